@@ -1,0 +1,22 @@
+//! fpprof: an out-of-process, frame-pointer sampling profiler for CPython on Linux.
+//!
+//! The folders are the pipeline, in the order in which a sample moves through them:
+//!
+//! ```text
+//!  target ─▶ capture ─▶ unwind ─▶ python ─▶ merge ─▶ sampler ─▶ profile ─▶ symbolize ─▶ output
+//!   who       when      native    Python     one      the        counted     names        SVG,
+//!                       frames    frames    stack     clock      stacks                   text
+//! ```
+//!
+//! A folder imports only from those before it and from [`types`]. `docs/architecture.md` follows one
+//! sample through all of them and states the invariants; `tests/structure.rs` enforces both.
+
+pub mod types;
+
+pub mod target;
+
+pub mod capture;
+
+pub mod unwind;
+
+pub mod python;

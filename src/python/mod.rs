@@ -1,0 +1,3 @@
+//! Memory -> [`stack::PythonStack`]. Pure: no system call, no file, no `unsafe`.
+
+pub mod stack;

@@ -1,0 +1,49 @@
+//! The interpreter's own stack: what walking its chain of frames gives.
+//!
+//! Does: say which code objects run and where the markers on the C stack are. Does not: name anything.
+
+use crate::types::Addr;
+
+/// One element of the interpreter's chain of frames, innermost first in a [`PythonStack`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PythonEntry {
+    /// A Python frame.
+    Frame(PythonFrame),
+    /// An object on the C stack that one evaluation of bytecode has linked into the chain: the frames before it
+    /// (up to the marker before) run in the native frame that contains this address.
+    Marker(Addr),
+}
+
+/// One Python frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PythonFrame {
+    /// Where the interpreter's frame object is.
+    pub frame: Addr,
+    /// Its code object.
+    pub code: Addr,
+    /// The instruction that is executing, in bytes from the start of the code object's bytecode; absent where the
+    /// frame's instruction pointer is outside its code.
+    pub instruction_offset: Option<u32>,
+}
+
+/// Why the chain of frames ends where it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChainEnd {
+    /// At its root. The only complete end.
+    Root,
+    /// A frame could not be read.
+    Unreadable(Addr),
+    /// A frame's contents are impossible (seen while the thread links or unlinks a frame).
+    Torn(Addr),
+    /// More frames than the bound allows, or a cycle.
+    TooDeep,
+}
+
+/// A thread's Python frames and markers, innermost first, and why they end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonStack {
+    /// Frames and markers, innermost first.
+    pub entries: Vec<PythonEntry>,
+    /// Why there is no entry after the last.
+    pub end: ChainEnd,
+}

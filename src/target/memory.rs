@@ -1,0 +1,128 @@
+//! Memory of a target, wherever its bytes come from: a live process, a saved snapshot or a test.
+//!
+//! Does: define what "reading the target" means to all pure code, and hold copies of it.
+//! Does not: make a system call; the live form is `process_memory`.
+
+use crate::types::Addr;
+
+/// Bytes that could not be read: the range is not mapped, not permitted, or not part of the copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{len} bytes at {addr} cannot be read")]
+pub struct ReadError {
+    /// Where the read began.
+    pub addr: Addr,
+    /// How many bytes were asked for.
+    pub len: usize,
+}
+
+/// A readable address space. What is read may be garbage or change between two reads.
+pub trait Memory {
+    /// Fills `buf` with the bytes at `addr`; all of them, or an error.
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError>;
+
+    /// Reads one byte.
+    fn read_u8(&self, addr: Addr) -> Result<u8, ReadError> {
+        let mut buf = [0; 1];
+        self.read(addr, &mut buf)?;
+        Ok(buf[0])
+    }
+
+    /// Reads a little-endian 32-bit word.
+    fn read_u32(&self, addr: Addr) -> Result<u32, ReadError> {
+        let mut buf = [0; 4];
+        self.read(addr, &mut buf)?;
+        Ok(u32::from_le_bytes(buf))
+    }
+
+    /// Reads a little-endian 64-bit word.
+    fn read_u64(&self, addr: Addr) -> Result<u64, ReadError> {
+        let mut buf = [0; 8];
+        self.read(addr, &mut buf)?;
+        Ok(u64::from_le_bytes(buf))
+    }
+
+    /// Reads a pointer.
+    fn read_addr(&self, addr: Addr) -> Result<Addr, ReadError> {
+        self.read_u64(addr).map(Addr)
+    }
+
+    /// Reads `len` bytes into a new vector. The caller bounds `len`.
+    fn read_vec(&self, addr: Addr, len: usize) -> Result<Vec<u8>, ReadError> {
+        let mut buf = vec![0; len];
+        self.read(addr, &mut buf)?;
+        Ok(buf)
+    }
+}
+
+impl<M: Memory + ?Sized> Memory for &M {
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
+        (**self).read(addr, buf)
+    }
+}
+
+/// A copy of one contiguous range of the target's memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Region {
+    /// Where the copied range begins in the target.
+    pub start: Addr,
+    /// The copied bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Region {
+    /// The bytes `[addr, addr + len)`, or `None` when they are not all inside the copy.
+    #[inline]
+    pub fn slice(&self, addr: Addr, len: usize) -> Option<&[u8]> {
+        let offset = usize::try_from(addr.0.checked_sub(self.start.0)?).ok()?;
+        self.bytes.get(offset..offset.checked_add(len)?)
+    }
+
+    /// The little-endian 64-bit word at `addr`, or `None` when it is not inside the copy.
+    #[inline]
+    pub fn u64_at(&self, addr: Addr) -> Option<u64> {
+        let bytes = self.slice(addr, 8)?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+}
+
+impl Memory for Region {
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
+        let len = buf.len();
+        let bytes = self.slice(addr, len).ok_or(ReadError { addr, len })?;
+        buf.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Copies of several ranges, read as one address space. A read must lie within one of them.
+#[derive(Debug, Clone, Default)]
+pub struct Regions {
+    regions: Vec<Region>,
+}
+
+impl Regions {
+    /// Adds a copy. Where copies overlap, the one added first answers.
+    pub fn push(&mut self, region: Region) {
+        self.regions.push(region);
+    }
+
+    /// The copies, in the order in which they were added.
+    pub fn as_slice(&self) -> &[Region] {
+        &self.regions
+    }
+}
+
+impl FromIterator<Region> for Regions {
+    fn from_iter<I: IntoIterator<Item = Region>>(regions: I) -> Self {
+        Regions { regions: regions.into_iter().collect() }
+    }
+}
+
+impl Memory for Regions {
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
+        let len = buf.len();
+        let bytes = self.regions.iter().find_map(|r| r.slice(addr, len)).ok_or(ReadError { addr, len })?;
+        buf.copy_from_slice(bytes);
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! WHO: the process as the operating system shows it.
+
+pub mod memory;

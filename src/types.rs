@@ -1,0 +1,91 @@
+//! The project's small vocabulary: numbers that carry their unit and their address space.
+//!
+//! Does: wrap raw integers so that a file's address cannot be used where a process's is meant.
+//! Does not: know how to obtain, read or print anything beyond the number itself.
+
+use std::fmt;
+
+/// A process id, as seen from the profiler's own pid namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pid(pub i32);
+
+/// A kernel thread id, as seen from the profiler's own pid namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tid(pub i32);
+
+/// A virtual address in the target process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Addr(pub u64);
+
+/// A virtual address as an ELF file states it, before the loader moved it ("stated virtual memory address").
+///
+/// `Addr = Svma + load bias`; the bias is a property of one mapped module.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Svma(pub u64);
+
+/// A byte offset in a file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct FileOffset(pub u64);
+
+/// A span of time, or a point of a monotonic clock, in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct Nanos(pub u64);
+
+impl Addr {
+    /// The null pointer.
+    pub const NULL: Addr = Addr(0);
+
+    /// `self + offset`, or `None` when it would leave the address space.
+    #[inline]
+    pub fn checked_add(self, offset: u64) -> Option<Addr> {
+        self.0.checked_add(offset).map(Addr)
+    }
+
+    /// `self + offset`, wrapping: for addresses made of untrusted numbers, which a read then refuses.
+    #[inline]
+    pub fn wrapping_add(self, offset: u64) -> Addr {
+        Addr(self.0.wrapping_add(offset))
+    }
+
+    /// Whether this is the null pointer.
+    #[inline]
+    pub fn is_null(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for Svma {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "svma {:#x}", self.0)
+    }
+}
+
+impl fmt::Display for Svma {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Tid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
