@@ -1,3 +1,15 @@
 //! WHO: the process as the operating system shows it.
 
+pub mod maps;
 pub mod memory;
+pub mod process;
+pub mod process_memory;
+pub mod status;
+pub mod threads;
+
+/// The ELF machine number of programs that this build can profile (`EM_X86_64`, `EM_AARCH64`; elf.h).
+#[cfg(target_arch = "x86_64")]
+pub const NATIVE_MACHINE: u16 = 62;
+/// The ELF machine number of programs that this build can profile (`EM_X86_64`, `EM_AARCH64`; elf.h).
+#[cfg(target_arch = "aarch64")]
+pub const NATIVE_MACHINE: u16 = 183;

@@ -1,0 +1,197 @@
+//! The target process: its identity, and the facts that decide whether it can be profiled.
+//!
+//! Does: find out that a process exists and is a live 64-bit program, and hold its paths and identity.
+//! Does not: look for an interpreter in it, or attach to it.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use super::maps::Mappings;
+use super::status::{Status, TaskState};
+use crate::types::Pid;
+
+/// Longer command lines and maps are cut: nothing legitimate comes near.
+const MAX_PROC_FILE: u64 = 64 << 20;
+
+/// Why a process cannot be a target.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// There is no such process.
+    #[error("there is no process {0}")]
+    NotFound(Pid),
+    /// The id is that of a thread, not of a process.
+    #[error("{tid} is a thread of process {process}")]
+    IsThread {
+        /// The id that was given.
+        tid: Pid,
+        /// The process to which it belongs.
+        process: Pid,
+    },
+    /// It is dead, and waits for its parent.
+    #[error("process {0} has ended (it is a zombie: its parent has not waited for it yet)")]
+    Zombie(Pid),
+    /// It is a thread of the kernel.
+    #[error("process {0} is a kernel thread")]
+    KernelThread(Pid),
+    /// Its program is 32-bit or of another architecture.
+    #[error("process {pid} runs a {what} program")]
+    ForeignArchitecture {
+        /// The process.
+        pid: Pid,
+        /// What its program is.
+        what: String,
+    },
+    /// A file of it in `/proc` may not be read.
+    #[error("process {pid} cannot be looked at: {source}")]
+    Denied {
+        /// The process.
+        pid: Pid,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A process that exists, runs a program, and may be looked at.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// Its id.
+    pub pid: Pid,
+    /// When it was started, in clock ticks since boot: with the pid, its identity.
+    start_time: u64,
+    /// The program's own path, as this process's root shows it.
+    pub executable: PathBuf,
+    /// The command line, as it was given.
+    pub command_line: Vec<String>,
+    /// The current directory when it was opened.
+    pub current_directory: Option<PathBuf>,
+    /// The pid inside its innermost pid namespace.
+    pub namespace_pid: i32,
+}
+
+impl Process {
+    /// Looks a process up.
+    ///
+    /// # Errors
+    /// See [`ProcessError`]; permission to read `/proc/PID` files that ptrace's rules protect is part of it.
+    pub fn open(pid: Pid) -> Result<Process, ProcessError> {
+        let status = read_status(pid).ok_or(ProcessError::NotFound(pid))?;
+        if status.thread_group != pid {
+            return Err(ProcessError::IsThread { tid: pid, process: status.thread_group });
+        }
+        if matches!(status.state, TaskState::Zombie | TaskState::Dead) {
+            return Err(ProcessError::Zombie(pid));
+        }
+        if status.kernel_thread {
+            return Err(ProcessError::KernelThread(pid));
+        }
+        let denied = |source| ProcessError::Denied { pid, source };
+        let executable = match fs::read_link(format!("/proc/{pid}/exe")) {
+            Ok(path) => path,
+            // A kernel older than 6.12 has no `Kthread` line; only a kernel thread has no program.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ProcessError::KernelThread(pid)),
+            Err(error) => return Err(denied(error)),
+        };
+        check_architecture(pid)?;
+        Ok(Process {
+            pid,
+            start_time: start_time(pid).ok_or(ProcessError::NotFound(pid))?,
+            executable,
+            command_line: command_line(pid),
+            current_directory: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+            namespace_pid: status.innermost_id().unwrap_or(pid.0),
+        })
+    }
+
+    /// Whether the process still runs; false once it is a zombie or its id belongs to another.
+    pub fn is_alive(&self) -> bool {
+        let alive = read_status(self.pid).is_some_and(|s| !matches!(s.state, TaskState::Zombie | TaskState::Dead));
+        alive && start_time(self.pid) == Some(self.start_time)
+    }
+
+    /// Its mappings, now.
+    ///
+    /// # Errors
+    /// When it is gone or may not be looked at.
+    pub fn mappings(&self) -> io::Result<Mappings> {
+        let mut text = Vec::new();
+        File::open(format!("/proc/{}/maps", self.pid))?.take(MAX_PROC_FILE).read_to_end(&mut text)?;
+        Ok(Mappings::parse(&text))
+    }
+
+    /// The program's name: the last part of its path.
+    pub fn program_name(&self) -> String {
+        self.executable.file_name().map_or_else(|| "process".to_owned(), |n| n.to_string_lossy().into_owned())
+    }
+}
+
+/// `/proc/PID/status`, parsed; `None` when there is no such process.
+pub fn read_status(pid: Pid) -> Option<Status> {
+    Status::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/status")).ok()?))
+}
+
+fn command_line(pid: Pid) -> Vec<String> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = File::open(format!("/proc/{pid}/cmdline")) {
+        // What could be read is enough: the command line is shown, not acted upon.
+        let _ = file.take(MAX_PROC_FILE).read_to_end(&mut bytes);
+    }
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+    bytes.split(|&b| b == 0).map(|arg| String::from_utf8_lossy(arg).into_owned()).collect()
+}
+
+/// Field 22 of `/proc/PID/stat`, counted behind the parenthesised name.
+fn start_time(pid: Pid) -> Option<u64> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    String::from_utf8_lossy(&text).rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// The first bytes of the program say its class and machine (ELF header, `e_ident` and `e_machine`).
+fn check_architecture(pid: Pid) -> Result<(), ProcessError> {
+    let mut header = [0; 20];
+    let read = File::open(format!("/proc/{pid}/exe")).and_then(|mut f| f.read_exact(&mut header));
+    read.map_err(|source| ProcessError::Denied { pid, source })?;
+    let foreign = |what: &str| Err(ProcessError::ForeignArchitecture { pid, what: what.to_owned() });
+    if !header.starts_with(b"\x7fELF") {
+        return foreign("non-ELF");
+    }
+    let machine = u16::from_le_bytes([header[18], header[19]]);
+    match (header[4], machine) {
+        (1, _) => foreign("32-bit"),
+        (_, machine) if machine == super::NATIVE_MACHINE => Ok(()),
+        (_, machine) => foreign(&format!("foreign (ELF machine {machine})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_described() {
+        let own = Process::open(Pid(std::process::id() as i32)).unwrap();
+        assert!(own.is_alive());
+        assert_eq!(own.executable, std::env::current_exe().unwrap());
+        assert_eq!(own.command_line, std::env::args().collect::<Vec<_>>());
+        assert!(!own.mappings().unwrap().is_empty());
+        let reused = Process { start_time: own.start_time + 1, ..own };
+        assert!(!reused.is_alive(), "another process with the same id is not this one");
+    }
+
+    #[test]
+    fn what_cannot_be_a_target_is_told_apart() {
+        assert!(matches!(Process::open(Pid(i32::MAX)), Err(ProcessError::NotFound(_))));
+        let tid = std::thread::spawn(|| {
+            let tid = Pid(nix::unistd::gettid().as_raw());
+            assert!(matches!(Process::open(tid), Err(ProcessError::IsThread { .. })));
+        });
+        tid.join().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid(child.id() as i32);
+        while read_status(pid).is_some_and(|s| s.state != TaskState::Zombie) {
+            std::thread::yield_now();
+        }
+        assert!(matches!(Process::open(pid), Err(ProcessError::Zombie(_))));
+        child.wait().unwrap();
+    }
+}

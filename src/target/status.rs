@@ -1,0 +1,101 @@
+//! `/proc/PID/status`, parsed: who a process is and who may look at it.
+//!
+//! Does: take the few lines that decide whether a process can be profiled. Source: proc_pid_status(5).
+//! Does not: read the file, or judge what the lines mean.
+
+use crate::types::Pid;
+
+/// The state letter of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskState {
+    /// Running, or waiting for a CPU.
+    Running,
+    /// Sleeping, stopped or idle.
+    Blocked,
+    /// Dead, and not yet waited for by its parent.
+    Zombie,
+    /// Gone.
+    Dead,
+}
+
+/// What `/proc/PID/status` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The task's name (`comm`).
+    pub name: String,
+    /// Its state.
+    pub state: TaskState,
+    /// The thread group: the process to which a thread belongs.
+    pub thread_group: Pid,
+    /// The process that traces it, or 0.
+    pub tracer: Pid,
+    /// The effective user id.
+    pub effective_uid: u32,
+    /// The effective capabilities, as the kernel's bit mask.
+    pub effective_capabilities: u64,
+    /// Its id in each nested pid namespace, outermost (ours) first.
+    pub namespace_ids: Vec<i32>,
+    /// Whether it is a kernel thread.
+    pub kernel_thread: bool,
+}
+
+impl Status {
+    /// Parses the contents of the file; `None` when a line that is always there is not.
+    pub fn parse(text: &str) -> Option<Status> {
+        let field =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+        let first_number = |name: &str, index: usize| field(name)?.split_whitespace().nth(index)?.parse().ok();
+        Some(Status {
+            name: field("Name")?.to_owned(),
+            state: match field("State")?.bytes().next()? {
+                b'R' => TaskState::Running,
+                b'Z' => TaskState::Zombie,
+                b'X' | b'x' => TaskState::Dead,
+                _ => TaskState::Blocked,
+            },
+            thread_group: Pid(first_number("Tgid", 0)?),
+            tracer: Pid(first_number("TracerPid", 0)?),
+            effective_uid: field("Uid")?.split_whitespace().nth(1)?.parse().ok()?,
+            effective_capabilities: u64::from_str_radix(field("CapEff")?, 16).ok()?,
+            namespace_ids: field("NSpid").unwrap_or("").split_whitespace().filter_map(|n| n.parse().ok()).collect(),
+            kernel_thread: field("Kthread") == Some("1"),
+        })
+    }
+
+    /// The id in the innermost pid namespace: what the process calls itself.
+    pub fn innermost_id(&self) -> Option<i32> {
+        self.namespace_ids.last().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str = "Name:\tpython3\nState:\tS (sleeping)\nTgid:\t41\nPid:\t42\nTracerPid:\t7\n\
+        Uid:\t1000\t1001\t1000\t1000\nNSpid:\t42\t3\nKthread:\t0\nCapEff:\t0000000000080000\n";
+
+    #[test]
+    fn the_lines_that_matter_are_taken() {
+        let status = Status::parse(STATUS).unwrap();
+        assert_eq!((status.name.as_str(), status.state), ("python3", TaskState::Blocked));
+        assert_eq!((status.thread_group, status.tracer, status.effective_uid), (Pid(41), Pid(7), 1001));
+        assert_eq!((status.innermost_id(), status.effective_capabilities), (Some(3), 1 << 19));
+        assert!(!status.kernel_thread);
+    }
+
+    #[test]
+    fn a_kernel_without_the_newer_lines_is_understood() {
+        let older = STATUS.replace("Kthread:\t0\n", "").replace("NSpid:\t42\t3\n", "");
+        let status = Status::parse(&older).unwrap();
+        assert_eq!((status.kernel_thread, status.innermost_id()), (false, None));
+    }
+
+    #[test]
+    fn a_zombie_is_one_and_garbage_is_nothing() {
+        assert_eq!(Status::parse(&STATUS.replace("S (sleeping)", "Z (zombie)")).unwrap().state, TaskState::Zombie);
+        for garbage in ["", "Name:", "\u{0}\u{0}", "State:\tR\nTgid:\tx\n"] {
+            assert_eq!(Status::parse(garbage), None);
+        }
+    }
+}

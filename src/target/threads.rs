@@ -1,0 +1,225 @@
+//! The threads of a process: which there are, and what each is doing right now.
+//!
+//! Does: list `/proc/PID/task` completely; read a thread's `schedstat` and `syscall` through files kept open.
+//! Source: proc_pid_syscall(5), Documentation/scheduler/sched-stats.rst of the kernel.
+//! Does not: stop a thread or read its stack.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::types::{Addr, Pid, Tid};
+
+/// Listing again and again must end, also against a process that makes threads without pause.
+const MAX_LISTINGS: usize = 8;
+
+/// How much a thread has run: equal values at two moments mean that it did not run in between, if it was blocked
+/// at the first of them (a running thread's time is only brought up to date by the scheduler's tick).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunCount {
+    /// Time on a CPU, in nanoseconds.
+    pub on_cpu: u64,
+    /// How often it was given a CPU.
+    pub timeslices: u64,
+}
+
+/// A system call in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemCall {
+    /// Its number on this architecture.
+    pub number: u64,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+}
+
+/// What a thread is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It runs, or waits for a CPU.
+    Running,
+    /// It is blocked, with these register values.
+    Blocked {
+        /// The system call; none when it is blocked elsewhere (a page fault).
+        call: Option<SystemCall>,
+        /// The stack pointer.
+        sp: Addr,
+        /// The program counter.
+        pc: Addr,
+    },
+}
+
+/// One thread of the target, with the files that tell what it does.
+#[derive(Debug)]
+pub struct Thread {
+    /// Its id.
+    pub tid: Tid,
+    directory: String,
+    schedstat: Option<File>,
+    syscall: Option<File>,
+}
+
+impl Thread {
+    /// Opens the thread's files.
+    ///
+    /// # Errors
+    /// When the thread is gone.
+    pub fn open(pid: Pid, tid: Tid) -> io::Result<Thread> {
+        let directory = format!("/proc/{pid}/task/{tid}");
+        fs::metadata(&directory)?;
+        // A kernel without CONFIG_SCHED_INFO has no schedstat: such a thread is looked at every time.
+        let schedstat = File::open(format!("{directory}/schedstat")).ok();
+        Ok(Thread { tid, directory, schedstat, syscall: None })
+    }
+
+    /// How much the thread has run; `None` where the kernel does not tell or the thread is gone.
+    pub fn run_count(&self) -> Option<RunCount> {
+        let mut buffer = [0; 96];
+        let text = read_text(self.schedstat.as_ref()?, &mut buffer).ok()?;
+        let mut numbers = text.split_ascii_whitespace().map(str::parse);
+        let on_cpu = numbers.next()?.ok()?;
+        let timeslices = numbers.nth(1)?.ok()?;
+        Some(RunCount { on_cpu, timeslices })
+    }
+
+    /// What the thread is doing.
+    ///
+    /// # Errors
+    /// When the thread is gone, or its calls may not be looked at (the same permission as ptrace).
+    pub fn activity(&mut self) -> io::Result<Activity> {
+        if self.syscall.is_none() {
+            self.syscall = Some(File::open(format!("{}/syscall", self.directory))?);
+        }
+        let file = self.syscall.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let mut buffer = [0; 256];
+        parse_syscall(read_text(file, &mut buffer)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// The CPU on which it runs or last ran (field 39 of `stat`).
+    pub fn last_cpu(&self) -> Option<usize> {
+        let text = fs::read_to_string(format!("{}/stat", self.directory)).ok()?;
+        // The name, in parentheses, may itself hold spaces and parentheses: fields are counted behind the last one.
+        text.rsplit_once(')')?.1.split_ascii_whitespace().nth(36)?.parse().ok()
+    }
+
+    /// Its name, as the kernel knows it (at most 15 bytes).
+    pub fn name(&self) -> Option<String> {
+        let bytes = fs::read(format!("{}/comm", self.directory)).ok()?;
+        Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
+    }
+
+    /// Its id in its innermost pid namespace: what the interpreter calls its native id.
+    pub fn namespace_id(&self) -> Option<i32> {
+        let status = super::status::Status::parse(&fs::read_to_string(format!("{}/status", self.directory)).ok()?)?;
+        Some(status.innermost_id().unwrap_or(self.tid.0))
+    }
+}
+
+/// All threads of a process: listed until a listing shows none that is new.
+///
+/// # Errors
+/// When the process is gone.
+pub fn list(pid: Pid) -> io::Result<Vec<Tid>> {
+    let mut known = list_once(pid)?;
+    for _ in 1..MAX_LISTINGS {
+        let again = list_once(pid)?;
+        let settled = again.iter().all(|tid| known.binary_search(tid).is_ok());
+        known = again;
+        if settled {
+            break;
+        }
+    }
+    Ok(known)
+}
+
+fn list_once(pid: Pid) -> io::Result<Vec<Tid>> {
+    let mut tids = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        if let Some(tid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
+            tids.push(Tid(tid));
+        }
+    }
+    tids.sort_unstable();
+    Ok(tids)
+}
+
+fn read_text<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b str> {
+    let len = file.read_at(buffer, 0)?;
+    let bytes = buffer.get(..len).unwrap_or_default();
+    std::str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// `running`, or `-1 SP PC`, or `NUMBER ARG0 … ARG5 SP PC`.
+fn parse_syscall(text: &str) -> Option<Activity> {
+    let text = text.trim_end();
+    if text == "running" {
+        return Some(Activity::Running);
+    }
+    let hex = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
+    let mut words = text.split_ascii_whitespace();
+    let number: i64 = words.next()?.parse().ok()?;
+    let call = match u64::try_from(number) {
+        Err(_) => None,
+        Ok(number) => {
+            let mut arguments = [0; 6];
+            for argument in &mut arguments {
+                *argument = hex(words.next()?)?;
+            }
+            Some(SystemCall { number, arguments })
+        }
+    };
+    let sp = Addr(hex(words.next()?)?);
+    let pc = Addr(hex(words.next()?)?);
+    Some(Activity::Blocked { call, sp, pc })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_of_the_syscall_file() {
+        assert_eq!(parse_syscall("running\n"), Some(Activity::Running));
+        assert_eq!(
+            parse_syscall("-1 0x10 0x20\n"),
+            Some(Activity::Blocked { call: None, sp: Addr(0x10), pc: Addr(0x20) })
+        );
+        assert_eq!(
+            parse_syscall("230 0x1 0x2 0x3 0x4 0x5 0x6 0x7ffe 0x7f01\n"),
+            Some(Activity::Blocked {
+                call: Some(SystemCall { number: 230, arguments: [1, 2, 3, 4, 5, 6] }),
+                sp: Addr(0x7ffe),
+                pc: Addr(0x7f01)
+            })
+        );
+        for garbage in ["", "x", "1 0x1", "-1", "-1 0x1", "1 2 3 4 5 6 7 8 9"] {
+            assert_eq!(parse_syscall(garbage), None, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn a_blocked_thread_is_listed_and_seen_blocked_in_its_call() {
+        let pid = Pid(std::process::id() as i32);
+        let (send, receive) = std::sync::mpsc::channel();
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let worker = std::thread::spawn(move || {
+            send.send(Tid(nix::unistd::gettid().as_raw())).unwrap();
+            let _ = wait.recv();
+        });
+        let tid = receive.recv().unwrap();
+        assert!(list(pid).unwrap().contains(&tid));
+        let mut thread = Thread::open(pid, tid).unwrap();
+        let blocked = loop {
+            let before = thread.run_count();
+            if let Activity::Blocked { call: Some(call), sp, pc } = thread.activity().unwrap() {
+                assert_eq!(before, thread.run_count(), "a blocked thread does not run");
+                break (call, sp, pc);
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(blocked.0.number, libc::SYS_futex as u64);
+        assert!(!blocked.1.is_null() && !blocked.2.is_null());
+        assert!(thread.last_cpu().is_some());
+        release.send(()).unwrap();
+        worker.join().unwrap();
+    }
+}
