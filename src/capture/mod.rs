@@ -1,3 +1,15 @@
 //! WHEN: the bytes and registers of one thread at one moment.
+//!
+//! A running thread is stopped for some microseconds ([`running`]); a blocked one is read without a stop
+//! ([`blocked`]). Both give a [`captured::Captured`], and everything after that is pure.
 
+pub mod blocked;
+pub mod captured;
+pub mod ptrace;
+pub mod read;
 pub mod registers;
+pub mod running;
+pub mod x86_64;
+
+#[cfg(target_arch = "x86_64")]
+pub use x86_64 as native;

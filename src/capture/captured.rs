@@ -1,0 +1,92 @@
+//! What one capture gives: registers and copied memory of one thread at one moment.
+//!
+//! Does: hold the copies in buffers that are reused from sample to sample, and say what they cost the target.
+//! Does not: interpret them.
+
+use crate::capture::registers::Registers;
+use crate::target::memory::{Memory, ReadError, Region};
+use crate::target::threads::SystemCall;
+use crate::types::{Addr, Nanos};
+
+/// A range of the target's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Range {
+    /// Its first address.
+    pub start: Addr,
+    /// Its length in bytes.
+    pub len: usize,
+}
+
+/// One thread at one moment.
+#[derive(Debug, Default, Clone)]
+pub struct Captured {
+    /// Its registers: all of them, or the program counter and stack pointer of a thread that was not stopped.
+    pub registers: Registers,
+    /// Its stack, from below the stack pointer upwards.
+    pub stack: Region,
+    /// Other memory: thread state, interpreter frames.
+    regions: Vec<Region>,
+    /// How many of `regions` belong to this capture; those behind it are buffers that wait.
+    used: usize,
+    /// How long the thread stood still at most: from asking it to stop until it was let go. `None`: it was not stopped.
+    pub stood_still: Option<Nanos>,
+    /// The system call in which the thread was blocked.
+    pub system_call: Option<SystemCall>,
+}
+
+impl Captured {
+    /// Forgets the capture before and keeps its buffers.
+    pub(super) fn reset(&mut self) {
+        self.registers = Registers::new();
+        self.stack.bytes.clear();
+        self.used = 0;
+        self.stood_still = None;
+        self.system_call = None;
+    }
+
+    /// Adds buffers for these ranges, and gives them to be filled.
+    pub(super) fn prepare(&mut self, ranges: &[Range]) -> &mut [Region] {
+        let first = self.used;
+        self.used += ranges.len();
+        if self.regions.len() < self.used {
+            self.regions.resize_with(self.used, Region::default);
+        }
+        for (region, range) in self.regions.iter_mut().skip(first).zip(ranges) {
+            region.start = range.start;
+            region.bytes.resize(range.len, 0);
+        }
+        self.regions.get_mut(first..self.used).unwrap_or_default()
+    }
+
+    /// The copies beside the stack.
+    pub fn regions(&self) -> &[Region] {
+        self.regions.get(..self.used).unwrap_or_default()
+    }
+}
+
+impl Memory for Captured {
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
+        let len = buf.len();
+        let found = self.regions().iter().chain([&self.stack]).find_map(|r| r.slice(addr, len));
+        buf.copy_from_slice(found.ok_or(ReadError { addr, len })?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_of_an_earlier_capture_are_not_read() {
+        let mut captured = Captured::default();
+        let old = Range { start: Addr(0x1000), len: 64 };
+        captured.prepare(&[old])[0].bytes.fill(7);
+        assert_eq!(captured.read_u8(Addr(0x1000)), Ok(7));
+        captured.reset();
+        assert!(captured.read_u8(Addr(0x1000)).is_err());
+        let new = Range { start: Addr(0x2000), len: 8 };
+        assert_eq!(captured.prepare(&[new])[0].bytes.len(), 8);
+        assert!(captured.read_u64(Addr(0x2000)).is_ok() && captured.read_u64(Addr(0x1000)).is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! The ptrace(2) calls that stop one thread, read its registers and let it run on.
+//!
+//! Does: hold a thread stopped for the life of a [`Stop`], which detaches when it is dropped; pass on a signal
+//! that arrived meanwhile. All of this folder's `unsafe`.
+//! Does not: write to the target, decide when to stop it, or read its memory.
+//!
+//! nix's wrappers are not used for waiting: its `waitpid` cannot represent a stop by a real-time signal, and the
+//! signal would be lost.
+
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::types::Tid;
+
+/// `PTRACE_EVENT_STOP` (linux/ptrace.h): the stop that PTRACE_INTERRUPT asks for, and group stops.
+const EVENT_STOP: i32 = 128;
+
+/// Why a thread could not be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StopError {
+    /// The thread is gone.
+    #[error("the thread has ended")]
+    Gone,
+    /// The thread has just ended, and telling so has consumed this wait status (it matters for our own children).
+    #[error("the thread has ended")]
+    Exited(i32),
+    /// The system forbids it, or another program traces the thread.
+    #[error("the thread may not be traced")]
+    Denied,
+    /// Anything else.
+    #[error("the thread cannot be stopped: {0}")]
+    System(Errno),
+}
+
+/// How to wait for the stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Look again and again for so long, then sleep: the shortest where the thread runs on another CPU, because
+    /// waking a sleeping tracer takes longer than the whole stop.
+    SpinFor(Duration),
+    /// Sleep at once: where the thread shares our CPU it cannot reach its stop while we spin on it.
+    Sleep,
+}
+
+/// A stopped thread. Dropping it lets the thread run on, untraced.
+#[derive(Debug)]
+pub struct Stop {
+    tid: libc::pid_t,
+    /// A signal whose delivery the stop has held up, to be passed on.
+    signal: libc::c_int,
+    /// ptrace belongs to the thread that attached: a `Stop` must not move to another.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Stop {
+    /// Attaches to a thread and waits until it stands still.
+    ///
+    /// # Errors
+    /// See [`StopError`]. After an error the thread is not traced.
+    pub fn new(tid: Tid, wait: Wait) -> Result<Stop, StopError> {
+        let tid = tid.0;
+        // SAFETY: PTRACE_SEIZE takes no pointers (address 0, no options) and changes no memory of ours.
+        call(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0, 0) })?;
+        // SAFETY: PTRACE_INTERRUPT ignores both arguments.
+        call(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) })?;
+        let status = wait_for_change(tid, wait)?;
+        if !libc::WIFSTOPPED(status) {
+            return Err(StopError::Exited(status));
+        }
+        // A stop that is no event is the delivery of a signal, which must go on (ptrace(2), signal-delivery-stop).
+        let signal = if status >> 16 == EVENT_STOP { 0 } else { libc::WSTOPSIG(status) };
+        Ok(Stop { tid, signal, not_send: PhantomData })
+    }
+
+    /// The general registers, as the kernel lays them out (`NT_PRSTATUS`); the bytes that were filled.
+    ///
+    /// # Errors
+    /// When the thread was killed meanwhile.
+    pub fn general_registers<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], StopError> {
+        let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // SAFETY: `vector` describes `buffer`, which is writable for its whole length; the kernel fills at most
+        // that and stores in `vector` how much it was.
+        call(unsafe { libc::ptrace(libc::PTRACE_GETREGSET, self.tid, libc::NT_PRSTATUS, &raw mut vector) })?;
+        let filled = vector.iov_len;
+        Ok(buffer.get(..filled).unwrap_or_default())
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        // SAFETY: PTRACE_DETACH ignores the address; the data is a signal number. It fails only when the thread was
+        // killed, and then nothing is left to be undone.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid, 0, self.signal as libc::c_long) };
+    }
+}
+
+fn wait_for_change(tid: libc::pid_t, wait: Wait) -> Result<i32, StopError> {
+    if let Wait::SpinFor(limit) = wait {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if let Some(status) = wait_once(tid, libc::WNOHANG)? {
+                return Ok(status);
+            }
+            std::hint::spin_loop();
+        }
+    }
+    loop {
+        if let Some(status) = wait_once(tid, 0)? {
+            return Ok(status);
+        }
+    }
+}
+
+fn wait_once(tid: libc::pid_t, flags: libc::c_int) -> Result<Option<i32>, StopError> {
+    let mut status = 0;
+    // SAFETY: `status` is writable and outlives the call.
+    match unsafe { libc::waitpid(tid, &raw mut status, libc::__WALL | flags) } {
+        0 => Ok(None),
+        -1 if Errno::last() == Errno::EINTR => Ok(None),
+        -1 => Err(StopError::Gone),
+        _ => Ok(Some(status)),
+    }
+}
+
+fn call(result: libc::c_long) -> Result<(), StopError> {
+    if result != -1 {
+        return Ok(());
+    }
+    Err(match Errno::last() {
+        Errno::ESRCH => StopError::Gone,
+        Errno::EPERM | Errno::EACCES => StopError::Denied,
+        errno => StopError::System(errno),
+    })
+}

@@ -1,0 +1,80 @@
+//! Filling a [`Captured`]: the bulk reads that both ways of capturing share.
+//!
+//! Does: copy the stack and the planned ranges in one call, then what turns out to be missing, bounded.
+//! Does not: stop or watch the thread.
+
+use super::captured::{Captured, Range};
+use super::native;
+use crate::target::process_memory::{ProcessMemory, RangeRead};
+use crate::types::Addr;
+
+/// How many times what is missing is fetched. Each round adds one step of a chain (a generator's frame on the heap)
+/// or several; a chain that needs more is cut, and counted as such.
+const MAX_ROUNDS: usize = 256;
+/// The most that one range may hold: a whole thread stack of the default 8 MiB.
+const MAX_RANGE: usize = 8 << 20;
+/// The most that the ranges of one round may hold together.
+const MAX_ROUND: usize = 16 << 20;
+
+/// What to copy from a thread.
+pub trait Plan {
+    /// How far up the stack goes, given its stack pointer.
+    fn stack_end(&self, sp: Addr) -> Addr;
+    /// What else to copy with the stack: what the last capture of this thread needed.
+    fn ranges(&self) -> &[Range];
+    /// What a complete sample still lacks, given all that was copied so far; left empty when it is complete.
+    /// Called while the thread stands still: it must be quick.
+    fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>);
+}
+
+/// Copies what `plan` asks for. The registers are already in `captured`.
+pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut dyn Plan) {
+    let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
+    let start = Addr(sp.0.saturating_sub(native::RED_ZONE));
+    let len = plan.stack_end(sp).0.saturating_sub(start.0).min(MAX_RANGE as u64) as usize;
+    captured.stack.start = start;
+    captured.stack.bytes.resize(len, 0);
+    copy(captured, memory, plan.ranges(), true);
+    let mut missing = Vec::new();
+    for _ in 0..MAX_ROUNDS {
+        missing.clear();
+        plan.missing(captured, &mut missing);
+        if missing.is_empty() {
+            break;
+        }
+        copy(captured, memory, &missing, false);
+    }
+}
+
+/// Reads `ranges`, and the stack before them when asked, with one system call. A range that cannot be read whole
+/// ends the kernel's copying: it is cut or dropped, and the rest is tried again.
+fn copy(captured: &mut Captured, memory: &ProcessMemory, ranges: &[Range], with_stack: bool) {
+    let mut room = MAX_ROUND;
+    let bounded: Vec<Range> = ranges
+        .iter()
+        .map(|r| {
+            let len = r.len.min(MAX_RANGE).min(room);
+            room -= len;
+            Range { start: r.start, len }
+        })
+        .collect();
+    let mut stack = std::mem::take(&mut captured.stack);
+    let mut regions: Vec<_> = with_stack.then_some(&mut stack).into_iter().collect();
+    regions.extend(captured.prepare(&bounded));
+    let mut done = 0;
+    while done < regions.len() {
+        let mut reads: Vec<_> =
+            regions[done..].iter_mut().map(|r| RangeRead { addr: r.start, into: &mut r.bytes }).collect();
+        let mut copied = memory.read_ranges(&mut reads).unwrap_or(0);
+        while let Some(region) = regions.get_mut(done) {
+            if copied < region.bytes.len() {
+                region.bytes.truncate(copied);
+                done += 1;
+                break;
+            }
+            copied -= region.bytes.len();
+            done += 1;
+        }
+    }
+    captured.stack = stack;
+}
