@@ -20,3 +20,5 @@ pub mod capture;
 pub mod unwind;
 
 pub mod python;
+
+pub mod merge;

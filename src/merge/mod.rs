@@ -1,0 +1,132 @@
+//! NativeStack + PythonStack -> one true stack, by address.
+//!
+//! Does: put the Python frames of each evaluation of bytecode into the native frame that holds its marker
+//! (`sp <= marker < cfa`). It needs no symbol names, so stripped, split and JIT interpreters all work.
+//! Does not: read memory, unwind, or name anything. Pure.
+
+pub mod resync;
+
+use crate::python::stack::{ChainEnd, PythonEntry, PythonFrame, PythonStack};
+use crate::types::Addr;
+use crate::unwind::stack::{NativeFrame, NativeStack, StackEnd};
+
+/// One frame of the merged stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MergedFrame {
+    /// A native frame.
+    Native {
+        /// The frame.
+        frame: NativeFrame,
+        /// Whether it evaluates the Python frames before (inside) it.
+        evaluation: bool,
+    },
+    /// A Python frame.
+    Python(PythonFrame),
+    /// Frames are missing here.
+    Gap(Gap),
+}
+
+/// Why frames are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Gap {
+    /// The native walk ended before the thread's entry.
+    Native(StackEnd),
+    /// The interpreter's chain of frames ended before its root.
+    Python(ChainEnd),
+    /// Python frames whose evaluation is in no native frame: they stand where their address says.
+    Unplaced(Addr),
+}
+
+/// The merged stack of one thread, innermost first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MergedStack {
+    /// The frames.
+    pub frames: Vec<MergedFrame>,
+}
+
+impl MergedStack {
+    /// The gaps, innermost first: none in a complete stack.
+    pub fn gaps(&self) -> impl Iterator<Item = Gap> + '_ {
+        self.frames.iter().filter_map(|f| if let MergedFrame::Gap(gap) = f { Some(*gap) } else { None })
+    }
+}
+
+/// The Python frames of one evaluation, and its marker.
+struct Evaluation<'a> {
+    frames: &'a [PythonEntry],
+    /// Absent behind the chain's last marker.
+    marker: Option<Addr>,
+}
+
+/// Merges native segments (more than one after a resync, innermost first) with a thread's Python stack, into `out`.
+///
+/// Between two segments, and behind the last if it is incomplete, there is a gap.
+pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, out: &mut MergedStack) {
+    out.frames.clear();
+    let entries = python.map_or(&[][..], |p| &p.entries);
+    let mut evaluations = evaluations(entries).peekable();
+    for (index, segment) in native.iter().enumerate() {
+        for frame in &segment.frames {
+            let mut evaluation = false;
+            while let Some(next) = evaluations.next_if(|e| e.marker.is_some_and(|m| m < frame.cfa)) {
+                if next.marker.is_some_and(|m| m < frame.sp) {
+                    // Below this frame and in none before it.
+                    push_unplaced(&next, index > 0 && !evaluation, out);
+                } else {
+                    push_python(next.frames, out);
+                    evaluation = true;
+                }
+            }
+            out.frames.push(MergedFrame::Native { frame: *frame, evaluation });
+        }
+        if segment.end != StackEnd::ThreadEntry {
+            out.frames.push(MergedFrame::Gap(Gap::Native(segment.end)));
+        }
+    }
+    let native_is_cut = native.last().is_none_or(|last| last.end != StackEnd::ThreadEntry);
+    for rest in evaluations {
+        push_unplaced(&rest, native_is_cut, out);
+    }
+    if let Some(end) = python.map(|p| p.end).filter(|end| *end != ChainEnd::Root) {
+        out.frames.push(MergedFrame::Gap(Gap::Python(end)));
+    }
+}
+
+/// Python frames whose native frame is not there. Where a gap has already been told it explains them; elsewhere they
+/// get one of their own, so that the stack counts as incomplete.
+fn push_unplaced(evaluation: &Evaluation<'_>, explained: bool, out: &mut MergedStack) {
+    if !explained && let Some(first) = evaluation.frames.first() {
+        let addr = evaluation.marker.unwrap_or(match first {
+            PythonEntry::Frame(frame) => frame.frame,
+            PythonEntry::Marker(marker) => *marker,
+        });
+        out.frames.push(MergedFrame::Gap(Gap::Unplaced(addr)));
+    }
+    push_python(evaluation.frames, out);
+}
+
+fn push_python(entries: &[PythonEntry], out: &mut MergedStack) {
+    out.frames.extend(entries.iter().filter_map(|entry| match entry {
+        PythonEntry::Frame(frame) => Some(MergedFrame::Python(*frame)),
+        PythonEntry::Marker(_) => None,
+    }));
+}
+
+fn evaluations(mut entries: &[PythonEntry]) -> impl Iterator<Item = Evaluation<'_>> {
+    std::iter::from_fn(move || {
+        if entries.is_empty() {
+            return None;
+        }
+        let marker_at = entries.iter().position(|e| matches!(e, PythonEntry::Marker(_)));
+        let (frames, rest) = entries.split_at(marker_at.unwrap_or(entries.len()));
+        let marker = match rest.first() {
+            Some(PythonEntry::Marker(addr)) => Some(*addr),
+            _ => None,
+        };
+        entries = rest.get(1..).unwrap_or_default();
+        Some(Evaluation { frames, marker })
+    })
+}
+
+#[cfg(test)]
+mod tests;
