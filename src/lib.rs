@@ -22,3 +22,5 @@ pub mod unwind;
 pub mod python;
 
 pub mod merge;
+
+pub mod sampler;

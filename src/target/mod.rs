@@ -1,5 +1,7 @@
 //! WHO: the process as the operating system shows it.
 
+pub mod access;
+pub mod launch;
 pub mod maps;
 pub mod memory;
 pub mod process;

@@ -1,0 +1,140 @@
+//! The sampling clock: when to look.
+//!
+//! Does: draw exponentially distributed intervals (a Poisson process), so that no period of the target can lock onto
+//! ours; keep absolute deadlines; count the ticks that could not be kept.
+//! Does not: make up for late ticks: a burst of catch-up samples would all show the same moment.
+
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+
+use crate::types::Nanos;
+
+/// No interval is longer than this many mean intervals: e^-20 of them would be.
+const LONGEST: f64 = 20.0;
+
+/// A Poisson clock.
+#[derive(Debug)]
+pub struct Clock {
+    mean: f64,
+    random: u64,
+    deadline: Nanos,
+    wanted: u64,
+    late: u64,
+}
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tick {
+    /// It is time for a sample.
+    Due,
+    /// A signal interrupted the wait.
+    Interrupted,
+}
+
+impl Clock {
+    /// A clock with `rate` ticks a second on average, beginning now. `seed` makes its intervals.
+    pub fn new(rate: f64, seed: u64) -> Clock {
+        let mut clock = Clock { mean: 1e9 / rate, random: seed | 1, deadline: now(), wanted: 0, late: 0 };
+        clock.advance();
+        clock
+    }
+
+    /// Sleeps until the next tick or until `limit`, whichever is first.
+    pub fn wait(&mut self, limit: Option<Nanos>) -> Tick {
+        let until = limit.map_or(self.deadline, |limit| limit.min(self.deadline));
+        let time = TimeSpec::from_duration(Duration::from_nanos(until.0));
+        match clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &time) {
+            Err(Errno::EINTR) => Tick::Interrupted,
+            _ if until < self.deadline => Tick::Interrupted,
+            _ => {
+                self.wanted += 1;
+                self.advance();
+                Tick::Due
+            }
+        }
+    }
+
+    /// Ticks that were due so far, kept or late.
+    pub fn wanted(&self) -> u64 {
+        self.wanted
+    }
+
+    /// Ticks that passed while we were still busy with an earlier one.
+    pub fn late(&self) -> u64 {
+        self.late
+    }
+
+    /// Counts ticks that passed while a sample was taken.
+    pub fn skip_missed(&mut self) {
+        let now = now();
+        while self.deadline < now {
+            self.wanted += 1;
+            self.late += 1;
+            self.advance();
+        }
+    }
+
+    fn advance(&mut self) {
+        self.deadline.0 += self.interval().max(1.0) as u64;
+    }
+
+    /// Inverse transform sampling: -ln(U) / rate.
+    fn interval(&mut self) -> f64 {
+        // xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled").
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        let bits = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
+        let uniform = (bits as f64 + 1.0) / (1u64 << 53) as f64;
+        self.mean * (-uniform.ln()).min(LONGEST)
+    }
+}
+
+/// The monotonic clock, now.
+pub fn now() -> Nanos {
+    // CLOCK_MONOTONIC cannot fail on Linux; zero would only make the next deadline due at once.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Nanos(0), |t| Nanos(Duration::from(t).as_nanos() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intervals(count: usize) -> Vec<f64> {
+        let mut clock = Clock::new(100.0, 42);
+        (0..count).map(|_| clock.interval()).collect()
+    }
+
+    #[test]
+    fn intervals_are_exponential() {
+        let sample = intervals(100_000);
+        let mean = sample.iter().sum::<f64>() / sample.len() as f64;
+        let variance = sample.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / sample.len() as f64;
+        // Mean and standard deviation of an exponential distribution are equal; here 10 ms, to within 1 %.
+        assert!((mean / 1e7 - 1.0).abs() < 0.01, "mean {mean}");
+        assert!((variance.sqrt() / 1e7 - 1.0).abs() < 0.02, "deviation {}", variance.sqrt());
+        let median = sample.iter().filter(|x| **x < 1e7 * std::f64::consts::LN_2).count();
+        assert!((49_000..51_000).contains(&median), "{median} of 100,000 are below the median");
+    }
+
+    #[test]
+    fn late_ticks_are_counted_and_not_made_up_for() {
+        let mut clock = Clock::new(1000.0, 7);
+        let start = now();
+        clock.deadline = Nanos(start.0 - 100_000_000);
+        clock.skip_missed();
+        assert!((60..160).contains(&clock.late()), "about 100 ticks of 1 kHz in 100 ms, not {}", clock.late());
+        assert_eq!(clock.wanted(), clock.late());
+        assert!(clock.deadline >= start, "the next tick is ahead");
+    }
+
+    #[test]
+    fn a_limit_ends_the_wait_without_a_tick() {
+        let mut clock = Clock::new(0.001, 7);
+        assert_eq!(clock.wait(Some(now())), Tick::Interrupted);
+        assert_eq!(clock.wanted(), 0);
+    }
+}

@@ -1,0 +1,3 @@
+//! The clock, the choice of threads, and the journey of each sample from capture to merged stack.
+
+pub mod clock;

@@ -1,0 +1,92 @@
+//! Starting a program in order to watch it.
+//!
+//! Does: start it with our own input and output, and keep its exit status however it becomes known.
+//! Does not: end it, or send it anything: it is a target like any other.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus};
+
+use crate::types::Pid;
+
+/// A program that we started.
+#[derive(Debug)]
+pub struct Launched {
+    child: Child,
+    status: Option<ExitStatus>,
+}
+
+/// Why a program could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("`{program}` cannot be started: {source}")]
+pub struct LaunchError {
+    /// What was to be started.
+    pub program: String,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Launched {
+    /// Starts `command` (the program and its arguments).
+    ///
+    /// # Errors
+    /// When the program does not exist or cannot be executed.
+    pub fn start(command: &[String]) -> Result<Launched, LaunchError> {
+        let program = command.first().cloned().unwrap_or_default();
+        let arguments = command.get(1..).unwrap_or_default();
+        let child = Command::new(&program).args(arguments).spawn().map_err(|source| LaunchError { program, source })?;
+        Ok(Launched { child, status: None })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid(self.child.id() as i32)
+    }
+
+    /// Its exit status, once it has ended.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+        }
+        self.status
+    }
+
+    /// Takes note of a wait status that was consumed elsewhere: a tracer that waits for a thread of its own child
+    /// to stop may be told of the child's end instead.
+    pub fn ended_with(&mut self, wait_status: i32) {
+        self.status.get_or_insert(ExitStatus::from_raw(wait_status));
+    }
+}
+
+/// The status with which a shell, and so we, report a program's end: its own, or 128 + the signal that ended it.
+pub fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(script: &str) -> u8 {
+        let mut launched = Launched::start(&["sh".into(), "-c".into(), script.into()]).unwrap();
+        loop {
+            if let Some(status) = launched.status() {
+                return exit_code(status);
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn an_exit_status_is_kept() {
+        assert_eq!(run("exit 7"), 7);
+        assert_eq!(run("kill -TERM $$"), 128 + 15);
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_named() {
+        let error = Launched::start(&["no-such-program-here".into()]).unwrap_err();
+        assert!(error.to_string().starts_with("`no-such-program-here` cannot be started"));
+    }
+}
