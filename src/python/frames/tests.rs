@@ -1,0 +1,197 @@
+//! Chains in memory: what real interpreters show only now and then, and what hostile ones may.
+
+use super::*;
+use crate::python::layout::{Version, by_table};
+use crate::target::memory::{Region, Regions};
+
+const THREAD: Addr = Addr(0x1000);
+const CODE: u64 = 0x10_0000;
+
+/// A target with a thread state, frames of 0x100 bytes from 0x2000 on, and C stack objects from 0x9000 on.
+struct Target {
+    layout: Layout,
+    bytes: Vec<u8>,
+}
+
+impl Target {
+    fn new(minor: u8) -> Target {
+        let layout = by_table(Version::new(3, minor)).unwrap().unwrap();
+        Target { layout, bytes: vec![0; 0xa000] }
+    }
+
+    fn set(&mut self, addr: u64, value: u64) {
+        let start = (addr - THREAD.0) as usize;
+        self.bytes[start..start + 8].copy_from_slice(&value.to_le_bytes());
+    }
+
+    fn set_byte(&mut self, addr: u64, value: u8) {
+        self.bytes[(addr - THREAD.0) as usize] = value;
+    }
+
+    /// A frame that executes the instruction at offset 10.
+    fn frame(&mut self, addr: u64, previous: u64) {
+        let fields = self.layout.frame;
+        self.set(addr + fields.previous as u64, previous);
+        self.set(addr + fields.executable as u64, CODE);
+        self.set(addr + fields.instruction as u64, CODE + self.layout.code.bytecode as u64 + 10);
+    }
+
+    /// A `_PyCFrame` of 3.11 or 3.12.
+    fn cframe(&mut self, addr: u64, frame: u64, previous: u64) {
+        let CurrentFrame::ThroughCFrame { current_frame, .. } = self.layout.thread.current_frame else { panic!() };
+        self.set(addr + current_frame, frame);
+        self.set(addr + current_frame + 8, previous);
+    }
+
+    fn memory(&self) -> Region {
+        Region { start: THREAD, bytes: self.bytes.clone() }
+    }
+
+    fn walk(&self) -> PythonStack {
+        walk(&self.layout, &self.memory(), THREAD)
+    }
+}
+
+fn frame(addr: u64) -> PythonEntry {
+    PythonEntry::Frame(PythonFrame { frame: Addr(addr), code: Addr(CODE), instruction_offset: Some(10) })
+}
+
+fn marker(addr: u64) -> PythonEntry {
+    PythonEntry::Marker(Addr(addr))
+}
+
+/// 3.11: two evaluations, the inner one of two frames.
+fn two_evaluations() -> Target {
+    let mut target = Target::new(11);
+    target.set(THREAD.0 + 56, 0x9000);
+    target.cframe(0x9000, 0x2000, 0x9100);
+    target.cframe(0x9100, 0x2200, 0x1800);
+    target.frame(0x2000, 0x2100);
+    target.frame(0x2100, 0x2200);
+    target.set_byte(0x2100 + 68, 1);
+    target.frame(0x2200, 0);
+    target.set_byte(0x2200 + 68, 1);
+    target
+}
+
+/// 3.12: one evaluation of two frames, with its entry frame on the C stack.
+fn one_evaluation() -> Target {
+    let mut target = Target::new(12);
+    target.set(THREAD.0 + 56, 0x9000);
+    target.cframe(0x9000, 0x2000, 0x1800);
+    target.frame(0x2000, 0x2100);
+    target.frame(0x2100, 0x9200);
+    target.frame(0x9200, 0);
+    target.set_byte(0x9200 + 70, 3);
+    target
+}
+
+#[test]
+fn entry_frames_end_the_evaluations_of_3_11() {
+    let stack = two_evaluations().walk();
+    assert_eq!(stack.end, ChainEnd::Root);
+    assert_eq!(stack.entries, [frame(0x2000), frame(0x2100), marker(0x9000), frame(0x2200), marker(0x9100)]);
+}
+
+#[test]
+fn an_evaluation_of_3_11_that_is_about_to_return_has_no_frames() {
+    let mut target = two_evaluations();
+    target.cframe(0x9000, 0x2200, 0x9100);
+    assert_eq!(target.walk().entries, [frame(0x2200), marker(0x9100)]);
+}
+
+#[test]
+fn frames_on_the_c_stack_end_the_evaluations_of_3_12() {
+    let stack = one_evaluation().walk();
+    assert_eq!(stack.end, ChainEnd::Root);
+    assert_eq!(stack.entries, [frame(0x2000), frame(0x2100), marker(0x9200)]);
+}
+
+#[test]
+fn a_thread_state_without_frames_is_complete() {
+    let mut target = Target::new(12);
+    target.set(THREAD.0 + 56, 0x1800);
+    let stack = target.walk();
+    assert_eq!((stack.entries, stack.end), (vec![], ChainEnd::Root));
+}
+
+#[test]
+fn impossible_frames_are_torn() {
+    type Damage = fn(&mut Target);
+    let damages: [Damage; 4] = [
+        |t| t.set(0x2100, 0),             // no code
+        |t| t.set(0x2100, CODE + 1),      // code that is not aligned
+        |t| t.set(0x2100 + 8, 0x9201),    // a previous frame that is not aligned
+        |t| t.set_byte(0x2100 + 70, 200), // no such owner
+    ];
+    for damage in damages {
+        let mut target = one_evaluation();
+        damage(&mut target);
+        let stack = target.walk();
+        assert_eq!((stack.entries, stack.end), (vec![frame(0x2000)], ChainEnd::Torn(Addr(0x2100))));
+    }
+}
+
+#[test]
+fn an_instruction_outside_the_code_is_unknown() {
+    let mut target = one_evaluation();
+    target.set(0x2000 + 56, CODE);
+    let PythonEntry::Frame(first) = target.walk().entries[0] else { panic!() };
+    assert_eq!(first.instruction_offset, None);
+}
+
+#[test]
+fn a_cycle_ends_the_walk() {
+    let mut target = one_evaluation();
+    target.frame(0x2100, 0x2000);
+    let stack = target.walk();
+    assert_eq!(stack.end, ChainEnd::TooDeep);
+    assert!(stack.entries.len() < 10);
+}
+
+#[test]
+fn a_walk_goes_on_where_memory_was_missing() {
+    for target in [two_evaluations(), one_evaluation()] {
+        let whole = target.memory();
+        let mut walk = FrameWalk::new(&target.layout, THREAD);
+        let mut copy = Regions::default();
+        let mut fetched = 0;
+        while let ChainEnd::Unreadable(addr) = walk.run(&copy) {
+            let bytes = whole.slice(addr, 0x80).unwrap().to_vec();
+            copy.push(Region { start: addr, bytes });
+            fetched += 1;
+            assert!(fetched < 20, "no progress at {addr}");
+        }
+        assert_eq!(walk.into_stack(), target.walk());
+    }
+}
+
+#[test]
+fn frames_in_front_of_their_first_traceable_instruction_are_dropped() {
+    let mut stack = one_evaluation().walk();
+    stack.drop_incomplete(|_| Some(12));
+    assert_eq!(stack.entries, [marker(0x9200)]);
+    let mut stack = one_evaluation().walk();
+    stack.drop_incomplete(|_| Some(10));
+    assert_eq!(stack.entries.len(), 3);
+}
+
+#[test]
+fn the_stacks_of_one_thread_are_put_in_the_order_of_the_c_stack() {
+    let stack = |entries: &[PythonEntry]| PythonStack { entries: entries.to_vec(), end: ChainEnd::Root };
+    let outer = stack(&[frame(1), marker(0x7000), frame(2), frame(3), marker(0x9000)]);
+    let inner = stack(&[frame(4), marker(0x6000), frame(5), marker(0x8000)]);
+    let all = interleave([outer, inner]);
+    let order = [
+        frame(4),
+        marker(0x6000),
+        frame(1),
+        marker(0x7000),
+        frame(5),
+        marker(0x8000),
+        frame(2),
+        frame(3),
+        marker(0x9000),
+    ];
+    assert_eq!(all, stack(&order));
+}

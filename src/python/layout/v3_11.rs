@@ -1,0 +1,52 @@
+//! CPython 3.11: offsets of a 64-bit release build, from its own headers (docs/layouts.md has the program).
+
+use super::*;
+
+const CFRAME: u64 = 56;
+const CFRAME_CURRENT_FRAME: u64 = 8;
+
+pub(super) const LAYOUT: Layout = Layout {
+    runtime: RuntimeLayout { finalizing: 24, interpreters_head: 40 },
+    interpreter: InterpreterLayout {
+        id: 48,
+        next: 0,
+        threads_head: 16,
+        gil: GilLocation::Runtime { last_holder: 368, locked: 376 },
+    },
+    thread: ThreadLayout {
+        next: 8,
+        interp: 16,
+        thread_id: 152,
+        native_thread_id: 160,
+        datastack_chunk: 296,
+        current_frame: CurrentFrame::ThroughCFrame { cframe: CFRAME, current_frame: CFRAME_CURRENT_FRAME },
+    },
+    frame: FrameLayout {
+        previous: 48,
+        executable: 32,
+        tag_bits: 0,
+        instruction: 56,
+        owner: 69,
+        max_owner: 2,
+        bytecode_copy: None,
+        read_len: 70,
+    },
+    markers: MarkerRule::CFrameChain {
+        cframe: CFRAME,
+        current_frame: CFRAME_CURRENT_FRAME,
+        previous: 16,
+        is_entry: 68,
+    },
+    code: CodeLayout {
+        filename: 112,
+        name: 120,
+        qualname: 128,
+        linetable: 136,
+        first_line: 72,
+        first_traceable: 168,
+        bytecode: 184,
+    },
+    object: ObjectLayout { ob_type: 8, ob_size: 16, tp_name: 24, tp_flags: 168, bytes_data: 32 },
+    string: StringLayout { length: 16, state: 32, kind_shifts: &[2], ascii_data: 48, compact_data: 72 },
+    free_threaded: false,
+};

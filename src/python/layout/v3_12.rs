@@ -1,0 +1,45 @@
+//! CPython 3.12: offsets of a 64-bit release build, from its own headers (docs/layouts.md has the program).
+
+use super::*;
+
+pub(super) const LAYOUT: Layout = Layout {
+    runtime: RuntimeLayout { finalizing: 24, interpreters_head: 40 },
+    interpreter: InterpreterLayout {
+        id: 8,
+        next: 0,
+        threads_head: 72,
+        gil: GilLocation::Interpreter { pointer: 384, last_holder: 8, locked: 16 },
+    },
+    thread: ThreadLayout {
+        next: 8,
+        interp: 16,
+        thread_id: 136,
+        native_thread_id: 144,
+        datastack_chunk: 232,
+        current_frame: CurrentFrame::ThroughCFrame { cframe: 56, current_frame: 0 },
+    },
+    frame: FrameLayout {
+        previous: 8,
+        executable: 0,
+        tag_bits: 0,
+        instruction: 56,
+        owner: 70,
+        max_owner: 3,
+        bytecode_copy: None,
+        read_len: 71,
+    },
+    // The _PyCFrame chain is still there, but the owner-3 frames need no second chain to be followed.
+    markers: MarkerRule::FrameOwner { owner: 3, base_frame: None },
+    code: CodeLayout {
+        filename: 112,
+        name: 120,
+        qualname: 128,
+        linetable: 136,
+        first_line: 68,
+        first_traceable: 176,
+        bytecode: 192,
+    },
+    object: ObjectLayout { ob_type: 8, ob_size: 16, tp_name: 24, tp_flags: 168, bytes_data: 32 },
+    string: StringLayout { length: 16, state: 32, kind_shifts: &[2], ascii_data: 40, compact_data: 56 },
+    free_threaded: false,
+};

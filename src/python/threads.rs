@@ -1,0 +1,179 @@
+//! Lists the interpreters of a runtime and their thread states.
+//!
+//! Does: follow the two linked lists, bounded and safe against cycles, and tell who holds each GIL.
+//! Does not: walk frames, or read anything of the operating system's threads.
+//!
+//! One thread can have several thread states: one in each interpreter that it has entered (PEP 684). The frames of all
+//! of them are on its one C stack at once, each inside the one that it was entered from. So a thread's Python stack is
+//! the frames of *all* its thread states, put in order by their markers' addresses: [`crate::python::frames::interleave`].
+//! That needs no guess about which of them is active, and a subinterpreter's frames keep the callers they really have.
+
+use rustc_hash::FxHashSet;
+
+use crate::python::layout::{GilLocation, MAX_THREAD_BYTES};
+use crate::python::runtime::Interpreter;
+use crate::target::memory::{Memory, ReadError};
+use crate::types::Addr;
+
+/// The most interpreters of a runtime that are listed.
+const MAX_INTERPRETERS: usize = 10_000;
+/// The most thread states of a runtime that are listed.
+const MAX_THREADS: usize = 100_000;
+
+/// One interpreter (`PyInterpreterState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InterpreterState {
+    /// Where it is.
+    pub address: Addr,
+    /// Its number; the main interpreter's is 0.
+    pub id: i64,
+    /// The thread state that holds its GIL now; interpreters that share a GIL state the same holder, which can belong
+    /// to either. Always absent in free-threaded builds.
+    pub gil_holder: Option<Addr>,
+}
+
+impl InterpreterState {
+    /// Whether this is the interpreter that the process began with.
+    pub fn is_main(&self) -> bool {
+        self.id == 0
+    }
+}
+
+/// One thread's state in one interpreter (`PyThreadState`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadState {
+    /// Where it is.
+    pub address: Addr,
+    /// The number of the interpreter that it belongs to.
+    pub interpreter: i64,
+    /// `pthread_self()` of its thread: the thread pointer of that thread's registers.
+    pub thread_id: Addr,
+    /// `gettid()` of its thread in the target's own pid namespace; 0 where CPython could not tell.
+    pub native_thread_id: u64,
+}
+
+/// The interpreters and thread states of a runtime at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Threads {
+    /// The interpreters; the one created last comes first.
+    pub interpreters: Vec<InterpreterState>,
+    /// The thread states of all of them.
+    pub threads: Vec<ThreadState>,
+    /// Why there may be more than those: a list changed while it was read, or exceeds its bound.
+    pub incomplete: Option<Incomplete>,
+}
+
+/// Why a list of threads may not be whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incomplete {
+    /// A list led to memory that cannot be read.
+    Unreadable(ReadError),
+    /// A list leads back to an element that it has already been through.
+    Cycle(Addr),
+    /// A list is longer than its bound.
+    TooLong,
+}
+
+impl Threads {
+    /// Lists everything that can be reached; what could not be is told by [`Threads::incomplete`].
+    pub fn list(interpreter: &Interpreter, mem: &impl Memory) -> Threads {
+        let mut threads = Threads::default();
+        threads.incomplete = threads.collect(interpreter, mem).err();
+        threads
+    }
+
+    /// The thread states of the thread with this thread pointer.
+    pub fn of_thread_pointer(&self, pointer: Addr) -> impl Iterator<Item = &ThreadState> {
+        self.threads.iter().filter(move |thread| thread.thread_id == pointer && !pointer.is_null())
+    }
+
+    /// The thread states of the thread with this number in the target's own pid namespace.
+    pub fn of_native_id(&self, id: u64) -> impl Iterator<Item = &ThreadState> {
+        self.threads.iter().filter(move |thread| thread.native_thread_id == id && id != 0)
+    }
+
+    /// Whether this thread state holds a GIL.
+    pub fn holds_gil(&self, thread_state: Addr) -> bool {
+        self.interpreters.iter().any(|interpreter| interpreter.gil_holder == Some(thread_state))
+    }
+
+    fn collect(&mut self, interpreter: &Interpreter, mem: &impl Memory) -> Result<(), Incomplete> {
+        let layout = &interpreter.layout.interpreter;
+        let mut seen = FxHashSet::default();
+        let mut next = interpreter.interpreters_head(mem)?;
+        while !next.is_null() {
+            visit(&mut seen, next, MAX_INTERPRETERS)?;
+            let id = mem.read_u64(next.wrapping_add(layout.id))?.cast_signed();
+            let gil_holder = gil_holder(interpreter, mem, next)?;
+            self.interpreters.push(InterpreterState { address: next, id, gil_holder });
+            self.collect_threads(interpreter, mem, (next, id))?;
+            next = mem.read_addr(next.wrapping_add(layout.next))?;
+        }
+        Ok(())
+    }
+
+    fn collect_threads(
+        &mut self,
+        interpreter: &Interpreter,
+        mem: &impl Memory,
+        (owner, id): (Addr, i64),
+    ) -> Result<(), Incomplete> {
+        let layout = &interpreter.layout.thread;
+        let last = layout.next.max(layout.thread_id).max(layout.native_thread_id);
+        // Within bounds for every layout that exists; the minimum keeps that a local fact.
+        let mut buf = [0; MAX_THREAD_BYTES];
+        let len = usize::try_from(last).unwrap_or(MAX_THREAD_BYTES).saturating_add(8).min(MAX_THREAD_BYTES);
+        let mut seen = FxHashSet::default();
+        let mut next = mem.read_addr(owner.wrapping_add(interpreter.layout.interpreter.threads_head))?;
+        while !next.is_null() {
+            visit(&mut seen, next, MAX_THREADS.saturating_sub(self.threads.len()))?;
+            let fields = buf.get_mut(..len).ok_or(Incomplete::TooLong)?;
+            mem.read(next, fields)?;
+            let word = |offset: u64| field(fields, offset).ok_or(ReadError { addr: next, len: 8 });
+            self.threads.push(ThreadState {
+                address: next,
+                interpreter: id,
+                thread_id: Addr(word(layout.thread_id)?),
+                native_thread_id: word(layout.native_thread_id)?,
+            });
+            next = Addr(word(layout.next)?);
+        }
+        Ok(())
+    }
+}
+
+impl From<ReadError> for Incomplete {
+    fn from(error: ReadError) -> Self {
+        Incomplete::Unreadable(error)
+    }
+}
+
+fn field(bytes: &[u8], offset: u64) -> Option<u64> {
+    let start = usize::try_from(offset).ok()?;
+    let word = bytes.get(start..start.checked_add(8)?)?;
+    Some(u64::from_le_bytes(word.try_into().ok()?))
+}
+
+fn visit(seen: &mut FxHashSet<Addr>, element: Addr, limit: usize) -> Result<(), Incomplete> {
+    if seen.len() >= limit {
+        return Err(Incomplete::TooLong);
+    }
+    if seen.insert(element) { Ok(()) } else { Err(Incomplete::Cycle(element)) }
+}
+
+/// The thread state that holds the interpreter's GIL now.
+fn gil_holder(interpreter: &Interpreter, mem: &impl Memory, state: Addr) -> Result<Option<Addr>, ReadError> {
+    let (gil, last_holder, locked) = match interpreter.layout.interpreter.gil {
+        GilLocation::None => return Ok(None),
+        GilLocation::Runtime { last_holder, locked } => (interpreter.runtime, last_holder, locked),
+        GilLocation::Interpreter { pointer, last_holder, locked } => {
+            (mem.read_addr(state.wrapping_add(pointer))?, last_holder, locked)
+        }
+    };
+    // Not created yet, or -1 before it is (`gil_created` in ceval_gil.c): nobody holds it.
+    if gil.is_null() || mem.read_u32(gil.wrapping_add(locked))? != 1 {
+        return Ok(None);
+    }
+    let holder = mem.read_addr(gil.wrapping_add(last_holder))?;
+    Ok(Some(holder).filter(|holder| !holder.is_null()))
+}

@@ -1,0 +1,90 @@
+//! Finds the interpreters that the tests run: pyenv's, and those in the Debian sid root.
+//!
+//! A missing one is a failure, not a skipped test: `tests/setup` installs them all.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One interpreter in one configuration.
+#[derive(Debug, Clone)]
+pub struct TestInterpreter {
+    /// For messages: `pyenv 3.12`, `sid 3.15 jit`.
+    pub name: String,
+    /// 11 for CPython 3.11.
+    pub minor: u8,
+    root: Option<PathBuf>,
+    program: PathBuf,
+    jit: bool,
+}
+
+impl TestInterpreter {
+    /// A command that runs the interpreter, without arguments yet.
+    pub fn command(&self) -> Command {
+        let mut command = match &self.root {
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
+        command.env("PYTHON_JIT", if self.jit { "1" } else { "0" }).env("PYTHONDONTWRITEBYTECODE", "1");
+        // A chroot has its own locale files, or none; the tests' file names are UTF-8 everywhere.
+        command.env("PYTHONUTF8", "1");
+        command
+    }
+
+    /// A folder that the interpreter can read, as seen from here and as seen by the interpreter.
+    pub fn scratch(&self) -> (PathBuf, PathBuf) {
+        match &self.root {
+            Some(root) => (root.join("tmp"), PathBuf::from("/tmp")),
+            None => (std::env::temp_dir(), std::env::temp_dir()),
+        }
+    }
+}
+
+/// Every interpreter that the project promises to read.
+///
+/// # Panics
+/// When one is missing.
+pub fn all() -> Vec<TestInterpreter> {
+    let pyenv = [11, 12, 13].map(pyenv);
+    let sid = [(13, false), (14, false), (15, false), (14, true), (15, true)].map(|(minor, jit)| sid(minor, jit));
+    pyenv.into_iter().chain(sid).collect()
+}
+
+fn pyenv(minor: u8) -> TestInterpreter {
+    let versions = folder("PYENV_ROOT", None, ".pyenv").join("versions");
+    let prefix = format!("3.{minor}.");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(&versions)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
+        .collect();
+    found.sort();
+    let home = found.pop().unwrap_or_else(|| missing(minor, &versions));
+    let program = home.join(format!("bin/python3.{minor}"));
+    TestInterpreter { name: format!("pyenv 3.{minor}"), minor, root: None, program, jit: false }
+}
+
+fn sid(minor: u8, jit: bool) -> TestInterpreter {
+    let cache = folder("XDG_CACHE_HOME", None, ".cache").join("fpprof");
+    let root = folder("FPPROF_TEST_ROOTS", Some(cache), "").join("sid");
+    let program = format!("usr/bin/python3.{minor}");
+    if !root.join(&program).exists() {
+        missing(minor, &root);
+    }
+    let name = format!("sid 3.{minor}{}", if jit { " jit" } else { "" });
+    TestInterpreter { name, minor, root: Some(root), program: Path::new("/").join(program), jit }
+}
+
+/// The folder that a variable names, or else the default, or else one in the home folder.
+fn folder(variable: &str, default: Option<PathBuf>, in_home: &str) -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(in_home);
+    std::env::var_os(variable).map(PathBuf::from).or(default).unwrap_or_else(home)
+}
+
+fn missing(minor: u8, place: &Path) -> ! {
+    panic!("no CPython 3.{minor} in {}: run tests/setup to install the interpreters that are tested", place.display())
+}
