@@ -1,11 +1,13 @@
 //! WHO: the process as the operating system shows it.
 
 pub mod access;
+pub mod elf;
 pub mod launch;
 pub mod maps;
 pub mod memory;
 pub mod process;
 pub mod process_memory;
+pub mod root;
 pub mod status;
 pub mod threads;
 

@@ -1,0 +1,112 @@
+//! Where an ELF file's bytes come from, and reading them within bounds.
+//!
+//! Does: positioned reads from an opened file or from memory; little-endian words and strings of a byte slice.
+//! Does not: keep what was read, or move a file position that others share.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
+
+use super::{ElfError, MAX_SECTION_BYTES};
+
+/// How much is read before the next allocation: a file that states more than it has costs no more than it has.
+const CHUNK: usize = 8 << 20;
+/// The largest file that a checksum is made of, in bytes.
+const MAX_CRC_BYTES: u64 = 4 << 30;
+
+#[derive(Debug)]
+pub(super) enum Source {
+    File { file: File, len: u64 },
+    Bytes(Vec<u8>),
+}
+
+impl Source {
+    pub(super) fn file(file: File) -> Result<Source, ElfError> {
+        let len = file.metadata().map_err(|e| ElfError::Io(e.kind()))?.len();
+        Ok(Source::File { file, len })
+    }
+
+    pub(super) fn bytes(bytes: Vec<u8>) -> Source {
+        Source::Bytes(bytes)
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Source::File { len, .. } => *len,
+            Source::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// The bytes `[offset, offset + len)`; all of them, or an error that names `what`.
+    pub(super) fn read(&self, offset: u64, len: u64, what: &'static str) -> Result<Vec<u8>, ElfError> {
+        if offset.checked_add(len).is_none_or(|end| end > self.len()) {
+            return Err(ElfError::Malformed(what));
+        }
+        if len > MAX_SECTION_BYTES {
+            return Err(ElfError::TooLarge { what, size: len });
+        }
+        let size = usize::try_from(len).map_err(|_| ElfError::TooLarge { what, size: len })?;
+        match self {
+            Source::File { file, .. } => read_file(file, offset, size, what),
+            Source::Bytes(bytes) => {
+                let start = usize::try_from(offset).map_err(|_| ElfError::Malformed(what))?;
+                let slice = start.checked_add(size).and_then(|end| bytes.get(start..end));
+                slice.map(<[u8]>::to_vec).ok_or(ElfError::Malformed(what))
+            }
+        }
+    }
+
+    /// The CRC-32 of the whole file, as `.gnu_debuglink` uses it (GDB manual, "Debugging Information in Separate
+    /// Files"); the same polynomial as gzip's.
+    pub(super) fn crc(&self) -> Result<u32, ElfError> {
+        const WHAT: &str = "debug file";
+        let len = self.len();
+        if len > MAX_CRC_BYTES {
+            return Err(ElfError::TooLarge { what: WHAT, size: len });
+        }
+        let mut crc = flate2::Crc::new();
+        let mut offset = 0;
+        while offset < len {
+            let chunk = self.read(offset, (len - offset).min(CHUNK as u64), WHAT)?;
+            crc.update(&chunk);
+            offset += chunk.len() as u64;
+        }
+        Ok(crc.sum())
+    }
+}
+
+fn read_file(file: &File, offset: u64, size: usize, what: &'static str) -> Result<Vec<u8>, ElfError> {
+    let mut bytes = Vec::new();
+    while bytes.len() < size {
+        let start = bytes.len();
+        let end = size.min(start + CHUNK);
+        // The whole size is reserved only after a first chunk was there to read.
+        let reserve = if start == 0 { end } else { size - start };
+        bytes.try_reserve_exact(reserve).map_err(|_| ElfError::TooLarge { what, size: size as u64 })?;
+        bytes.resize(end, 0);
+        let Some(rest) = bytes.get_mut(start..) else { break };
+        file.read_exact_at(rest, offset + start as u64).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => ElfError::Malformed(what),
+            kind => ElfError::Io(kind),
+        })?;
+    }
+    Ok(bytes)
+}
+
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+}
+
+/// The bytes from `at` up to the next NUL, or `None` when there is no NUL.
+pub(super) fn string_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let tail = bytes.get(at..)?;
+    tail.get(..tail.iter().position(|b| *b == 0)?)
+}

@@ -1,0 +1,158 @@
+//! The symbol tables of an ELF file as they stand in it.
+//!
+//! Does: read `.symtab` and `.dynsym`, the latter also from `PT_DYNAMIC`, and find a symbol by its name.
+//! Does not: decide which symbol names an address; that is `symbolize`.
+
+use object::elf;
+
+use super::source::{string_at, u16_at, u32_at, u64_at};
+use super::{ElfError, ElfFile, SectionData};
+use crate::types::Svma;
+
+const SYMBOL_SIZE: usize = 24;
+/// A dynamic section has some 30 entries of 16 bytes.
+const MAX_DYNAMIC: u64 = 1 << 16;
+
+/// Which symbol table of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SymbolTableKind {
+    /// `.symtab`: every function; removed by `strip`.
+    Static,
+    /// `.dynsym`: what the file exports and imports.
+    Dynamic,
+}
+
+/// One symbol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ElfSymbol<'a> {
+    /// Its name as it stands in the file; may be mangled or carry a version.
+    pub name: &'a [u8],
+    /// Its value: an address, for all but absolute, thread-local and undefined symbols.
+    pub svma: Svma,
+    /// Its size in bytes; 0 when it is not known.
+    pub size: u64,
+    /// `STT_*`.
+    pub kind: u8,
+    /// `STB_*`.
+    pub binding: u8,
+    /// The index of its section, or a reserved number (`SHN_*`).
+    pub section: u16,
+}
+
+impl ElfSymbol<'_> {
+    /// Whether the symbol is defined in this file, at an address.
+    pub fn is_defined(&self) -> bool {
+        self.section != elf::SHN_UNDEF.0 && self.section != elf::SHN_ABS.0 && self.section != elf::SHN_COMMON.0
+    }
+}
+
+/// The bytes of a symbol table and of its names.
+#[derive(Debug, Clone, Default)]
+pub struct SymbolTable {
+    symbols: Vec<u8>,
+    names: Vec<u8>,
+}
+
+impl SymbolTable {
+    /// The symbols whose name can be read, in the table's order.
+    pub fn iter(&self) -> impl Iterator<Item = ElfSymbol<'_>> {
+        self.symbols.chunks_exact(SYMBOL_SIZE).filter_map(|s| {
+            let info = *s.get(4)?;
+            Some(ElfSymbol {
+                name: string_at(&self.names, u32_at(s, 0)? as usize)?,
+                svma: Svma(u64_at(s, 8)?),
+                size: u64_at(s, 16)?,
+                kind: info & 0xf,
+                binding: info >> 4,
+                section: u16_at(s, 6)?,
+            })
+        })
+    }
+}
+
+impl ElfFile {
+    /// Reads a symbol table; [`ElfError::Missing`] if the file has none.
+    pub fn symbol_table(&self, kind: SymbolTableKind) -> Result<SymbolTable, ElfError> {
+        let (section_type, what) = match kind {
+            SymbolTableKind::Static => (elf::SHT_SYMTAB, ".symtab"),
+            SymbolTableKind::Dynamic => (elf::SHT_DYNSYM, ".dynsym"),
+        };
+        match self.sections.iter().find(|s| s.kind == section_type.0) {
+            Some(section) => {
+                let names = self.sections.get(section.link as usize).ok_or(ElfError::Malformed(what))?;
+                Ok(SymbolTable { symbols: self.bytes_of(section, what)?, names: self.bytes_of(names, what)? })
+            }
+            // Where there are section headers, they are believed.
+            None if kind == SymbolTableKind::Dynamic && self.sections.is_empty() => self.dynamic_symbols(),
+            None => Err(ElfError::Missing(what)),
+        }
+    }
+
+    /// The address and size of the symbol of that name which this file defines, from `.symtab` or `.dynsym`.
+    pub fn symbol(&self, name: &str) -> Option<(Svma, u64)> {
+        [SymbolTableKind::Dynamic, SymbolTableKind::Static].into_iter().find_map(|kind| {
+            let table = self.symbol_table(kind).ok()?;
+            table.iter().find(|s| s.is_defined() && s.name == name.as_bytes()).map(|s| (s.svma, s.size))
+        })
+    }
+
+    /// The section of that name with its address; the loaded data of the interpreter is found by it.
+    pub fn section_data(&self, name: &'static str) -> Result<SectionData, ElfError> {
+        let svma = self.section(name).ok_or(ElfError::Missing(name))?.svma;
+        Ok(SectionData { svma, bytes: self.section_bytes(name)? })
+    }
+
+    /// The dynamic symbols as the loader finds them: without section headers.
+    fn dynamic_symbols(&self) -> Result<SymbolTable, ElfError> {
+        const WHAT: &str = "dynamic symbols";
+        let segment = self.segments_of(elf::PT_DYNAMIC).next().ok_or(ElfError::Missing(WHAT))?;
+        let dynamic = self.source.read(segment.offset.0, segment.file_size.min(MAX_DYNAMIC), WHAT)?;
+        let value = |tag: elf::DynamicTag| {
+            let entry = dynamic.chunks_exact(16).find(|e| u64_at(e, 0) == Some(tag.0 as u64))?;
+            u64_at(entry, 8)
+        };
+        let missing = || ElfError::Missing(WHAT);
+        let symbols = Svma(value(elf::DT_SYMTAB).ok_or_else(missing)?);
+        let names = Svma(value(elf::DT_STRTAB).ok_or_else(missing)?);
+        let names_size = value(elf::DT_STRSZ).ok_or_else(missing)?;
+        // No tag states the number of symbols; the hash tables imply it.
+        let by_hash = value(elf::DT_HASH).and_then(|at| self.count_by_hash(Svma(at)));
+        let by_gnu_hash = || value(elf::DT_GNU_HASH).and_then(|at| self.count_by_gnu_hash(Svma(at)));
+        let count = by_hash.or_else(by_gnu_hash).ok_or_else(missing)?;
+        let size = count.checked_mul(SYMBOL_SIZE as u64).ok_or(ElfError::Malformed(WHAT))?;
+        Ok(SymbolTable {
+            symbols: self.loaded_bytes(symbols, size, WHAT)?,
+            names: self.loaded_bytes(names, names_size, WHAT)?,
+        })
+    }
+
+    /// `DT_HASH` begins {buckets, chains}; there is one chain word per symbol.
+    fn count_by_hash(&self, at: Svma) -> Option<u64> {
+        let header = self.loaded_bytes(at, 8, "hash table").ok()?;
+        u32_at(&header, 4).map(u64::from)
+    }
+
+    /// `DT_GNU_HASH` is {buckets, first symbol, bloom words, shift}, the bloom words, the buckets (the first symbol of
+    /// each), and one chain word per hashed symbol, whose lowest bit ends a chain.
+    fn count_by_gnu_hash(&self, at: Svma) -> Option<u64> {
+        const WHAT: &str = "hash table";
+        let (offset, available) = self.loaded_range(at)?;
+        let table = self.source.read(offset, available.min(64 << 20), WHAT).ok()?;
+        let (buckets, first, bloom) = (u32_at(&table, 0)?, u32_at(&table, 4)?, u32_at(&table, 8)?);
+        let buckets_at = 16_usize.checked_add((bloom as usize).checked_mul(8)?)?;
+        let chains_at = buckets_at.checked_add((buckets as usize).checked_mul(4)?)?;
+        let starts = table.get(buckets_at..chains_at)?.chunks_exact(4).filter_map(|word| u32_at(word, 0));
+        let mut last = starts.max()?;
+        if last < first {
+            return Some(u64::from(first));
+        }
+        loop {
+            let index = (last.checked_sub(first)? as usize).checked_mul(4)?;
+            let word = u32_at(&table, chains_at.checked_add(index)?)?;
+            last = last.checked_add(1)?;
+            if word & 1 == 1 {
+                return Some(u64::from(last));
+            }
+        }
+    }
+}
