@@ -24,3 +24,5 @@ pub mod python;
 pub mod merge;
 
 pub mod sampler;
+
+pub mod symbolize;

@@ -1,0 +1,134 @@
+//! Where a module's separate debug file is.
+//!
+//! Does: look by build-id and by `.gnu_debuglink`, in the target's root and then in the profiler's own, and verify
+//! that what is found belongs to the module; likewise for the file that `dwz` makes debug files share.
+//! Does not: download anything.
+//!
+//! Source: GDB manual, "Debugging Information in Separate Files".
+
+use std::path::{Path, PathBuf};
+
+use crate::target::elf::{BuildId, DebugAltLink, DebugLink, ElfFile};
+use crate::target::root::TargetRoot;
+
+const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+
+/// A module's separate debug file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DebugFileSource {
+    /// Its path, as seen from the root that it was found in.
+    pub path: PathBuf,
+    /// Whether it was found in the target's root; else in the profiler's own.
+    pub in_target: bool,
+}
+
+/// Why there is no separate debug file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoDebugFile {
+    /// The module names none: it has neither a build-id nor a `.gnu_debuglink`.
+    #[error("the module names no debug file")]
+    NotNamed,
+    /// The module names one, and it is not there.
+    #[error("no debug file {}", .build_id.as_ref().map_or_else(|| .debug_link.clone().unwrap_or_default(), BuildId::debug_path))]
+    Missing {
+        /// The module's build-id, by which the debug file is installed.
+        build_id: Option<BuildId>,
+        /// The name in the module's `.gnu_debuglink`.
+        debug_link: Option<String>,
+    },
+    /// A file of that name is there, and is another build's.
+    #[error("{} belongs to another build", .0.display())]
+    Mismatch(PathBuf),
+}
+
+pub(super) struct DebugFile {
+    pub(super) elf: ElfFile,
+    pub(super) source: DebugFileSource,
+}
+
+/// The roots in which debug files are looked for.
+#[derive(Debug)]
+pub(super) struct DebugFiles {
+    target: Option<TargetRoot>,
+    own: Option<TargetRoot>,
+}
+
+impl DebugFiles {
+    pub(super) fn new(target: Option<TargetRoot>) -> DebugFiles {
+        DebugFiles { target, own: TargetRoot::at(Path::new("/")).ok() }
+    }
+
+    fn candidates(&self, path: &Path) -> impl Iterator<Item = DebugFile> {
+        let roots = [(&self.target, true), (&self.own, false)];
+        roots.into_iter().filter_map(move |(root, in_target)| {
+            let elf = ElfFile::open(root.as_ref()?.open(path).ok()?).ok()?;
+            Some(DebugFile { elf, source: DebugFileSource { path: path.to_owned(), in_target } })
+        })
+    }
+
+    /// The separate debug file of a module; `path` is the module's, as the target sees it.
+    pub(super) fn find(&self, path: &Path, module: &ElfFile) -> Result<DebugFile, NoDebugFile> {
+        let build_id = module.build_id();
+        let debug_link = module.debug_link();
+        if build_id.is_none() && debug_link.is_none() {
+            return Err(NoDebugFile::NotNamed);
+        }
+        let mut mismatch = None;
+        let by_id = build_id.iter().flat_map(|id| {
+            let path = Path::new(DEBUG_DIRECTORY).join(id.debug_path());
+            self.candidates(&path).collect::<Vec<_>>()
+        });
+        let by_link = debug_link.iter().flat_map(|link| {
+            let paths = link_paths(path, &link.name);
+            paths.into_iter().flat_map(|path| self.candidates(&path).collect::<Vec<_>>())
+        });
+        for candidate in by_id.chain(by_link) {
+            if belongs(&candidate.elf, build_id.as_ref(), debug_link.as_ref()) {
+                return Ok(candidate);
+            }
+            mismatch = Some(candidate.source.path);
+        }
+        let missing = || NoDebugFile::Missing { build_id, debug_link: debug_link.map(|link| link.name) };
+        Err(mismatch.map_or_else(missing, NoDebugFile::Mismatch))
+    }
+
+    /// The file that the debug file at `path` shares parts of its DWARF with.
+    pub(super) fn find_shared(&self, path: &Path, link: &DebugAltLink) -> Option<ElfFile> {
+        let stated = path.parent().unwrap_or(Path::new("/")).join(&link.path);
+        let by_id = Path::new(DEBUG_DIRECTORY).join(link.build_id.debug_path());
+        [stated, by_id].iter().find_map(|path| {
+            let found = self.candidates(path).find(|c| c.elf.build_id().as_ref() == Some(&link.build_id));
+            found.map(|f| f.elf)
+        })
+    }
+}
+
+fn link_paths(module: &Path, name: &str) -> Vec<PathBuf> {
+    let directory = module.parent().unwrap_or(Path::new("/"));
+    let below_debug = directory.strip_prefix("/").unwrap_or(directory);
+    vec![
+        directory.join(name),
+        directory.join(".debug").join(name),
+        Path::new(DEBUG_DIRECTORY).join(below_debug).join(name),
+    ]
+}
+
+/// Build-ids decide where both files have one; the checksum costs a read of the whole file.
+fn belongs(file: &ElfFile, build_id: Option<&BuildId>, link: Option<&DebugLink>) -> bool {
+    match (file.build_id(), build_id) {
+        (Some(found), Some(wanted)) => found == *wanted,
+        _ => link.is_some_and(|link| file.debug_link_crc() == Ok(link.crc)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debug_link_is_looked_for_where_gdb_looks() {
+        let paths = link_paths(Path::new("/opt/lib/libx.so"), "libx.debug");
+        let expected = ["/opt/lib/libx.debug", "/opt/lib/.debug/libx.debug", "/usr/lib/debug/opt/lib/libx.debug"];
+        assert_eq!(paths, expected.map(PathBuf::from));
+    }
+}

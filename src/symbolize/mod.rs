@@ -1,0 +1,22 @@
+//! Names: which function, file and line an address of native code is.
+//!
+//! Does: look addresses up in the module's own symbols and DWARF, in its separate debug files, and in perf maps; once
+//! per distinct address, aside from sampling.
+//! Does not: read the target's memory, or borrow the name of the nearest exported function for a stripped one. Split
+//! DWARF (`.dwo`, `.dwp`) is not read: its functions have the symbol table's names and no lines.
+
+mod debug_files;
+mod demangle;
+mod dwarf;
+mod mini_debug_info;
+mod native_symbol;
+mod perf_map;
+mod symbol_index;
+mod symbolizer;
+
+pub use debug_files::{DebugFileSource, NoDebugFile};
+pub use demangle::display_name;
+pub use mini_debug_info::{XzError, decompress_xz};
+pub use native_symbol::{FunctionExtent, FunctionName, NativeSymbol, NoName};
+pub use perf_map::{PerfMap, PerfMapEntry, python_trampoline};
+pub use symbolizer::{ModuleFile, ModuleNames, NameSources, NoLines, Query, SymbolSource, Symbolizer};

@@ -1,0 +1,183 @@
+//! Perf maps: `/tmp/perf-PID.map`, the names that a just-in-time compiler gives to code that is in no file.
+//!
+//! Does: parse the file within bounds, let later entries replace what they overlap, look addresses up, and recognise
+//! the trampolines that CPython makes with `-X perf`.
+//! Does not: follow a file that is still growing; it is read once, when names are wanted.
+//!
+//! Sources: Linux `tools/perf/Documentation/jit-interface.txt`; CPython `Python/perf_trampoline.c`.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use crate::target::root::TargetRoot;
+use crate::types::Addr;
+
+/// The most bytes of a perf map that are read.
+const MAX_BYTES: u64 = 64 << 20;
+/// The most entries that are kept.
+const MAX_ENTRIES: usize = 1 << 20;
+/// The most bytes of a name that are kept.
+const MAX_NAME: usize = 4 << 10;
+
+/// One named range of code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerfMapEntry<'a> {
+    /// The first address of the range. If a later entry has replaced the beginning, the first that is left.
+    pub start: Addr,
+    /// The address behind the last.
+    pub end: Addr,
+    /// Its name, as it stands in the file.
+    pub name: &'a str,
+}
+
+/// The contents of a perf map.
+#[derive(Debug, Clone, Default)]
+pub struct PerfMap {
+    /// By start; the ranges do not overlap. A value is the end and the name's place in `names`.
+    ranges: BTreeMap<u64, (u64, usize)>,
+    names: Vec<String>,
+    ignored_lines: usize,
+}
+
+impl PerfMap {
+    /// Reads the perf map of a process: `pid` as the process itself sees it, in its innermost namespace (the last
+    /// number of `NSpid` in its status).
+    pub fn load(root: &TargetRoot, pid: i32) -> io::Result<PerfMap> {
+        let file = root.open(&PathBuf::from(format!("/tmp/perf-{pid}.map")))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        Ok(PerfMap::parse(&bytes))
+    }
+
+    /// Parses lines of `START SIZE name`, both numbers hexadecimal. Other lines are counted and ignored.
+    pub fn parse(bytes: &[u8]) -> PerfMap {
+        let mut map = PerfMap::default();
+        let limit = bytes.len().min(usize::try_from(MAX_BYTES).unwrap_or(usize::MAX));
+        for line in bytes.get(..limit).unwrap_or_default().split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            match parse_line(line) {
+                Some((start, end, name)) if map.names.len() < MAX_ENTRIES => map.insert(start, end, name),
+                _ => map.ignored_lines += 1,
+            }
+        }
+        map
+    }
+
+    fn insert(&mut self, start: u64, end: u64, name: String) {
+        // The part of an older range that is left in front, then all that begin inside the new one.
+        if let Some((older, (older_end, older_name))) = self.ranges.range(..start).next_back().map(|(s, v)| (*s, *v))
+            && older_end > start
+        {
+            self.ranges.insert(older, (start, older_name));
+            self.keep_tail(end, older_end, older_name);
+        }
+        while let Some((older, (older_end, older_name))) = self.ranges.range(start..end).next().map(|(s, v)| (*s, *v)) {
+            self.ranges.remove(&older);
+            self.keep_tail(end, older_end, older_name);
+        }
+        self.ranges.insert(start, (end, self.names.len()));
+        self.names.push(name);
+    }
+
+    fn keep_tail(&mut self, start: u64, end: u64, name: usize) {
+        if end > start {
+            self.ranges.insert(start, (end, name));
+        }
+    }
+
+    /// The range that covers an address.
+    pub fn find(&self, addr: Addr) -> Option<PerfMapEntry<'_>> {
+        let (start, (end, name)) = self.ranges.range(..=addr.0).next_back()?;
+        let name = self.names.get(*name)?;
+        (addr.0 < *end).then_some(PerfMapEntry { start: Addr(*start), end: Addr(*end), name })
+    }
+
+    /// How many lines were not of the right form, or too many.
+    pub fn ignored_lines(&self) -> usize {
+        self.ignored_lines
+    }
+
+    /// Whether the map names nothing.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+}
+
+/// The function and the file in the name of a CPython trampoline, `py::function:file`.
+///
+/// A trampoline only calls the interpreter for one Python function, which stands in the stack anyway.
+pub fn python_trampoline(name: &str) -> Option<(&str, &str)> {
+    // A path can contain colons, the qualified name of a function cannot.
+    name.strip_prefix("py::")?.split_once(':')
+}
+
+fn parse_line(line: &[u8]) -> Option<(u64, u64, String)> {
+    let mut fields = line.splitn(3, |b| *b == b' ');
+    let start = hexadecimal(fields.next()?)?;
+    let size = hexadecimal(fields.next()?)?;
+    let name = fields.next()?.trim_ascii();
+    let end = start.checked_add(size).filter(|end| *end > start)?;
+    let name = name.get(..name.len().min(MAX_NAME))?;
+    (!name.is_empty()).then(|| (start, end, String::from_utf8_lossy(name).into_owned()))
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    let digits = digits.strip_prefix(b"0x").unwrap_or(digits);
+    let plain = digits.first()?.is_ascii_hexdigit();
+    plain.then(|| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(map: &PerfMap, addr: u64) -> Option<&str> {
+        map.find(Addr(addr)).map(|e| e.name)
+    }
+
+    #[test]
+    fn a_name_covers_its_range_and_no_more() {
+        let map = PerfMap::parse(b"7f00 10 py::f:/tmp/a b.py\n0x8000 20 second\n");
+        assert_eq!(name(&map, 0x7eff), None);
+        assert_eq!(name(&map, 0x7f0f), Some("py::f:/tmp/a b.py"));
+        assert_eq!(name(&map, 0x7f10), None);
+        assert_eq!(name(&map, 0x801f), Some("second"));
+        assert_eq!(python_trampoline(name(&map, 0x7f00).unwrap()), Some(("f", "/tmp/a b.py")));
+        assert_eq!(python_trampoline("second"), None);
+    }
+
+    #[test]
+    fn later_entries_replace_what_they_overlap() {
+        let map = PerfMap::parse(b"100 100 old\n140 20 inner\n0F0 20 front\n1f0 20 back\n");
+        let expected = [(0xf0, "front"), (0x10f, "front"), (0x110, "old"), (0x13f, "old"), (0x140, "inner")];
+        let rest = [(0x15f, "inner"), (0x160, "old"), (0x1ef, "old"), (0x1f0, "back"), (0x20f, "back")];
+        for (addr, wanted) in expected.into_iter().chain(rest) {
+            assert_eq!(name(&map, addr), Some(wanted), "{addr:#x}");
+        }
+        let covered = PerfMap::parse(b"100 10 a\n120 10 b\n100 100 all\n");
+        assert_eq!(name(&covered, 0x125), Some("all"));
+        assert_eq!(covered.ranges.len(), 1);
+    }
+
+    #[test]
+    fn lines_of_another_form_are_counted_and_ignored() {
+        let map =
+            PerfMap::parse(b"\xff\xfe\n100\n100 10\n100 0 empty\nffffffffffffffff 2 wraps\n+1 2 sign\n100 10 ok\n");
+        assert_eq!(map.ignored_lines(), 6);
+        assert_eq!(name(&map, 0x108), Some("ok"));
+        assert!(PerfMap::parse(b"").is_empty());
+    }
+
+    proptest::proptest! {
+        /// Whatever the file holds, the last line that covers an address names it.
+        #[test]
+        fn the_last_covering_line_wins(entries in proptest::collection::vec((0_u64..64, 1_u64..32), 0..20)) {
+            let text: String = entries.iter().enumerate().map(|(i, (s, n))| format!("{s:x} {n:x} {i}\n")).collect();
+            let map = PerfMap::parse(text.as_bytes());
+            for addr in 0..100 {
+                let last = entries.iter().rposition(|(s, n)| (*s..s + n).contains(&addr));
+                proptest::prop_assert_eq!(name(&map, addr).map(str::to_owned), last.map(|i| i.to_string()));
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Naming the addresses of one module after the other.
+//!
+//! Does: gather a module's symbols and DWARF from wherever they are, answer a batch of addresses, and drop everything
+//! again, so that no more than one module's tables are in memory.
+//! Does not: decide when; the caller asks once per distinct address, aside from sampling.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::debug_files::{DebugFile, DebugFileSource, DebugFiles, NoDebugFile};
+use super::demangle::{display_name, is_mangled};
+use super::dwarf::{DwarfData, DwarfFrame, Lines, has_dwarf};
+use super::mini_debug_info::decompress_xz;
+use super::native_symbol::{FunctionExtent, FunctionName, NativeSymbol, NoName};
+use super::symbol_index::SymbolIndex;
+use crate::target::elf::{ElfError, ElfFile, SymbolTableKind};
+use crate::target::root::TargetRoot;
+use crate::types::Svma;
+
+/// A file whose code the target runs.
+#[derive(Debug, Clone)]
+pub struct ModuleFile {
+    /// Its path as the target sees it, or a name such as `[vdso]`.
+    pub path: PathBuf,
+    /// The opened file, or why it could not be had.
+    pub elf: Result<Arc<ElfFile>, ElfError>,
+}
+
+/// One address to name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Query {
+    /// The address, inside the instruction that is executing.
+    pub svma: Svma,
+    /// The extent of the function around it, if the unwind tables know it.
+    pub extent: Option<FunctionExtent>,
+}
+
+/// Where a module's symbols are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SymbolSource {
+    /// The module's own `.symtab`.
+    Own,
+    /// The `.symtab` of its separate debug file.
+    DebugFile(DebugFileSource),
+    /// Its `.gnu_debugdata`.
+    MiniDebugInfo,
+    /// Only its exported functions have names.
+    ExportsOnly,
+    /// Nothing has a name.
+    Nothing,
+}
+
+/// Why there are no lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoLines {
+    /// The module cannot be read.
+    #[error("the module's file is unusable: {0}")]
+    Module(ElfError),
+    /// The module has no debug information and its debug file is not there.
+    #[error(transparent)]
+    DebugFile(#[from] NoDebugFile),
+    /// The debug information cannot be used.
+    #[error("the debug information is unusable: {0}")]
+    Unusable(ElfError),
+}
+
+/// Where a module's names and lines are from, or why there are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameSources {
+    /// Where function names without debug information are from.
+    pub symbols: SymbolSource,
+    /// Where lines are from: `None` is the module itself.
+    pub lines: Result<Option<DebugFileSource>, NoLines>,
+}
+
+/// The names of a batch of addresses of one module.
+#[derive(Debug, Clone)]
+pub struct ModuleNames {
+    /// For each query, in their order: the functions at the address, the innermost inlined one first, the one that
+    /// was not inlined last. Never empty.
+    pub names: Vec<Vec<NativeSymbol>>,
+    /// Where they are from.
+    pub sources: NameSources,
+}
+
+/// Names addresses, module by module.
+#[derive(Debug)]
+pub struct Symbolizer {
+    files: DebugFiles,
+}
+
+impl Symbolizer {
+    /// A symbolizer that looks for debug files in the target's root and then in the profiler's own.
+    pub fn new(target: Option<TargetRoot>) -> Symbolizer {
+        Symbolizer { files: DebugFiles::new(target) }
+    }
+
+    /// Names addresses of one module. Loads the module's tables and drops them again: ask for many at once.
+    pub fn resolve(&self, module: &ModuleFile, queries: &[Query]) -> ModuleNames {
+        let name = module.path.file_name().unwrap_or(module.path.as_os_str()).to_string_lossy().into_owned();
+        let elf = match &module.elf {
+            Ok(elf) => elf,
+            Err(error) => return unreadable(&name, error, queries),
+        };
+        let debug_file =
+            if has_symbols(elf) && has_dwarf(elf) { None } else { Some(self.files.find(&module.path, elf)) };
+        let (index, symbols) = load_symbols(elf, debug_file.as_ref().and_then(|f| f.as_ref().ok()));
+        let (dwarf, lines_from) = match self.load_dwarf(module, elf, debug_file) {
+            Ok((dwarf, from)) => (Some(dwarf), Ok(from)),
+            Err(reason) => (None, Err(reason)),
+        };
+        let lines = dwarf.as_ref().map(DwarfData::lines);
+        let (lines, lines_from) = match lines {
+            Some(Ok(lines)) => (Some(lines), lines_from),
+            Some(Err(error)) => (None, Err(NoLines::Unusable(error))),
+            None => (None, lines_from),
+        };
+        let full_table = !matches!(symbols, SymbolSource::ExportsOnly | SymbolSource::Nothing);
+        let reason = if full_table { NoName::NotCovered } else { NoName::Stripped };
+        let tables = Tables { module: &name, index, lines, reason };
+        let names = queries.iter().map(|query| tables.resolve(query)).collect();
+        ModuleNames { names, sources: NameSources { symbols, lines: lines_from } }
+    }
+
+    fn load_dwarf(
+        &self,
+        module: &ModuleFile,
+        elf: &ElfFile,
+        debug_file: Option<Result<DebugFile, NoDebugFile>>,
+    ) -> Result<(DwarfData, Option<DebugFileSource>), NoLines> {
+        let debug_file = if has_dwarf(elf) { None } else { debug_file.transpose()? };
+        let file = debug_file.as_ref().map_or(elf, |f| &f.elf);
+        let path = debug_file.as_ref().map_or(&module.path, |f| &f.source.path);
+        let shared = file.debug_alt_link().and_then(|link| self.files.find_shared(path, &link));
+        let dwarf = DwarfData::load(file, shared.as_ref()).map_err(NoLines::Unusable)?;
+        Ok((dwarf, debug_file.map(|f| f.source)))
+    }
+}
+
+fn has_symbols(elf: &ElfFile) -> bool {
+    elf.section(".symtab").is_some_and(|s| s.has_bytes())
+}
+
+/// A module's own `.symtab` has all its functions; without one, every other table adds what it has.
+fn load_symbols(elf: &ElfFile, debug_file: Option<&DebugFile>) -> (SymbolIndex, SymbolSource) {
+    let mut index = SymbolIndex::default();
+    let mut source = SymbolSource::Nothing;
+    let mut add = |file: &ElfFile, kind, from: SymbolSource| {
+        let Ok(table) = file.symbol_table(kind) else { return false };
+        index.add(file, &table, kind);
+        if source == SymbolSource::Nothing && !index.is_empty() {
+            source = from;
+        }
+        true
+    };
+    if !add(elf, SymbolTableKind::Static, SymbolSource::Own) {
+        if let Some(file) = debug_file {
+            add(&file.elf, SymbolTableKind::Static, SymbolSource::DebugFile(file.source.clone()));
+        }
+        if let Some(file) = mini_debug_info(elf) {
+            add(&file, SymbolTableKind::Static, SymbolSource::MiniDebugInfo);
+        }
+        add(elf, SymbolTableKind::Dynamic, SymbolSource::ExportsOnly);
+    }
+    index.finish();
+    (index, source)
+}
+
+fn mini_debug_info(elf: &ElfFile) -> Option<ElfFile> {
+    if !elf.has_debug_data() {
+        return None;
+    }
+    let packed = elf.section_bytes(".gnu_debugdata").ok()?;
+    ElfFile::from_bytes(decompress_xz(&packed).ok()?).ok()
+}
+
+/// A module's tables while its addresses are looked up.
+struct Tables<'a> {
+    module: &'a str,
+    index: SymbolIndex,
+    lines: Option<Lines<'a>>,
+    reason: NoName,
+}
+
+impl Tables<'_> {
+    fn resolve(&self, query: &Query) -> Vec<NativeSymbol> {
+        let mut frames = self.lines.as_ref().map(|lines| lines.frames(query.svma)).unwrap_or_default();
+        let outermost = frames.pop().unwrap_or(DwarfFrame { raw_name: None, file: None, line: None });
+        let mut symbols = Vec::with_capacity(frames.len() + 1);
+        for frame in frames {
+            let name = frame.raw_name.as_deref().map(display_name).map(FunctionName::Known);
+            let name = name.unwrap_or_else(|| self.unknown(query, NoName::Anonymous));
+            symbols.push(NativeSymbol { name, file: frame.file, line: frame.line, inlined: true });
+        }
+        let name = self.outermost_name(query, outermost.raw_name);
+        symbols.push(NativeSymbol { name, file: outermost.file, line: outermost.line, inlined: false });
+        symbols
+    }
+
+    /// DWARF's name, for it has no aliases; but a mangled symbol rather than a plain name without its namespace.
+    fn outermost_name(&self, query: &Query, dwarf: Option<String>) -> FunctionName {
+        let symbol = || self.index.find(query.svma, query.extent).map(String::from_utf8_lossy);
+        let raw = match dwarf {
+            Some(raw) if is_mangled(&raw) => Some(raw),
+            Some(plain) => Some(symbol().filter(|s| is_mangled(s)).map_or(plain, |s| s.into_owned())),
+            None => symbol().map(|s| s.into_owned()),
+        };
+        match raw {
+            Some(raw) => FunctionName::Known(display_name(&raw)),
+            None => self.unknown(query, self.reason.clone()),
+        }
+    }
+
+    fn unknown(&self, query: &Query, reason: NoName) -> FunctionName {
+        unknown(self.module, query, reason)
+    }
+}
+
+fn unknown(module: &str, query: &Query, reason: NoName) -> FunctionName {
+    let extent = query.extent.filter(|e| e.contains(query.svma));
+    let start = extent.map_or(query.svma, |e| e.start);
+    FunctionName::Unknown { module: module.to_owned(), start, reason }
+}
+
+fn unreadable(module: &str, error: &ElfError, queries: &[Query]) -> ModuleNames {
+    let symbol = |query: &Query| {
+        let name = unknown(module, query, NoName::Unreadable(error.clone()));
+        vec![NativeSymbol { name, file: None, line: None, inlined: false }]
+    };
+    let sources = NameSources { symbols: SymbolSource::Nothing, lines: Err(NoLines::Module(error.clone())) };
+    ModuleNames { names: queries.iter().map(symbol).collect(), sources }
+}
