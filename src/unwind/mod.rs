@@ -1,3 +1,19 @@
 //! Registers + memory + mappings -> [`stack::NativeStack`]. Pure: no system call, no file, no `unsafe`.
+//!
+//! Three ways to step out of a frame, each used only where it is exact, cheapest first:
+//!
+//! 1. [`frame_pointers`]: inside a module whose unwind tables prove that a call in progress has a frame record.
+//! 2. [`cache`]: the unwind rule of this program counter, seen before.
+//! 3. [`module`]: the rule, looked up in the module's `.eh_frame`; evaluated with all registers where it needs them.
+//!
+//! What belongs to one architecture only (register numbers, the compact rule, the step) is in its folder.
 
+pub mod address_space;
+pub mod cache;
+pub mod frame_pointers;
+pub mod index;
+pub mod module;
+pub mod sections;
 pub mod stack;
+pub mod walk;
+pub mod x86_64;

@@ -53,3 +53,10 @@ pub struct NativeStack {
     /// Why there is no frame after the last.
     pub end: StackEnd,
 }
+
+impl NativeStack {
+    /// No frames yet: what a walk fills, and a later one fills again without allocating.
+    pub fn empty() -> Self {
+        NativeStack { frames: Vec::new(), end: StackEnd::UnmappedCode(Addr::NULL) }
+    }
+}

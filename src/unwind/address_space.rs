@@ -1,0 +1,152 @@
+//! Where code is in the target: what unwinding needs to know of its mappings.
+//!
+//! Does: find the executable range of an address, and the module that is mapped there.
+//! Does not: read maps; whoever builds it does, anew when the target's mappings change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::frame_pointers::FramePointerMap;
+use super::module::ModuleUnwinder;
+use crate::types::{Addr, Svma};
+
+/// What is mapped in an executable range.
+#[derive(Debug, Clone)]
+pub enum Code {
+    /// A file's code.
+    Module {
+        /// The caller's own number for the module.
+        index: usize,
+        /// What the loader added to the file's addresses, modulo 2^64.
+        bias: u64,
+        /// The file's unwind tables.
+        unwinder: Arc<ModuleUnwinder>,
+    },
+    /// Code without a file: a JIT's, or a stub made at run time.
+    Anonymous {
+        /// Its maker is known to keep frame pointers (the JIT of CPython 3.15). Elsewhere rbp may still be that of
+        /// the function that called the code, and a step by it would leave that function out.
+        keeps_frame_pointers: bool,
+    },
+}
+
+/// An executable range of the target.
+#[derive(Debug, Clone)]
+pub struct CodeRange {
+    /// The first address.
+    pub start: Addr,
+    /// The first address after it.
+    pub end: Addr,
+    /// What is mapped there.
+    pub code: Code,
+}
+
+/// The executable ranges of one process at one time. Never changes: a new mapping makes a new one.
+#[derive(Debug)]
+pub struct AddressSpace {
+    ranges: Vec<CodeRange>,
+    generation: u64,
+    /// The range of `ranges` whose module gets by without lookups.
+    framed: Option<usize>,
+}
+
+impl AddressSpace {
+    /// Takes the executable ranges, in any order. Of two that overlap, the later one by address wins its start.
+    ///
+    /// A module whose [`FramePointerMap`] has been built by now is walked with it: the one with most code, as
+    /// the others' rules are in the cache anyway.
+    pub fn new(mut ranges: Vec<CodeRange>) -> Self {
+        static GENERATION: AtomicU64 = AtomicU64::new(1);
+        ranges.retain(|r| r.start < r.end);
+        ranges.sort_by_key(|r| (r.start, r.end));
+        let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
+        let has_map = |range: &CodeRange| match &range.code {
+            Code::Module { unwinder, .. } => unwinder.frame_pointer_map().is_some(),
+            Code::Anonymous { .. } => false,
+        };
+        let with_map = ranges.iter().enumerate().filter(|(_, range)| has_map(range));
+        let framed = with_map.max_by_key(|(_, range)| range.end.0.saturating_sub(range.start.0)).map(|(n, _)| n);
+        AddressSpace { ranges, generation, framed }
+    }
+
+    /// The range that holds `addr`.
+    pub fn find(&self, addr: Addr) -> Option<&CodeRange> {
+        let after = self.ranges.partition_point(|r| r.start <= addr);
+        self.ranges.get(after.checked_sub(1)?).filter(|r| addr < r.end)
+    }
+
+    /// All ranges, by address.
+    pub fn ranges(&self) -> &[CodeRange] {
+        &self.ranges
+    }
+
+    /// A number that no other address space of this process has.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The map of the module that keeps frame pointers, as it is mapped.
+    pub(super) fn framed(&self) -> Framed<'_> {
+        self.framed.and_then(|n| self.ranges.get(n)).and_then(Framed::new).unwrap_or_default()
+    }
+}
+
+/// A module known to keep frame pointers, at its place in the target. The default covers nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Framed<'a> {
+    start: u64,
+    len: u64,
+    /// The distance of `start` from the map's first address.
+    skip: u64,
+    bits: &'a [u64],
+}
+
+impl<'a> Framed<'a> {
+    fn new(range: &'a CodeRange) -> Option<Self> {
+        let Code::Module { bias, unwinder, .. } = &range.code else { return None };
+        let map: &FramePointerMap = unwinder.frame_pointer_map()?;
+        let Svma(map_start) = map.start();
+        let map_start = Addr(map_start).wrapping_add(*bias);
+        let start = range.start.max(map_start);
+        let len = range.end.0.saturating_sub(start.0);
+        Some(Framed { start: start.0, len, skip: start.0.wrapping_sub(map_start.0), bits: map.bits() })
+    }
+
+    /// Whether a call in progress at `lookup` has a frame record at rbp.
+    #[inline]
+    pub(super) fn has_record(&self, lookup: u64) -> bool {
+        let offset = lookup.wrapping_sub(self.start);
+        offset < self.len && FramePointerMap::is_clear(self.bits, offset.wrapping_add(self.skip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anonymous(start: u64, end: u64) -> CodeRange {
+        CodeRange { start: Addr(start), end: Addr(end), code: Code::Anonymous { keeps_frame_pointers: true } }
+    }
+
+    #[test]
+    fn finds_the_range_of_an_address_and_nothing_in_the_gaps() {
+        let space = AddressSpace::new(vec![anonymous(0x3000, 0x4000), anonymous(0x1000, 0x2000)]);
+        let start = |addr| space.find(Addr(addr)).map(|r| r.start.0);
+        assert_eq!(start(0xfff), None);
+        assert_eq!(start(0x1000), Some(0x1000));
+        assert_eq!(start(0x1fff), Some(0x1000));
+        assert_eq!(start(0x2000), None);
+        assert_eq!(start(0x3fff), Some(0x3000));
+        assert_eq!(start(u64::MAX), None);
+    }
+
+    #[test]
+    fn ignores_empty_and_reversed_ranges() {
+        assert!(AddressSpace::new(vec![anonymous(5, 5), anonymous(9, 3)]).ranges().is_empty());
+    }
+
+    #[test]
+    fn two_address_spaces_never_share_a_generation() {
+        assert_ne!(AddressSpace::new(Vec::new()).generation(), AddressSpace::new(Vec::new()).generation());
+    }
+}

@@ -1,0 +1,138 @@
+//! The exact step: a row of the table evaluated with every register, expressions included.
+//!
+//! Does: what DWARF 5, 6.4 says of rows and register rules. Does not: run often; compact rules are for that.
+
+use gimli::{CfaRule, EhFrame, Evaluation, EvaluationResult, Register, RegisterRule, UnwindExpression, Value};
+
+use super::registers::{BP, PC, RegisterSet, SP};
+use super::step::{StackBytes, StepError};
+use crate::unwind::module::{Fde, Row};
+use crate::unwind::sections::Bytes;
+
+/// The most operations that one expression may take. Real ones have about ten.
+const MAX_OPERATIONS: u32 = 1_000;
+
+/// The registers that a function gives back as it found them (psABI, figure 3.4): rbx, rbp, r12–r15.
+const CALLEE_SAVED: [u16; 6] = [3, BP, 12, 13, 14, 15];
+
+/// The outcome of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evaluated {
+    /// This frame's CFA. For a signal frame, the interrupted frame's rsp.
+    pub cfa: u64,
+    /// The caller's registers; rip and rsp are known. `None`: there is no caller.
+    pub caller: Option<RegisterSet>,
+    /// The frame that was left is a signal's: the caller was interrupted, its pc is not a return address.
+    pub is_signal_frame: bool,
+}
+
+/// What a row is evaluated with.
+pub struct Evaluator<'a> {
+    /// The frame's registers.
+    pub registers: &'a RegisterSet,
+    /// The copied stack.
+    pub stack: StackBytes<'a>,
+    /// What the loader added to the file's addresses.
+    pub bias: u64,
+}
+
+impl Evaluator<'_> {
+    /// Steps out of the frame that `row` describes.
+    pub(in crate::unwind) fn step(
+        &self,
+        row: &Row,
+        eh_frame: &EhFrame<Bytes<'_>>,
+        fde: &Fde<'_>,
+    ) -> Result<Evaluated, StepError> {
+        let is_signal_frame = fde.is_signal_trampoline();
+        if row.register(Register(PC)) == Some(RegisterRule::Undefined) {
+            let cfa = self.register(SP)?.saturating_add(8);
+            return Ok(Evaluated { cfa, caller: None, is_signal_frame });
+        }
+        let encoding = fde.cie().encoding();
+        let cfa = match row.cfa() {
+            CfaRule::RegisterAndOffset { register, offset } => self.register(register.0)?.wrapping_add_signed(*offset),
+            CfaRule::Expression(e) => self.expression(e, eh_frame, encoding, None)?,
+        };
+        let mut caller = RegisterSet::default();
+        for register in CALLEE_SAVED {
+            caller.set(register, self.registers.get(register));
+        }
+        caller.set(SP, Some(cfa));
+        for (register, rule) in row.registers() {
+            let value = match rule {
+                RegisterRule::Undefined => Ok(None),
+                RegisterRule::SameValue => Ok(self.registers.get(register.0)),
+                RegisterRule::Offset(n) => self.word(cfa.wrapping_add_signed(*n)).map(Some),
+                RegisterRule::ValOffset(n) => Ok(Some(cfa.wrapping_add_signed(*n))),
+                RegisterRule::Register(from) => Ok(self.registers.get(from.0)),
+                RegisterRule::Expression(e) => {
+                    self.expression(e, eh_frame, encoding, Some(cfa)).and_then(|addr| self.word(addr)).map(Some)
+                }
+                RegisterRule::ValExpression(e) => self.expression(e, eh_frame, encoding, Some(cfa)).map(Some),
+                _ => Ok(None),
+            };
+            // Without its pc and sp there is no caller; any other register is only unknown in it.
+            let essential = matches!(register.0, PC | SP);
+            caller.set(register.0, if essential { value? } else { value.unwrap_or(None) });
+        }
+        if caller.get(PC).is_none() {
+            return Err(StepError::Unsupported);
+        }
+        let cfa = if is_signal_frame { caller.get(SP).unwrap_or(cfa) } else { cfa };
+        Ok(Evaluated { cfa, caller: Some(caller), is_signal_frame })
+    }
+
+    fn register(&self, register: u16) -> Result<u64, StepError> {
+        self.registers.get(register).ok_or(StepError::UnknownRegister)
+    }
+
+    fn word(&self, addr: u64) -> Result<u64, StepError> {
+        self.stack.word(addr).ok_or(StepError::Unreadable(None))
+    }
+
+    /// Evaluates an expression, with the CFA on the stack at its start where the rule is a register's.
+    fn expression(
+        &self,
+        expression: &UnwindExpression<usize>,
+        eh_frame: &EhFrame<Bytes<'_>>,
+        encoding: gimli::Encoding,
+        cfa: Option<u64>,
+    ) -> Result<u64, StepError> {
+        let expression = expression.get(eh_frame).map_err(|_| StepError::Unsupported)?;
+        let mut evaluation = expression.evaluation(encoding);
+        evaluation.set_max_iterations(MAX_OPERATIONS);
+        if let Some(cfa) = cfa {
+            evaluation.set_initial_value(cfa);
+        }
+        let mut state = evaluation.evaluate();
+        // Each round answers one question of a bounded evaluation; the bound here is only to be seen at once.
+        for _ in 0..MAX_OPERATIONS {
+            state = match state.map_err(|_| StepError::Unsupported)? {
+                EvaluationResult::Complete => return address(&evaluation),
+                EvaluationResult::RequiresRegister { register, .. } => {
+                    evaluation.resume_with_register(Value::Generic(self.register(register.0)?))
+                }
+                EvaluationResult::RequiresMemory { address, size, .. } => {
+                    let value = self.stack.number(address, size).ok_or(StepError::Unreadable(None))?;
+                    evaluation.resume_with_memory(Value::Generic(value))
+                }
+                EvaluationResult::RequiresRelocatedAddress(svma) => {
+                    evaluation.resume_with_relocated_address(svma.wrapping_add(self.bias))
+                }
+                EvaluationResult::RequiresCallFrameCfa => {
+                    evaluation.resume_with_call_frame_cfa(cfa.ok_or(StepError::Unsupported)?)
+                }
+                _ => return Err(StepError::Unsupported),
+            };
+        }
+        Err(StepError::Unsupported)
+    }
+}
+
+fn address(evaluation: &Evaluation<Bytes<'_>>) -> Result<u64, StepError> {
+    match evaluation.as_result() {
+        [gimli::Piece { location: gimli::Location::Address { address }, .. }] => Ok(*address),
+        _ => Err(StepError::Unsupported),
+    }
+}

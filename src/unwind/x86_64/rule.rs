@@ -1,0 +1,111 @@
+//! An unwind rule in 16 bytes: what nearly all rows of x86-64 unwind tables say.
+//!
+//! Does: decode a row of the table, and say whether a call can be in progress under it.
+//! Does not: apply the rule (`step`), or evaluate what has no compact form (`evaluate`).
+
+use gimli::{CfaRule, EhFrame, Register, RegisterRule};
+
+use super::registers::{BP, PC, SP};
+use crate::unwind::module::{Fde, Row};
+use crate::unwind::sections::Bytes;
+
+/// How to find the caller of a frame. In all but the last two the return address is at CFA-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnwindRule {
+    /// CFA = rsp + offset.
+    FromSp {
+        /// Bytes from rsp to the CFA.
+        offset: i32,
+        /// Where the caller's rbp is.
+        bp: SavedBp,
+    },
+    /// CFA = rbp + offset.
+    FromBp {
+        /// Bytes from rbp to the CFA.
+        offset: i32,
+        /// Where the caller's rbp is.
+        bp: SavedBp,
+    },
+    /// CFA = rsp + 8, or rsp + 16 once `(rip & 15) >= threshold`: the linkers' rule for all PLT entries at once.
+    Plt {
+        /// The offset in a 16-byte entry at which its `push` is done.
+        threshold: u8,
+    },
+    /// The return address is undefined: there is no caller.
+    ThreadEntry,
+    /// Anything else, and all signal frames: needs the row itself.
+    Complex,
+}
+
+/// Where the caller's rbp is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SavedBp {
+    /// Still in rbp.
+    Same,
+    /// At CFA + offset.
+    At(i32),
+    /// Nowhere.
+    Undefined,
+}
+
+impl UnwindRule {
+    /// The frame record of the psABI: rbp and the return address next to each other, right below the CFA.
+    pub const FRAME_POINTER: UnwindRule = UnwindRule::FromBp { offset: 16, bp: SavedBp::At(-16) };
+
+    /// Decodes a row of `fde`.
+    pub(in crate::unwind) fn from_row(row: &Row, eh_frame: &EhFrame<Bytes<'_>>, fde: &Fde<'_>) -> UnwindRule {
+        // A signal frame's "caller" was interrupted, not left by a call: its pc is no return address, its rsp
+        // is not the CFA. The same holds where a row restores rsp to something else, or returns from elsewhere.
+        if fde.is_signal_trampoline() || row.register(Register(SP)).is_some() {
+            return UnwindRule::Complex;
+        }
+        match row.register(Register(PC)) {
+            Some(RegisterRule::Undefined) => return UnwindRule::ThreadEntry,
+            Some(RegisterRule::Offset(-8)) => {}
+            _ => return UnwindRule::Complex,
+        }
+        decode_cfa(row, eh_frame).unwrap_or(UnwindRule::Complex)
+    }
+}
+
+fn decode_cfa(row: &Row, eh_frame: &EhFrame<Bytes<'_>>) -> Option<UnwindRule> {
+    let bp = match row.register(Register(BP)) {
+        None | Some(RegisterRule::SameValue) => SavedBp::Same,
+        Some(RegisterRule::Offset(offset)) => SavedBp::At(i32::try_from(offset).ok()?),
+        Some(RegisterRule::Undefined) => SavedBp::Undefined,
+        Some(_) => return None,
+    };
+    match row.cfa() {
+        CfaRule::RegisterAndOffset { register: Register(SP), offset } => {
+            Some(UnwindRule::FromSp { offset: i32::try_from(*offset).ok()?, bp })
+        }
+        CfaRule::RegisterAndOffset { register: Register(BP), offset } => {
+            Some(UnwindRule::FromBp { offset: i32::try_from(*offset).ok()?, bp })
+        }
+        CfaRule::RegisterAndOffset { .. } => None,
+        CfaRule::Expression(expression) => {
+            let expression = expression.get(eh_frame).ok()?;
+            let threshold = plt_threshold(expression.0.slice())?;
+            (bp == SavedBp::Same).then_some(UnwindRule::Plt { threshold })
+        }
+    }
+}
+
+/// The one expression that binutils and lld write for `.plt`; only the number differs from kind to kind of PLT.
+fn plt_threshold(expression: &[u8]) -> Option<u8> {
+    use gimli::constants as dw;
+    let &[breg7, 8, breg16, 0, lit15, and, literal, ge, lit3, shl, plus] = expression else { return None };
+    let operations = [breg7, breg16, lit15, and, ge, lit3, shl, plus];
+    let expected = [
+        dw::DW_OP_breg7,
+        dw::DW_OP_breg16,
+        dw::DW_OP_lit15,
+        dw::DW_OP_and,
+        dw::DW_OP_ge,
+        dw::DW_OP_lit3,
+        dw::DW_OP_shl,
+        dw::DW_OP_plus,
+    ];
+    let threshold = literal.checked_sub(dw::DW_OP_lit0.0).filter(|n| *n <= 15)?;
+    (operations == expected.map(|op| op.0)).then_some(threshold)
+}
