@@ -17,6 +17,13 @@ pub struct Range {
     pub len: usize,
 }
 
+impl Range {
+    /// Whether `addr` is in it.
+    pub fn holds(&self, addr: Addr) -> bool {
+        addr.0.checked_sub(self.start.0).is_some_and(|offset| offset < self.len as u64)
+    }
+}
+
 /// One thread at one moment.
 #[derive(Debug, Default, Clone)]
 pub struct Captured {

@@ -18,6 +18,8 @@ const MAX_ROUND: usize = 16 << 20;
 
 /// What to copy from a thread.
 pub trait Plan {
+    /// A capture begins; one that was not consistent begins anew.
+    fn begin(&mut self);
     /// How far up the stack goes, given its stack pointer.
     fn stack_end(&self, sp: Addr) -> Addr;
     /// What else to copy with the stack: what the last capture of this thread needed.
@@ -29,6 +31,7 @@ pub trait Plan {
 
 /// Copies what `plan` asks for. The registers are already in `captured`.
 pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut dyn Plan) {
+    plan.begin();
     let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
     let start = Addr(sp.0.saturating_sub(native::RED_ZONE));
     let len = plan.stack_end(sp).0.saturating_sub(start.0).min(MAX_RANGE as u64) as usize;

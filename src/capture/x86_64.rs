@@ -15,6 +15,11 @@ pub const PC: usize = 16;
 /// The bytes below the stack pointer that a leaf function may use (psABI 3.2.2).
 pub const RED_ZONE: u64 = 128;
 
+/// Where a frame's return address is, given its CFA (psABI 3.2.2: the call has pushed it last).
+pub fn return_address_slot(cfa: Addr) -> Option<Addr> {
+    cfa.0.checked_sub(8).map(Addr)
+}
+
 /// The size of `struct user_regs_struct`.
 pub const REGISTER_SET_SIZE: usize = 27 * 8;
 

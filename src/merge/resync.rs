@@ -12,16 +12,40 @@ use crate::unwind::stack::{NativeStack, StackEnd};
 /// The distance must have been seen so often before it is used, and each time the same.
 const ENOUGH: u32 = 3;
 
+/// Where an evaluation's frame ends, by its marker, and what it keeps for its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EvaluationFrame {
+    /// CFA − marker, in bytes.
+    pub distance: u64,
+    /// Where the caller's frame pointer is saved, in bytes from the CFA; `None` when it is not saved there.
+    pub saved_frame_pointer: Option<i32>,
+}
+
+/// A place to restart at: in the caller of an evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// The CFA of the evaluation: the stack pointer of its caller.
+    pub cfa: Addr,
+    /// The address at which the caller's frame pointer is saved.
+    pub saved_frame_pointer: Option<Addr>,
+}
+
 /// What has been learned of one target's evaluation frames.
 #[derive(Debug, Clone, Default)]
 pub struct MarkerDistance {
-    /// CFA − marker, in bytes, and how often it has been seen in a row.
-    seen: Option<(u64, u32)>,
+    /// What was seen last, and how often in a row.
+    seen: Option<(EvaluationFrame, u32)>,
 }
 
 impl MarkerDistance {
-    /// Learns from a stack that was merged without a gap.
-    pub fn learn(&mut self, stack: &MergedStack, python: &PythonStack) {
+    /// Learns from a stack that was merged without a gap. `saved_frame_pointer` looks up, by an address inside the
+    /// evaluation function, where its frame saves the caller's.
+    pub fn learn(
+        &mut self,
+        stack: &MergedStack,
+        python: &PythonStack,
+        mut saved_frame_pointer: impl FnMut(Addr) -> Option<i32>,
+    ) {
         if stack.gaps().next().is_some() {
             return;
         }
@@ -34,22 +58,24 @@ impl MarkerDistance {
                 && let Some(marker) = markers.next()
                 && let Some(distance) = frame.cfa.0.checked_sub(marker.0)
             {
+                let saved_frame_pointer = saved_frame_pointer(frame.lookup_address());
+                let frame = EvaluationFrame { distance, saved_frame_pointer };
                 let count = match self.seen {
-                    Some((known, count)) if known == distance => count.saturating_add(1),
+                    Some((known, count)) if known == frame => count.saturating_add(1),
                     _ => 1,
                 };
-                self.seen = Some((distance, count));
+                self.seen = Some((frame, count));
             }
         }
     }
 
-    /// CFA − marker, once it is certain.
-    pub fn distance(&self) -> Option<u64> {
-        self.seen.filter(|(_, count)| *count >= ENOUGH).map(|(distance, _)| distance)
+    /// What is certain of the evaluation frames.
+    pub fn certain(&self) -> Option<EvaluationFrame> {
+        self.seen.filter(|(_, count)| *count >= ENOUGH).map(|(frame, _)| frame)
     }
 
-    /// Where the innermost evaluation that a failed walk did not reach must end: its CFA.
-    pub fn restart_at(&self, failed: &NativeStack, python: &PythonStack) -> Option<Addr> {
+    /// Where to restart a walk that failed: in the caller of the innermost evaluation that it did not reach.
+    pub fn restart(&self, failed: &NativeStack, python: &PythonStack) -> Option<Restart> {
         if failed.end == StackEnd::ThreadEntry {
             return None;
         }
@@ -58,7 +84,10 @@ impl MarkerDistance {
             PythonEntry::Marker(addr) if *addr >= reached => Some(*addr),
             _ => None,
         })?;
-        marker.checked_add(self.distance()?)
+        let frame = self.certain()?;
+        let cfa = marker.checked_add(frame.distance)?;
+        let slot = |offset: i32| cfa.0.checked_add_signed(offset.into()).map(Addr);
+        Some(Restart { cfa, saved_frame_pointer: frame.saved_frame_pointer.and_then(slot) })
     }
 }
 
@@ -80,7 +109,7 @@ mod tests {
         let (native, python) = clean(marker, cfa);
         let mut merged = MergedStack::default();
         merge(&[native], Some(&python), &mut merged);
-        learned.learn(&merged, &python);
+        learned.learn(&merged, &python, |_| Some(-16));
     }
 
     #[test]
@@ -88,11 +117,11 @@ mod tests {
         let mut learned = MarkerDistance::default();
         learn(&mut learned, 0x180, 0x200);
         learn(&mut learned, 0x180, 0x200);
-        assert_eq!(learned.distance(), None);
+        assert_eq!(learned.certain(), None);
         learn(&mut learned, 0x190, 0x210);
-        assert_eq!(learned.distance(), Some(0x80));
+        assert_eq!(learned.certain().map(|f| f.distance), Some(0x80));
         learn(&mut learned, 0x180, 0x240);
-        assert_eq!(learned.distance(), None, "a contradiction makes it uncertain again");
+        assert_eq!(learned.certain(), None, "a contradiction makes it uncertain again");
     }
 
     #[test]
@@ -100,9 +129,10 @@ mod tests {
         let mut learned = MarkerDistance::default();
         (0..3).for_each(|_| learn(&mut learned, 0x180, 0x200));
         let (mut failed, mut python) = clean(0x180, 0x200);
-        assert_eq!(learned.restart_at(&failed, &python), None, "a complete walk needs none");
+        assert_eq!(learned.restart(&failed, &python), None, "a complete walk needs none");
         failed.end = StackEnd::UnknownRegister(Addr(1));
         python.entries.push(PythonEntry::Marker(Addr(0x300)));
-        assert_eq!(learned.restart_at(&failed, &python), Some(Addr(0x380)));
+        let expected = Restart { cfa: Addr(0x380), saved_frame_pointer: Some(Addr(0x370)) };
+        assert_eq!(learned.restart(&failed, &python), Some(expected));
     }
 }

@@ -25,6 +25,8 @@ const MAX_THREADS: usize = 100_000;
 pub struct InterpreterState {
     /// Where it is.
     pub address: Addr,
+    /// The head of its list of thread states: new ones are put in front.
+    pub threads_head: Addr,
     /// Its number; the main interpreter's is 0.
     pub id: i64,
     /// The thread state that holds its GIL now; interpreters that share a GIL state the same holder, which can belong
@@ -82,6 +84,16 @@ impl Threads {
         threads
     }
 
+    /// Whether nothing has been added since the listing: both lists grow at their heads, which are read again.
+    pub fn has_no_newer(&self, interpreter: &Interpreter, mem: &impl Memory) -> bool {
+        let newest = self.interpreters.first().map_or(Addr::NULL, |newest| newest.address);
+        interpreter.interpreters_head(mem) == Ok(newest)
+            && self.interpreters.iter().all(|known| {
+                mem.read_addr(known.address.wrapping_add(interpreter.layout.interpreter.threads_head))
+                    == Ok(known.threads_head)
+            })
+    }
+
     /// The thread states of the thread with this thread pointer.
     pub fn of_thread_pointer(&self, pointer: Addr) -> impl Iterator<Item = &ThreadState> {
         self.threads.iter().filter(move |thread| thread.thread_id == pointer && !pointer.is_null())
@@ -105,8 +117,9 @@ impl Threads {
             visit(&mut seen, next, MAX_INTERPRETERS)?;
             let id = mem.read_u64(next.wrapping_add(layout.id))?.cast_signed();
             let gil_holder = gil_holder(interpreter, mem, next)?;
-            self.interpreters.push(InterpreterState { address: next, id, gil_holder });
-            self.collect_threads(interpreter, mem, (next, id))?;
+            let threads_head = mem.read_addr(next.wrapping_add(layout.threads_head))?;
+            self.interpreters.push(InterpreterState { address: next, threads_head, id, gil_holder });
+            self.collect_threads(interpreter, mem, (threads_head, id))?;
             next = mem.read_addr(next.wrapping_add(layout.next))?;
         }
         Ok(())
@@ -116,7 +129,7 @@ impl Threads {
         &mut self,
         interpreter: &Interpreter,
         mem: &impl Memory,
-        (owner, id): (Addr, i64),
+        (head, id): (Addr, i64),
     ) -> Result<(), Incomplete> {
         let layout = &interpreter.layout.thread;
         let last = layout.next.max(layout.thread_id).max(layout.native_thread_id);
@@ -124,7 +137,7 @@ impl Threads {
         let mut buf = [0; MAX_THREAD_BYTES];
         let len = usize::try_from(last).unwrap_or(MAX_THREAD_BYTES).saturating_add(8).min(MAX_THREAD_BYTES);
         let mut seen = FxHashSet::default();
-        let mut next = mem.read_addr(owner.wrapping_add(interpreter.layout.interpreter.threads_head))?;
+        let mut next = head;
         while !next.is_null() {
             visit(&mut seen, next, MAX_THREADS.saturating_sub(self.threads.len()))?;
             let fields = buf.get_mut(..len).ok_or(Incomplete::TooLong)?;

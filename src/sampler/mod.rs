@@ -1,3 +1,12 @@
 //! The clock, the choice of threads, and the journey of each sample from capture to merged stack.
 
 pub mod clock;
+pub mod code_space;
+pub mod codes;
+pub mod find;
+pub mod plan;
+pub mod reader;
+pub mod sample;
+pub mod session;
+pub mod statistics;
+pub mod thread_history;

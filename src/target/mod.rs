@@ -5,6 +5,7 @@ pub mod elf;
 pub mod launch;
 pub mod maps;
 pub mod memory;
+pub mod modules;
 pub mod process;
 pub mod process_memory;
 pub mod root;

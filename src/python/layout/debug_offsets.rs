@@ -33,6 +33,8 @@ pub(super) struct Behaviour {
     pub max_owner: u8,
     /// Whether free-threaded builds give each thread its own copy of the bytecode.
     pub bytecode_copies: bool,
+    /// See [`Layout::jit_keeps_frame_pointers`].
+    pub jit_keeps_frame_pointers: bool,
     /// See [`StringLayout::kind_shifts`].
     pub kind_shifts: &'static [u32],
 }
@@ -81,6 +83,7 @@ pub(super) fn layout(mem: &impl Memory, runtime: Addr, order: &FieldOrder) -> Re
         },
         string: table.string()?,
         free_threaded,
+        jit_keeps_frame_pointers: order.behaviour.jit_keeps_frame_pointers,
     })
 }
 

@@ -49,6 +49,9 @@ pub struct Layout {
     pub string: StringLayout,
     /// Whether the build runs without a GIL (PEP 703).
     pub free_threaded: bool,
+    /// Whether code made by the interpreter's JIT keeps the chain of frame records: 3.15's does, 3.14's has neither
+    /// frame records nor unwind tables.
+    pub jit_keeps_frame_pointers: bool,
 }
 
 /// Fields of `_PyRuntimeState`.

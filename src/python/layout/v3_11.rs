@@ -49,4 +49,5 @@ pub(super) const LAYOUT: Layout = Layout {
     object: ObjectLayout { ob_type: 8, ob_size: 16, tp_name: 24, tp_flags: 168, bytes_data: 32 },
     string: StringLayout { length: 16, state: 32, kind_shifts: &[2], ascii_data: 48, compact_data: 72 },
     free_threaded: false,
+    jit_keeps_frame_pointers: false,
 };

@@ -42,4 +42,5 @@ pub(super) const LAYOUT: Layout = Layout {
     object: ObjectLayout { ob_type: 8, ob_size: 16, tp_name: 24, tp_flags: 168, bytes_data: 32 },
     string: StringLayout { length: 16, state: 32, kind_shifts: &[2], ascii_data: 40, compact_data: 56 },
     free_threaded: false,
+    jit_keeps_frame_pointers: false,
 };

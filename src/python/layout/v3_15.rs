@@ -10,6 +10,7 @@ pub(super) const ORDER: FieldOrder = FieldOrder {
         marker_owner: 3,
         max_owner: 3,
         bytecode_copies: true,
+        jit_keeps_frame_pointers: true,
         kind_shifts: &[2, 8, 16],
     },
     groups: GROUPS,

@@ -52,6 +52,16 @@ impl UnwindRule {
     /// The frame record of the psABI: rbp and the return address next to each other, right below the CFA.
     pub const FRAME_POINTER: UnwindRule = UnwindRule::FromBp { offset: 16, bp: SavedBp::At(-16) };
 
+    /// Where the caller's rbp is saved, in bytes from the CFA, if it is.
+    pub fn saved_frame_pointer(&self) -> Option<i32> {
+        match self {
+            UnwindRule::FromSp { bp: SavedBp::At(offset), .. } | UnwindRule::FromBp { bp: SavedBp::At(offset), .. } => {
+                Some(*offset)
+            }
+            _ => None,
+        }
+    }
+
     /// Decodes a row of `fde`.
     pub(in crate::unwind) fn from_row(row: &Row, eh_frame: &EhFrame<Bytes<'_>>, fde: &Fde<'_>) -> UnwindRule {
         // A signal frame's "caller" was interrupted, not left by a call: its pc is no return address, its rsp

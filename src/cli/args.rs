@@ -1,0 +1,227 @@
+//! The command line, declared.
+//!
+//! Does: spell every switch as py-spy does where py-spy has it, and refuse values that make no sense.
+//! Does not: act on them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// The highest rate that is taken: beyond it a sample would cost more than the interval.
+const MAX_RATE: f64 = 20_000.0;
+
+/// A sampling profiler for Python: Python and native code in one true stack.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record a running process, or a program from its start, into a flame graph.
+    Record(RecordArgs),
+}
+
+/// `fpprof record`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  fpprof record --pid 1234 --duration 30s --output profile.svg\n  \
+    fpprof record -- python3 script.py --its-own-option")]
+#[command(group(clap::ArgGroup::new("target").required(true).args(["pid", "program"])))]
+pub struct RecordArgs {
+    /// The process to record.
+    #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub pid: Option<i32>,
+
+    /// The program to start and record, with its arguments, behind `--`.
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub program: Vec<String>,
+
+    /// Where the profile goes; `-` is standard output. [default: made of the program, the pid and the time]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// The kind of profile. [default: by the extension of the output, else flamegraph]
+    #[arg(short, long, value_enum)]
+    pub format: Option<FormatArg>,
+
+    /// How many samples a second to take, on average.
+    #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]
+    pub rate: f64,
+
+    /// How long to record: seconds, or 90s, 5m, 1h; `unlimited`. [default: until Ctrl-C or the target's end]
+    #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<RecordingTime>,
+
+    /// Which threads to sample.
+    #[arg(long, value_enum, default_value_t = ModeArg::Cpu)]
+    pub mode: ModeArg,
+
+    /// Sample threads that are idle, too: the same as `--mode wall`.
+    #[arg(short, long, action = ArgAction::SetTrue, conflicts_with_all = ["mode", "gil"])]
+    pub idle: bool,
+
+    /// Sample only the thread that holds the GIL: the same as `--mode gil`.
+    #[arg(short, long, action = ArgAction::SetTrue, conflicts_with_all = ["mode", "idle"])]
+    pub gil: bool,
+
+    /// Which native frames to show.
+    #[arg(short, long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
+    pub native: NativeArg,
+
+    /// Begin each stack with its thread.
+    #[arg(short, long)]
+    pub threads: bool,
+
+    /// Sum samples up by function: show its first line instead of the line that was executing.
+    #[arg(short = 'F', long)]
+    pub function: bool,
+
+    /// Leave line numbers out.
+    #[arg(long)]
+    pub nolineno: bool,
+}
+
+impl RecordArgs {
+    /// The mode, whichever way it was given.
+    pub fn mode(&self) -> ModeArg {
+        match (self.idle, self.gil) {
+            (true, _) => ModeArg::Wall,
+            (_, true) => ModeArg::Gil,
+            _ => self.mode,
+        }
+    }
+}
+
+/// How long to record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordingTime {
+    /// Until Ctrl-C or the target's end.
+    Unlimited,
+    /// At most so long.
+    AtMost(Duration),
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// An interactive SVG for any browser.
+    Flamegraph,
+    /// One line of text for each distinct stack, and its count.
+    Collapsed,
+}
+
+/// `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Threads that run.
+    Cpu,
+    /// All threads.
+    Wall,
+    /// The thread that holds the GIL.
+    Gil,
+}
+
+/// `--native`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NativeArg {
+    /// What Python code calls, without the interpreter's own call plumbing.
+    Calls,
+    /// Every frame, down to the thread's entry.
+    All,
+    /// Python frames only.
+    None,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if !rate.is_finite() || rate <= 0.0 {
+        return Err("a rate is more than 0 samples a second".to_owned());
+    }
+    if rate > MAX_RATE {
+        return Err(format!("a rate is at most {MAX_RATE} samples a second; 100 is enough for most programs"));
+    }
+    Ok(rate)
+}
+
+fn parse_duration(text: &str) -> Result<RecordingTime, String> {
+    if text == "unlimited" {
+        return Ok(RecordingTime::Unlimited);
+    }
+    let number_ends = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_ends);
+    let factor = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("write seconds, or a number with ms, s, m or h: 30, 90s, 5m".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| "write seconds, or a number with ms, s, m or h: 30, 90s, 5m")?;
+    match Duration::try_from_secs_f64(number * factor) {
+        Ok(duration) if !duration.is_zero() => Ok(RecordingTime::AtMost(duration)),
+        Ok(_) => Err("a recording takes more than no time".to_owned()),
+        Err(_) => Err("that is longer than can be counted".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(arguments: &[&str]) -> Result<RecordArgs, clap::Error> {
+        let Command::Record(args) = Cli::try_parse_from([&["fpprof", "record"], arguments].concat())?.command;
+        Ok(args)
+    }
+
+    #[test]
+    fn the_declaration_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_users_of_py_spy_type_works() {
+        let args = record(&["-o", "x.svg", "-d", "30", "-r", "200", "-t", "-n", "-p", "12"]).unwrap();
+        assert_eq!((args.pid, args.rate, args.threads, args.native), (Some(12), 200.0, true, NativeArg::Calls));
+        assert_eq!(args.duration, Some(RecordingTime::AtMost(Duration::from_secs(30))));
+        assert_eq!(record(&["-i", "-p", "1"]).unwrap().mode(), ModeArg::Wall);
+        assert_eq!(record(&["-g", "-p", "1"]).unwrap().mode(), ModeArg::Gil);
+        let args = record(&["--native", "all", "--", "python3", "-F", "x.py"]).unwrap();
+        assert_eq!((args.native, args.function, args.program.len()), (NativeArg::All, false, 3));
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        for bad in [
+            &["-p", "1", "-r", "0"][..],
+            &["-p", "1", "-r=-5"],
+            &["-p", "1", "-r", "1e9"],
+            &["-p", "1", "-r", "NaN"],
+            &["-p", "1", "-d", "0"],
+            &["-p", "1", "-d", "5x"],
+            &["-p", "1", "-d", "1e400h"],
+            &["-p", "0"],
+            &["-p", "-3"],
+            &["-p", "1", "--idle", "--gil"],
+            &["-p", "1", "--", "python3"],
+            &[],
+        ] {
+            assert!(record(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let time = |text| parse_duration(text).unwrap();
+        assert_eq!(time("90s"), RecordingTime::AtMost(Duration::from_secs(90)));
+        assert_eq!(time("5m"), RecordingTime::AtMost(Duration::from_secs(300)));
+        assert_eq!(time("1.5"), RecordingTime::AtMost(Duration::from_millis(1500)));
+        assert_eq!(time("250ms"), RecordingTime::AtMost(Duration::from_millis(250)));
+        assert_eq!(time("unlimited"), RecordingTime::Unlimited);
+    }
+}

@@ -1,0 +1,138 @@
+//! The target's code, kept up to date: its mappings, the modules in them and their unwind tables.
+//!
+//! Does: read the mappings when a walk has met code that is in none of them, and turn them into what unwinding needs.
+//! Does not: watch for changes; code that no sample has met does not matter.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use crate::target::elf::SectionData;
+use crate::target::maps::Mappings;
+use crate::target::modules::{MappedCode, ModuleId, Modules};
+use crate::target::process::Process;
+use crate::target::process_memory::ProcessMemory;
+use crate::target::root::TargetRoot;
+use crate::types::{Addr, Svma};
+use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
+use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::sections::{Section, UnwindSections};
+
+/// Code that is in no mapping even after they have been read again must not make every sample read them.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// The target's code.
+#[derive(Debug)]
+pub struct CodeSpace {
+    /// All mappings.
+    pub mappings: Mappings,
+    /// The modules met so far.
+    pub modules: Modules,
+    /// The executable ranges, for unwinding.
+    pub addresses: AddressSpace,
+    unwinders: FxHashMap<ModuleId, Arc<ModuleUnwinder>>,
+    anonymous_keeps_frame_pointers: bool,
+    scratch: UnwindScratch,
+    read_at: Instant,
+}
+
+impl CodeSpace {
+    /// Reads the mappings and opens their modules.
+    ///
+    /// # Errors
+    /// When the process is gone or may not be looked at.
+    pub fn new(process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<CodeSpace> {
+        let mut space = CodeSpace {
+            mappings: Mappings::default(),
+            modules: Modules::default(),
+            addresses: AddressSpace::new(Vec::new()),
+            unwinders: FxHashMap::default(),
+            anonymous_keeps_frame_pointers: false,
+            scratch: UnwindScratch::default(),
+            read_at: Instant::now(),
+        };
+        space.read(process, root, memory)?;
+        Ok(space)
+    }
+
+    /// Says whether the target's own JIT keeps frame pointers.
+    pub fn set_jit_keeps_frame_pointers(&mut self, keeps: bool) {
+        self.anonymous_keeps_frame_pointers = keeps;
+        self.rebuild(&self.ranges_of_modules());
+    }
+
+    /// Reads the mappings again, unless that has just been done. Gives whether they have changed.
+    pub fn refresh(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> bool {
+        if self.read_at.elapsed() < RETRY_AFTER {
+            return false;
+        }
+        self.read(process, root, memory).unwrap_or(false)
+    }
+
+    /// The module and its own address for an address of the target.
+    pub fn locate(&self, addr: Addr) -> Option<(ModuleId, Svma)> {
+        match &self.addresses.find(addr)?.code {
+            Code::Module { index, bias, .. } => {
+                Some((ModuleId(u32::try_from(*index).ok()?), Svma(addr.0.wrapping_sub(*bias))))
+            }
+            Code::Anonymous { .. } => None,
+        }
+    }
+
+    /// The extent of the function at an address of a module, by its unwind tables.
+    pub fn function_extent(&self, module: ModuleId, svma: Svma) -> Option<(Svma, Svma)> {
+        self.unwinders.get(&module)?.function_start(svma)
+    }
+
+    /// Where the function at `addr` saves its caller's frame pointer, in bytes from the CFA.
+    pub fn saved_frame_pointer(&mut self, addr: Addr) -> Option<i32> {
+        let (module, svma) = self.locate(addr)?;
+        self.unwinders.get(&module)?.rule(svma, &mut self.scratch)?.saved_frame_pointer()
+    }
+
+    fn read(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<bool> {
+        self.read_at = Instant::now();
+        let mappings = process.mappings()?;
+        if mappings == self.mappings {
+            return Ok(false);
+        }
+        let code = self.modules.update(process.pid, root, &mappings, memory);
+        self.mappings = mappings;
+        self.rebuild(&code);
+        Ok(true)
+    }
+
+    fn ranges_of_modules(&self) -> Vec<MappedCode> {
+        let module = |code: &Code| match code {
+            Code::Module { index, .. } => u32::try_from(*index).ok().map(ModuleId),
+            Code::Anonymous { .. } => None,
+        };
+        let ranges = self.addresses.ranges().iter();
+        ranges.map(|r| MappedCode { start: r.start, end: r.end, module: module(&r.code) }).collect()
+    }
+
+    fn rebuild(&mut self, code: &[MappedCode]) {
+        let keeps_frame_pointers = self.anonymous_keeps_frame_pointers;
+        let ranges = code.iter().map(|range| {
+            let code = match range.module.and_then(|id| Some((id, self.modules.get(id)?))) {
+                Some((id, module)) => Code::Module {
+                    index: id.0 as usize,
+                    bias: module.bias,
+                    unwinder: Arc::clone(self.unwinders.entry(id).or_insert_with(|| {
+                        let sections = module.elf.as_ref().map(|elf| elf.unwind_sections()).unwrap_or_default();
+                        let section = |data: SectionData| Section { svma: data.svma, bytes: data.bytes };
+                        Arc::new(ModuleUnwinder::new(UnwindSections {
+                            eh_frame_hdr: sections.eh_frame_hdr.map(section),
+                            eh_frame: sections.eh_frame.map(section),
+                        }))
+                    })),
+                },
+                None => Code::Anonymous { keeps_frame_pointers },
+            };
+            CodeRange { start: range.start, end: range.end, code }
+        });
+        self.addresses = AddressSpace::new(ranges.collect());
+    }
+}

@@ -1,0 +1,65 @@
+//! Finding the interpreter in a process.
+//!
+//! Does: look through the modules for `_PyRuntime`, by section or by symbol, the likeliest first.
+//! Does not: read the interpreter's state; `python` recognises what is found.
+
+use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
+use crate::target::elf::ElfFile;
+use crate::target::memory::Memory;
+use crate::target::modules::{Module, ModuleId, Modules};
+use crate::types::{Addr, Svma};
+
+/// An interpreter, and the module that it is in.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The interpreter.
+    pub interpreter: Interpreter,
+    /// The program or library that holds it.
+    pub module: ModuleId,
+}
+
+/// Looks for an interpreter.
+///
+/// # Errors
+/// Why the likeliest candidate is none, or [`RuntimeError::NotPython`] when there is no candidate.
+pub fn find(modules: &Modules, memory: &impl Memory) -> Result<Found, RuntimeError> {
+    let mut order: Vec<usize> = (0..modules.list().len()).collect();
+    order.sort_by_key(|index| modules.list().get(*index).map_or(u8::MAX, likelihood));
+    let mut refusal = RuntimeError::NotPython;
+    for index in order {
+        let Some(module) = modules.list().get(index) else { continue };
+        let name = module.name();
+        if name.contains("pypy") {
+            return Err(RuntimeError::PyPy);
+        }
+        let Some((runtime, version_symbol)) = module.elf.as_ref().ok().and_then(|elf| runtime(elf, module)) else {
+            continue;
+        };
+        match Interpreter::recognise(memory, &Candidate { runtime, version_symbol, file_name: &name }) {
+            Ok(interpreter) => {
+                let module = ModuleId(u32::try_from(index).unwrap_or(u32::MAX));
+                return Ok(Found { interpreter, module });
+            }
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
+}
+
+/// libpython first (its program is a stub), then what is called python, then anything: programs embed it.
+fn likelihood(module: &Module) -> u8 {
+    let name = module.name();
+    match () {
+        () if name.starts_with("libpython") => 0,
+        () if name.contains("python") || name.contains("pypy") => 1,
+        () => 2,
+    }
+}
+
+/// The addresses of `_PyRuntime` and of `Py_Version`, if the file has the former.
+fn runtime(elf: &ElfFile, module: &Module) -> Option<(Addr, Option<Addr>)> {
+    let section = elf.section(".PyRuntime").map(|section| section.svma).filter(|svma| *svma != Svma(0));
+    let runtime = section.or_else(|| Some(elf.symbol("_PyRuntime")?.0))?;
+    let version = elf.symbol("Py_Version").map(|(svma, _)| module.addr(svma));
+    Some((module.addr(runtime), version))
+}

@@ -1,0 +1,104 @@
+//! What a sample of one thread has to copy: its stack, its thread states, its interpreter frames, and the code objects
+//! that have not been met before.
+//!
+//! Does: follow the interpreter's chain of frames through the copies while the thread stands still, and ask for what
+//! is missing. A copy that is complete is walked once, at a few nanoseconds a frame.
+//! Does not: anything that can wait until the thread runs again.
+
+use crate::capture::captured::{Captured, Range};
+use crate::capture::read::Plan;
+use crate::python::frames::FrameWalk;
+use crate::python::layout::Layout;
+use crate::python::stack::{ChainEnd, PythonEntry};
+use crate::target::maps::Mappings;
+use crate::target::process_memory::ProcessMemory;
+use crate::types::Addr;
+
+use super::codes::Codes;
+
+/// The stack that is copied when nothing tells how large it is.
+const UNKNOWN_STACK: u64 = 256 << 10;
+/// Thread stacks larger than this are copied when a walk has shown that they are used.
+const LARGE_STACK: u64 = 1 << 20;
+/// What is read of a frame that lies elsewhere (a generator's, on the heap).
+const HEAP_FRAME: u64 = 128;
+/// Memory can be read or not by whole pages.
+const PAGE: u64 = 4096;
+
+/// The plan for one thread.
+pub struct ThreadPlan<'a> {
+    /// The interpreter's layout.
+    pub layout: &'a Layout,
+    /// The code objects met so far.
+    pub codes: &'a mut Codes,
+    /// The live memory: new code objects are read from it while the thread cannot free them.
+    pub memory: &'a ProcessMemory,
+    /// The mappings, to find the end of a stack.
+    pub mappings: &'a Mappings,
+    /// Where this thread's stack has been found to end.
+    pub stack_end: Option<Addr>,
+    /// The thread's states; none for a thread without Python.
+    pub thread_states: &'a [Addr],
+    /// What the last sample of this thread needed beside its stack, its thread states among it.
+    pub ranges: Vec<Range>,
+    /// One walk for each thread state.
+    pub walks: Vec<FrameWalk<'a>>,
+}
+
+impl Plan for ThreadPlan<'_> {
+    fn begin(&mut self) {
+        self.walks.clear();
+        self.walks.extend(self.thread_states.iter().map(|state| FrameWalk::new(self.layout, *state)));
+    }
+
+    fn stack_end(&self, sp: Addr) -> Addr {
+        if let Some(end) = self.stack_end.filter(|end| *end > sp) {
+            return end;
+        }
+        match self.mappings.find(sp) {
+            Some(mapping) if mapping.end.0 - sp.0 <= LARGE_STACK => mapping.end,
+            _ => sp.wrapping_add(UNKNOWN_STACK),
+        }
+    }
+
+    fn ranges(&self) -> &[Range] {
+        &self.ranges
+    }
+
+    fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>) {
+        for walk in &mut self.walks {
+            let reached = walk.stack().end;
+            if let ChainEnd::Unreadable(frame) = walk.run(captured) {
+                let asked_before = reached == ChainEnd::Unreadable(frame) && self.ranges.iter().any(|r| r.holds(frame));
+                if !asked_before {
+                    missing.push(range_around(frame));
+                }
+            }
+        }
+        self.ranges.extend_from_slice(missing);
+        if missing.is_empty() {
+            self.read_new_codes();
+        }
+    }
+}
+
+impl ThreadPlan<'_> {
+    /// A code object that cannot be read now is told by the frame that lacks it.
+    fn read_new_codes(&mut self) {
+        for entry in self.walks.iter().flat_map(|walk| &walk.stack().entries) {
+            if let PythonEntry::Frame(frame) = entry
+                && !self.codes.contains(frame.code)
+            {
+                let _ = self.codes.read(self.memory, self.layout, frame.code);
+            }
+        }
+    }
+}
+
+/// What to read to have a frame and those that are likely to be near it: its page, and what reaches beyond.
+fn range_around(frame: Addr) -> Range {
+    let page_end = (frame.0 | (PAGE - 1)).saturating_add(1);
+    let end = page_end.max(frame.0.saturating_add(HEAP_FRAME));
+    let start = Addr(frame.0 & !(PAGE - 1));
+    Range { start, len: (end - start.0) as usize }
+}

@@ -1,0 +1,320 @@
+//! The journey of one sample: capture, unwind, walk, merge.
+//!
+//! Does: take one thread from a look at it to frames that mean the same at any time, and remember what makes the next
+//! sample of it cheap.
+//! Does not: choose threads, keep time, or name native functions.
+
+use std::sync::Arc;
+
+use super::code_space::CodeSpace;
+use super::codes::Codes;
+use super::find::{self, Found};
+use super::plan::ThreadPlan;
+use super::sample::{GapKind, SampleFrame};
+use super::thread_history::ThreadHistory;
+use crate::capture::blocked::{self, BlockedError};
+use crate::capture::captured::{Captured, Range};
+use crate::capture::ptrace::StopError;
+use crate::capture::{native, running};
+use crate::merge::resync::{MarkerDistance, Restart};
+use crate::merge::{MergedFrame, MergedStack, merge};
+use crate::python::code::CodeIdentity;
+use crate::python::frames::{FrameWalk, interleave};
+use crate::python::runtime::RuntimeError;
+use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
+use crate::target::memory::Memory;
+use crate::target::process::Process;
+use crate::target::process_memory::{MAX_RANGES, ProcessMemory, RangeRead};
+use crate::target::root::TargetRoot;
+use crate::types::{Addr, Nanos};
+use crate::unwind::stack::{NativeStack, StackEnd};
+use crate::unwind::walk::{FramePosition, Unwinder};
+
+/// A chain of frames that is being linked at the moment of the stop is looked at again so often.
+const ATTEMPTS: usize = 3;
+/// What is copied beyond the outermost frame: the words of its return address.
+const BEYOND_OUTERMOST: u64 = 64;
+/// A stack that breaks more often than this is not worth more.
+const MAX_SEGMENTS: usize = 8;
+
+/// Why a thread was not read.
+#[derive(Debug)]
+pub enum ReadFailure {
+    /// It could not be stopped.
+    Stop(StopError),
+    /// It could not be read without being stopped.
+    Blocked(BlockedError),
+    /// A code object on its stack was replaced meanwhile.
+    CodeReplaced,
+}
+
+/// Why a process cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no interpreter in it that can be read.
+    #[error(transparent)]
+    Interpreter(#[from] RuntimeError),
+    /// The system does not let it be looked at.
+    #[error("it cannot be looked at: {0}")]
+    Denied(#[from] std::io::Error),
+}
+
+/// Reads the threads of one process.
+#[derive(Debug)]
+pub struct Reader {
+    /// The interpreter, and its module.
+    pub found: Found,
+    /// The process's code.
+    pub space: CodeSpace,
+    /// Its code objects.
+    pub codes: Codes,
+    /// Its memory.
+    pub memory: ProcessMemory,
+    root: Arc<TargetRoot>,
+    process: Process,
+    unwinder: Unwinder,
+    distance: MarkerDistance,
+    captured: Captured,
+    native: Vec<NativeStack>,
+    merged: MergedStack,
+}
+
+impl Reader {
+    /// Looks for the interpreter in a process.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn new(process: &Process) -> Result<Reader, OpenError> {
+        let memory = ProcessMemory::new(process.pid);
+        let root = Arc::new(TargetRoot::of(process.pid)?);
+        let mut space = CodeSpace::new(process, &root, &memory)?;
+        let found = find::find(&space.modules, &memory)?;
+        space.set_jit_keeps_frame_pointers(found.interpreter.layout.jit_keeps_frame_pointers);
+        Ok(Reader {
+            found,
+            space,
+            codes: Codes::default(),
+            memory,
+            root,
+            process: process.clone(),
+            unwinder: Unwinder::new(),
+            distance: MarkerDistance::default(),
+            captured: Captured::default(),
+            native: Vec::new(),
+            merged: MergedStack::default(),
+        })
+    }
+
+    /// The target's root directory, which outlives the target.
+    pub fn root(&self) -> Arc<TargetRoot> {
+        Arc::clone(&self.root)
+    }
+
+    /// Reads a thread that runs: it stands still meanwhile, for the time that is given with its stack.
+    ///
+    /// # Errors
+    /// See [`ReadFailure`].
+    pub fn read_running(
+        &mut self,
+        history: &mut ThreadHistory,
+        stops: &mut Vec<Nanos>,
+    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let python = self.capture(history, |thread, memory, plan, captured| {
+                running::capture(thread, memory, plan, captured).map_err(ReadFailure::Stop)
+            })?;
+            stops.extend(self.captured.stood_still);
+            let torn = matches!(python.as_ref().map(|p| p.end), Some(ChainEnd::Torn(_)));
+            last = python;
+            if !torn {
+                break;
+            }
+        }
+        self.finish(history, last)
+    }
+
+    /// Reads a thread that is blocked, without stopping it.
+    ///
+    /// # Errors
+    /// See [`ReadFailure`].
+    pub fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Arc<[SampleFrame]>, ReadFailure> {
+        let python = self.capture(history, |thread, memory, plan, captured| {
+            blocked::capture(thread, memory, plan, captured).map_err(ReadFailure::Blocked)
+        })?;
+        self.finish(history, python)
+    }
+
+    /// Captures a thread with `how`, into `self.captured`, and gives its Python stack.
+    fn capture(
+        &mut self,
+        history: &mut ThreadHistory,
+        how: impl FnOnce(
+            &mut crate::target::threads::Thread,
+            &ProcessMemory,
+            &mut ThreadPlan<'_>,
+            &mut Captured,
+        ) -> Result<(), ReadFailure>,
+    ) -> Result<Option<PythonStack>, ReadFailure> {
+        let Reader { found, space, codes, memory, captured, .. } = self;
+        let layout = &found.interpreter.layout;
+        let mut plan = ThreadPlan {
+            layout,
+            codes,
+            memory,
+            mappings: &space.mappings,
+            stack_end: history.stack_end,
+            thread_states: &history.thread_states,
+            ranges: std::mem::take(&mut history.ranges),
+            walks: Vec::new(),
+        };
+        how(&mut history.thread, memory, &mut plan, captured)?;
+        let stacks: Vec<PythonStack> = plan.walks.drain(..).map(FrameWalk::into_stack).collect();
+        history.ranges = used_ranges(plan.ranges, &history.thread_states, &stacks);
+        let has_python = !stacks.is_empty();
+        let one = if stacks.len() == 1 { stacks.into_iter().next() } else { Some(interleave(stacks)) };
+        Ok(one.filter(|_| has_python))
+    }
+
+    /// Everything that can be done after the thread runs again.
+    fn finish(
+        &mut self,
+        history: &mut ThreadHistory,
+        mut python: Option<PythonStack>,
+    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
+        if let Some(python) = &mut python {
+            self.check_codes(python)?;
+            python.drop_incomplete(|code| self.codes.first_traceable(code));
+        }
+        self.unwind(python.as_ref());
+        merge(&self.native, python.as_ref(), &mut self.merged);
+        let complete = self.merged.gaps().next().is_none();
+        if let Some(python) = python.as_ref().filter(|_| complete) {
+            let space = &mut self.space;
+            self.distance.learn(&self.merged, python, |addr| space.saved_frame_pointer(addr));
+        }
+        if complete && let Some(outermost) = self.native.last().and_then(|native| native.frames.last()) {
+            history.stack_end = outermost.cfa.checked_add(BEYOND_OUTERMOST);
+        }
+        let frames = self.merged.frames.iter().map(|frame| self.resolve(frame));
+        Ok(frames.collect())
+    }
+
+    /// Whether the code objects on the stack are those that were read at their addresses.
+    fn check_codes(&mut self, python: &PythonStack) -> Result<(), ReadFailure> {
+        let layout = &self.found.interpreter.layout;
+        let len = CodeIdentity::read_len(layout);
+        let mut addresses: Vec<Addr> = python.entries.iter().filter_map(code_address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let mut bytes = vec![0; len * addresses.len()];
+        for (part, buffer) in addresses.chunks(MAX_RANGES).zip(bytes.chunks_mut((len * MAX_RANGES).max(1))) {
+            let mut reads: Vec<_> =
+                part.iter().zip(buffer.chunks_mut(len)).map(|(addr, into)| RangeRead { addr: *addr, into }).collect();
+            // Ranges that were not filled stay zero: no code object's identity.
+            let _ = self.memory.read_ranges(&mut reads);
+        }
+        let mut replaced = false;
+        for (addr, bytes) in addresses.iter().zip(bytes.chunks(len)) {
+            if self.codes.contains(*addr) && !self.codes.is_unchanged(layout, *addr, bytes) {
+                self.codes.forget(*addr);
+                replaced = true;
+            }
+        }
+        if replaced { Err(ReadFailure::CodeReplaced) } else { Ok(()) }
+    }
+
+    /// The native stack: read the mappings again when it leads to unknown code, restart at a marker when it breaks.
+    fn unwind(&mut self, python: Option<&PythonStack>) {
+        let mut first =
+            self.native.drain(..).next().unwrap_or(NativeStack { frames: Vec::new(), end: StackEnd::TooDeep });
+        let (registers, stack) = (&self.captured.registers, &self.captured.stack);
+        self.unwinder.unwind(registers, stack, &self.space.addresses, &mut first);
+        if matches!(first.end, StackEnd::UnmappedCode(_)) && self.space.refresh(&self.process, &self.root, &self.memory)
+        {
+            self.unwinder.unwind(registers, stack, &self.space.addresses, &mut first);
+        }
+        self.native.push(first);
+        let Some(python) = python else { return };
+        while self.native.len() < MAX_SEGMENTS
+            && let Some(failed) = self.native.last()
+            && let Some(restart) = self.distance.restart(failed, python)
+            && let Some(segment) = self.restart(restart)
+        {
+            self.native.push(segment);
+        }
+    }
+
+    /// Walks on in the caller of an evaluation.
+    fn restart(&mut self, at: Restart) -> Option<NativeStack> {
+        let stack = &self.captured.stack;
+        let pc = Addr(stack.u64_at(native::return_address_slot(at.cfa)?)?);
+        let bp = at.saved_frame_pointer.and_then(|slot| stack.u64_at(slot)).map(Addr);
+        let mut segment = NativeStack { frames: Vec::new(), end: StackEnd::TooDeep };
+        let from = FramePosition { pc, is_return_address: true, sp: at.cfa, bp };
+        self.unwinder.resume(from, stack, &self.space.addresses, &mut segment);
+        (!segment.frames.is_empty()).then_some(segment)
+    }
+
+    fn resolve(&self, frame: &MergedFrame) -> SampleFrame {
+        match frame {
+            MergedFrame::Python(frame) => match self.codes.locate(frame.code, frame.instruction_offset) {
+                Some((function, line)) => SampleFrame::Python { function, line },
+                None => SampleFrame::Missing(GapKind::UnreadableCode),
+            },
+            MergedFrame::Gap(gap) => SampleFrame::Missing((*gap).into()),
+            MergedFrame::Native { frame, evaluation } => {
+                let addr = frame.lookup_address();
+                match self.space.locate(addr) {
+                    Some((module, svma)) if *evaluation => {
+                        let function = self.space.function_extent(module, svma).map_or(svma, |(start, _)| start);
+                        SampleFrame::Evaluation { module, function }
+                    }
+                    Some((module, svma)) => SampleFrame::Native { module, svma },
+                    None => SampleFrame::Unnamed(addr),
+                }
+            }
+        }
+    }
+
+    /// The thread pointer of the thread that was captured last, if its registers were read.
+    pub fn thread_pointer(&self) -> Option<Addr> {
+        self.captured.registers.thread_pointer
+    }
+
+    /// Whether the thread states that were copied last belong to the thread that was captured.
+    pub fn states_fit(&self, history: &ThreadHistory) -> bool {
+        let Some(pointer) = self.captured.registers.thread_pointer else { return true };
+        let offset = self.found.interpreter.layout.thread.thread_id;
+        history.thread_states.iter().all(|state| self.captured.read_addr(state.wrapping_add(offset)) == Ok(pointer))
+    }
+}
+
+fn code_address(entry: &PythonEntry) -> Option<Addr> {
+    match entry {
+        PythonEntry::Frame(frame) => Some(frame.code),
+        PythonEntry::Marker(_) => None,
+    }
+}
+
+/// The ranges that the thread's states and frames lie in: the next sample will need them again.
+fn used_ranges(mut ranges: Vec<Range>, states: &[Addr], stacks: &[PythonStack]) -> Vec<Range> {
+    let frames = stacks.iter().flat_map(|stack| &stack.entries).map(|entry| match entry {
+        PythonEntry::Frame(frame) => frame.frame,
+        PythonEntry::Marker(addr) => *addr,
+    });
+    let mut used = vec![false; ranges.len()];
+    let mut last = 0;
+    for addr in frames.chain(states.iter().copied()) {
+        // Neighbours in the chain are neighbours in memory.
+        if ranges.get(last).is_some_and(|range| range.holds(addr)) {
+            used[last] = true;
+        } else if let Some(index) = ranges.iter().position(|range| range.holds(addr)) {
+            used[index] = true;
+            last = index;
+        }
+    }
+    let mut used = used.into_iter();
+    ranges.retain(|_| used.next().unwrap_or(false));
+    ranges
+}

@@ -1,0 +1,76 @@
+//! What a recording was worth: counts of what was wanted, had and missed, and what it cost the target.
+//!
+//! Does: count. Does not: print, or leave anything out.
+
+use std::collections::BTreeMap;
+
+use super::sample::{GapKind, Sample, SampleFrame};
+use crate::types::Nanos;
+
+/// Why a thread that should have been sampled was not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SampleFailure {
+    /// The system does not let it be traced: another program traces it, or permission was withdrawn.
+    Denied,
+    /// It woke up each time it was read without being stopped.
+    Woke,
+    /// A code object on its stack was freed, and its memory given to another, while the sample was taken.
+    CodeReplaced,
+    /// It could not be read for another reason.
+    Unreadable,
+}
+
+impl SampleFailure {
+    /// What to tell a user.
+    pub fn reason(self) -> &'static str {
+        match self {
+            SampleFailure::Denied => "thread traced by another program",
+            SampleFailure::Woke => "blocked thread woke while it was read",
+            SampleFailure::CodeReplaced => "code object replaced while it was read",
+            SampleFailure::Unreadable => "thread could not be read",
+        }
+    }
+}
+
+/// The counts of one recording.
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    /// Stacks that were had.
+    pub taken: u64,
+    /// Those of them in which nothing is missing.
+    pub complete: u64,
+    /// Gaps in the others, by reason.
+    pub gaps: BTreeMap<GapKind, u64>,
+    /// Threads that should have been sampled and were not, by reason.
+    pub failed: BTreeMap<SampleFailure, u64>,
+    /// Threads that ended while they were about to be sampled: nothing was missed.
+    pub ended: u64,
+    /// How long threads stood still at most, one value a stop.
+    pub stops: Vec<Nanos>,
+}
+
+impl Statistics {
+    /// Counts a stack.
+    pub fn count(&mut self, sample: &Sample) {
+        self.taken += 1;
+        if sample.is_complete() {
+            self.complete += 1;
+            return;
+        }
+        for frame in sample.frames.iter() {
+            if let SampleFrame::Missing(kind) = frame {
+                *self.gaps.entry(*kind).or_default() += 1;
+            }
+        }
+    }
+
+    /// Counts a failure.
+    pub fn fail(&mut self, reason: SampleFailure) {
+        *self.failed.entry(reason).or_default() += 1;
+    }
+
+    /// How many samples failed.
+    pub fn failures(&self) -> u64 {
+        self.failed.values().sum()
+    }
+}
