@@ -12,9 +12,10 @@ pub struct TestInterpreter {
     pub name: String,
     /// 11 for CPython 3.11.
     pub minor: u8,
+    /// Whether it shall compile what it runs often.
+    pub jit: bool,
     root: Option<PathBuf>,
     program: PathBuf,
-    jit: bool,
 }
 
 impl TestInterpreter {

@@ -20,6 +20,10 @@ pub struct Report {
     pub scenario: String,
     /// The thread that reports (`threading.get_ident()`).
     pub current: u64,
+    /// The kernel's number of that thread.
+    pub tid: u32,
+    /// Whether the JIT is on.
+    pub jit: bool,
     /// The frames of each thread, innermost first.
     pub threads: BTreeMap<u64, Vec<ToldFrame>>,
     /// The kernel's number of each thread, where the program knows it.
@@ -62,7 +66,7 @@ impl Parked {
         self.child.id()
     }
 
-    /// Waits for the next report; `None` when the program has no more.
+    /// Waits for the next report, and until the program is blocked; `None` when the program has no more.
     pub fn next_report(&mut self) -> Option<Report> {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("the program's output is UTF-8");
@@ -70,7 +74,22 @@ impl Parked {
         if line == "\n" {
             return None;
         }
-        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        let report: Report = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.wait_for_read(report.tid);
+        Some(report)
+    }
+
+    /// Returns when the thread waits for a byte of standard input: the kernel says which system call it is blocked in.
+    fn wait_for_read(&mut self, tid: u32) {
+        let path = format!("/proc/{}/task/{tid}/syscall", self.pid());
+        let read = format!("{} 0x0 ", libc::SYS_read);
+        loop {
+            let state = fs::read_to_string(&path).expect("the program is still there");
+            if state.starts_with(&read) {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Lets the program run on.

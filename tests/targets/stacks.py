@@ -1,7 +1,7 @@
 """Builds one stack after the other and tells, as JSON, what the interpreter itself says about each.
 
-Protocol: a line of JSON on standard output, then blocked until a byte arrives on standard input. The report and the
-blocking call are on one line, so that the lines told are the lines that are executing.
+Protocol: a line of JSON on standard output, then blocked until a byte arrives on standard input. Telling and blocking
+are on one line, so that the lines told are the lines that are executing.
 """
 
 import asyncio
@@ -26,16 +26,23 @@ def describe(frame):
     return frames
 
 
-def report(frame):
+def told(frame):
     threads = {ident: describe(other) for ident, other in sys._current_frames().items()}
     threads[threading.get_ident()] = describe(frame)
     native = {thread.ident: thread.native_id for thread in threading.enumerate()}
-    told = {"scenario": scenario, "current": threading.get_ident(), "threads": threads, "native": native}
-    os.write(1, json.dumps(told).encode() + b"\n")
+    report = {
+        "scenario": scenario,
+        "current": threading.get_ident(),
+        "tid": threading.get_native_id(),
+        "jit": hasattr(sys, "_jit") and sys._jit.is_enabled(),
+        "threads": threads,
+        "native": native,
+    }
+    return json.dumps(report).encode() + b"\n"
 
 
 def park(*_):
-    quiet or (report(sys._getframe()), os.read(0, 1))
+    quiet or (os.write(1, told(sys._getframe())), os.read(0, 1))
 
 
 def nested():
@@ -323,16 +330,26 @@ def threads():
 
 
 def in_a_thread():
-    if not quiet:
-        worker = threading.Thread(target=park)
-        worker.start()
-        worker.join()
+    if quiet:
+        return
+    begin, end = threading.Lock(), threading.Lock()
+    begin.acquire(), end.acquire()
+
+    def work():
+        begin.acquire()
+        park()
+        end.release()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    begin.release(), end.acquire()
+    worker.join()
 
 
 def holding_the_gil():
     if not quiet:
         buffer = ctypes.create_string_buffer(1)
-        report(sys._getframe()), ctypes.PyDLL(None).read(0, buffer, 1)
+        os.write(1, told(sys._getframe())), ctypes.PyDLL(None).read(0, buffer, 1)
 
 
 INNER = """
@@ -363,8 +380,15 @@ def subinterpreter():
 
 def inner_source(frame):
     ident = threading.get_ident()
-    told = {"scenario": scenario, "current": ident, "threads": {ident: ["@"] + describe(frame)}, "native": {}}
-    text = json.dumps(told).replace("%", "%%").replace('"@"', "%s") + "\n"
+    report = {
+        "scenario": scenario,
+        "current": ident,
+        "tid": threading.get_native_id(),
+        "jit": hasattr(sys, "_jit") and sys._jit.is_enabled(),
+        "threads": {ident: ["@"] + describe(frame)},
+        "native": {},
+    }
+    text = json.dumps(report).replace("%", "%%").replace('"@"', "%s") + "\n"
     return "TOLD = " + ascii(text) + INNER
 
 

@@ -232,7 +232,8 @@ pub struct StringLayout {
 pub enum Support {
     /// It has its own table, and the tests run it.
     Known,
-    /// It is newer than every table: read with the newest one, whose offsets passed validation.
+    /// The tests do not run it: it is newer than every table (and read with the newest one), or free-threaded. Its
+    /// offsets passed validation.
     Untested,
 }
 
@@ -283,5 +284,7 @@ pub fn by_debug_offsets(mem: &impl Memory, runtime: Addr) -> Result<(Version, La
         (3, 15) => (&v3_15::ORDER, Support::Known),
         _ => (&v3_15::ORDER, Support::Untested),
     };
-    Ok((version, debug_offsets::layout(mem, runtime, order)?, support))
+    let layout = debug_offsets::layout(mem, runtime, order)?;
+    let support = if layout.free_threaded { Support::Untested } else { support };
+    Ok((version, layout, support))
 }
