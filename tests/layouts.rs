@@ -153,13 +153,15 @@ fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
     }
     match thread.current_frame {
         CurrentFrame::Direct(offset) => facts.extend([("thread.current_frame", offset)]),
-        CurrentFrame::ThroughCFrame { cframe, current_frame } => {
-            facts.extend([("thread.cframe", cframe), ("cframe.current_frame", current_frame)]);
+        CurrentFrame::ThroughCFrame { cframe, current_frame, previous } => {
+            let cframe = ("thread.cframe", cframe);
+            facts.extend([cframe, ("cframe.current_frame", current_frame), ("cframe.previous", previous)]);
         }
     }
     match layout.markers {
         MarkerRule::CFrameChain { previous, is_entry, .. } => {
-            facts.extend([("cframe.previous", previous), ("frame.is_entry", is_entry as u64)]);
+            assert_eq!(facts.get("cframe.previous"), Some(&previous));
+            facts.extend([("frame.is_entry", is_entry as u64)]);
         }
         MarkerRule::FrameOwner { base_frame: Some(offset), .. } => facts.extend([("thread.base_frame", offset)]),
         MarkerRule::FrameOwner { base_frame: None, .. } => {}

@@ -37,6 +37,8 @@ pub struct FrameWalk<'a> {
     kept: Addr,
     until_kept: usize,
     steps: usize,
+    /// Whether the innermost evaluation was given up: see [`FrameWalk::leave_unlinked_evaluation`].
+    left: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +63,7 @@ impl<'a> FrameWalk<'a> {
             kept: Addr::NULL,
             until_kept: 1,
             steps: 0,
+            left: false,
         }
     }
 
@@ -73,10 +76,31 @@ impl<'a> FrameWalk<'a> {
             };
             match step {
                 Ok(frame) => self.position = Position::Frame(frame),
+                Err(ChainEnd::Torn(_)) if self.leave_unlinked_evaluation(mem) => {}
                 Err(end) => break end,
             }
         };
         self.stack.end
+    }
+
+    /// Goes on with the evaluation outside the innermost one, and says whether that could be done.
+    ///
+    /// On 3.11 and 3.12 an evaluation links its `_PyCFrame` before it sets the pointer to its first frame. Until then
+    /// that pointer is whatever was on the C stack, and the frames that really run are those of the evaluation outside.
+    /// [`FrameWalk::run`] does this by itself where the pointer leads to an impossible frame; do it where it leads to
+    /// memory that cannot be fetched at all. It is possible once, and before any frame has been recorded.
+    pub fn leave_unlinked_evaluation(&mut self, mem: &impl Memory) -> bool {
+        let CurrentFrame::ThroughCFrame { current_frame, previous, .. } = self.layout.thread.current_frame else {
+            return false;
+        };
+        if self.left || !self.stack.entries.is_empty() || matches!(self.position, Position::Start) {
+            return false;
+        }
+        let outer = mem.read_addr(self.cframe.wrapping_add(previous)).ok().filter(|outer| !outer.is_null());
+        let Some(outer) = outer else { return false };
+        let Ok(frame) = mem.read_addr(outer.wrapping_add(current_frame)) else { return false };
+        (self.left, self.cframe, self.position) = (true, outer, Position::Frame(frame));
+        true
     }
 
     /// What has been walked.
@@ -96,7 +120,7 @@ impl<'a> FrameWalk<'a> {
         }
         match self.layout.thread.current_frame {
             CurrentFrame::Direct(offset) => pointer(mem, self.thread_state.wrapping_add(offset)),
-            CurrentFrame::ThroughCFrame { cframe, current_frame } => {
+            CurrentFrame::ThroughCFrame { cframe, current_frame, .. } => {
                 self.cframe = pointer(mem, self.thread_state.wrapping_add(cframe))?;
                 let frame = pointer(mem, self.cframe.wrapping_add(current_frame))?;
                 self.skip_empty_evaluation(mem, frame)?;
@@ -183,7 +207,9 @@ impl<'a> FrameWalk<'a> {
             None => true,
         };
         let first = code.0.checked_add(self.layout.code.bytecode as u64)?;
-        let offset = word(bytes, fields.instruction)?.checked_sub(first);
+        let instruction = word(bytes, fields.instruction)?;
+        // `prev_instr` of a frame that has not begun is the code unit in front of the first one.
+        let offset = if instruction.checked_add(2) == Some(first) { Some(0) } else { instruction.checked_sub(first) };
         let instruction_offset = offset.filter(|o| own_bytecode && o.is_multiple_of(2) && *o < MAX_BYTECODE);
         Some(PythonFrame { frame, code, instruction_offset: instruction_offset.and_then(|o| u32::try_from(o).ok()) })
     }

@@ -80,12 +80,54 @@ fn decode(bytes: &[u8], kind: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::python::layout::{Version, by_table};
+    use crate::target::memory::Region;
+
+    const STRING: Addr = Addr(0x1000);
+    const TYPE: u64 = 0x3000;
+
+    /// Reads a string of 3.12 whose characters are right behind the header of its form, in memory full of `x`.
+    fn string(flags: u64, length: u64, state: u32, data: &[u8]) -> Result<String, StringError> {
+        let layout = by_table(Version::new(3, 12)).unwrap().unwrap();
+        let mut bytes = vec![b'x'; 0x5000];
+        let mut put = |offset: usize, data: &[u8]| bytes[offset..offset + data.len()].copy_from_slice(data);
+        put(8, &TYPE.to_le_bytes());
+        put(16, &length.to_le_bytes());
+        put(32, &state.to_le_bytes());
+        put(if state & 64 == 0 { 56 } else { 40 }, data);
+        put(0x2000 + 168, &flags.to_le_bytes());
+        read(&Region { start: STRING, bytes }, &layout, STRING)
+    }
+
+    const fn state(kind: u32, compact: bool, ascii: bool) -> u32 {
+        (kind << 2) | ((compact as u32) << 5) | ((ascii as u32) << 6)
+    }
 
     #[test]
     fn every_width_is_decoded() {
-        assert_eq!(decode(b"na\xefve", 1), "naïve");
-        assert_eq!(decode(&[0x6c, 0x30, 0x00, 0xd8], 2), "ぬ\u{fffd}");
-        assert_eq!(decode(&0x1f40d_u32.to_le_bytes(), 4), "🐍");
-        assert_eq!(decode(&u32::MAX.to_le_bytes(), 4), "\u{fffd}");
+        let read = |length, state, data: &[u8]| string(UNICODE_SUBCLASS, length, state, data).unwrap();
+        assert_eq!(read(3, state(1, true, true), b"abc"), "abc");
+        assert_eq!(read(5, state(1, true, false), b"na\xefve"), "naïve");
+        assert_eq!(read(2, state(2, true, false), &[0x6c, 0x30, 0x00, 0xd8]), "ぬ\u{fffd}", "half a surrogate pair");
+        assert_eq!(read(1, state(4, true, false), &0x1f40d_u32.to_le_bytes()), "🐍");
+        assert_eq!(read(1, state(4, true, false), &u32::MAX.to_le_bytes()), "\u{fffd}");
+        assert_eq!(read(2, state(1, false, false), &(STRING.0 + 0x100).to_le_bytes()), "xx", "a subclass of str");
+    }
+
+    #[test]
+    fn a_long_string_is_cut() {
+        let text = string(UNICODE_SUBCLASS, MAX_CHARS + 1, state(1, true, true), b"").unwrap();
+        assert_eq!(text.chars().count() as u64, MAX_CHARS + 1);
+        assert!(text.ends_with("x…"));
+    }
+
+    #[test]
+    fn what_is_no_string_is_refused() {
+        let ascii = state(1, true, true);
+        assert_eq!(string(BYTES_SUBCLASS, 1, ascii, b"a"), Err(StringError::NotAString(STRING)));
+        assert_eq!(string(UNICODE_SUBCLASS, u64::MAX, ascii, b"a"), Err(StringError::Damaged(STRING)));
+        for damaged in [state(3, true, false), state(0, true, false), state(2, true, true)] {
+            assert_eq!(string(UNICODE_SUBCLASS, 1, damaged, b"a"), Err(StringError::Damaged(STRING)));
+        }
     }
 }

@@ -133,6 +133,18 @@ fn impossible_frames_are_torn() {
 }
 
 #[test]
+fn an_evaluation_that_has_not_linked_its_frame_is_left_out() {
+    for mut target in [two_evaluations(), one_evaluation()] {
+        let outer = target.walk().entries;
+        // A _PyCFrame with garbage for its frame, inside those that are linked already.
+        target.cframe(0x9400, 0x2001, 0x9000);
+        target.set(THREAD.0 + 56, 0x9400);
+        let stack = target.walk();
+        assert_eq!((stack.entries, stack.end), (outer, ChainEnd::Root));
+    }
+}
+
+#[test]
 fn an_instruction_outside_the_code_is_unknown() {
     let mut target = one_evaluation();
     target.set(0x2000 + 56, CODE);

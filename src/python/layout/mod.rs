@@ -127,6 +127,8 @@ pub enum CurrentFrame {
         cframe: u64,
         /// The pointer to the frame, in the `_PyCFrame`.
         current_frame: u64,
+        /// The pointer to the next outer `_PyCFrame`, in the `_PyCFrame`.
+        previous: u64,
     },
 }
 

@@ -4,6 +4,7 @@ use super::*;
 
 const CFRAME: u64 = 56;
 const CFRAME_CURRENT_FRAME: u64 = 8;
+const CFRAME_PREVIOUS: u64 = 16;
 
 pub(super) const LAYOUT: Layout = Layout {
     runtime: RuntimeLayout { finalizing: 24, interpreters_head: 40 },
@@ -19,7 +20,11 @@ pub(super) const LAYOUT: Layout = Layout {
         thread_id: 152,
         native_thread_id: 160,
         datastack_chunk: 296,
-        current_frame: CurrentFrame::ThroughCFrame { cframe: CFRAME, current_frame: CFRAME_CURRENT_FRAME },
+        current_frame: CurrentFrame::ThroughCFrame {
+            cframe: CFRAME,
+            current_frame: CFRAME_CURRENT_FRAME,
+            previous: CFRAME_PREVIOUS,
+        },
     },
     frame: FrameLayout {
         previous: 48,
@@ -34,7 +39,7 @@ pub(super) const LAYOUT: Layout = Layout {
     markers: MarkerRule::CFrameChain {
         cframe: CFRAME,
         current_frame: CFRAME_CURRENT_FRAME,
-        previous: 16,
+        previous: CFRAME_PREVIOUS,
         is_entry: 68,
     },
     code: CodeLayout {

@@ -16,7 +16,7 @@ pub(super) const LAYOUT: Layout = Layout {
         thread_id: 136,
         native_thread_id: 144,
         datastack_chunk: 232,
-        current_frame: CurrentFrame::ThroughCFrame { cframe: 56, current_frame: 0 },
+        current_frame: CurrentFrame::ThroughCFrame { cframe: 56, current_frame: 0, previous: 8 },
     },
     frame: FrameLayout {
         previous: 8,
