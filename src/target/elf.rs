@@ -123,7 +123,7 @@ pub struct Section {
 impl Section {
     /// Whether the section holds code.
     pub fn is_executable(&self) -> bool {
-        self.flags & u64::from(elf::SHF_EXECINSTR.0) != 0
+        self.flags & elf::SHF_EXECINSTR.0 != 0
     }
 
     /// Whether the file has the section's bytes: a separate debug file has the headers of the code, not the code.
@@ -232,12 +232,12 @@ impl ElfFile {
             return Err(ElfError::Missing(what));
         }
         let raw = self.source.read(section.offset, section.size, what)?;
-        if section.flags & u64::from(elf::SHF_COMPRESSED.0) == 0 { Ok(raw) } else { decompress(&raw, what) }
+        if section.flags & elf::SHF_COMPRESSED.0 == 0 { Ok(raw) } else { decompress(&raw, what) }
     }
 
     /// The section's size after decompression, in bytes, as the file states it.
     pub fn uncompressed_size(&self, section: &Section) -> u64 {
-        if section.flags & u64::from(elf::SHF_COMPRESSED.0) == 0 {
+        if section.flags & elf::SHF_COMPRESSED.0 == 0 {
             return section.size;
         }
         let header = self.source.read(section.offset, COMPRESSION_HEADER_SIZE as u64, "compression header");
