@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::frame_pointers::FramePointerMap;
 use super::module::ModuleUnwinder;
-use crate::types::{Addr, Svma};
+use crate::types::Addr;
 
 /// What is mapped in an executable range.
 #[derive(Debug, Clone)]
@@ -95,28 +95,20 @@ impl AddressSpace {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Framed<'a> {
     start: u64,
-    len: u64,
-    /// The distance of `start` from the map's first address.
-    skip: u64,
     bits: &'a [u64],
 }
 
 impl<'a> Framed<'a> {
     fn new(range: &'a CodeRange) -> Option<Self> {
         let Code::Module { bias, unwinder, .. } = &range.code else { return None };
-        let map: &FramePointerMap = unwinder.frame_pointer_map()?;
-        let Svma(map_start) = map.start();
-        let map_start = Addr(map_start).wrapping_add(*bias);
-        let start = range.start.max(map_start);
-        let len = range.end.0.saturating_sub(start.0);
-        Some(Framed { start: start.0, len, skip: start.0.wrapping_sub(map_start.0), bits: map.bits() })
+        let map = unwinder.frame_pointer_map()?;
+        Some(Framed { start: map.start().0.wrapping_add(*bias), bits: map.bits() })
     }
 
     /// Whether a call in progress at `lookup` has a frame record at rbp.
     #[inline]
     pub(super) fn has_record(&self, lookup: u64) -> bool {
-        let offset = lookup.wrapping_sub(self.start);
-        offset < self.len && FramePointerMap::is_clear(self.bits, offset.wrapping_add(self.skip))
+        FramePointerMap::is_clear(self.bits, lookup.wrapping_sub(self.start))
     }
 }
 

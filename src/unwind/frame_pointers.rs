@@ -119,8 +119,10 @@ impl FramePointerMap {
     #[inline]
     pub(super) fn is_clear(bits: &[u64], offset: u64) -> bool {
         let bit = offset / GRANULE;
-        let word = usize::try_from(bit / 64).ok().and_then(|n| bits.get(n));
-        word.is_some_and(|word| word >> (bit % 64) & 1 == 0)
+        match usize::try_from(bit / 64).ok().and_then(|n| bits.get(n)) {
+            Some(word) => word >> (bit % 64) & 1 == 0,
+            None => false,
+        }
     }
 }
 

@@ -17,3 +17,7 @@ pub mod sections;
 pub mod stack;
 pub mod walk;
 pub mod x86_64;
+
+#[cfg(test)]
+#[path = "../../tests/support/eh_frame.rs"]
+mod eh_frame_writer;

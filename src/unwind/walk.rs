@@ -60,19 +60,19 @@ impl Unwinder {
     /// Unwinds a thread from its registers, of which it needs rip and rsp; the frames before in `out` are dropped.
     pub fn unwind(&mut self, registers: &Registers, stack: &Region, space: &AddressSpace, out: &mut NativeStack) {
         out.frames.clear();
-        let all = RegisterSet::from_captured(registers);
-        let (Some(pc), Some(sp)) = (all.get(PC), all.get(SP)) else {
-            out.end = StackEnd::UnknownRegister(Addr(all.get(PC).unwrap_or(0)));
+        let get = |register: u16| registers.get(usize::from(register));
+        let (Some(pc), Some(sp)) = (get(PC), get(SP)) else {
+            out.end = StackEnd::UnknownRegister(Addr(get(PC).unwrap_or(0)));
             return;
         };
         self.learn(space);
-        let bp = all.get(BP);
+        let bp = get(BP);
         let mut walk = Walk { stack: StackBytes::new(stack), space, frames: &mut out.frames };
         out.end = self.run(&mut walk, Cursor { pc, sp, bp }, false);
         // Only a captured rbp shows that there are more registers than those three to try with.
         if matches!(out.end, StackEnd::UnknownRegister(_)) && bp.is_some() {
             walk.frames.clear();
-            out.end = self.run_with_all(&mut walk, all);
+            out.end = self.run_with_all(&mut walk, RegisterSet::from_captured(registers));
         }
     }
 
@@ -99,7 +99,7 @@ impl Unwinder {
     fn run(&mut self, walk: &mut Walk<'_>, mut cursor: Cursor, mut is_return_address: bool) -> StackEnd {
         let framed = walk.space.framed();
         loop {
-            if is_return_address {
+            if is_return_address && framed.has_record(cursor.pc.wrapping_sub(1)) {
                 cursor = walk.follow_records(cursor, framed);
             }
             let pc = Addr(cursor.pc);
@@ -162,8 +162,8 @@ impl Unwinder {
             let stepped = match walk.space.find(lookup).map(|range| &range.code) {
                 None => return StackEnd::UnmappedCode(Addr(pc)),
                 Some(Code::Anonymous { keeps_frame_pointers: false }) => Err(StepError::Unsupported),
-                Some(Code::Anonymous { .. }) => walk.verified_record(cursor).map(|(cfa, next)| Evaluated {
-                    cfa,
+                Some(Code::Anonymous { .. }) => walk.verified_record(cursor).map(|(end, next)| Evaluated {
+                    end,
                     caller: Some(register_set(next)),
                     is_signal_frame: false,
                 }),
@@ -176,13 +176,11 @@ impl Unwinder {
                     walk.push_unended(Addr(pc), is_return_address, sp, None);
                     return StackEnd::ThreadEntry;
                 }
-                Ok(Evaluated { cfa, caller: Some(caller), .. })
-                    if cfa <= sp || caller.get(SP).is_some_and(|caller_sp| caller_sp < cfa) =>
-                {
+                Ok(Evaluated { end, .. }) if !goes_up(walk, sp, end) => {
                     return walk.give_up(StepError::NotAscending, cursor, is_return_address);
                 }
-                Ok(Evaluated { cfa, caller: Some(caller), is_signal_frame }) => {
-                    walk.frames.push(NativeFrame { pc: Addr(pc), is_return_address, sp: Addr(sp), cfa: Addr(cfa) });
+                Ok(Evaluated { end, caller: Some(caller), is_signal_frame }) => {
+                    walk.frames.push(NativeFrame { pc: Addr(pc), is_return_address, sp: Addr(sp), cfa: Addr(end) });
                     registers = caller;
                     is_return_address = !is_signal_frame;
                 }
@@ -205,11 +203,10 @@ impl Unwinder {
         let out = evaluate(&mut self.scratch, (unwinder, *bias), lookup, (&registers, walk.stack))?;
         let Some(caller) = out.caller else { return Ok(None) };
         let pc = caller.get(PC).ok_or(StepError::Unsupported)?;
-        let sp = caller.get(SP).ok_or(StepError::UnknownRegister)?;
-        if out.cfa <= cursor.sp || sp < out.cfa {
+        if !goes_up(walk, cursor.sp, out.end) {
             return Err(StepError::NotAscending);
         }
-        Ok(Some((out.cfa, Cursor { pc, sp, bp: caller.get(BP) }, !out.is_signal_frame)))
+        Ok(Some((out.end, Cursor { pc, sp: out.end, bp: caller.get(BP) }, !out.is_signal_frame)))
     }
 
     /// Finds what `lookup` leads to, and remembers it.
@@ -232,18 +229,34 @@ impl Unwinder {
 impl Walk<'_> {
     /// Makes as many steps as the map of the framed module allows: a test of one bit and one read each. A record
     /// that cannot be followed is left to the caller, whose own step says why.
-    #[inline]
+    ///
+    /// The frames' places are made a few at a time and the loop calls nothing: with the vector's growth in it, rbp
+    /// would live in memory, and the chain of reads, which is what this takes its time for, be twice as long.
+    #[inline(never)]
     fn follow_records(&mut self, cursor: Cursor, framed: Framed<'_>) -> Cursor {
+        const PLACES: usize = 16;
+        const PLACE: NativeFrame =
+            NativeFrame { pc: Addr::NULL, is_return_address: true, sp: Addr::NULL, cfa: Addr::NULL };
         let Cursor { mut pc, mut sp, bp } = cursor;
         let Some(mut bp) = bp else { return cursor };
-        while framed.has_record(pc.wrapping_sub(1)) && self.frames.len() < MAX_FRAMES {
-            let cfa = bp.wrapping_add(16);
-            let Some((next_bp, next_pc)) = self.stack.pair(bp) else { break };
-            if cfa <= sp {
+        let stack = self.stack;
+        while self.frames.len() < MAX_FRAMES {
+            let before = self.frames.len();
+            self.frames.resize(before.saturating_add(PLACES).min(MAX_FRAMES), PLACE);
+            let mut filled = before;
+            for place in self.frames.iter_mut().skip(before) {
+                let cfa = bp.wrapping_add(16);
+                let record = if framed.has_record(pc.wrapping_sub(1)) { stack.pair(bp) } else { None };
+                let Some((next_bp, next_pc)) = record.filter(|_| cfa > sp) else { break };
+                *place = NativeFrame { pc: Addr(pc), is_return_address: true, sp: Addr(sp), cfa: Addr(cfa) };
+                (pc, sp, bp) = (next_pc, cfa, next_bp);
+                filled = filled.wrapping_add(1);
+            }
+            let all_filled = filled == self.frames.len();
+            self.frames.truncate(filled);
+            if !all_filled {
                 break;
             }
-            self.frames.push(NativeFrame { pc: Addr(pc), is_return_address: true, sp: Addr(sp), cfa: Addr(cfa) });
-            (pc, sp, bp) = (next_pc, cfa, next_bp);
         }
         Cursor { pc, sp, bp: Some(bp) }
     }
@@ -282,6 +295,11 @@ impl Walk<'_> {
     }
 }
 
+/// Whether a frame may end at `end`. The innermost may be empty: `vfork` pops its return address into a register.
+fn goes_up(walk: &Walk<'_>, sp: u64, end: u64) -> bool {
+    end > sp || end == sp && walk.frames.is_empty()
+}
+
 fn register_set(cursor: Cursor) -> RegisterSet {
     let mut registers = RegisterSet::default();
     registers.set(PC, Some(cursor.pc));
@@ -303,3 +321,6 @@ fn evaluate(
         .with_row(svma, scratch, |row, eh_frame, fde| evaluator.step(row, eh_frame, fde))
         .unwrap_or(Err(StepError::Unsupported))
 }
+
+#[cfg(test)]
+mod tests;

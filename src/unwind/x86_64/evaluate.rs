@@ -18,8 +18,9 @@ const CALLEE_SAVED: [u16; 6] = [3, BP, 12, 13, 14, 15];
 /// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evaluated {
-    /// This frame's CFA. For a signal frame, the interrupted frame's rsp.
-    pub cfa: u64,
+    /// Where the frame ends: the caller's rsp. That is the CFA, save where a row restores rsp from elsewhere (signal
+    /// trampolines, `setcontext`).
+    pub end: u64,
     /// The caller's registers; rip and rsp are known. `None`: there is no caller.
     pub caller: Option<RegisterSet>,
     /// The frame that was left is a signal's: the caller was interrupted, its pc is not a return address.
@@ -46,8 +47,8 @@ impl Evaluator<'_> {
     ) -> Result<Evaluated, StepError> {
         let is_signal_frame = fde.is_signal_trampoline();
         if row.register(Register(PC)) == Some(RegisterRule::Undefined) {
-            let cfa = self.register(SP)?.saturating_add(8);
-            return Ok(Evaluated { cfa, caller: None, is_signal_frame });
+            let end = self.register(SP)?.saturating_add(8);
+            return Ok(Evaluated { end, caller: None, is_signal_frame });
         }
         let encoding = fde.cie().encoding();
         let cfa = match row.cfa() {
@@ -65,7 +66,7 @@ impl Evaluator<'_> {
                 RegisterRule::SameValue => Ok(self.registers.get(register.0)),
                 RegisterRule::Offset(n) => self.word(cfa.wrapping_add_signed(*n)).map(Some),
                 RegisterRule::ValOffset(n) => Ok(Some(cfa.wrapping_add_signed(*n))),
-                RegisterRule::Register(from) => Ok(self.registers.get(from.0)),
+                RegisterRule::Register(from) => self.register(from.0).map(Some),
                 RegisterRule::Expression(e) => {
                     self.expression(e, eh_frame, encoding, Some(cfa)).and_then(|addr| self.word(addr)).map(Some)
                 }
@@ -79,8 +80,8 @@ impl Evaluator<'_> {
         if caller.get(PC).is_none() {
             return Err(StepError::Unsupported);
         }
-        let cfa = if is_signal_frame { caller.get(SP).unwrap_or(cfa) } else { cfa };
-        Ok(Evaluated { cfa, caller: Some(caller), is_signal_frame })
+        let end = caller.get(SP).ok_or(StepError::UnknownRegister)?;
+        Ok(Evaluated { end, caller: Some(caller), is_signal_frame })
     }
 
     fn register(&self, register: u16) -> Result<u64, StepError> {
