@@ -64,8 +64,8 @@ fn case(keeps_frame_pointers: bool) -> Case {
         .map(|n| {
             let program = match (n, keeps_frame_pointers) {
                 (0, _) => program::thread_entry(),
-                (_, true) => program::frame_pointer(),
-                (_, false) => program::no_frame_pointer(size(n)),
+                (_, true) => [program::frame_pointer(), program::early_returns()].concat(),
+                (_, false) => [program::no_frame_pointer(size(n)), program::early_returns()].concat(),
             };
             Function { start: start(n), len: FUNCTION_LEN as u32, program, is_signal_frame: false }
         })

@@ -54,6 +54,11 @@ pub mod program {
     pub fn frame_pointer() -> Vec<u8> {
         [advance(1), cfa_offset(16), saved(6, 2), advance(3), cfa_register(6)].concat()
     }
+    /// Three early returns, nine bytes each, and back in the body: with a prologue, as many instructions as the
+    /// functions of CPython have on average (17 in a 3.15, 24 in a 3.11).
+    pub fn early_returns() -> Vec<u8> {
+        [vec![0x0a], advance(8), vec![0x0c, 7, 8], advance(1), vec![0x0b]].concat().repeat(3)
+    }
     /// `sub $(size - 8),%rsp`, four bytes long: CFA = rsp + size in the body.
     pub fn no_frame_pointer(size: u8) -> Vec<u8> {
         [advance(4), cfa_offset(size)].concat()
