@@ -142,3 +142,6 @@ impl<'a> CommonEntries<'a> {
         Ok(cie)
     }
 }
+
+#[cfg(test)]
+mod tests;
