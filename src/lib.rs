@@ -25,4 +25,6 @@ pub mod merge;
 
 pub mod sampler;
 
+pub mod profile;
+
 pub mod symbolize;

@@ -1,0 +1,198 @@
+//! What is known about a recording as a whole: whose it is, and how good it is.
+//!
+//! Does: hold what was counted and measured, and word it, once for all outputs and for the terminal. A number that was
+//! not measured is absent, and said to be. Does not: measure, or print.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::profile::clean::{one_line, shortened};
+use crate::types::{Nanos, Pid};
+
+mod wording;
+
+use wording::{count, date_and_time, microseconds, percent, plural, rate, seconds};
+
+/// The longest command line in a title: with the 17 px letters of a flame graph's title, 700 px.
+const MAX_TITLE_COMMAND: usize = 55;
+/// The longest command line in a summary.
+const MAX_SUMMARY_COMMAND: usize = 300;
+
+/// Which threads were sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampledThreads {
+    /// Those that ran: `--mode cpu`.
+    Running,
+    /// All: `--mode wall`.
+    All,
+    /// The one that held the GIL: `--mode gil`.
+    GilHolder,
+}
+
+impl SampledThreads {
+    /// The word for it on the command line.
+    pub fn mode(self) -> &'static str {
+        match self {
+            SampledThreads::Running => "cpu",
+            SampledThreads::All => "wall",
+            SampledThreads::GilHolder => "gil",
+        }
+    }
+}
+
+/// The facts of one recording.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordingFacts {
+    /// The target's command line, its arguments separated by spaces; empty when it could not be read.
+    pub command: String,
+    /// The target.
+    pub pid: Pid,
+    /// CPython's version (`3.13.0`); absent when it could not be read.
+    pub python_version: Option<String>,
+    /// Which threads were sampled.
+    pub threads: SampledThreads,
+    /// The rate that was asked for, in samples a second.
+    pub rate_hz: f64,
+    /// When the recording began.
+    pub started: Option<SystemTime>,
+    /// From the first wanted sample to the end.
+    pub duration: Duration,
+    /// Samples for which the clock ticked: taken, late and failed ones.
+    pub samples_wanted: u64,
+    /// Samples that were taken.
+    pub samples_taken: u64,
+    /// Samples that were left out, because the one before was not done.
+    pub samples_late: u64,
+    /// Samples of which nothing could be had.
+    pub samples_failed: u64,
+    /// How many threads' stacks could not be had, by reason.
+    pub failures: BTreeMap<String, u64>,
+    /// Stacks that were counted: one for each sampled thread in each sample.
+    pub stacks: u64,
+    /// Those of them that are complete.
+    pub stacks_complete: u64,
+    /// How long a thread of the target stood still for a sample, the median; absent when it was not measured (no
+    /// thread was stopped).
+    pub stopped_median: Option<Nanos>,
+    /// The same, the 99th percentile.
+    pub stopped_p99: Option<Nanos>,
+    /// The CPU time that fpprof itself has used; absent when it was not measured.
+    pub own_cpu: Option<Duration>,
+    /// The version of fpprof.
+    pub fpprof_version: String,
+}
+
+impl RecordingFacts {
+    /// `COMMAND (pid PID)`, the command shortened: the title of a picture.
+    pub fn title(&self) -> String {
+        format!("{} (pid {})", shortened(&self.command(), MAX_TITLE_COMMAND), self.pid)
+    }
+
+    fn command(&self) -> String {
+        let command = one_line(&self.command);
+        if command.is_empty() { "unknown command".to_owned() } else { command.into_owned() }
+    }
+
+    /// The quality of the recording in one line of some 120 characters.
+    pub fn subtitle(&self) -> String {
+        let mut parts = vec![
+            format!("{} mode at {}", self.threads.mode(), rate(self.rate_hz)),
+            seconds(self.duration),
+            self.samples_taken_of_wanted(),
+        ];
+        if self.samples_late > 0 {
+            parts.push(format!("{} late", count(self.samples_late)));
+        }
+        if self.samples_failed > 0 {
+            parts.push(format!("{} failed", count(self.samples_failed)));
+        }
+        if self.stacks > 0 {
+            parts.push(format!("{} of stacks complete", percent(self.stacks_complete, self.stacks)));
+        }
+        if let Some(median) = self.stopped_median {
+            parts.push(format!("stopped {} a sample (median)", microseconds(median)));
+        }
+        parts.join(" · ")
+    }
+
+    fn samples_taken_of_wanted(&self) -> String {
+        format!("{} of {} taken", count(self.samples_taken), plural(self.samples_wanted, "sample", "samples"))
+    }
+
+    /// Everything, a fact a line: `name: value`. The same words everywhere: at the end of a recording, and in files.
+    pub fn summary_lines(&self) -> Vec<String> {
+        let absent = || "not measured".to_owned();
+        let python = self.python_version.as_deref().map_or("unknown version".into(), one_line);
+        let stopped = match (self.stopped_median, self.stopped_p99) {
+            (Some(median), Some(p99)) => {
+                format!("{} a sample (median), {} (99th percentile)", microseconds(median), microseconds(p99))
+            }
+            (Some(median), None) => format!("{} a sample (median)", microseconds(median)),
+            _ => absent(),
+        };
+        let mut lines = vec![
+            format!("command: {} (pid {})", shortened(&self.command(), MAX_SUMMARY_COMMAND), self.pid),
+            format!("python: CPython {python}"),
+            format!(
+                "recording: {} mode at {} for {}, {}",
+                self.threads.mode(),
+                rate(self.rate_hz),
+                seconds(self.duration),
+                self.started.and_then(date_and_time).map_or("start unknown".into(), |at| format!("from {at}")),
+            ),
+            format!(
+                "samples: {}, {} late, {} failed",
+                self.samples_taken_of_wanted(),
+                count(self.samples_late),
+                count(self.samples_failed)
+            ),
+        ];
+        lines.extend(self.failure_lines());
+        lines.push(match self.stacks {
+            0 => "stacks: none".to_owned(),
+            stacks => format!(
+                "stacks: {} complete of {} ({})",
+                count(self.stacks_complete),
+                count(stacks),
+                percent(self.stacks_complete, stacks)
+            ),
+        });
+        lines.push(format!("target stopped: {stopped}"));
+        lines.push(format!("fpprof's own CPU time: {}", self.own_cpu.map_or_else(absent, seconds)));
+        lines.push(format!("recorded by: fpprof {}", one_line(&self.fpprof_version)));
+        lines
+    }
+
+    /// The reasons of failures, the most frequent first: `failed: 12 times, REASON`.
+    pub fn failure_lines(&self) -> Vec<String> {
+        let mut failures: Vec<_> = self.failures.iter().collect();
+        failures.sort_by_key(|(reason, times)| (std::cmp::Reverse(**times), *reason));
+        let line = |(reason, times): (&String, &u64)| {
+            format!("failed: {}, {}", plural(*times, "time", "times"), one_line(reason))
+        };
+        failures.into_iter().map(line).collect()
+    }
+
+    /// Why there is no stack at all, and what may help.
+    pub fn why_empty(&self) -> &'static str {
+        if !self.failures.is_empty() || self.samples_failed > 0 {
+            return "every attempt to read a stack failed";
+        }
+        if self.samples_wanted == 0 {
+            return "the recording ended before its first sample";
+        }
+        if self.samples_taken == 0 {
+            return "no sample could be taken in time: try a lower --rate";
+        }
+        match self.threads {
+            SampledThreads::Running => "no thread ran when a sample was taken: --mode wall also shows waiting threads",
+            SampledThreads::All => "the target had no thread with a stack",
+            SampledThreads::GilHolder => {
+                "no thread held the GIL when a sample was taken: --mode wall also shows waiting threads"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+use super::*;
+
+fn facts() -> RecordingFacts {
+    RecordingFacts {
+        command: "python3 shop.py --serve".into(),
+        pid: Pid(4711),
+        python_version: Some("3.13.0".into()),
+        threads: SampledThreads::Running,
+        rate_hz: 100.0,
+        started: None,
+        duration: Duration::from_secs(30),
+        samples_wanted: 3000,
+        samples_taken: 2990,
+        samples_late: 8,
+        samples_failed: 2,
+        failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
+        stacks: 2990,
+        stacks_complete: 2989,
+        stopped_median: Some(Nanos(10_300)),
+        stopped_p99: Some(Nanos(48_000)),
+        own_cpu: Some(Duration::from_millis(410)),
+        fpprof_version: "0.1.0".into(),
+    }
+}
+
+#[test]
+fn the_summary_states_every_fact() {
+    assert_eq!(
+        facts().summary_lines(),
+        [
+            "command: python3 shop.py --serve (pid 4711)",
+            "python: CPython 3.13.0",
+            "recording: cpu mode at 100 Hz for 30.00 s, start unknown",
+            "samples: 2,990 of 3,000 samples taken, 8 late, 2 failed",
+            "failed: 3 times, torn frame chain",
+            "failed: 1 time, the thread has ended",
+            "stacks: 2,989 complete of 2,990 (99.96 %)",
+            "target stopped: 10.3 µs a sample (median), 48.0 µs (99th percentile)",
+            "fpprof's own CPU time: 0.41 s",
+            "recorded by: fpprof 0.1.0",
+        ]
+    );
+}
+
+#[test]
+fn what_was_not_measured_is_said_to_be_absent() {
+    let unmeasured = RecordingFacts {
+        python_version: None,
+        stopped_median: None,
+        stopped_p99: None,
+        own_cpu: None,
+        stacks: 0,
+        stacks_complete: 0,
+        ..facts()
+    };
+    let lines = unmeasured.summary_lines();
+    for line in [
+        "python: CPython unknown version",
+        "stacks: none",
+        "target stopped: not measured",
+        "fpprof's own CPU time: not measured",
+    ] {
+        assert!(lines.iter().any(|l| l == line), "{line} is not in {lines:#?}");
+    }
+    assert!(!unmeasured.subtitle().contains("stopped"));
+}
+
+#[test]
+fn the_subtitle_names_what_went_wrong_only_when_something_did() {
+    assert_eq!(
+        facts().subtitle(),
+        "cpu mode at 100 Hz · 30.00 s · 2,990 of 3,000 samples taken · 8 late · 2 failed · 99.96 % of stacks complete · \
+         stopped 10.3 µs a sample (median)"
+    );
+    let good = RecordingFacts { samples_late: 0, samples_failed: 0, ..facts() };
+    assert!(!good.subtitle().contains("late") && !good.subtitle().contains("failed"));
+}
+
+#[test]
+fn a_title_is_short_and_on_one_line() {
+    let long = RecordingFacts { command: format!("python3 -c import\nos {}", "x".repeat(5000)), ..facts() };
+    let title = long.title();
+    assert!(title.starts_with("python3 -c import os x") && title.ends_with("… (pid 4711)"), "{title}");
+    assert!(title.chars().count() < 75);
+    assert_eq!(RecordingFacts { command: String::new(), ..facts() }.title(), "unknown command (pid 4711)");
+}
+
+#[test]
+fn an_empty_recording_has_a_reason() {
+    let empty = RecordingFacts { failures: BTreeMap::new(), samples_failed: 0, ..facts() };
+    assert!(empty.why_empty().contains("--mode wall"));
+    assert!(RecordingFacts { samples_wanted: 0, ..empty.clone() }.why_empty().contains("before its first sample"));
+    assert!(RecordingFacts { samples_taken: 0, ..empty.clone() }.why_empty().contains("lower --rate"));
+    assert!(facts().why_empty().contains("failed"));
+}

@@ -1,0 +1,121 @@
+//! Numbers as text, the same in every output.
+//!
+//! Does: write numbers with their units. Does not: know what they count.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::types::Nanos;
+
+/// `1,234,567`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 sample`, `2,000 samples`.
+pub(super) fn plural(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { several })
+}
+
+/// A share in percent. Rounded down, so that 100 % means all, and never 0 % of some.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "none".to_owned();
+    }
+    let hundredths = u128::from(part) * 10_000 / u128::from(whole);
+    match (part, hundredths) {
+        (1.., 0) => "< 0.01 %".to_owned(),
+        _ if hundredths.is_multiple_of(100) => format!("{} %", hundredths / 100),
+        _ => format!("{}.{:02} %", hundredths / 100, hundredths % 100),
+    }
+}
+
+/// `100 Hz`, `0.5 Hz`.
+pub(super) fn rate(hz: f64) -> String {
+    format!("{hz} Hz")
+}
+
+/// `0.42 s`, `5 m 03 s`, `2 h 00 m`.
+pub(super) fn seconds(duration: Duration) -> String {
+    let whole = duration.as_secs();
+    match whole {
+        0..60 => format!("{:.2} s", duration.as_secs_f64()),
+        60..3600 => format!("{} m {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} m", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// `5.0 µs`, `120 µs`.
+pub(super) fn microseconds(duration: Nanos) -> String {
+    let us = duration.0 as f64 / 1000.0;
+    if us < 99.95 { format!("{us:.1} µs") } else { format!("{us:.0} µs") }
+}
+
+/// `2026-03-01 12:00:59 UTC`; `None` for times before 1970 or that no calendar reaches.
+pub(super) fn date_and_time(time: SystemTime) -> Option<String> {
+    let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    let (year, month, day) = date(seconds / 86_400)?;
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    Some(format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC"))
+}
+
+/// The Gregorian date of a day counted from 1970-01-01; `None` after the year 9999.
+fn date(mut day: u64) -> Option<(u64, u64, u64)> {
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    for year in 1970..10_000 {
+        let days_of_year = 365 + u64::from(is_leap(year));
+        if day >= days_of_year {
+            day -= days_of_year;
+            continue;
+        }
+        let february = 28 + u64::from(is_leap(year));
+        for (month, days) in (1..).zip([31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]) {
+            if day < days {
+                return Some((year, month, day + 1));
+            }
+            day -= days;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 2].map(|n| plural(n, "time", "times")), ["0 times", "1 time", "2 times"]);
+        assert_eq!([100.0, 0.5].map(rate), ["100 Hz", "0.5 Hz"]);
+        assert_eq!([5_000, 99_949, 120_400].map(|ns| microseconds(Nanos(ns))), ["5.0 µs", "99.9 µs", "120 µs"]);
+        assert_eq!(
+            [0.42, 303.9, 7205.0].map(|s| seconds(Duration::from_secs_f64(s))),
+            ["0.42 s", "5 m 03 s", "2 h 00 m"]
+        );
+    }
+
+    #[test]
+    fn no_share_is_rounded_to_all_or_nothing() {
+        assert_eq!(percent(999_999, 1_000_000), "99.99 %");
+        assert_eq!(percent(1, 1_000_000), "< 0.01 %");
+        assert_eq!([percent(5, 5), percent(0, 5), percent(0, 0), percent(1, 8)], ["100 %", "0 %", "none", "12.50 %"]);
+        assert_eq!(percent(u64::MAX, u64::MAX), "100 %");
+    }
+
+    #[test]
+    fn dates() {
+        let at = |seconds| date_and_time(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0).as_deref(), Some("1970-01-01 00:00:00 UTC"));
+        assert_eq!(at(951_827_696).as_deref(), Some("2000-02-29 12:34:56 UTC"));
+        assert_eq!(at(1_798_761_599).as_deref(), Some("2026-12-31 23:59:59 UTC"));
+        assert_eq!(at(1 << 40), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! What a recording is, in memory: counted stacks of interned frames, and the facts that say how good it is.
+//!
+//! Does: hold and describe. Does not: sample, look names up, or write files.
+
+pub mod clean;
+pub mod facts;
+pub mod frame;
+pub mod kind;
+pub mod paths;
+pub mod stopwatch;
+pub mod tree;
+
+/// A recording that can be shown: stacks of named frames, outermost first, and how often each was seen.
+pub type Profile = tree::StackTree<frame::Frame>;
