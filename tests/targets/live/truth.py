@@ -1,0 +1,124 @@
+"""What every live target shares: it says what its own stacks are, then holds still.
+
+A target is run as `program.py MODE [ARGUMENTS]`. When it has reached the shape that it is about, it prints one line of
+JSON (the truth) on standard output and then
+
+    park   blocks in one read(2) of standard input, or
+    spin   runs a loop that calls nothing, while another thread blocks in that read.
+
+One byte, or the end of standard input, lets it go on to its end: a target never outlives the test that started it.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+
+MODE = sys.argv[1] if len(sys.argv) > 1 else "park"
+ARGUMENTS = sys.argv[2:]
+
+# Never written: threads other than the main one park here.
+_NEVER, _KEPT_OPEN = os.pipe()
+_told = queue.SimpleQueue()
+_started = []
+_released = False
+
+
+def _describe(frame, from_c, innermost_line):
+    """One thread's frames, innermost first. `from_c` names the functions that C code called."""
+    frames = []
+    line = innermost_line
+    while frame is not None:
+        code = frame.f_code
+        frames.append(
+            {
+                "qualname": code.co_qualname,
+                "filename": code.co_filename,
+                "line": frame.f_lineno if line is None else line,
+                "first_line": code.co_firstlineno,
+                "from_c": code.co_qualname in from_c or code.co_qualname in ("<module>", "Thread._bootstrap"),
+            }
+        )
+        frame, line = frame.f_back, None
+    return {"native_id": threading.get_native_id(), "name": threading.current_thread().name, "frames": frames}
+
+
+def tell(from_c=()):
+    """Says that the caller is about to execute its next line and stay there.
+
+    In the main thread it waits for the others' word and prints everybody's.
+    """
+    caller = sys._getframe(1)
+    mine = _describe(caller, from_c, caller.f_lineno + 1)
+    if threading.current_thread() is not threading.main_thread():
+        _told.put(mine)
+        return
+    others = [_told.get() for _ in _started]
+    _print({"pid": os.getpid(), "version": list(sys.version_info[:2]), "threads": [mine, *others]})
+
+
+def _print(truth):
+    os.write(1, json.dumps(truth).encode() + b"\n")
+
+
+def start(function):
+    """Starts another thread, which must call `tell`, `hold` or `park`."""
+    thread = threading.Thread(target=function, name=function.__name__, daemon=True)
+    _started.append(thread)
+    thread.start()
+
+
+def hold(from_c=()):
+    """The innermost Python function of a target, in the mode that it was started in."""
+    if MODE == "spin" and threading.current_thread() is threading.main_thread():
+        spin(from_c)
+    else:
+        park(from_c)
+
+
+def park(from_c=()):
+    fd = 0 if threading.current_thread() is threading.main_thread() else _NEVER
+    tell(from_c)
+    os.read(fd, 1)
+
+
+def spin(from_c=()):
+    start(_release_when_told)
+    tell(from_c)
+    while not _released: pass  # one line, and no call: the stack is the same at every moment
+
+
+def _release_when_told():
+    global _released
+    tell()
+    os.read(0, 1)
+    _released = True
+
+
+def work(step, calls=()):
+    """Runs `step` again and again: for ARGUMENTS[0] seconds when given, else until standard input says something.
+
+    `calls` lists the pairs (caller, callee) of qualified names that can stand next to each other in a stack.
+    """
+    stop = threading.Event()
+
+    def wait_for_word():
+        os.read(0, 1)
+        stop.set()
+
+    threading.Thread(target=wait_for_word, name="wait_for_word", daemon=True).start()
+    if ARGUMENTS:
+        timer = threading.Timer(float(ARGUMENTS[0]), stop.set)
+        timer.daemon = True
+        timer.start()
+    _print(
+        {
+            "pid": os.getpid(),
+            "version": list(sys.version_info[:2]),
+            "threads": [{"native_id": threading.get_native_id(), "name": "MainThread", "frames": []}],
+            "calls": [list(pair) for pair in calls],
+        }
+    )
+    while not stop.is_set():
+        step()
