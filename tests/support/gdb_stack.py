@@ -1,0 +1,51 @@
+"""Runs inside gdb: prints every thread's native frames as one line of JSON on standard output.
+
+The frames are gdb's own, by its own unwinder. `tests/support/gdb.rs` starts it and reads the line.
+"""
+
+import json
+import re
+
+import gdb
+
+FRAME_AT = re.compile(r"frame at (0x[0-9a-f]+)")
+# More than any target has; a backtrace that does not end is an error, not a hang.
+MOST_FRAMES = 20000
+REASONS = {
+    gdb.FRAME_UNWIND_NO_REASON: "older frames exist",
+    gdb.FRAME_UNWIND_OUTERMOST: "outermost",
+}
+
+
+def stack():
+    frames = []
+    frame = gdb.newest_frame()
+    reason = gdb.FRAME_UNWIND_NO_REASON
+    while frame is not None and len(frames) < MOST_FRAMES:
+        frame.select()
+        described = gdb.execute("info frame", to_string=True)
+        frames.append(
+            {
+                "pc": int(frame.pc()),
+                "sp": int(frame.read_register("rsp")) % 2**64,
+                "cfa": int(FRAME_AT.search(described).group(1), 16),
+                "function": frame.name(),
+                "inlined": frame.type() == gdb.INLINE_FRAME,
+            }
+        )
+        reason = frame.unwind_stop_reason()
+        frame = frame.older()
+    end = REASONS.get(reason) or gdb.frame_stop_reason_string(reason)
+    return frames, end
+
+
+def main():
+    threads = []
+    for thread in gdb.selected_inferior().threads():
+        thread.switch()
+        frames, end = stack()
+        threads.append({"tid": thread.ptid[1], "frames": frames, "end": end})
+    print("fpprof-stacks: " + json.dumps(threads), flush=True)
+
+
+main()
