@@ -84,20 +84,22 @@ static PyObject *fpext_spin_for(PyObject *module, PyObject *args)
 }
 
 /* The leaf of spin_until: reads one byte of the flag again and again. */
-KEPT static void fpext_spin_flag(const volatile unsigned char *flag)
+KEPT static void fpext_spin_flag(volatile unsigned char *flag)
 {
+    flag[1] = 1;
     while (*flag == 0)
         sink++;
 }
 
-/* spin_until(flag): spins without the GIL until the first byte of the bytearray is not 0. */
+/* spin_until(flag): spins without the GIL until the first byte of the bytearray is not 0; makes the second one 1 when
+ * it begins. */
 static PyObject *fpext_spin_until(PyObject *module, PyObject *args)
 {
     (void)module;
     Py_buffer flag;
     if (!PyArg_ParseTuple(args, "w*", &flag))
         return NULL;
-    if (flag.len > 0) {
+    if (flag.len > 1) {
         Py_BEGIN_ALLOW_THREADS
         fpext_spin_flag(flag.buf);
         Py_END_ALLOW_THREADS

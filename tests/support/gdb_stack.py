@@ -11,10 +11,21 @@ import gdb
 FRAME_AT = re.compile(r"frame at (0x[0-9a-f]+)")
 # More than any target has; a backtrace that does not end is an error, not a hang.
 MOST_FRAMES = 20000
+MOST_ASKED = 100
 REASONS = {
     gdb.FRAME_UNWIND_NO_REASON: "older frames exist",
     gdb.FRAME_UNWIND_OUTERMOST: "outermost",
 }
+
+
+def stated_cfa(frame):
+    """The CFA as gdb prints it."""
+    frame.select()
+    return int(FRAME_AT.search(gdb.execute("info frame", to_string=True)).group(1), 16)
+
+
+def sp_of(frame):
+    return int(frame.read_register("rsp")) % 2**64
 
 
 def stack():
@@ -22,13 +33,14 @@ def stack():
     frame = gdb.newest_frame()
     reason = gdb.FRAME_UNWIND_NO_REASON
     while frame is not None and len(frames) < MOST_FRAMES:
-        frame.select()
-        described = gdb.execute("info frame", to_string=True)
+        # The CFA of a frame is the stack pointer of its caller, and `info frame` is slow: a deep stack is not asked
+        # at every frame.
+        ask = len(frames) < MOST_ASKED or frame.older() is None or frame.type() == gdb.INLINE_FRAME
         frames.append(
             {
                 "pc": int(frame.pc()),
-                "sp": int(frame.read_register("rsp")) % 2**64,
-                "cfa": int(FRAME_AT.search(described).group(1), 16),
+                "sp": sp_of(frame),
+                "cfa": stated_cfa(frame) if ask else sp_of(frame.older()),
                 "function": frame.name(),
                 "inlined": frame.type() == gdb.INLINE_FRAME,
             }

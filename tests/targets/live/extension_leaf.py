@@ -1,25 +1,27 @@
 """The tests' extension is innermost. Arguments: the module, and the depth of its recursion when it parks."""
 
 import importlib
-import os
 
 import truth
 
 extension = importlib.import_module(truth.ARGUMENTS[0])
-released = bytearray(1)
+# Its first byte ends the spinning, its second says that it has begun.
+flag = bytearray(2)
 
 
-def release_when_told():
-    truth.tell()
-    os.read(0, 1)
-    released[0] = 1
+def is_spinning():
+    return flag[1] != 0
+
+
+def release():
+    flag[0] = 1
 
 
 def main():
     if truth.MODE == "spin":
-        truth.start(release_when_told)
+        truth.release_when(is_spinning, release)
         truth.tell()
-        extension.spin_until(released)
+        extension.spin_until(flag)
     else:
         depth = int(truth.ARGUMENTS[1])
         truth.tell()

@@ -14,14 +14,19 @@ import os
 import queue
 import sys
 import threading
+import time
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else "park"
 ARGUMENTS = sys.argv[2:]
+
+# From 3.14 on, a thread runs in a context of its own: Context.run, which is C, calls Thread.run.
+_ALWAYS_FROM_C = {"<module>", "Thread._bootstrap"} | ({"Thread.run"} if sys.version_info >= (3, 14) else set())
 
 # Never written: threads other than the main one park here.
 _NEVER, _KEPT_OPEN = os.pipe()
 _told = queue.SimpleQueue()
 _started = []
+_main = []
 _released = False
 
 
@@ -37,7 +42,7 @@ def _describe(frame, from_c, innermost_line):
                 "filename": code.co_filename,
                 "line": frame.f_lineno if line is None else line,
                 "first_line": code.co_firstlineno,
-                "from_c": code.co_qualname in from_c or code.co_qualname in ("<module>", "Thread._bootstrap"),
+                "from_c": code.co_qualname in from_c or code.co_qualname in _ALWAYS_FROM_C,
             }
         )
         frame, line = frame.f_back, None
@@ -47,15 +52,23 @@ def _describe(frame, from_c, innermost_line):
 def tell(from_c=()):
     """Says that the caller is about to execute its next line and stay there.
 
-    In the main thread it waits for the others' word and prints everybody's.
+    The main thread's word comes last and prints everybody's; when it spins, `release_when` prints instead, once the
+    spinning has begun.
     """
     caller = sys._getframe(1)
     mine = _describe(caller, from_c, caller.f_lineno + 1)
     if threading.current_thread() is not threading.main_thread():
         _told.put(mine)
         return
+    _main.append(mine)
+    if MODE == "park":
+        _print_everybody([])
+
+
+def _print_everybody(last):
     others = [_told.get() for _ in _started]
-    _print({"pid": os.getpid(), "version": list(sys.version_info[:2]), "threads": [mine, *others]})
+    threads = _main + others + last
+    _print({"pid": os.getpid(), "version": list(sys.version_info[:2]), "threads": threads})
 
 
 def _print(truth):
@@ -84,16 +97,33 @@ def park(from_c=()):
 
 
 def spin(from_c=()):
-    start(_release_when_told)
+    release_when(_is_spinning, _release)
     tell(from_c)
     while not _released: pass  # one line, and no call: the stack is the same at every moment
 
 
-def _release_when_told():
+def _is_spinning():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    return frame.f_code is spin.__code__ and frame.f_lineno == spin.__code__.co_firstlineno + 3
+
+
+def _release():
     global _released
-    tell()
-    os.read(0, 1)
     _released = True
+
+
+def release_when(is_spinning, release):
+    """Starts the thread that says the truth once the main thread spins, and lets it go when it is told to."""
+
+    def releaser():
+        while not _main or not is_spinning():
+            time.sleep(0.0005)
+        frame = sys._getframe()
+        _print_everybody([_describe(frame, (), frame.f_lineno + 1)])
+        os.read(0, 1)
+        release()
+
+    threading.Thread(target=releaser, name="releaser", daemon=True).start()
 
 
 def work(step, calls=()):

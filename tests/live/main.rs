@@ -1,0 +1,16 @@
+//! Live tests: real interpreters, held in known shapes.
+//!
+//! What is compared is always independent of fpprof: gdb for native frames, the interpreter's own word for Python's.
+
+#[path = "../support/extension.rs"]
+mod extension;
+#[path = "../support/gdb.rs"]
+mod gdb;
+#[path = "../support/interpreters.rs"]
+mod interpreters;
+#[path = "../support/target.rs"]
+mod target;
+#[path = "../support/truth.rs"]
+mod truth;
+
+mod rig;

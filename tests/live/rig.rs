@@ -1,0 +1,102 @@
+//! Tests of the rig itself: the two sources of truth must agree before anything is measured against them.
+
+use crate::gdb::{self, GdbThread};
+use crate::interpreters::{self, TestInterpreter};
+use crate::target::{Mode, Target};
+use crate::truth::ThreadTruth;
+
+/// Each shape with the arguments of its program.
+const SHAPES: &[(&str, &[&str])] = &[
+    ("sorted_key", &[]),
+    ("functools_reduce", &[]),
+    ("del_method", &[]),
+    ("weakref_callback", &[]),
+    ("re_sub", &[]),
+    ("generators", &[]),
+    ("asyncio_task", &[]),
+    ("class_creation", &[]),
+    ("exec_code", &[]),
+    ("threads", &[]),
+    ("qsort_callback", &[]),
+    ("deep_recursion", &["1000", "20"]),
+    ("extension_callback", &["fpext_fp", "7"]),
+    ("extension_callback", &["fpext_nofp", "7"]),
+    ("extension_callback", &["fpext_stripped", "7"]),
+    ("extension_leaf", &["fpext_nofp", "2000"]),
+];
+
+fn thread<'a>(threads: &'a [GdbThread], truth: &ThreadTruth) -> &'a GdbThread {
+    threads.iter().find(|thread| thread.tid == truth.native_id).expect("gdb sees every thread")
+}
+
+/// As many evaluations on the C stack as there are frames that C code called: then the frames' places are known.
+fn check_agreement(interpreter: &TestInterpreter, program: &str, arguments: &[&str]) {
+    let target = Target::spawn(interpreter, program, Mode::Park, arguments);
+    let threads = gdb::stacks(target.pid());
+    for truth in &target.truth().threads {
+        let native = thread(&threads, truth);
+        let what = format!("{program} {arguments:?} on {}, thread {}: {native:#x?} {truth:#?}", interpreter.name, truth.name);
+        assert!(native.is_complete(), "not complete: {what}");
+        let evaluations = native.frames_on_stack().iter().filter(|frame| frame.is_evaluation()).count();
+        assert_eq!(evaluations, truth.evaluations().len(), "evaluations: {what}");
+    }
+    assert!(target.release().success(), "{program} on {}", interpreter.name);
+}
+
+#[test]
+fn gdb_and_the_interpreter_agree_on_every_shape() {
+    for interpreter in interpreters::all() {
+        for (program, arguments) in SHAPES {
+            check_agreement(&interpreter, program, arguments);
+        }
+    }
+}
+
+#[test]
+fn a_parked_target_says_where_it_is() {
+    for interpreter in interpreters::all() {
+        let target = Target::spawn(&interpreter, "sorted_key", Mode::Park, &[]);
+        let frames = &target.truth().threads[0].frames;
+        let names: Vec<&str> = frames.iter().map(|frame| frame.qualname.as_str()).collect();
+        assert_eq!(names, ["park", "hold", "key", "main", "<module>"], "{}", interpreter.name);
+        let program = target.program_folder().join("sorted_key.py");
+        assert!(frames[2..].iter().all(|frame| program == std::path::Path::new(&frame.filename)), "{frames:?}");
+        assert!(frames.iter().all(|frame| frame.line >= frame.first_line), "{frames:?}");
+        assert_eq!((target.truth().pid, target.truth().version), (target.pid(), (3, interpreter.minor)));
+    }
+}
+
+#[test]
+fn the_extension_recurses_to_the_depth_that_it_is_told() {
+    for interpreter in interpreters::all() {
+        let target = Target::spawn(&interpreter, "extension_leaf", Mode::Park, &["fpext_nofp", "2000"]);
+        let threads = gdb::stacks(target.pid());
+        let native = thread(&threads, &target.truth().threads[0]).frames_on_stack();
+        let deep = native.iter().filter(|frame| frame.function.as_deref() == Some("fpext_deep")).count();
+        assert_eq!(deep, 2001, "{}", interpreter.name);
+    }
+}
+
+#[test]
+fn a_spinning_target_spins_until_it_is_released() {
+    for interpreter in interpreters::all() {
+        for (program, arguments) in [("sorted_key", &[][..]), ("extension_leaf", &["fpext_fp"]), ("threads", &[])] {
+            let target = Target::spawn(&interpreter, program, Mode::Spin, arguments);
+            let main = target.truth().threads[0].native_id;
+            let syscall = std::fs::read_to_string(format!("/proc/{}/task/{main}/syscall", target.pid())).expect("it runs");
+            assert_eq!(syscall.trim(), "running", "{program} on {}", interpreter.name);
+            assert!(target.release().success(), "{program} on {}", interpreter.name);
+        }
+    }
+}
+
+#[test]
+fn a_working_target_works_for_as_long_as_it_is_told() {
+    for interpreter in interpreters::all() {
+        for program in ["pure_python", "call_heavy", "c_libraries", "numpy_work"] {
+            let target = Target::spawn(&interpreter, program, Mode::Work, &[]);
+            assert!(target.truth().calls.len() > 2, "{program}");
+            assert!(target.release().success(), "{program} on {}", interpreter.name);
+        }
+    }
+}

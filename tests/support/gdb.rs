@@ -1,0 +1,93 @@
+//! The native truth: a stopped target's frames as gdb unwinds them.
+//!
+//! Does: run gdb with `gdb_stack.py` and parse what it prints. Does not: use any of fpprof's own code.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::extension;
+
+/// One thread as gdb sees it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct GdbThread {
+    /// The kernel's thread id.
+    pub tid: i32,
+    /// Innermost first, inlined functions included.
+    pub frames: Vec<GdbFrame>,
+    /// Why there is no frame after the last; `outermost` when the thread's entry is reached.
+    pub end: String,
+}
+
+/// One of gdb's frames.
+#[derive(Debug, Clone, Deserialize)]
+pub struct GdbFrame {
+    /// The program counter; in all but the innermost frame a return address.
+    pub pc: u64,
+    /// The stack pointer in this frame.
+    pub sp: u64,
+    /// The canonical frame address.
+    pub cfa: u64,
+    /// The function's name where gdb knows one.
+    pub function: Option<String>,
+    /// Whether it is a function inlined into the frame after it: then it has no stack of its own.
+    pub inlined: bool,
+}
+
+impl GdbThread {
+    /// The frames that are on the stack: without the inlined ones.
+    pub fn frames_on_stack(&self) -> Vec<&GdbFrame> {
+        self.frames.iter().filter(|frame| !frame.inlined).collect()
+    }
+
+    /// Whether the stack goes to the thread's entry, and each frame begins where the one it called ends.
+    ///
+    /// gdb guesses where it finds no unwind rule; a guess shows as a frame that does not fit.
+    pub fn is_complete(&self) -> bool {
+        let frames = self.frames_on_stack();
+        let joined = frames.windows(2).all(|pair| pair[0].cfa == pair[1].sp && pair[0].sp < pair[0].cfa);
+        self.end == "outermost" && joined
+    }
+}
+
+impl GdbFrame {
+    /// Whether it is the interpreter's evaluation of bytecode, or the `.cold` part of it.
+    pub fn is_evaluation(&self) -> bool {
+        let function = self.function.as_deref().unwrap_or_default();
+        function.split('.').next() == Some("_PyEval_EvalFrameDefault")
+    }
+}
+
+/// Stops the process for a moment and unwinds all its threads.
+///
+/// gdb needs three things to be right about an interpreter that runs by chroot: the executable as a path from outside
+/// (it would look for it inside the sysroot twice), the root as its sysroot for the libraries, and the symbol tables
+/// that the stripped executable lacks. The frames themselves come from the files' own `.eh_frame`.
+///
+/// # Panics
+/// When gdb fails.
+pub fn stacks(pid: u32) -> Vec<GdbThread> {
+    let root = fs::read_link(format!("/proc/{pid}/root")).expect("the target runs");
+    let executable = fs::read_link(format!("/proc/{pid}/exe")).expect("the target runs");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gdb_stack.py");
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-batch", "-nx", "-q"]);
+    for setting in ["auto-load off", "debuginfod enabled off", "pagination off", "confirm off"] {
+        gdb.args(["-iex", &format!("set {setting}")]);
+    }
+    if root != Path::new("/") {
+        gdb.args(["-iex", &format!("set sysroot {}", root.display())]);
+        gdb.args(["-iex", &format!("set debug-file-directory {}", extension::symbols().display())]);
+    }
+    gdb.args(["-p", &pid.to_string()]).arg(executable);
+    for setting in ["backtrace limit unlimited", "backtrace past-main on"] {
+        gdb.args(["-ex", &format!("set {setting}")]);
+    }
+    let output = gdb.arg("-x").arg(script).output().expect("gdb is installed: run tests/setup");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let line = stdout.lines().find_map(|line| line.strip_prefix("fpprof-stacks: "));
+    let line = line.unwrap_or_else(|| panic!("gdb: {stdout}{}", String::from_utf8_lossy(&output.stderr)));
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("gdb said {line:?}: {error}"))
+}

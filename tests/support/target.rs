@@ -1,0 +1,168 @@
+//! Runs a program of `tests/targets/live` and holds it in the shape that it is about.
+//!
+//! Does: start it in any of the tested interpreters, wait for its word and for its threads to be where it says, end it.
+//! Does not: read its stacks (`gdb` does, and fpprof).
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::extension;
+use super::interpreters::TestInterpreter;
+use super::truth::Truth;
+
+/// How long a target may take to say its word: far more than the slowest needs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a target holds still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Its main thread is blocked in read(2).
+    Park,
+    /// Its main thread runs in a loop that calls nothing.
+    Spin,
+    /// It works all the time: the shape changes.
+    Work,
+}
+
+/// A running target. It ends when this is dropped.
+pub struct Target {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    /// Kept open: a target whose output is closed would be ended by SIGPIPE.
+    _stdout: BufReader<ChildStdout>,
+    folder: Folder,
+    truth: Truth,
+}
+
+impl Target {
+    /// Starts `program` (without `.py`) and waits until it is in its shape.
+    ///
+    /// # Panics
+    /// When it does not get there.
+    pub fn spawn(interpreter: &TestInterpreter, program: &str, mode: Mode, arguments: &[&str]) -> Target {
+        let folder = Folder::with_programs(interpreter);
+        let numpy =
+            if folder.is_in_root() { extension::numpy_in_root(interpreter.minor) } else { extension::numpy(interpreter.minor) };
+        let mut child = interpreter
+            .command()
+            .arg(folder.inside.join(format!("{program}.py")))
+            .arg(if mode == Mode::Spin { "spin" } else { "park" })
+            .args(arguments)
+            .env("PYTHONPATH", numpy)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start ({error}): run tests/setup", interpreter.name));
+        let stdin = child.stdin.take();
+        let mut stdout = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
+        // From here on a panic must not leave the child behind: its standard input closes, which ends it.
+        let line = first_line(&mut stdout);
+        let truth = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{program} on {} said {line:?}: {error}", interpreter.name));
+        let target = Target { child, stdin, _stdout: stdout, folder, truth };
+        target.wait_for_shape(mode);
+        target
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it said of itself.
+    pub fn truth(&self) -> &Truth {
+        &self.truth
+    }
+
+    /// The folder in which the interpreter finds the program, as the interpreter sees it.
+    pub fn program_folder(&self) -> &Path {
+        &self.folder.inside
+    }
+
+    /// Lets it go on to its end, and waits for that.
+    pub fn release(mut self) -> ExitStatus {
+        let mut stdin = self.stdin.take().expect("standard input is open until here");
+        stdin.write_all(b"\n").expect("the target reads its standard input");
+        self.child.wait().expect("the target is a child of this process")
+    }
+
+    /// A thread says its word before it blocks: waits until the kernel shows every parked thread in read(2).
+    fn wait_for_shape(&self, mode: Mode) {
+        let parked = match mode {
+            Mode::Park => &self.truth.threads[..],
+            Mode::Spin => &self.truth.threads[1..],
+            Mode::Work => &[],
+        };
+        let deadline = Instant::now() + PATIENCE;
+        for thread in parked {
+            let path = format!("/proc/{}/task/{}/syscall", self.pid(), thread.native_id);
+            loop {
+                let syscall = fs::read_to_string(&path).expect("a parked thread does not end");
+                if syscall.split(' ').next() == Some(&libc::SYS_read.to_string()) {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "thread {} is not parked: {syscall}", thread.name);
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Both fail only when it has ended and been waited for already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn first_line(stdout: &mut BufReader<ChildStdout>) -> String {
+    let timeout = PollTimeout::try_from(PATIENCE).expect("it is less than 24 days");
+    let ready = poll(&mut [PollFd::new(stdout.get_ref().as_fd(), PollFlags::POLLIN)], timeout);
+    assert_eq!(ready, Ok(1), "the target says nothing");
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("the target writes UTF-8");
+    line
+}
+
+/// A copy of the programs where the interpreter can read it; removed when dropped.
+struct Folder {
+    outside: PathBuf,
+    inside: PathBuf,
+}
+
+impl Folder {
+    fn with_programs(interpreter: &TestInterpreter) -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("fpprof-live-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let (outside, inside) = interpreter.scratch();
+        let folder = Folder { outside: outside.join(&name), inside: inside.join(&name) };
+        fs::create_dir(&folder.outside).expect("the interpreter's temporary folder can be written");
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/targets/live");
+        let programs = fs::read_dir(&programs).expect("the programs are there").map(|entry| entry.expect("readable").path());
+        let programs = programs.filter(|path| path.extension().is_some_and(|extension| extension == "py"));
+        for file in programs.chain(extension::files()) {
+            let copy = folder.outside.join(file.file_name().expect("it is a file"));
+            fs::copy(&file, copy).expect("the program can be copied");
+        }
+        folder
+    }
+
+    fn is_in_root(&self) -> bool {
+        self.outside != self.inside
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that stays behind in a temporary place harms nobody.
+        let _ = fs::remove_dir_all(&self.outside);
+    }
+}
