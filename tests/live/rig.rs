@@ -35,7 +35,8 @@ fn check_agreement(interpreter: &TestInterpreter, program: &str, arguments: &[&s
     let threads = gdb::stacks(target.pid());
     for truth in &target.truth().threads {
         let native = thread(&threads, truth);
-        let what = format!("{program} {arguments:?} on {}, thread {}: {native:#x?} {truth:#?}", interpreter.name, truth.name);
+        let what =
+            format!("{program} {arguments:?} on {}, thread {}: {native:#x?} {truth:#?}", interpreter.name, truth.name);
         assert!(native.is_complete(), "not complete: {what}");
         let evaluations = native.frames_on_stack().iter().filter(|frame| frame.is_evaluation()).count();
         assert_eq!(evaluations, truth.evaluations().len(), "evaluations: {what}");
@@ -83,7 +84,8 @@ fn a_spinning_target_spins_until_it_is_released() {
         for (program, arguments) in [("sorted_key", &[][..]), ("extension_leaf", &["fpext_fp"]), ("threads", &[])] {
             let target = Target::spawn(&interpreter, program, Mode::Spin, arguments);
             let main = target.truth().threads[0].native_id;
-            let syscall = std::fs::read_to_string(format!("/proc/{}/task/{main}/syscall", target.pid())).expect("it runs");
+            let syscall =
+                std::fs::read_to_string(format!("/proc/{}/task/{main}/syscall", target.pid())).expect("it runs");
             assert_eq!(syscall.trim(), "running", "{program} on {}", interpreter.name);
             assert!(target.release().success(), "{program} on {}", interpreter.name);
         }

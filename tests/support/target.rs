@@ -48,8 +48,11 @@ impl Target {
     /// When it does not get there.
     pub fn spawn(interpreter: &TestInterpreter, program: &str, mode: Mode, arguments: &[&str]) -> Target {
         let folder = Folder::with_programs(interpreter);
-        let numpy =
-            if folder.is_in_root() { extension::numpy_in_root(interpreter.minor) } else { extension::numpy(interpreter.minor) };
+        let numpy = if folder.is_in_root() {
+            extension::numpy_in_root(interpreter.minor)
+        } else {
+            extension::numpy(interpreter.minor)
+        };
         let mut child = interpreter
             .command()
             .arg(folder.inside.join(format!("{program}.py")))
@@ -146,7 +149,8 @@ impl Folder {
         let folder = Folder { outside: outside.join(&name), inside: inside.join(&name) };
         fs::create_dir(&folder.outside).expect("the interpreter's temporary folder can be written");
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/targets/live");
-        let programs = fs::read_dir(&programs).expect("the programs are there").map(|entry| entry.expect("readable").path());
+        let programs =
+            fs::read_dir(&programs).expect("the programs are there").map(|entry| entry.expect("readable").path());
         let programs = programs.filter(|path| path.extension().is_some_and(|extension| extension == "py"));
         for file in programs.chain(extension::files()) {
             let copy = folder.outside.join(file.file_name().expect("it is a file"));
