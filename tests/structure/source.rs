@@ -30,11 +30,6 @@ impl Source {
         let first = self.name.split('/').next().unwrap_or_default();
         first.strip_suffix(".rs").unwrap_or(first)
     }
-
-    /// The code before the unit tests, as one text.
-    pub fn product(&self) -> String {
-        self.code[..self.length].join("\n")
-    }
 }
 
 fn opens_inline_module(code: &[String], attribute: usize) -> bool {
