@@ -19,6 +19,7 @@ const SHAPES: &[(&str, &[&str])] = &[
     ("threads", &[]),
     ("qsort_callback", &[]),
     ("deep_recursion", &["1000", "20"]),
+    ("hot_loop", &[]),
     ("extension_callback", &["fpext_fp", "7"]),
     ("extension_callback", &["fpext_nofp", "7"]),
     ("extension_callback", &["fpext_stripped", "7"]),
@@ -29,28 +30,59 @@ fn thread<'a>(threads: &'a [GdbThread], truth: &ThreadTruth) -> &'a GdbThread {
     threads.iter().find(|thread| thread.tid == truth.native_id).expect("gdb sees every thread")
 }
 
-/// As many evaluations on the C stack as there are frames that C code called: then the frames' places are known.
-fn check_agreement(interpreter: &TestInterpreter, program: &str, arguments: &[&str]) {
+/// What the two sources do not agree on.
+///
+/// There are as many evaluations on the C stack as there are frames that C code called: then every frame's place is known.
+fn disagreements(interpreter: &TestInterpreter, program: &str, arguments: &[&str]) -> Vec<String> {
     let target = Target::spawn(interpreter, program, Mode::Park, arguments);
     let threads = gdb::stacks(target.pid());
+    let mut found = Vec::new();
     for truth in &target.truth().threads {
         let native = thread(&threads, truth);
-        let what =
-            format!("{program} {arguments:?} on {}, thread {}: {native:#x?} {truth:#?}", interpreter.name, truth.name);
-        assert!(native.is_complete(), "not complete: {what}");
         let evaluations = native.frames_on_stack().iter().filter(|frame| frame.is_evaluation()).count();
-        assert_eq!(evaluations, truth.evaluations().len(), "evaluations: {what}");
+        let told = truth.evaluations().len();
+        if !native.is_complete() || evaluations != told {
+            let functions: Vec<_> = native.frames_on_stack().iter().map(|frame| frame.function.as_deref()).collect();
+            let python: Vec<_> = truth.frames.iter().map(|frame| (&frame.qualname, frame.from_c)).collect();
+            found.push(format!(
+                "{program} {arguments:?} on {}, thread {}: ends {}, complete: {}, {evaluations} evaluations of {told}: \
+                 {functions:?} {python:?}",
+                interpreter.name,
+                truth.name,
+                native.end,
+                native.is_complete()
+            ));
+        }
     }
     assert!(target.release().success(), "{program} on {}", interpreter.name);
+    found
 }
 
 #[test]
 fn gdb_and_the_interpreter_agree_on_every_shape() {
+    let mut found = Vec::new();
     for interpreter in interpreters::all() {
         for (program, arguments) in SHAPES {
-            check_agreement(&interpreter, program, arguments);
+            // gdb has no rules for 3.14's JIT code: see the test below.
+            if *program == "hot_loop" && is_jit_without_rules(&interpreter) {
+                continue;
+            }
+            found.extend(disagreements(&interpreter, program, arguments));
         }
     }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+fn is_jit_without_rules(interpreter: &TestInterpreter) -> bool {
+    interpreter.name == "sid 3.14 jit"
+}
+
+#[test]
+fn a_stack_that_gdb_has_guessed_is_not_complete() {
+    let interpreter = interpreters::all().into_iter().find(is_jit_without_rules).expect("it is one of them");
+    let target = Target::spawn(&interpreter, "hot_loop", Mode::Park, &[]);
+    let threads = gdb::stacks(target.pid());
+    assert!(!thread(&threads, &target.truth().threads[0]).is_complete());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Does: run gdb with `gdb_stack.py` and parse what it prints. Does not: use any of fpprof's own code.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,7 +16,7 @@ use super::extension;
 pub struct GdbThread {
     /// The kernel's thread id.
     pub tid: i32,
-    /// Innermost first, inlined functions included.
+    /// Innermost first, virtual frames included.
     pub frames: Vec<GdbFrame>,
     /// Why there is no frame after the last; `outermost` when the thread's entry is reached.
     pub end: String,
@@ -32,23 +33,28 @@ pub struct GdbFrame {
     pub cfa: u64,
     /// The function's name where gdb knows one.
     pub function: Option<String>,
-    /// Whether it is a function inlined into the frame after it: then it has no stack of its own.
-    pub inlined: bool,
+    /// Whether it has no stack of its own: gdb worked out from the debug information that the function was inlined into
+    /// the frame after it, or left the stack by a tail call.
+    pub is_virtual: bool,
+    /// Whether the program counter is in code that gdb has rules for: in a file's, the vDSO's, or what it knows by name.
+    #[serde(skip)]
+    pub is_known: bool,
 }
 
 impl GdbThread {
-    /// The frames that are on the stack: without the inlined ones.
+    /// The frames that are on the stack: without the virtual ones.
     pub fn frames_on_stack(&self) -> Vec<&GdbFrame> {
-        self.frames.iter().filter(|frame| !frame.inlined).collect()
+        self.frames.iter().filter(|frame| !frame.is_virtual).collect()
     }
 
-    /// Whether the stack goes to the thread's entry, and each frame begins where the one it called ends.
+    /// Whether the stack goes to the thread's entry, by rules all the way.
     ///
-    /// gdb guesses where it finds no unwind rule; a guess shows as a frame that does not fit.
+    /// Where gdb finds no unwind rule (in the JIT code of CPython 3.14; 3.15 tells it of its own) it guesses, word by
+    /// word, that each word is a return address.
     pub fn is_complete(&self) -> bool {
         let frames = self.frames_on_stack();
         let joined = frames.windows(2).all(|pair| pair[0].cfa == pair[1].sp && pair[0].sp < pair[0].cfa);
-        self.end == "outermost" && joined
+        self.end == "outermost" && joined && frames.iter().all(|frame| frame.is_known)
     }
 }
 
@@ -89,5 +95,25 @@ pub fn stacks(pid: u32) -> Vec<GdbThread> {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let line = stdout.lines().find_map(|line| line.strip_prefix("fpprof-stacks: "));
     let line = line.unwrap_or_else(|| panic!("gdb: {stdout}{}", String::from_utf8_lossy(&output.stderr)));
-    serde_json::from_str(line).unwrap_or_else(|error| panic!("gdb said {line:?}: {error}"))
+    let mut threads: Vec<GdbThread> =
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("gdb said {line:?}: {error}"));
+    let code = code_of_files(pid);
+    for frame in threads.iter_mut().flat_map(|thread| &mut thread.frames) {
+        frame.is_known = frame.function.is_some() || code.iter().any(|range| range.contains(&frame.pc));
+    }
+    threads
+}
+
+/// The executable mappings of files, and the vDSO.
+fn code_of_files(pid: u32) -> Vec<Range<u64>> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the target runs");
+    let range = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let is_code = fields.next()?.contains('x');
+        let name = fields.nth(3)?;
+        let parse = |number| u64::from_str_radix(number, 16).ok();
+        (is_code && (name.starts_with('/') || name == "[vdso]")).then_some(parse(start)?..parse(end)?)
+    };
+    maps.lines().filter_map(range).collect()
 }

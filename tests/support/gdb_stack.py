@@ -12,6 +12,8 @@ FRAME_AT = re.compile(r"frame at (0x[0-9a-f]+)")
 # More than any target has; a backtrace that does not end is an error, not a hang.
 MOST_FRAMES = 20000
 MOST_ASKED = 100
+# gdb shows functions that were inlined, or that left the stack by a tail call, as frames: they have no stack.
+VIRTUAL = (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME)
 REASONS = {
     gdb.FRAME_UNWIND_NO_REASON: "older frames exist",
     gdb.FRAME_UNWIND_OUTERMOST: "outermost",
@@ -35,14 +37,14 @@ def stack():
     while frame is not None and len(frames) < MOST_FRAMES:
         # The CFA of a frame is the stack pointer of its caller, and `info frame` is slow: a deep stack is not asked
         # at every frame.
-        ask = len(frames) < MOST_ASKED or frame.older() is None or frame.type() == gdb.INLINE_FRAME
+        ask = len(frames) < MOST_ASKED or frame.older() is None or frame.type() in VIRTUAL
         frames.append(
             {
                 "pc": int(frame.pc()),
                 "sp": sp_of(frame),
                 "cfa": stated_cfa(frame) if ask else sp_of(frame.older()),
                 "function": frame.name(),
-                "inlined": frame.type() == gdb.INLINE_FRAME,
+                "is_virtual": frame.type() in VIRTUAL,
             }
         )
         reason = frame.unwind_stop_reason()

@@ -1,4 +1,7 @@
-"""A loop that has run often enough to be specialized, and to be compiled where there is a JIT, and then holds."""
+"""A loop that is specialized, and compiled where there is a JIT, and still runs its compiled code when it holds.
+
+The call into C is in every round: a round of its own would leave the compiled code before it holds.
+"""
 
 import truth
 
@@ -18,7 +21,7 @@ def key(number):
 def main():
     total = 0
     for number in range(ROUNDS):
-        total += half(number) if number < ROUNDS - 1 else sorted([number], key=key)[0]
+        total += sorted([number], key=key)[0]
     return total
 
 

@@ -42,11 +42,17 @@ def _describe(frame, from_c, innermost_line):
                 "filename": code.co_filename,
                 "line": frame.f_lineno if line is None else line,
                 "first_line": code.co_firstlineno,
-                "from_c": code.co_qualname in from_c or code.co_qualname in _ALWAYS_FROM_C,
+                "from_c": code.co_qualname in _ALWAYS_FROM_C.union(from_c) or _is_called_with_unpacking(frame),
             }
         )
         frame, line = frame.f_back, None
     return {"native_id": threading.get_native_id(), "name": threading.current_thread().name, "frames": frames}
+
+
+def _is_called_with_unpacking(frame):
+    """3.11's CALL_FUNCTION_EX goes through C; Thread.run calls its target with it."""
+    caller = frame.f_back
+    return sys.version_info < (3, 12) and caller is not None and caller.f_code.co_qualname == "Thread.run"
 
 
 def tell(from_c=()):
