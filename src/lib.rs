@@ -28,3 +28,5 @@ pub mod sampler;
 pub mod profile;
 
 pub mod symbolize;
+
+pub mod output;
