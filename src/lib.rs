@@ -30,3 +30,5 @@ pub mod profile;
 pub mod symbolize;
 
 pub mod output;
+
+pub mod cli;

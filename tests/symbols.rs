@@ -182,7 +182,7 @@ fn libpython_is_named_as_addr2line_names_it() {
 fn a_stripped_interpreter_is_named_by_its_debug_file_in_the_targets_root() {
     let module = module_in(&sid(), "/usr/bin/python3.15");
     let elf = module.elf.clone().unwrap();
-    let symbolizer = Symbolizer::new(Some(sid()));
+    let symbolizer = Symbolizer::new(Arc::new(sid()));
     let sources = resolve(&symbolizer, &module, &[]).sources;
     let source = sources.lines.unwrap().expect("not from the stripped file");
     assert!(source.in_target);
@@ -198,7 +198,7 @@ fn a_stripped_interpreter_is_named_by_its_debug_file_in_the_targets_root() {
 fn the_cold_part_of_the_bytecode_loop_has_the_loops_name() {
     let root = sid();
     let module = module_in(&root, "/usr/bin/python3.15");
-    let symbolizer = Symbolizer::new(Some(sid()));
+    let symbolizer = Symbolizer::new(Arc::new(sid()));
     let source = resolve(&symbolizer, &module, &[]).sources.lines.unwrap().unwrap();
     let debug_file = ElfFile::open(root.open(&source.path).unwrap()).unwrap();
     let (start, size) = debug_file.symbol("_PyEval_EvalFrameDefault.cold").expect("the loop is split");
@@ -238,7 +238,7 @@ fn a_stripped_libc_names_what_it_exports_and_nothing_else() {
     let module = module_in(&sid(), path);
     let truth = exported(&home(".cache/fpprof/sid").join(path.trim_start_matches('/')), false);
     let addresses = addresses(module.elf.as_ref().unwrap(), 4000);
-    let names = resolve(&Symbolizer::new(Some(sid())), &module, &addresses);
+    let names = resolve(&Symbolizer::new(Arc::new(sid())), &module, &addresses);
     assert_eq!(names.sources.symbols, SymbolSource::ExportsOnly);
     let id = module.elf.as_ref().unwrap().build_id();
     match &names.sources.lines {
@@ -293,7 +293,7 @@ fn libstdcpp_names_are_those_of_cppfilt() {
     // c++filt cannot leave out the parameters of transaction clones.
     truth.retain(|_, (_, names)| !names.iter().any(|name| name.starts_with("transactionclone")));
     let addresses: Vec<Svma> = truth.keys().map(|start| Svma(*start)).collect();
-    let names = resolve(&Symbolizer::new(Some(sid())), &module, &addresses);
+    let names = resolve(&Symbolizer::new(Arc::new(sid())), &module, &addresses);
     let mut different = Vec::new();
     for (symbols, (address, (_, truth))) in names.names.iter().zip(&truth) {
         let ours = symbols[0].name.to_string().replace(' ', "");
@@ -407,7 +407,7 @@ impl Library {
     fn resolve(&self, function: &str) -> (Vec<NativeSymbol>, ModuleNames) {
         let root = || TargetRoot::at(&self.root).unwrap();
         let names =
-            resolve(&Symbolizer::new(Some(root())), &module_in(&root(), "/lib/libx.so"), &[self.inside(function)]);
+            resolve(&Symbolizer::new(Arc::new(root())), &module_in(&root(), "/lib/libx.so"), &[self.inside(function)]);
         (names.names[0].clone(), names)
     }
 

@@ -7,7 +7,6 @@ pub mod facts;
 pub mod frame;
 pub mod kind;
 pub mod paths;
-pub mod stopwatch;
 pub mod tree;
 
 /// A recording that can be shown: stacks of named frames, outermost first, and how often each was seen.

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod code_space;
 pub mod codes;
+pub mod durations;
 pub mod find;
 pub mod plan;
 pub mod reader;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::code_space::CodeSpace;
 use super::codes::Codes;
+use super::durations::DurationHistogram;
 use super::find::{self, Found};
 use super::plan::ThreadPlan;
 use super::sample::{GapKind, SampleFrame};
@@ -26,7 +27,7 @@ use crate::target::memory::Memory;
 use crate::target::process::Process;
 use crate::target::process_memory::{MAX_RANGES, ProcessMemory, RangeRead};
 use crate::target::root::TargetRoot;
-use crate::types::{Addr, Nanos};
+use crate::types::Addr;
 use crate::unwind::stack::{NativeStack, StackEnd};
 use crate::unwind::walk::{FramePosition, Unwinder};
 
@@ -117,14 +118,16 @@ impl Reader {
     pub fn read_running(
         &mut self,
         history: &mut ThreadHistory,
-        stops: &mut Vec<Nanos>,
+        stops: &mut DurationHistogram,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let python = self.capture(history, |thread, memory, plan, captured| {
                 running::capture(thread, memory, plan, captured).map_err(ReadFailure::Stop)
             })?;
-            stops.extend(self.captured.stood_still);
+            if let Some(stood_still) = self.captured.stood_still {
+                stops.record(stood_still);
+            }
             let torn = matches!(python.as_ref().map(|p| p.end), Some(ChainEnd::Torn(_)));
             last = python;
             if !torn {

@@ -84,6 +84,11 @@ impl Session {
         &self.process
     }
 
+    /// Whether any thread is known.
+    pub fn has_threads(&self) -> bool {
+        !self.threads.is_empty()
+    }
+
     /// The name of a thread that has been sampled and still lives.
     pub fn thread_name(&self, tid: Tid) -> Option<String> {
         self.threads.get(&tid)?.thread.name()

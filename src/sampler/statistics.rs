@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use super::durations::DurationHistogram;
 use super::sample::{GapKind, Sample, SampleFrame};
-use crate::types::Nanos;
 
 /// Why a thread that should have been sampled was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ pub struct Statistics {
     /// Threads that ended while they were about to be sampled: nothing was missed.
     pub ended: u64,
     /// How long threads stood still at most, one value a stop.
-    pub stops: Vec<Nanos>,
+    pub stops: DurationHistogram,
 }
 
 impl Statistics {
@@ -67,6 +67,20 @@ impl Statistics {
     /// Counts a failure.
     pub fn fail(&mut self, reason: SampleFailure) {
         *self.failed.entry(reason).or_default() += 1;
+    }
+
+    /// Adds the counts of another part of the recording.
+    pub fn add(&mut self, other: Statistics) {
+        self.taken += other.taken;
+        self.complete += other.complete;
+        self.ended += other.ended;
+        for (kind, count) in other.gaps {
+            *self.gaps.entry(kind).or_default() += count;
+        }
+        for (reason, count) in other.failed {
+            *self.failed.entry(reason).or_default() += count;
+        }
+        self.stops.add(&other.stops);
     }
 
     /// How many samples failed.

@@ -7,6 +7,7 @@
 //! Source: GDB manual, "Debugging Information in Separate Files".
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::target::elf::{BuildId, DebugAltLink, DebugLink, ElfFile};
 use crate::target::root::TargetRoot;
@@ -49,17 +50,17 @@ pub(super) struct DebugFile {
 /// The roots in which debug files are looked for.
 #[derive(Debug)]
 pub(super) struct DebugFiles {
-    target: Option<TargetRoot>,
+    target: Option<Arc<TargetRoot>>,
     own: Option<TargetRoot>,
 }
 
 impl DebugFiles {
-    pub(super) fn new(target: Option<TargetRoot>) -> DebugFiles {
+    pub(super) fn new(target: Option<Arc<TargetRoot>>) -> DebugFiles {
         DebugFiles { target, own: TargetRoot::at(Path::new("/")).ok() }
     }
 
     fn candidates(&self, path: &Path) -> impl Iterator<Item = DebugFile> {
-        let roots = [(&self.target, true), (&self.own, false)];
+        let roots = [(self.target.as_deref(), true), (self.own.as_ref(), false)];
         roots.into_iter().filter_map(move |(root, in_target)| {
             let elf = ElfFile::open(root.as_ref()?.open(path).ok()?).ok()?;
             Some(DebugFile { elf, source: DebugFileSource { path: path.to_owned(), in_target } })

@@ -9,8 +9,10 @@ mod debug_files;
 mod demangle;
 mod dwarf;
 mod mini_debug_info;
+pub mod names;
 mod native_symbol;
 mod perf_map;
+mod plumbing;
 mod symbol_index;
 mod symbolizer;
 

@@ -91,8 +91,8 @@ pub struct Symbolizer {
 
 impl Symbolizer {
     /// A symbolizer that looks for debug files in the target's root and then in the profiler's own.
-    pub fn new(target: Option<TargetRoot>) -> Symbolizer {
-        Symbolizer { files: DebugFiles::new(target) }
+    pub fn new(target: impl Into<Option<Arc<TargetRoot>>>) -> Symbolizer {
+        Symbolizer { files: DebugFiles::new(target.into()) }
     }
 
     /// Names addresses of one module. Loads the module's tables and drops them again: ask for many at once.

@@ -57,8 +57,7 @@ pub enum ProcessError {
 pub struct Process {
     /// Its id.
     pub pid: Pid,
-    /// When it was started, in clock ticks since boot: with the pid, its identity.
-    start_time: u64,
+    stat: Stat,
     /// The program's own path, as this process's root shows it.
     pub executable: PathBuf,
     /// The command line, as it was given.
@@ -95,7 +94,7 @@ impl Process {
         check_architecture(pid)?;
         Ok(Process {
             pid,
-            start_time: start_time(pid).ok_or(ProcessError::NotFound(pid))?,
+            stat: Stat::read(pid).ok_or(ProcessError::NotFound(pid))?,
             executable,
             command_line: command_line(pid),
             current_directory: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
@@ -106,7 +105,16 @@ impl Process {
     /// Whether the process still runs; false once it is a zombie or its id belongs to another.
     pub fn is_alive(&self) -> bool {
         let alive = read_status(self.pid).is_some_and(|s| !matches!(s.state, TaskState::Zombie | TaskState::Dead));
-        alive && start_time(self.pid) == Some(self.start_time)
+        alive && Stat::read(self.pid).is_some_and(|stat| stat.start_time == self.stat.start_time)
+    }
+
+    /// The process with its new program, if it has replaced the one that it was opened with (execve(2)).
+    pub fn replaced(&self) -> Option<Process> {
+        let stat = Stat::read(self.pid)?;
+        if stat.start_time != self.stat.start_time || stat == self.stat {
+            return None;
+        }
+        Process::open(self.pid).ok()
     }
 
     /// Its mappings, now.
@@ -140,10 +148,24 @@ fn command_line(pid: Pid) -> Vec<String> {
     bytes.split(|&b| b == 0).map(|arg| String::from_utf8_lossy(arg).into_owned()).collect()
 }
 
-/// Field 22 of `/proc/PID/stat`, counted behind the parenthesised name.
-fn start_time(pid: Pid) -> Option<u64> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    String::from_utf8_lossy(&text).rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+/// What identifies a process and its program, from `/proc/PID/stat` (proc_pid_stat(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    /// When it was started, in clock ticks since boot (field 22): with the pid, its identity.
+    start_time: u64,
+    /// Where its program and its stack begin (fields 26 and 28): others after an exec, also of the same program.
+    program: (u64, u64),
+}
+
+impl Stat {
+    fn read(pid: Pid) -> Option<Stat> {
+        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        // The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the last one.
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse().ok();
+        Some(Stat { start_time: field(22)?, program: (field(26)?, field(28)?) })
+    }
 }
 
 /// The first bytes of the program say its class and machine (ELF header, `e_ident` and `e_machine`).
@@ -174,7 +196,7 @@ mod tests {
         assert_eq!(own.executable, std::env::current_exe().unwrap());
         assert_eq!(own.command_line, std::env::args().collect::<Vec<_>>());
         assert!(!own.mappings().unwrap().is_empty());
-        let reused = Process { start_time: own.start_time + 1, ..own };
+        let reused = Process { stat: Stat { start_time: own.stat.start_time + 1, ..own.stat }, ..own };
         assert!(!reused.is_alive(), "another process with the same id is not this one");
     }
 

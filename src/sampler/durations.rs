@@ -42,6 +42,15 @@ impl DurationHistogram {
         }
     }
 
+    /// Counts all durations of another histogram.
+    pub fn add(&mut self, other: &DurationHistogram) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count = count.saturating_add(*more);
+        }
+        self.count = self.count.saturating_add(other.count);
+        self.largest = self.largest.max(other.largest);
+    }
+
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
         self.count

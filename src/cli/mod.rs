@@ -1,0 +1,22 @@
+//! The command line: arguments in, messages and an exit code out.
+//!
+//! Does: everything that a user sees of a run. Does not: exit; `main` does.
+
+pub mod args;
+pub mod failure;
+mod record;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use failure::Failure;
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// What to tell the user.
+pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    match &cli.command {
+        Command::Record(args) => record::run(args),
+    }
+}

@@ -1,0 +1,148 @@
+//! Where a recording goes.
+//!
+//! Does: open the output before anything is recorded, so that one which cannot be written is found out at once; remove
+//! it again when nothing was written to it.
+//! Does not: format anything.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::cli::failure::Failure;
+use crate::types::Pid;
+
+/// An opened output.
+#[derive(Debug)]
+pub struct OutputFile {
+    destination: Destination,
+    written: bool,
+}
+
+#[derive(Debug)]
+enum Destination {
+    Stdout,
+    File { path: PathBuf, file: File, created: bool },
+}
+
+impl OutputFile {
+    /// Opens the output; `-` is standard output.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(path: &Path) -> Result<OutputFile, Failure> {
+        if path == Path::new("-") {
+            return Ok(OutputFile { destination: Destination::Stdout, written: false });
+        }
+        // What is there is kept until there is something to put in its place.
+        let open = || match OpenOptions::new().write(true).create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Ok((OpenOptions::new().write(true).open(path)?, false))
+            }
+            result => Ok((result?, true)),
+        };
+        let (file, created) = open().map_err(|error: io::Error| {
+            Failure::new(format_args!("the output `{}` cannot be written: {error}", path.display()))
+                .with_hint("Choose another place with `--output FILE`; `--output -` writes to standard output.")
+        })?;
+        Ok(OutputFile { destination: Destination::File { path: path.to_owned(), file, created }, written: false })
+    }
+
+    /// The path, unless it is standard output.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.destination {
+            Destination::Stdout => None,
+            Destination::File { path, .. } => Some(path),
+        }
+    }
+
+    /// Replaces the contents by what `write` gives.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+        self.written = true;
+        let result = match &mut self.destination {
+            Destination::Stdout => write(&mut io::stdout().lock()),
+            Destination::File { file, .. } => {
+                // A pipe or a terminal has no length to set.
+                let _ = file.set_len(0);
+                let mut buffered = BufWriter::new(file);
+                write(&mut buffered).and_then(|()| buffered.flush())
+            }
+        };
+        result.map_err(|error| Failure::new(format_args!("the output cannot be written: {error}")))
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if let Destination::File { path, created: true, .. } = &self.destination
+            && !self.written
+        {
+            // An empty file would only be mistaken for a result.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The name of an output that was not named: `python3.13-1234-20260131T235959Z.svg`.
+pub fn default_name(program: &str, pid: Pid, at: SystemTime, extension: &str) -> PathBuf {
+    let program: String =
+        program.chars().map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' }).collect();
+    PathBuf::from(format!("{program}-{pid}-{}.{extension}", timestamp(at)))
+}
+
+/// A point in time in the basic form of ISO 8601, in UTC.
+fn timestamp(at: SystemTime) -> String {
+    let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    let (days, seconds) = (since_epoch / 86_400, since_epoch % 86_400);
+    let (year, month, day) = civil_date(days);
+    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// The date of a number of days since 1970-01-01, by eras of 400 years that begin in March, so that a leap day is the
+/// last day of its year (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
+fn civil_date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_name_says_what_who_and_when() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(951_827_696);
+        assert_eq!(default_name("python 3/x", Pid(7), at, "svg"), Path::new("python_3_x-7-20000229T123456Z.svg"));
+    }
+
+    #[test]
+    fn an_output_that_was_not_written_leaves_nothing() {
+        let path = std::env::temp_dir().join(format!("fpprof-output-{}", std::process::id()));
+        drop(OutputFile::open(&path).unwrap());
+        assert!(!path.exists());
+        let mut output = OutputFile::open(&path).unwrap();
+        output.write(|w| w.write_all(b"long contents")).unwrap();
+        drop(output);
+        let mut output = OutputFile::open(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"long contents", "what was there is kept until it is replaced");
+        output.write(|w| w.write_all(b"short")).unwrap();
+        drop(output);
+        assert_eq!(std::fs::read(&path).unwrap(), b"short");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_written_says_so() {
+        let failure = OutputFile::open(Path::new("/nowhere/at/all.svg")).unwrap_err();
+        assert!(failure.to_string().contains("/nowhere/at/all.svg") && failure.hint.is_some());
+    }
+}

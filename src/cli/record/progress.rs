@@ -1,0 +1,66 @@
+//! The live line: how far a recording is.
+//!
+//! Does: rewrite one line of a terminal a few times a second. Does not: write anything where there is no terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// A line that changes faster cannot be read.
+const SHOW_EVERY: Duration = Duration::from_millis(250);
+
+/// The live line on standard error.
+#[derive(Debug)]
+pub struct Progress {
+    enabled: bool,
+    total: Option<Duration>,
+    shown_at: Option<Instant>,
+}
+
+impl Progress {
+    /// A live line if standard error is a terminal. `total`: how long the recording will take, if that is known.
+    pub fn new(total: Option<Duration>) -> Progress {
+        Progress { enabled: io::stderr().is_terminal(), total, shown_at: None }
+    }
+
+    /// Shows how far it is.
+    pub fn show(&mut self, elapsed: Duration, samples: u64, errors: u64) {
+        if !self.enabled || self.shown_at.is_some_and(|at| at.elapsed() < SHOW_EVERY) {
+            return;
+        }
+        self.shown_at = Some(Instant::now());
+        // A terminal that is gone is no reason to lose the recording.
+        let _ = write!(io::stderr(), "\r{}\x1b[K", line(elapsed, self.total, samples, errors));
+    }
+
+    /// Removes the line.
+    pub fn finish(&mut self) {
+        if self.shown_at.take().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn line(elapsed: Duration, total: Option<Duration>, samples: u64, errors: u64) -> String {
+    let seconds = elapsed.as_secs_f64();
+    let of = total.map_or(String::new(), |total| format!(" of {} s", total.as_secs_f64()));
+    let rate = samples as f64 / seconds.max(0.001);
+    let errors = match errors {
+        0 => String::new(),
+        1 => ", 1 error".to_owned(),
+        n => format!(", {n} errors"),
+    };
+    let end = if total.is_none() { " (Ctrl-C to finish)" } else { "" };
+    format!("recording {seconds:.1} s{of}: {samples} samples, {rate:.1}/s{errors}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_how_far_and_how_well() {
+        let line = |total, errors| line(Duration::from_millis(2500), total, 250, errors);
+        assert_eq!(line(Some(Duration::from_secs(10)), 0), "recording 2.5 s of 10 s: 250 samples, 100.0/s");
+        assert_eq!(line(None, 2), "recording 2.5 s: 250 samples, 100.0/s, 2 errors (Ctrl-C to finish)");
+    }
+}

@@ -1,0 +1,120 @@
+//! What a recording was worth: names for its stacks, facts for its outputs, words for its user.
+//!
+//! Does: turn what was recorded into what is shown. Does not: record, or write files.
+
+use std::time::{Duration, SystemTime};
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use super::output_file::OutputFile;
+use super::recorder::{Ended, Epoch, Plan, Recording};
+use crate::output::format::Format;
+use crate::profile::Profile;
+use crate::profile::facts::{RecordingFacts, SampledThreads};
+use crate::profile::paths::PathRoots;
+use crate::python::layout::Support;
+use crate::sampler::session::{Mode, Session};
+use crate::symbolize::names::{self, NativeFrames, Origin};
+use crate::symbolize::{PerfMap, Symbolizer};
+
+/// Says before the recording what may make it worth less.
+pub fn warn(session: &Session) {
+    let interpreter = &session.reader.found.interpreter;
+    if interpreter.support == Support::Untested {
+        eprintln!(
+            "fpprof: warning: CPython {} is newer than this fpprof: its debug offsets are used as those of the newest known \
+             version",
+            interpreter.version
+        );
+    }
+}
+
+/// Names the stacks of a recording, and gathers the facts about it.
+pub fn finish(
+    recording: &Recording,
+    plan: &Plan,
+    native: NativeFrames,
+    started: SystemTime,
+) -> (Profile, RecordingFacts) {
+    let mut stacks = Profile::new();
+    for epoch in &recording.epochs {
+        for (stack, weight) in name(epoch, native).stacks() {
+            stacks.add(stack, weight);
+        }
+    }
+    (stacks, facts(recording, plan, started))
+}
+
+fn name(epoch: &Epoch, native: NativeFrames) -> Profile {
+    let process = epoch.session.process();
+    let reader = &epoch.session.reader;
+    let root = reader.root();
+    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let origin = Origin {
+        space: &reader.space,
+        interpreter: reader.found.module,
+        functions: reader.codes.functions(),
+        thread_names: &epoch.thread_names,
+        // A process that has no map names nothing by it.
+        perf_map: &PerfMap::load(&root, process.namespace_pid).unwrap_or_default(),
+        roots: &PathRoots { project: process.current_directory.as_deref().map(text), home: std::env::var("HOME").ok() },
+    };
+    names::name(&epoch.stacks, &origin, &Symbolizer::new(root), native)
+}
+
+fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFacts {
+    let statistics = &recording.statistics;
+    let first = recording.epochs.first().map(|epoch| &epoch.session);
+    let reasons = statistics.failed.iter().map(|(reason, count)| (reason.reason().to_owned(), *count));
+    let gaps = statistics.gaps.iter().map(|(kind, count)| (format!("stack incomplete: {}", kind.reason()), *count));
+    RecordingFacts {
+        command: first.map_or(String::new(), |session| session.process().command_line.join(" ")),
+        pid: first.map_or(crate::types::Pid(0), |session| session.process().pid),
+        python_version: first.map(|session| session.reader.found.interpreter.version.to_string()),
+        threads: match plan.mode {
+            Mode::Cpu => SampledThreads::Running,
+            Mode::Wall => SampledThreads::All,
+            Mode::Gil => SampledThreads::GilHolder,
+        },
+        rate_hz: plan.rate,
+        started: Some(started),
+        duration: recording.duration,
+        samples_wanted: recording.wanted,
+        samples_taken: recording.wanted.saturating_sub(recording.late + recording.failed),
+        samples_late: recording.late,
+        samples_failed: recording.failed,
+        failures: reasons.chain(gaps).collect(),
+        stacks: statistics.taken,
+        stacks_complete: statistics.complete,
+        stopped_median: statistics.stops.percentile(0.5),
+        stopped_p99: statistics.stops.percentile(0.99),
+        own_cpu: own_cpu(),
+        fpprof_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The CPU time that this process has used so far.
+fn own_cpu() -> Option<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let time = |value: nix::sys::time::TimeVal| {
+        Duration::from_micros(nix::sys::time::TimeValLike::num_microseconds(&value).unsigned_abs())
+    };
+    Some(time(usage.user_time()) + time(usage.system_time()))
+}
+
+/// Tells the user where the output is and what it is worth.
+pub fn print(recording: &Recording, facts: &RecordingFacts, output: &OutputFile, format: Format) {
+    match &recording.ended {
+        Ended::TimeOver | Ended::Signal => {}
+        Ended::TargetEnded => eprintln!("fpprof: the target has ended"),
+        Ended::Replaced(program) => {
+            eprintln!("fpprof: the target has replaced itself by {program}, which cannot be recorded");
+        }
+    }
+    if let Some(path) = output.path() {
+        eprintln!("fpprof: wrote {}: open it with {}", path.display(), format.viewer());
+    }
+    for line in facts.summary_lines() {
+        eprintln!("  {line}");
+    }
+}

@@ -1,0 +1,222 @@
+//! From counted samples to counted stacks of named frames.
+//!
+//! Does: name every distinct frame once, module by module, and leave out the native frames that were not asked for.
+//! Does not: count, or decide how an output writes a frame.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::plumbing::is_plumbing;
+use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer};
+use crate::profile::frame::{Frame, FrameKind, SourceLine};
+use crate::profile::kind::{native_kind, python_kind};
+use crate::profile::paths::PathRoots;
+use crate::profile::tree::StackTree;
+use crate::sampler::code_space::CodeSpace;
+use crate::sampler::codes::Function;
+use crate::sampler::sample::SampleFrame;
+use crate::target::modules::ModuleId;
+use crate::types::{Svma, Tid};
+
+/// Which native frames to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NativeFrames {
+    /// What Python code calls, without the interpreter's own call plumbing.
+    Calls,
+    /// Every frame, down to the thread's entry.
+    All,
+    /// None.
+    None,
+}
+
+/// An element of a counted stack: a thread's root, or a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// The thread that the frames belong to.
+    Thread(Tid),
+    /// One frame.
+    Frame(SampleFrame),
+}
+
+/// What the frames of a recording refer to.
+#[derive(Debug)]
+pub struct Origin<'a> {
+    /// The target's code.
+    pub space: &'a CodeSpace,
+    /// The interpreter's module.
+    pub interpreter: ModuleId,
+    /// The Python functions, by number.
+    pub functions: &'a [Arc<Function>],
+    /// The names of threads.
+    pub thread_names: &'a FxHashMap<Tid, String>,
+    /// Names of code made at run time.
+    pub perf_map: &'a PerfMap,
+    /// Where the target's files are.
+    pub roots: &'a PathRoots,
+}
+
+/// A counted element with its names.
+#[derive(Debug, Clone)]
+struct Named {
+    /// What it is shown as, outermost first: more than one where functions were inlined.
+    frames: Vec<Frame>,
+    role: Role,
+}
+
+/// What an element is to the choice of native frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Not code: always shown.
+    Always,
+    /// Python code.
+    Python,
+    /// The evaluation of the Python code inside it.
+    Evaluation,
+    /// A native function.
+    Native,
+    /// A function of the interpreter that has no name.
+    UnnamedInterpreter,
+}
+
+/// Names the frames of `tree` and gives the tree of stacks to show.
+pub fn name(
+    tree: &StackTree<Counted>,
+    origin: &Origin<'_>,
+    symbolizer: &Symbolizer,
+    native: NativeFrames,
+) -> StackTree<Frame> {
+    let names = name_frames(tree.frames(), origin, symbolizer);
+    let mut shown = StackTree::new();
+    for (stack, weight) in tree.stacks() {
+        let stack: Vec<&Named> = stack.into_iter().filter_map(|counted| names.get(counted)).collect();
+        let chosen = choose(&stack, native);
+        shown.add(chosen.iter().flat_map(|(named, from)| named.frames.iter().skip(*from)), weight);
+    }
+    shown
+}
+
+/// The elements of a stack (outermost first) that are shown, each with the number of its frames that are not.
+fn choose<'n>(stack: &[&'n Named], native: NativeFrames) -> Vec<(&'n Named, usize)> {
+    let has_python = stack.iter().any(|named| named.role == Role::Python);
+    let mut inside_python = false;
+    let mut chosen: Vec<(&Named, usize)> = Vec::with_capacity(stack.len());
+    for named in stack {
+        inside_python |= named.role == Role::Python;
+        let shown = match (native, named.role) {
+            (_, Role::Always | Role::Python) | (NativeFrames::All, _) => true,
+            // A thread without Python code would leave nothing at all.
+            (NativeFrames::None, _) => false,
+            (NativeFrames::Calls, Role::Evaluation) => {
+                // What has called an evaluation directly is call plumbing, also where it has no name.
+                if chosen.last().is_some_and(|(caller, _)| caller.role == Role::UnnamedInterpreter) {
+                    chosen.pop();
+                }
+                false
+            }
+            (NativeFrames::Calls, _) => {
+                (inside_python || !has_python) && !named.frames.iter().all(|f| is_plumbing_frame(f))
+            }
+        };
+        if shown {
+            chosen.push((named, 0));
+        }
+    }
+    chosen
+}
+
+fn is_plumbing_frame(frame: &Frame) -> bool {
+    frame.kind == FrameKind::Interpreter && is_plumbing(&frame.name)
+}
+
+fn name_frames(counted: &[Counted], origin: &Origin<'_>, symbolizer: &Symbolizer) -> FxHashMap<Counted, Named> {
+    let mut by_module: FxHashMap<ModuleId, Vec<(Counted, Svma)>> = FxHashMap::default();
+    let mut names = FxHashMap::default();
+    for element in counted {
+        let named = match element {
+            Counted::Thread(tid) => {
+                Named::always(Frame::thread(*tid, origin.thread_names.get(tid).map(String::as_str)))
+            }
+            Counted::Frame(SampleFrame::Missing(gap)) => Named::always(Frame::gap(gap.reason())),
+            Counted::Frame(SampleFrame::Unnamed(addr)) => {
+                let name =
+                    origin.perf_map.find(*addr).map_or("[code made at run time]".to_owned(), |e| e.name.to_string());
+                Named { frames: vec![Frame::native(FrameKind::Jit, &name, None)], role: Role::Native }
+            }
+            Counted::Frame(SampleFrame::Python { function, line }) => {
+                let Some(function) = origin.functions.get(function.0 as usize) else { continue };
+                let source = SourceLine {
+                    file: origin.roots.python_file(&function.filename).into(),
+                    line: line.map(u32::from),
+                    first_line: Some(function.first_line),
+                };
+                let frame = Frame::python(python_kind(&function.filename), &function.qualname, source);
+                Named { frames: vec![frame], role: Role::Python }
+            }
+            Counted::Frame(SampleFrame::Native { module, svma }) => {
+                by_module.entry(*module).or_default().push((*element, *svma));
+                continue;
+            }
+            Counted::Frame(SampleFrame::Evaluation { module, function }) => {
+                by_module.entry(*module).or_default().push((*element, *function));
+                continue;
+            }
+        };
+        names.insert(*element, named);
+    }
+    for (module, elements) in by_module {
+        name_module(module, &elements, origin, symbolizer, &mut names);
+    }
+    names
+}
+
+/// Names all addresses of one module: its tables are loaded once, and dropped again.
+fn name_module(
+    id: ModuleId,
+    elements: &[(Counted, Svma)],
+    origin: &Origin<'_>,
+    symbolizer: &Symbolizer,
+    names: &mut FxHashMap<Counted, Named>,
+) {
+    let Some(module) = origin.space.modules.get(id) else { return };
+    let extent = |svma| origin.space.function_extent(id, svma).map(|(start, end)| FunctionExtent { start, end });
+    let queries: Vec<Query> = elements.iter().map(|(_, svma)| Query { svma: *svma, extent: extent(*svma) }).collect();
+    let file = ModuleFile { path: module.path.clone(), elf: module.elf.clone() };
+    let kind = native_kind(&module.path.to_string_lossy(), id == origin.interpreter);
+    let found = symbolizer.resolve(&file, &queries);
+    for ((element, _), symbols) in elements.iter().zip(found.names) {
+        let evaluation = matches!(element, Counted::Frame(SampleFrame::Evaluation { .. }));
+        let unnamed = symbols.iter().all(|symbol| matches!(symbol.name, FunctionName::Unknown { .. }));
+        let role = match () {
+            () if evaluation => Role::Evaluation,
+            () if unnamed && kind == FrameKind::Interpreter => Role::UnnamedInterpreter,
+            () => Role::Native,
+        };
+        let mut frames: Vec<Frame> =
+            symbols.iter().map(|symbol| native_frame(symbol, kind, &module.name(), origin.roots)).collect();
+        if evaluation {
+            // The evaluation stands for its whole function: the line at its start says nothing.
+            frames.truncate(1);
+            frames.iter_mut().for_each(|frame| frame.source = None);
+        }
+        frames.reverse();
+        names.insert(*element, Named { frames, role });
+    }
+}
+
+fn native_frame(symbol: &NativeSymbol, kind: FrameKind, module: &str, roots: &PathRoots) -> Frame {
+    let frame = Frame::native(kind, &symbol.name.to_string(), Some(module));
+    let frame = match &symbol.file {
+        Some(file) => {
+            frame.at(SourceLine { file: roots.source_file(file).into(), line: symbol.line, first_line: None })
+        }
+        None => frame,
+    };
+    if symbol.inlined { frame.inlined() } else { frame }
+}
+
+impl Named {
+    fn always(frame: Frame) -> Named {
+        Named { frames: vec![frame], role: Role::Always }
+    }
+}
