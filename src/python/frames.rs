@@ -87,20 +87,49 @@ impl<'a> FrameWalk<'a> {
     ///
     /// On 3.11 and 3.12 an evaluation links its `_PyCFrame` before it sets the pointer to its first frame. Until then
     /// that pointer is whatever was on the C stack, and the frames that really run are those of the evaluation outside.
-    /// [`FrameWalk::run`] does this by itself where the pointer leads to an impossible frame; do it where it leads to
-    /// memory that cannot be fetched at all. It is possible once, and before any frame has been recorded.
+    /// [`FrameWalk::run`] does this by itself where the pointer leads to an impossible frame, or to an evaluation that
+    /// does not return to where the one outside stands; do it where it leads to memory that cannot be fetched at all.
+    /// It is possible once, and before the walk has left the innermost evaluation.
     pub fn leave_unlinked_evaluation(&mut self, mem: &impl Memory) -> bool {
-        let CurrentFrame::ThroughCFrame { current_frame, previous, .. } = self.layout.thread.current_frame else {
+        let CurrentFrame::ThroughCFrame { current_frame, .. } = self.layout.thread.current_frame else {
             return false;
         };
-        if self.left || !self.stack.entries.is_empty() || matches!(self.position, Position::Start) {
+        if self.left || !self.is_in_innermost_evaluation() || matches!(self.position, Position::Start) {
             return false;
         }
-        let outer = mem.read_addr(self.cframe.wrapping_add(previous)).ok().filter(|outer| !outer.is_null());
-        let Some(outer) = outer else { return false };
+        let Some(outer) = self.outer_cframe(mem).ok().filter(|outer| !outer.is_null()) else { return false };
         let Ok(frame) = mem.read_addr(outer.wrapping_add(current_frame)) else { return false };
+        self.stack.entries.clear();
         (self.left, self.cframe, self.position) = (true, outer, Position::Frame(frame));
+        (self.kept, self.until_kept) = (Addr::NULL, 1);
         true
+    }
+
+    fn is_in_innermost_evaluation(&self) -> bool {
+        !self.stack.entries.iter().any(|entry| matches!(entry, PythonEntry::Marker(_)))
+    }
+
+    /// The `_PyCFrame` of the evaluation outside the one that the walk is in.
+    fn outer_cframe(&self, mem: &impl Memory) -> Step<Addr> {
+        match self.layout.thread.current_frame {
+            CurrentFrame::ThroughCFrame { previous, .. } => pointer(mem, self.cframe.wrapping_add(previous)),
+            CurrentFrame::Direct(_) => Ok(Addr::NULL),
+        }
+    }
+
+    /// Whether the innermost evaluation, which ends in a frame that returns to `previous`, is linked: an evaluation
+    /// returns to the frame at which the one outside stands. A pointer left over from an earlier evaluation at the same
+    /// depth of the C stack may lead to frames that look right and have gone.
+    fn is_linked(&self, mem: &impl Memory, previous: Addr) -> Step<bool> {
+        let CurrentFrame::ThroughCFrame { current_frame, .. } = self.layout.thread.current_frame else {
+            return Ok(true);
+        };
+        if !self.is_in_innermost_evaluation() {
+            return Ok(true);
+        }
+        let outer = self.outer_cframe(mem)?;
+        let stands_at = if outer.is_null() { outer } else { pointer(mem, outer.wrapping_add(current_frame))? };
+        Ok(stands_at == previous)
     }
 
     /// What has been walked.
@@ -161,19 +190,25 @@ impl<'a> FrameWalk<'a> {
         let owner = bytes.get(fields.owner).copied().filter(|owner| *owner <= fields.max_owner).ok_or(torn)?;
         match self.layout.markers {
             MarkerRule::FrameOwner { owner: marker, .. } if owner >= marker => {
+                if !self.is_linked(mem, previous)? {
+                    return Err(torn);
+                }
                 self.stack.entries.push(PythonEntry::Marker(frame));
             }
             MarkerRule::FrameOwner { .. } => {
                 let entry = self.python_frame(frame, bytes).ok_or(torn)?;
                 self.stack.entries.push(PythonEntry::Frame(entry));
             }
-            MarkerRule::CFrameChain { previous, is_entry, .. } => {
+            MarkerRule::CFrameChain { is_entry, .. } => {
                 let entry = self.python_frame(frame, bytes).ok_or(torn)?;
                 match bytes.get(is_entry) {
                     Some(0) => self.stack.entries.push(PythonEntry::Frame(entry)),
                     Some(1) => {
                         // Read before anything is recorded: a walk that is continued comes here again.
-                        let outer = pointer(mem, self.cframe.wrapping_add(previous))?;
+                        if !self.is_linked(mem, previous)? {
+                            return Err(torn);
+                        }
+                        let outer = self.outer_cframe(mem)?;
                         self.stack.entries.push(PythonEntry::Frame(entry));
                         self.stack.entries.push(PythonEntry::Marker(self.cframe));
                         self.cframe = outer;

@@ -66,16 +66,22 @@ impl Plan for ThreadPlan<'_> {
     }
 
     fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>) {
+        let mut unfinished = false;
         for walk in &mut self.walks {
             let reached = walk.stack().end;
             if let ChainEnd::Unreadable(frame) = walk.run(captured) {
                 let asked_before = reached == ChainEnd::Unreadable(frame) && self.ranges.iter().any(|r| r.holds(frame));
                 if !asked_before {
                     missing.push(range_around(frame));
+                } else if walk.leave_unlinked_evaluation(captured) {
+                    unfinished = true;
                 }
             }
         }
         self.ranges.extend_from_slice(missing);
+        if unfinished && missing.is_empty() {
+            return self.missing(captured, missing);
+        }
         if missing.is_empty() {
             self.read_new_codes();
         }

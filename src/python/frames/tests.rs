@@ -126,9 +126,16 @@ fn impossible_frames_are_torn() {
     ];
     for damage in damages {
         let mut target = one_evaluation();
+        // One more evaluation, called by the frame at 0x2000: impossible frames outside it cannot be its own.
+        target.frame(0x2400, 0x9600);
+        target.frame(0x9600, 0x2000);
+        target.set_byte(0x9600 + 70, 3);
+        target.cframe(0x9400, 0x2400, 0x9000);
+        target.set(THREAD.0 + 56, 0x9400);
         damage(&mut target);
         let stack = target.walk();
-        assert_eq!((stack.entries, stack.end), (vec![frame(0x2000)], ChainEnd::Torn(Addr(0x2100))));
+        let expected = vec![frame(0x2400), marker(0x9600), frame(0x2000)];
+        assert_eq!((stack.entries, stack.end), (expected, ChainEnd::Torn(Addr(0x2100))));
     }
 }
 
@@ -142,6 +149,20 @@ fn an_evaluation_that_has_not_linked_its_frame_is_left_out() {
         let stack = target.walk();
         assert_eq!((stack.entries, stack.end), (outer, ChainEnd::Root));
     }
+}
+
+#[test]
+fn an_evaluation_with_a_pointer_left_over_from_an_earlier_one_is_left_out() {
+    let mut target = one_evaluation();
+    let outer = target.walk().entries;
+    // Frames that look right, in an evaluation that returns to a frame which is not the one that called.
+    target.frame(0x2400, 0x9600);
+    target.frame(0x9600, 0x2100);
+    target.set_byte(0x9600 + 70, 3);
+    target.cframe(0x9400, 0x2400, 0x9000);
+    target.set(THREAD.0 + 56, 0x9400);
+    let stack = target.walk();
+    assert_eq!((stack.entries, stack.end), (outer, ChainEnd::Root));
 }
 
 #[test]
