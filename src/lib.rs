@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A folder imports only from those before it and from [`types`]. `docs/architecture.md` follows one
-//! sample through all of them and states the invariants; `tests/structure.rs` enforces both.
+//! sample through all of them and states the invariants; `tests/structure` enforces both.
 
 pub mod types;
 

@@ -138,7 +138,7 @@ fn stated_version(mem: &impl Memory, candidate: &Candidate<'_>) -> Result<Versio
     let Some(symbol) = candidate.version_symbol else { return hint.ok_or(RuntimeError::NotPython) };
     let value = mem.read_u64(symbol)?;
     match u32::try_from(value).map(Version) {
-        Ok(version) if version.major() == 3 => Ok(version),
+        Ok(version) if version.is_python_3() => Ok(version),
         _ => Err(RuntimeError::NotPython),
     }
 }

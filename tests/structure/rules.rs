@@ -18,17 +18,10 @@ const PURE: &[&str] = &["unwind", "python", "merge", "profile", "output"];
 const IMPURE: &[&str] = &["std::fs", "std::process", "std::net", "std::env", "libc::", "nix::"];
 
 /// The files that may contain `unsafe`.
-const UNSAFE: &[&str] = &[
-    "target/process_memory.rs",
-    "target/mapped_file.rs",
-    "capture/ptrace.rs",
-    "capture/seize.rs",
-    "sampler/clock.rs",
-    "symbolize/mapped_file.rs",
-];
+const UNSAFE: &[&str] = &["target/process_memory.rs", "capture/ptrace.rs"];
 
 /// The files that may ask which architecture they are compiled for: the ones that choose the architecture's files.
-const ARCHITECTURE: &[&str] = &["lib.rs", "capture/mod.rs", "unwind/mod.rs", "unwind/arch.rs"];
+const ARCHITECTURE: &[&str] = &["lib.rs", "target/mod.rs", "capture/mod.rs", "unwind/mod.rs"];
 
 /// Where versions of CPython may be compared.
 const VERSIONS: &str = "python/layout";
@@ -207,38 +200,35 @@ fn chooses_architecture_in_place(source: &Source) -> Broken {
     lines.map(|(line, _)| (line, format!("`target_arch` outside {ARCHITECTURE:?}"))).collect()
 }
 
-/// A comparison, range or match arm of something called a version.
+/// Finds comparisons and matches of something that is called a version.
 fn compares_versions_in_place(source: &Source) -> Broken {
     if source.name.starts_with(VERSIONS) {
         return Vec::new();
     }
-    let lines = source.code[..source.length].iter().enumerate().filter(|(_, code)| compares_version(code));
+    // Elsewhere a `version` can be that of an ELF table or of a file format.
+    let any = source.module() == "python";
+    let lines = source.code[..source.length].iter().enumerate().filter(|(_, code)| compares_version(code, any));
     lines.map(|(line, _)| (line, format!("a version is compared outside {VERSIONS}"))).collect()
 }
 
-fn compares_version(code: &str) -> bool {
-    let spaced = |operator: &str| code.match_indices(operator).map(|(at, _)| at).collect::<Vec<_>>();
-    let operators = [" >= ", " <= ", " < ", " > ", " == ", " != "]
-        .iter()
-        .flat_map(|operator| spaced(operator).into_iter().map(move |at| (at, at + operator.len())));
-    let names_version = |operand: &str| {
-        let lower = operand.to_lowercase();
-        lower.contains("py_version")
-            || lower.contains("version.minor")
-            || lower.contains("hexversion")
-            || lower.contains("python_version")
-            || lower.contains(".minor")
-            || lower.ends_with("version")
-            || lower.starts_with("version")
-    };
+const COMPARISONS: &[&str] = &[" >= ", " <= ", " < ", " > ", " == ", " != "];
+
+/// Whether a version of CPython is an operand of a comparison or the subject of a match; any version when `any` says so.
+fn compares_version(code: &str, any: bool) -> bool {
     let is_operand = |character: char| character.is_alphanumeric() || "_.()".contains(character);
-    let mut compared = operators.map(|(before, after)| {
-        let left = code[..before].rsplit(|character| !is_operand(character)).next().unwrap_or_default();
-        let right = code[after..].split(|character| !is_operand(character)).next().unwrap_or_default();
-        names_version(left) || names_version(right)
+    let is_version = |operand: &str| {
+        let operand = operand.to_lowercase();
+        let own = ["python_version", "py_version", "hexversion", "version.minor", "version.major", ".minor"];
+        own.iter().any(|name| operand.contains(name)) || any && operand.trim_end_matches("()").ends_with("version")
+    };
+    let places = COMPARISONS.iter().flat_map(|operator| code.match_indices(operator));
+    let mut operands = places.flat_map(|(at, operator)| {
+        let left = code[..at].rsplit(|character| !is_operand(character)).next();
+        let right = code[at + operator.len()..].split(|character| !is_operand(character)).next();
+        left.into_iter().chain(right)
     });
-    let matched = code.trim_start().split("match ").nth(1).and_then(|rest| rest.split('{').next());
-    compared.any(|named| named) || matched.is_some_and(|subject| names_version(subject.trim()))
+    let subject = code.split("match ").nth(1).and_then(|rest| rest.split('{').next());
+    operands.any(is_version) || subject.is_some_and(|subject| is_version(subject.trim()))
 }
 
 #[cfg(test)]
@@ -343,8 +333,11 @@ mod tests {
             "if layout.py_version() == x {",
         ] {
             assert_eq!((count("python/frames.rs", text), count("python/layout/mod.rs", text)), (1, 0), "{text}");
+        }
+        for text in ["if python_version >= V {", "match version.minor() {", "if 13 <= process.version.minor {"] {
             assert_eq!(count("cli/x.rs", text), 1, "{text}");
         }
+        assert_eq!(count("unwind/x.rs", "let known = version == 1;"), 0, "the version of a table");
         for text in [
             "let version = read();",
             "print(version);",

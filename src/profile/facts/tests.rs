@@ -1,3 +1,5 @@
+//! The facts of small recordings, and how they are worded.
+
 use super::*;
 
 fn facts() -> RecordingFacts {

@@ -29,6 +29,11 @@ impl Version {
         (self.0 >> 8) as u8
     }
 
+    /// Whether this can be the version of a CPython that is known at all: a word read from elsewhere hardly ever is.
+    pub const fn is_python_3(self) -> bool {
+        self.major() == 3
+    }
+
     /// Major and minor: what decides about a layout.
     pub const fn series(self) -> (u8, u8) {
         (self.major(), self.minor())

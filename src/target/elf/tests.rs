@@ -1,3 +1,5 @@
+//! Whole and damaged ELF files.
+
 use super::*;
 
 const CODE: u32 = 5;
