@@ -36,12 +36,17 @@ impl PathRoots {
         if let Some(short) = self.project.as_deref().and_then(|project| below(path, project)) {
             return short;
         }
-        let Some((folders, _)) = path.rsplit_once('/') else { return path };
-        let start = folders.rfind('/').map_or(0, |slash| slash + 1);
-        let short = path.get(start..).unwrap_or(path);
-        let has_folder = !short.starts_with(['/', '.']);
-        if has_folder { short } else { file_name(path) }
+        short_source(path)
     }
+}
+
+/// A source file's name with the folder that it is in: `Python/ceval.c`.
+pub fn short_source(path: &str) -> &str {
+    let Some((folders, _)) = path.rsplit_once('/') else { return path };
+    let start = folders.rfind('/').map_or(0, |slash| slash + 1);
+    let short = path.get(start..).unwrap_or(path);
+    let has_folder = !short.starts_with(['/', '.']);
+    if has_folder { short } else { file_name(path) }
 }
 
 /// The last part of a path; the whole when it ends in a slash.

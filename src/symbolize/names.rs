@@ -11,7 +11,7 @@ use super::plumbing::is_plumbing;
 use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer};
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
-use crate::profile::paths::PathRoots;
+use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
 use crate::sampler::code_space::CodeSpace;
 use crate::sampler::codes::Function;
@@ -90,39 +90,31 @@ pub fn name(
     let mut shown = StackTree::new();
     for (stack, weight) in tree.stacks() {
         let stack: Vec<&Named> = stack.into_iter().filter_map(|counted| names.get(counted)).collect();
-        let chosen = choose(&stack, native);
-        shown.add(chosen.iter().flat_map(|(named, from)| named.frames.iter().skip(*from)), weight);
+        shown.add(choose(&stack, native), weight);
     }
     shown
 }
 
-/// The elements of a stack (outermost first) that are shown, each with the number of its frames that are not.
-fn choose<'n>(stack: &[&'n Named], native: NativeFrames) -> Vec<(&'n Named, usize)> {
-    let has_python = stack.iter().any(|named| named.role == Role::Python);
-    let mut inside_python = false;
-    let mut chosen: Vec<(&Named, usize)> = Vec::with_capacity(stack.len());
-    for named in stack {
-        inside_python |= named.role == Role::Python;
-        let shown = match (native, named.role) {
-            (_, Role::Always | Role::Python) | (NativeFrames::All, _) => true,
-            // A thread without Python code would leave nothing at all.
-            (NativeFrames::None, _) => false,
-            (NativeFrames::Calls, Role::Evaluation) => {
-                // What has called an evaluation directly is call plumbing, also where it has no name.
-                if chosen.last().is_some_and(|(caller, _)| caller.role == Role::UnnamedInterpreter) {
-                    chosen.pop();
-                }
-                false
+/// The frames of a stack (outermost first) that are shown.
+fn choose<'n>(stack: &[&'n Named], native: NativeFrames) -> Vec<&'n Frame> {
+    // A thread without Python code would leave nothing at all.
+    let mut is_called = !stack.iter().any(|named| named.role == Role::Python);
+    let mut shown = Vec::with_capacity(stack.len());
+    for (index, named) in stack.iter().enumerate() {
+        is_called |= named.role == Role::Python;
+        // What has called an evaluation directly is call plumbing, also where it has no name.
+        let calls_evaluation = || stack.get(index + 1).is_some_and(|inner| inner.role == Role::Evaluation);
+        match (native, named.role) {
+            (_, Role::Always | Role::Python) | (NativeFrames::All, _) => shown.extend(&named.frames),
+            (NativeFrames::None, _) | (NativeFrames::Calls, Role::Evaluation) => {}
+            (NativeFrames::Calls, Role::UnnamedInterpreter) if calls_evaluation() => {}
+            (NativeFrames::Calls, _) if is_called => {
+                shown.extend(named.frames.iter().filter(|frame| !is_plumbing_frame(frame)));
             }
-            (NativeFrames::Calls, _) => {
-                (inside_python || !has_python) && !named.frames.iter().all(|f| is_plumbing_frame(f))
-            }
-        };
-        if shown {
-            chosen.push((named, 0));
+            (NativeFrames::Calls, _) => {}
         }
     }
-    chosen
+    shown
 }
 
 fn is_plumbing_frame(frame: &Frame) -> bool {
@@ -206,9 +198,12 @@ fn name_module(
 
 fn native_frame(symbol: &NativeSymbol, kind: FrameKind, module: &str, roots: &PathRoots) -> Frame {
     let frame = Frame::native(kind, &symbol.name.to_string(), Some(module));
-    let frame = match &symbol.file {
+    let frame = match symbol.file.as_deref() {
+        // Only an extension's sources can be the project's; where the others were built means nothing here.
         Some(file) => {
-            frame.at(SourceLine { file: roots.source_file(file).into(), line: symbol.line, first_line: None })
+            let extension = kind == FrameKind::NativeExtension;
+            let file = if extension { roots.source_file(file) } else { short_source(file) };
+            frame.at(SourceLine { file: file.into(), line: symbol.line, first_line: None })
         }
         None => frame,
     };

@@ -70,7 +70,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
     output.write(|writer| crate::output::write(format, &stacks, &facts, &labels, writer))?;
     report::print(&recording, &facts, &output, format);
-    let ended_by_itself = recording.ended == Ended::TargetEnded;
+    let ended_by_itself = recording.ended == Ended::TargetGone;
     let status = launched.filter(|_| ended_by_itself).and_then(|mut launched| launched.status());
     Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
 }

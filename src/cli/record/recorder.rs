@@ -42,7 +42,7 @@ pub enum Ended {
     /// The user or the system asked for it.
     Signal,
     /// The target ended.
-    TargetEnded,
+    TargetGone,
     /// The target replaced its program by one that cannot be read.
     Replaced(String),
 }
@@ -101,7 +101,7 @@ impl<'a> Recorder<'a> {
         let limit = self.plan.duration.map(|duration| Nanos(now().0.saturating_add(duration.as_nanos() as u64)));
         let mut epochs = vec![Epoch::new(session)];
         let ended = loop {
-            let Some(epoch) = epochs.last_mut() else { break Ended::TargetEnded };
+            let Some(epoch) = epochs.last_mut() else { break Ended::TargetGone };
             match self.record(epoch, limit, launched, progress, started) {
                 Pause::Ended(ended) => break ended,
                 Pause::Replaced(process) => {
@@ -153,7 +153,7 @@ impl<'a> Recorder<'a> {
                 let errors = self.statistics.failures() + epoch.session.statistics.failures();
                 progress.show(started.elapsed(), self.clock.wanted() - self.clock.late(), errors);
                 if launched.as_mut().is_some_and(|l| l.status().is_some()) || !epoch.session.process().is_alive() {
-                    return Pause::Ended(Ended::TargetEnded);
+                    return Pause::Ended(Ended::TargetGone);
                 }
                 if let Some(replaced) = epoch.session.process().replaced() {
                     return Pause::Replaced(replaced);

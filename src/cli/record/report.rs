@@ -106,7 +106,7 @@ fn own_cpu() -> Option<Duration> {
 pub fn print(recording: &Recording, facts: &RecordingFacts, output: &OutputFile, format: Format) {
     match &recording.ended {
         Ended::TimeOver | Ended::Signal => {}
-        Ended::TargetEnded => eprintln!("fpprof: the target has ended"),
+        Ended::TargetGone => eprintln!("fpprof: the target has ended"),
         Ended::Replaced(program) => {
             eprintln!("fpprof: the target has replaced itself by {program}, which cannot be recorded");
         }
