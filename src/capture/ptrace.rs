@@ -1,7 +1,7 @@
 //! The ptrace(2) calls that stop one thread, read its registers and let it run on.
 //!
 //! Does: hold a thread stopped for the life of a [`Stop`], which detaches when it is dropped; pass on a signal
-//! that arrived meanwhile. All of this folder's `unsafe`.
+//! that arrived meanwhile; find out whether a thread may be traced without stopping it. All of this folder's `unsafe`.
 //! Does not: write to the target, decide when to stop it, or read its memory.
 //!
 //! nix's wrappers are not used for waiting: its `waitpid` cannot represent a stop by a real-time signal, and the
@@ -61,8 +61,7 @@ impl Stop {
     /// See [`StopError`]. After an error the thread is not traced.
     pub fn new(tid: Tid, wait: Wait) -> Result<Stop, StopError> {
         let tid = tid.0;
-        // SAFETY: PTRACE_SEIZE takes no pointers (address 0, no options) and changes no memory of ours.
-        call(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0, 0) })?;
+        seize(tid)?;
         // SAFETY: PTRACE_INTERRUPT ignores both arguments.
         call(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) })?;
         let status = wait_for_change(tid, wait)?;
@@ -94,6 +93,25 @@ impl Drop for Stop {
         // killed, and then nothing is left to be undone.
         unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid, 0, self.signal as libc::c_long) };
     }
+}
+
+/// Whether the system lets us trace a thread, found out without stopping it, for a stop can end a system call early.
+///
+/// Only a stopped thread can be detached from; but a tracer that ends lets go of its threads in whatever state they
+/// are (ptrace(2)). So a thread of our own attaches and ends. It has let go a moment after this returns.
+///
+/// # Errors
+/// See [`StopError`].
+pub fn may_trace(tid: Tid) -> Result<(), StopError> {
+    let asker = std::thread::Builder::new().spawn(move || seize(tid.0));
+    let asker =
+        asker.map_err(|error| StopError::System(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EAGAIN))))?;
+    asker.join().unwrap_or(Err(StopError::System(Errno::EAGAIN)))
+}
+
+fn seize(tid: libc::pid_t) -> Result<(), StopError> {
+    // SAFETY: PTRACE_SEIZE takes no pointers (address 0, no options) and changes no memory of ours.
+    call(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0, 0) })
 }
 
 fn wait_for_change(tid: libc::pid_t, wait: Wait) -> Result<i32, StopError> {

@@ -3,6 +3,7 @@
 //! Does: spell every switch as py-spy does where py-spy has it, and refuse values that make no sense.
 //! Does not: act on them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,14 +35,15 @@ pub enum Command {
 #[command(group(clap::ArgGroup::new("target").required(true).args(["pid", "program"])))]
 pub struct RecordArgs {
     /// The process to record.
-    #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
     pub pid: Option<i32>,
 
-    /// The program to start and record, with its arguments, behind `--`.
-    #[arg(last = true, value_name = "PROGRAM")]
-    pub program: Vec<String>,
+    /// The program to start and record, with its arguments. What follows it is the program's own.
+    #[arg(trailing_var_arg = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
 
-    /// Where the profile goes; `-` is standard output. [default: made of the program, the pid and the time]
+    /// Where the profile goes; `-` is standard output, and a program's own output then goes to standard error.
+    /// [default: made of the program, the pid and the time]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
@@ -70,8 +72,12 @@ pub struct RecordArgs {
     pub gil: bool,
 
     /// Which native frames to show.
-    #[arg(short, long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
     pub native: NativeArg,
+
+    /// The same as `--native calls`.
+    #[arg(short = 'n', conflicts_with = "native")]
+    pub native_calls: bool,
 
     /// Begin each stack with its thread.
     #[arg(short, long)]
@@ -84,6 +90,50 @@ pub struct RecordArgs {
     /// Leave line numbers out.
     #[arg(long)]
     pub nolineno: bool,
+
+    /// Show the paths of files in full.
+    #[arg(long)]
+    pub full_filenames: bool,
+
+    /// Show no live line.
+    #[arg(long)]
+    pub hideprogress: bool,
+
+    /// Switches of py-spy that are refused.
+    #[command(flatten)]
+    pub refused: Refused,
+}
+
+/// Switches that users of py-spy may type, and that this program has no use for.
+#[derive(Debug, Args)]
+pub struct Refused {
+    #[arg(short, long, hide = true)]
+    subprocesses: bool,
+    #[arg(long, hide = true)]
+    nonblocking: bool,
+    #[arg(long, hide = true)]
+    capture: bool,
+}
+
+impl Refused {
+    /// The switch that was given, and what to do instead.
+    pub fn given(&self) -> Option<(&'static str, &'static str)> {
+        let switches = [
+            (
+                self.subprocesses,
+                "--subprocesses",
+                "One process is recorded at a time: start one fpprof for each `--pid`.",
+            ),
+            (
+                self.nonblocking,
+                "--nonblocking",
+                "Leave it out: blocked threads are never stopped, and running ones for some microseconds only, without \
+                 which stacks are wrong.",
+            ),
+            (self.capture, "--capture", "Leave it out: the program's output goes where fpprof's own would go."),
+        ];
+        switches.into_iter().find(|(given, ..)| *given).map(|(_, switch, instead)| (switch, instead))
+    }
 }
 
 impl RecordArgs {
@@ -111,7 +161,8 @@ pub enum RecordingTime {
 pub enum FormatArg {
     /// An interactive SVG for any browser.
     Flamegraph,
-    /// One line of text for each distinct stack, and its count.
+    /// One line of text for each distinct stack, and its count (`raw` in py-spy).
+    #[value(alias = "raw")]
     Collapsed,
 }
 
@@ -135,6 +186,15 @@ pub enum NativeArg {
     All,
     /// Python frames only.
     None,
+}
+
+/// Decimal, or hexadecimal with `0x`, as py-spy takes it.
+fn parse_pid(text: &str) -> Result<i32, String> {
+    let number = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| i32::from_str_radix(hex, 16));
+    match number {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err("a process id is a number from 1 on".to_owned()),
+    }
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
@@ -189,6 +249,9 @@ mod tests {
         let args = record(&["-o", "x.svg", "-d", "30", "-r", "200", "-t", "-n", "-p", "12"]).unwrap();
         assert_eq!((args.pid, args.rate, args.threads, args.native), (Some(12), 200.0, true, NativeArg::Calls));
         assert_eq!(args.duration, Some(RecordingTime::AtMost(Duration::from_secs(30))));
+        let args = record(&["-p", "0x1f", "--full-filenames", "-f", "raw"]).unwrap();
+        assert_eq!((args.pid, args.full_filenames, args.format), (Some(31), true, Some(FormatArg::Collapsed)));
+        assert_eq!(record(&["-n", "python3", "-n"]).unwrap().program, ["python3", "-n"]);
         assert_eq!(record(&["-i", "-p", "1"]).unwrap().mode(), ModeArg::Wall);
         assert_eq!(record(&["-g", "-p", "1"]).unwrap().mode(), ModeArg::Gil);
         let args = record(&["--native", "all", "--", "python3", "-F", "x.py"]).unwrap();
@@ -207,6 +270,8 @@ mod tests {
             &["-p", "1", "-d", "1e400h"],
             &["-p", "0"],
             &["-p", "-3"],
+            &["-p", "0x"],
+            &["-p", "99999999999"],
             &["-p", "1", "--idle", "--gil"],
             &["-p", "1", "--", "python3"],
             &[],
@@ -223,5 +288,14 @@ mod tests {
         assert_eq!(time("1.5"), RecordingTime::AtMost(Duration::from_millis(1500)));
         assert_eq!(time("250ms"), RecordingTime::AtMost(Duration::from_millis(250)));
         assert_eq!(time("unlimited"), RecordingTime::Unlimited);
+    }
+
+    #[test]
+    fn what_is_not_offered_is_refused_with_what_to_do_instead() {
+        for switch in ["-s", "--subprocesses", "--nonblocking", "--capture"] {
+            let given = record(&[switch, "-p", "1"]).unwrap().refused.given();
+            assert!(given.is_some_and(|(name, instead)| name.starts_with("--") && instead.ends_with('.')), "{switch}");
+        }
+        assert_eq!(record(&["-p", "1"]).unwrap().refused.given(), None);
     }
 }

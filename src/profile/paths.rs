@@ -9,6 +9,8 @@ pub struct PathRoots {
     pub project: Option<String>,
     /// The home directory of the target's user.
     pub home: Option<String>,
+    /// Show every path in full.
+    pub full: bool,
 }
 
 impl PathRoots {
@@ -18,6 +20,9 @@ impl PathRoots {
     /// - the project's files relative to the project, those in the home directory with `~`,
     /// - others, and what is no path (`<string>`), unchanged.
     pub fn python_file<'a>(&self, path: &'a str) -> std::borrow::Cow<'a, str> {
+        if self.full {
+            return path.into();
+        }
         if let Some(short) = in_packages(path).or_else(|| in_standard_library(path)) {
             return short.into();
         }
@@ -33,6 +38,9 @@ impl PathRoots {
     /// A native source file, shortly: relative to the project, else its name with the folder it is in
     /// (`Python/ceval.c`, not one `mod.rs` of many).
     pub fn source_file<'a>(&self, path: &'a str) -> &'a str {
+        if self.full {
+            return path;
+        }
         if let Some(short) = self.project.as_deref().and_then(|project| below(path, project)) {
             return short;
         }
@@ -103,7 +111,7 @@ mod tests {
     use super::*;
 
     fn roots() -> PathRoots {
-        PathRoots { project: Some("/home/ada/shop".into()), home: Some("/home/ada/".into()) }
+        PathRoots { project: Some("/home/ada/shop".into()), home: Some("/home/ada/".into()), full: false }
     }
 
     #[test]
@@ -139,6 +147,16 @@ mod tests {
         let at_root = PathRoots { project: Some("/".into()), home: Some("/".into()) };
         assert_eq!(at_root.python_file("/srv/run.py"), "/srv/run.py");
         assert_eq!(PathRoots::default().python_file("/srv/run.py"), "/srv/run.py");
+    }
+
+    #[test]
+    fn full_paths_stay_as_they_are() {
+        let roots = PathRoots { full: true, ..roots() };
+        for path in ["/usr/lib/python3.13/json/decoder.py", "/home/ada/shop/x.py", "/build/Python/ceval.c", "<string>"]
+        {
+            assert_eq!(roots.python_file(path), path);
+            assert_eq!(roots.source_file(path), path);
+        }
     }
 
     #[test]

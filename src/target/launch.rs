@@ -1,13 +1,24 @@
 //! Starting a program in order to watch it.
 //!
-//! Does: start it with our own input and output, and keep its exit status however it becomes known.
+//! Does: start it with our own input and output (its output can be sent to our standard error instead), and keep its exit status however it becomes known.
 //! Does not: end it, or send it anything: it is a target like any other.
 
+use std::ffi::OsString;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::types::Pid;
+
+/// Where the standard output of a program goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramOutput {
+    /// To our own.
+    Inherited,
+    /// To our standard error: our standard output is for something else.
+    ToStandardError,
+}
 
 /// A program that we started.
 #[derive(Debug)]
@@ -31,10 +42,16 @@ impl Launched {
     ///
     /// # Errors
     /// When the program does not exist or cannot be executed.
-    pub fn start(command: &[String]) -> Result<Launched, LaunchError> {
-        let program = command.first().cloned().unwrap_or_default();
+    pub fn start(command: &[OsString], output: ProgramOutput) -> Result<Launched, LaunchError> {
+        let name = command.first().cloned().unwrap_or_default();
+        let program = name.to_string_lossy().into_owned();
         let arguments = command.get(1..).unwrap_or_default();
-        let child = Command::new(&program).args(arguments).spawn().map_err(|source| LaunchError { program, source })?;
+        let stdout = match output {
+            ProgramOutput::Inherited => Ok(Stdio::inherit()),
+            ProgramOutput::ToStandardError => io::stderr().as_fd().try_clone_to_owned().map(Stdio::from),
+        };
+        let spawn = |stdout| Command::new(&name).args(arguments).stdout(stdout).spawn();
+        let child = stdout.and_then(spawn).map_err(|source| LaunchError { program, source })?;
         Ok(Launched { child, status: None })
     }
 
@@ -69,7 +86,8 @@ mod tests {
     use super::*;
 
     fn run(script: &str) -> u8 {
-        let mut launched = Launched::start(&["sh".into(), "-c".into(), script.into()]).unwrap();
+        let mut launched =
+            Launched::start(&["sh".into(), "-c".into(), script.into()], ProgramOutput::Inherited).unwrap();
         loop {
             if let Some(status) = launched.status() {
                 return exit_code(status);
@@ -86,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_exist_is_named() {
-        let error = Launched::start(&["no-such-program-here".into()]).unwrap_err();
+        let error = Launched::start(&["no-such-program-here".into()], ProgramOutput::Inherited).unwrap_err();
         assert!(error.to_string().starts_with("`no-such-program-here` cannot be started"));
     }
 }

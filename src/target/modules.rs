@@ -124,7 +124,7 @@ fn open(pid: Pid, root: &TargetRoot, maps: &Mappings, mapping: &Mapping, memory:
                 Some(file) => ElfFile::open(file),
                 None => from_memory(maps, *id, memory),
             };
-            (path.clone(), elf)
+            (root.as_target_names(path.clone()), elf)
         }
         _ => (PathBuf::from("[vdso]"), vdso(mapping, memory)),
     };
@@ -142,7 +142,7 @@ fn open_file(pid: Pid, root: &TargetRoot, mapping: &Mapping, id: FileId, path: &
         return Some(file);
     }
     // A path in maps is relative to the reader's root where it can be reached from there, else to the target's.
-    let candidates = [root.open(path), root_relative(path)];
+    let candidates = [root.open(&root.as_target_names(path.to_owned())), root_relative(path)];
     candidates.into_iter().flatten().find(|file| file.metadata().is_ok_and(|m| m.ino() == id.inode))
 }
 

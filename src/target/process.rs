@@ -3,11 +3,14 @@
 //! Does: find out that a process exists and is a live 64-bit program, and hold its paths and identity.
 //! Does not: look for an interpreter in it, or attach to it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::maps::Mappings;
+use super::root::TargetRoot;
 use super::status::{Status, TaskState};
 use crate::types::Pid;
 
@@ -58,7 +61,7 @@ pub struct Process {
     /// Its id.
     pub pid: Pid,
     stat: Stat,
-    /// The program's own path, as this process's root shows it.
+    /// The program's path, as the process itself names it.
     pub executable: PathBuf,
     /// The command line, as it was given.
     pub command_line: Vec<String>,
@@ -92,12 +95,13 @@ impl Process {
             Err(error) => return Err(denied(error)),
         };
         check_architecture(pid)?;
+        let root = TargetRoot::of(pid).map_err(denied)?;
         Ok(Process {
             pid,
             stat: Stat::read(pid).ok_or(ProcessError::NotFound(pid))?,
-            executable,
+            executable: root.as_target_names(without_deleted(executable)),
             command_line: command_line(pid),
-            current_directory: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
+            current_directory: fs::read_link(format!("/proc/{pid}/cwd")).ok().map(|path| root.as_target_names(path)),
             namespace_pid: status.innermost_id().unwrap_or(pid.0),
         })
     }
@@ -109,12 +113,15 @@ impl Process {
     }
 
     /// The process with its new program, if it has replaced the one that it was opened with (execve(2)).
-    pub fn replaced(&self) -> Option<Process> {
+    ///
+    /// # Errors
+    /// When the new program is none that can be looked at.
+    pub fn replaced(&self) -> Option<Result<Process, ProcessError>> {
         let stat = Stat::read(self.pid)?;
         if stat.start_time != self.stat.start_time || stat == self.stat {
             return None;
         }
-        Process::open(self.pid).ok()
+        Some(Process::open(self.pid))
     }
 
     /// Its mappings, now.
@@ -136,6 +143,12 @@ impl Process {
 /// `/proc/PID/status`, parsed; `None` when there is no such process.
 pub fn read_status(pid: Pid) -> Option<Status> {
     Status::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/status")).ok()?))
+}
+
+/// The path of a program that has been unlinked or replaced since it was started, as it was.
+fn without_deleted(path: PathBuf) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    bytes.strip_suffix(b" (deleted)").map_or(path.clone(), |name| PathBuf::from(OsStr::from_bytes(name)))
 }
 
 fn command_line(pid: Pid) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
@@ -25,6 +25,8 @@ const MAX_COMPONENTS: usize = 4096;
 #[derive(Debug)]
 pub struct TargetRoot {
     directory: OwnedFd,
+    /// Where it is in our own tree, if it is another directory than our root: where a chroot(2) went.
+    seen_at: Option<PathBuf>,
 }
 
 impl TargetRoot {
@@ -32,14 +34,25 @@ impl TargetRoot {
     ///
     /// Fails when the process is gone or may not be inspected.
     pub fn of(pid: Pid) -> io::Result<TargetRoot> {
-        TargetRoot::at(Path::new(&format!("/proc/{pid}/root")))
+        let link = format!("/proc/{pid}/root");
+        let seen_at = std::fs::read_link(&link).ok().filter(|path| path != Path::new("/"));
+        Ok(TargetRoot { seen_at, ..TargetRoot::at(Path::new(&link))? })
     }
 
     /// Any directory, as a root.
     pub fn at(path: &Path) -> io::Result<TargetRoot> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = nix::fcntl::open(path, flags, Mode::empty())?;
-        Ok(TargetRoot { directory })
+        Ok(TargetRoot { directory, seen_at: None })
+    }
+
+    /// A path as the target names it, of one as `/proc` shows it to us: the kernel writes paths relative to the root
+    /// of whoever reads them (`d_path`), and a root in another mount namespace reads as `/` already.
+    pub fn as_target_names(&self, path: PathBuf) -> PathBuf {
+        match self.seen_at.as_deref().and_then(|root| path.strip_prefix(root).ok()) {
+            Some(inside) => Path::new("/").join(inside),
+            None => path,
+        }
     }
 
     /// Opens a regular file for reading; `path` is as the target sees it, and a relative one begins at the root.
@@ -185,6 +198,18 @@ mod tests {
         let root = TargetRoot::at(&scratch.0).unwrap();
         let error = root.open(Path::new("/fifo")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn paths_are_named_as_from_inside_a_chroot() {
+        let named = |seen_at: Option<&str>, path: &str| {
+            let root = TargetRoot { seen_at: seen_at.map(PathBuf::from), ..TargetRoot::at(Path::new("/")).unwrap() };
+            root.as_target_names(PathBuf::from(path)).display().to_string()
+        };
+        assert_eq!(named(Some("/srv/sid"), "/srv/sid/usr/bin/python3"), "/usr/bin/python3");
+        assert_eq!(named(Some("/srv/sid"), "/srv/sid"), "/");
+        assert_eq!(named(Some("/srv/sid"), "/srv/sidecar/x"), "/srv/sidecar/x");
+        assert_eq!(named(None, "/usr/bin/python3"), "/usr/bin/python3");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `fpprof record`: from arguments to a written profile.
 //!
-//! Does: the order of things: check the output, get hold of the target, record, name, write, report.
+//! Does: the order of things: check the output, get hold of the target, record, name, write, report; and tell how
+//! the arguments are meant.
 //! Does not: any of them itself.
 
 mod open;
 mod output_file;
 mod progress;
 mod recorder;
+mod refusal;
 mod report;
 
 use std::path::Path;
@@ -15,23 +17,29 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use super::args::{FormatArg, ModeArg, NativeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::sampler::session::{Mode, Session};
 use crate::symbolize::names::NativeFrames;
-use crate::target::launch::{Launched, exit_code};
+use crate::target::launch::{Launched, ProgramOutput, exit_code};
 use crate::types::Pid;
 use output_file::{OutputFile, default_name};
 use progress::Progress;
 use recorder::{Ended, Plan, Recorder};
+use report::View;
 
 /// Runs the command.
 ///
 /// # Errors
 /// What went wrong before anything was recorded, or that the result could not be written.
 pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
+    if let Some((switch, instead)) = args.refused.given() {
+        return Err(Failure::new(format_args!("`{switch}` is py-spy's, and not offered")).with_hint(instead));
+    }
     let stop = stop_on_signals()?;
     let started = SystemTime::now();
     let mode = match args.mode() {
@@ -39,16 +47,21 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         ModeArg::Wall => Mode::Wall,
         ModeArg::Gil => Mode::Gil,
     };
-    let format = format(args)?;
-    // An output that was named is tried before a program is started for nothing.
-    let named_output = args.output.as_deref().map(OutputFile::open).transpose()?;
+    let format = format(args);
+    // The output is tried before a program is started for nothing.
+    let named_output = match &args.output {
+        Some(path) => Some(OutputFile::open(path)?),
+        None => output_file::check_current_directory().map(|()| None)?,
+    };
     let mut launched = match args.pid {
         Some(_) => None,
-        None => Some(Launched::start(&args.program).map_err(Failure::new)?),
+        None => Some(Launched::start(&args.program, program_output(args)).map_err(|error| refusal::launch(&error))?),
     };
-    let session = match (args.pid, &launched) {
+    // Only now, for a program that we start inherits the limit.
+    raise_open_files_limit();
+    let session = match (args.pid, &mut launched) {
         (Some(pid), _) => open::attach(Pid(pid), mode, &stop)?,
-        (None, Some(launched)) => open::launched(launched.pid(), mode, &stop)?,
+        (None, Some(launched)) => open::launched(launched, &program_name(args), mode, &stop)?,
         (None, None) => return Err(Failure::new("there is nothing to record")),
     };
     let mut output = match named_output {
@@ -57,16 +70,12 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     };
     report::warn(&session);
     let plan = Plan { rate: args.rate, duration: duration(args), mode, threads: args.threads };
-    let mut progress = Progress::new(plan.duration);
+    let mut progress = Progress::new(!args.hideprogress, plan.duration);
     let recording = Recorder::new(plan, &stop).run(session, &mut launched, &mut progress);
     progress.finish();
 
-    let native = match args.native {
-        NativeArg::Calls => NativeFrames::Calls,
-        NativeArg::All => NativeFrames::All,
-        NativeArg::None => NativeFrames::None,
-    };
-    let (stacks, facts) = report::finish(&recording, &plan, native, started);
+    let view = View { native: native(args), full_filenames: args.full_filenames };
+    let (stacks, facts) = report::finish(&recording, &plan, view, started);
     let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
     output.write(|writer| crate::output::write(format, &stacks, &facts, &labels, writer))?;
     report::print(&recording, &facts, &output, format);
@@ -85,6 +94,34 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     Ok(stop)
 }
 
+/// Each thread of the target has two files open while it is watched, and the soft limit is 1,024 in most places.
+fn raise_open_files_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // With the old limit fewer threads can be watched, and each that cannot is counted as an error.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// A profile on standard output is to be read by another program: nothing else may be in it.
+fn program_output(args: &RecordArgs) -> ProgramOutput {
+    match args.output.as_deref() {
+        Some(path) if path == Path::new("-") => ProgramOutput::ToStandardError,
+        _ => ProgramOutput::Inherited,
+    }
+}
+
+fn program_name(args: &RecordArgs) -> String {
+    args.program.first().map_or_else(String::new, |program| program.to_string_lossy().into_owned())
+}
+
+fn native(args: &RecordArgs) -> NativeFrames {
+    match args.native {
+        NativeArg::Calls => NativeFrames::Calls,
+        NativeArg::All => NativeFrames::All,
+        NativeArg::None => NativeFrames::None,
+    }
+}
+
 fn duration(args: &RecordArgs) -> Option<std::time::Duration> {
     match args.duration {
         Some(RecordingTime::AtMost(duration)) => Some(duration),
@@ -92,12 +129,12 @@ fn duration(args: &RecordArgs) -> Option<std::time::Duration> {
     }
 }
 
-fn format(args: &RecordArgs) -> Result<Format, Failure> {
+fn format(args: &RecordArgs) -> Format {
     match (args.format, &args.output) {
-        (Some(FormatArg::Flamegraph), _) => Ok(Format::FlameGraph),
-        (Some(FormatArg::Collapsed), _) => Ok(Format::Collapsed),
-        (None, Some(path)) if path != Path::new("-") => Ok(Format::from_path(path).unwrap_or(Format::FlameGraph)),
-        _ => Ok(Format::FlameGraph),
+        (Some(FormatArg::Flamegraph), _) => Format::FlameGraph,
+        (Some(FormatArg::Collapsed), _) => Format::Collapsed,
+        (None, Some(path)) if path != Path::new("-") => Format::from_path(path).unwrap_or(Format::FlameGraph),
+        _ => Format::FlameGraph,
     }
 }
 

@@ -1,138 +1,144 @@
 //! Getting hold of the target: attach to a process or start a program, and wait until there is Python in it.
 //!
-//! Does: turn every reason why a process cannot be recorded into a message and a remedy.
-//! Does not: sample.
+//! Does: be patient with what is just starting, and with nothing else. Does not: sample, or word errors (`refusal`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::capture::ptrace::{Stop, StopError, Wait};
+use super::refusal;
+use crate::capture::ptrace::{StopError, may_trace};
 use crate::cli::failure::Failure;
 use crate::python::runtime::RuntimeError;
 use crate::sampler::reader::OpenError;
 use crate::sampler::session::{Mode, Session};
-use crate::target::access::{Obstacle, diagnose};
-use crate::target::process::{Process, ProcessError};
+use crate::target::launch::Launched;
+use crate::target::process::{Process, read_status};
 use crate::types::{Pid, Tid};
 
-/// How long an interpreter may take to start: shell wrappers and slow disks included.
+/// How long a running process may need to finish what it has begun: its start, or the end of a thread.
+const ATTACH_LIMIT: Duration = Duration::from_secs(2);
+/// How long a program may take to become Python: shell wrappers and slow disks included.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// How often to look for it meanwhile.
+/// The same for a program that another one has replaced itself by.
+const REPLACED_LIMIT: Duration = Duration::from_secs(1);
+/// How often to look meanwhile: the first samples of a program are as welcome as later ones.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// What has not become Python for some time is looked at less often, for a look costs CPU.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(50);
 
 /// Attaches to a running process.
 ///
 /// # Errors
 /// Why it cannot be recorded, and what to do.
 pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
-    let process = Process::open(pid).map_err(|error| process_failure(&error))?;
+    let process = Process::open(pid).map_err(|error| refusal::process(&error))?;
     check_permission(pid)?;
-    wait_for_interpreter(&process, mode, stop).map_err(|error| open_failure(&process, &error))
+    let mut pace = Pace::new(ATTACH_LIMIT);
+    loop {
+        match Session::new(process.clone(), mode) {
+            Ok(session) => return Ok(session),
+            Err(_) if stop.load(Ordering::Relaxed) => return Err(refusal::interrupted(pid)),
+            Err(error) => {
+                if !may_pass(&error) || !process.is_alive() || !pace.wait() {
+                    return Err(refusal::open(&process, &error));
+                }
+            }
+        }
+    }
 }
 
 /// Opens a program that was just started.
 ///
 /// # Errors
 /// As [`attach`], and when it ended before Python had started in it.
-pub fn launched(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
-    let since = Instant::now();
+pub fn launched(launched: &mut Launched, name: &str, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
+    let pid = launched.pid();
+    let mut pace = Pace::new(START_LIMIT);
     loop {
         // A program is another before and after its exec; scripts and `env` exec again.
-        let process = Process::open(pid).map_err(|error| process_failure(&error))?;
-        match Session::new(process.clone(), mode) {
-            Ok(session) => return Ok(session),
-            Err(error) if since.elapsed() > START_LIMIT || stop.load(Ordering::Relaxed) => {
-                check_permission(pid)?;
-                return Err(open_failure(&process, &error));
-            }
-            Err(_) => std::thread::sleep(LOOK_EVERY),
+        let process = Process::open(pid);
+        // The status is looked at last: what has ended by now explains every error before.
+        let opened = process.as_ref().map(|process| Session::new(process.clone(), mode));
+        if let Ok(Ok(session)) = opened {
+            return Ok(session);
+        }
+        if let Some(status) = launched.status() {
+            return Err(refusal::ended_too_early(name, status));
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Err(refusal::interrupted(pid));
+        }
+        if !pace.wait() {
+            check_permission(pid)?;
+            return Err(match (&process, opened) {
+                (Ok(process), Ok(Err(error))) => refusal::open_launched(process, &error),
+                (Err(error), _) => refusal::process(error),
+                _ => refusal::denied(pid),
+            });
         }
     }
 }
 
-/// Waits until the interpreter of a process can be read.
-///
-/// # Errors
-/// Why it still cannot be.
-pub fn wait_for_interpreter(process: &Process, mode: Mode, stop: &AtomicBool) -> Result<Session, OpenError> {
-    let since = Instant::now();
+/// The new program of a process that has replaced its own, once Python has started in it; `None` when it does not.
+pub fn replaced(pid: Pid, mode: Mode, stop: &AtomicBool) -> Option<Session> {
+    let mut pace = Pace::new(REPLACED_LIMIT);
     loop {
-        match Session::new(process.clone(), mode) {
-            Err(OpenError::Interpreter(error))
-                if may_pass(&error)
-                    && since.elapsed() < START_LIMIT
-                    && !stop.load(Ordering::Relaxed)
-                    && process.is_alive() =>
-            {
-                std::thread::sleep(LOOK_EVERY);
-            }
-            result => return result,
+        // It may replace itself again: by a shell, and that by Python.
+        let process = Process::open(pid).ok()?;
+        match Session::new(process, mode) {
+            Ok(session) => return Some(session),
+            Err(_) if stop.load(Ordering::Relaxed) || !pace.wait() => return None,
+            Err(_) => {}
         }
     }
 }
 
 /// Whether an error can be that of an interpreter which is just starting, or of threads that come and go.
-fn may_pass(error: &RuntimeError) -> bool {
-    matches!(error, RuntimeError::NotInitialised(_) | RuntimeError::Unreadable(_) | RuntimeError::BadOffsets { .. })
+fn may_pass(error: &OpenError) -> bool {
+    matches!(
+        error,
+        OpenError::Interpreter(
+            RuntimeError::NotInitialised(_) | RuntimeError::Unreadable(_) | RuntimeError::BadOffsets { .. }
+        )
+    )
 }
 
-/// Tries the one thing that needs permission, for as short as a sample: the kernel's answer is the only sure one.
+/// Tries the one thing that needs permission: the kernel's answer is the only sure one.
 fn check_permission(pid: Pid) -> Result<(), Failure> {
-    match Stop::new(Tid(pid.0), Wait::Sleep) {
-        Ok(_) | Err(StopError::Gone | StopError::Exited(_)) => Ok(()),
-        Err(StopError::Denied) => Err(denied(pid)),
+    let answer = may_trace(Tid(pid.0));
+    // Who asked may not have let go yet, and nobody else could trace the process until then.
+    let since = Instant::now();
+    let own = Pid(std::process::id() as i32);
+    while since.elapsed() < ATTACH_LIMIT && read_status(pid).is_some_and(|status| status.tracer == own) {
+        std::thread::yield_now();
+    }
+    match answer {
+        Ok(()) | Err(StopError::Gone | StopError::Exited(_)) => Ok(()),
+        Err(StopError::Denied) => Err(refusal::denied(pid)),
         Err(StopError::System(errno)) => Err(Failure::new(format_args!("process {pid} cannot be traced: {errno}"))
             .with_hint("A kernel or sandbox without ptrace (gVisor, a seccomp profile) cannot be profiled into.")),
     }
 }
 
-fn denied(pid: Pid) -> Failure {
-    let obstacle = diagnose(pid);
-    let what = match obstacle {
-        Obstacle::TracedBy { .. } => format!("process {pid} cannot be recorded: {obstacle}"),
-        _ => format!("no permission to read process {pid}: {obstacle}"),
-    };
-    Failure::new(what).with_hint(obstacle.remedy())
+/// Waits between two looks, more and more patiently.
+struct Pace {
+    since: Instant,
+    limit: Duration,
+    pause: Duration,
 }
 
-fn process_failure(error: &ProcessError) -> Failure {
-    let failure = Failure::new(error);
-    match error {
-        ProcessError::NotFound(_) => failure.with_hint(
-            "`pgrep -af python` lists the Python processes; in a container, use the pid that fpprof's own pid namespace shows.",
-        ),
-        ProcessError::IsThread { process, .. } => failure.with_hint(format!("Record the process: `--pid {process}`.")),
-        ProcessError::Zombie(_) | ProcessError::KernelThread(_) => {
-            failure.with_hint("It runs no code that could be recorded: choose a process that is alive.")
-        }
-        ProcessError::ForeignArchitecture { .. } => {
-            failure.with_hint("fpprof records 64-bit programs of the machine that it runs on.")
-        }
-        ProcessError::Denied { pid, .. } => denied(*pid),
+impl Pace {
+    fn new(limit: Duration) -> Pace {
+        Pace { since: Instant::now(), limit, pause: LOOK_EVERY }
     }
-}
 
-fn open_failure(process: &Process, error: &OpenError) -> Failure {
-    let program = process.executable.display();
-    let pid = process.pid;
-    match error {
-        OpenError::Denied(_) => denied(pid),
-        OpenError::Interpreter(error) => {
-            let failure = Failure::new(format_args!("process {pid} ({program}): {error}"));
-            match error {
-                RuntimeError::NotPython => failure.with_hint(
-                    "fpprof records CPython 3.11 and later. If a wrapper has started Python, give the pid of Python itself \
-                     (`pgrep -P` lists a process's children).",
-                ),
-                RuntimeError::PyPy => failure.with_hint("fpprof records CPython only; PyPy has a profiler of its own, vmprof."),
-                RuntimeError::TooOld(_) => failure.with_hint("Run the program with CPython 3.11 or later."),
-                RuntimeError::NotInitialised(_) => failure.with_hint(
-                    "Wait until the program has started Python, or let fpprof start it: `fpprof record -- python3 …`.",
-                ),
-                RuntimeError::Unreadable(_) | RuntimeError::BadOffsets { .. } => failure.with_hint(
-                    "Is it a debug build, or a build of a version that is not released? Please report it with `python -VV`.",
-                ),
-            }
+    /// Waits for the time of the next look; gives false at once when the limit is reached.
+    fn wait(&mut self) -> bool {
+        if self.since.elapsed() >= self.limit {
+            return false;
         }
+        std::thread::sleep(self.pause);
+        self.pause = (self.pause * 5 / 4).min(LOOK_AT_LEAST_EVERY);
+        true
     }
 }

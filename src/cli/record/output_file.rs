@@ -9,6 +9,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
+
 use crate::cli::failure::Failure;
 use crate::types::Pid;
 
@@ -61,7 +64,6 @@ impl OutputFile {
     /// # Errors
     /// When writing fails.
     pub fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-        self.written = true;
         let result = match &mut self.destination {
             Destination::Stdout => write(&mut io::stdout().lock()),
             Destination::File { file, .. } => {
@@ -71,7 +73,12 @@ impl OutputFile {
                 write(&mut buffered).and_then(|()| buffered.flush())
             }
         };
-        result.map_err(|error| Failure::new(format_args!("the output cannot be written: {error}")))
+        self.written = result.is_ok();
+        match result {
+            // Whoever reads a pipe may stop at any time: `fpprof record -o - … | head`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(|error| Failure::new(format_args!("the output cannot be written: {error}"))),
+        }
     }
 }
 
@@ -84,6 +91,18 @@ impl Drop for OutputFile {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Whether a file can be made in the current directory: where an output goes that was not named.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_current_directory() -> Result<(), Failure> {
+    let flags = AccessFlags::W_OK | AccessFlags::X_OK;
+    faccessat(AT_FDCWD, ".", flags, AtFlags::AT_EACCESS).map_err(|errno| {
+        Failure::new(format_args!("the current directory cannot be written: {}", errno.desc()))
+            .with_hint("Say where the profile shall go: `--output FILE`.")
+    })
 }
 
 /// The name of an output that was not named: `python3.13-1234-20260131T235959Z.svg`.

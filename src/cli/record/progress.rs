@@ -17,9 +17,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A live line if standard error is a terminal. `total`: how long the recording will take, if that is known.
-    pub fn new(total: Option<Duration>) -> Progress {
-        Progress { enabled: io::stderr().is_terminal(), total, shown_at: None }
+    /// A live line if it is wanted and standard error is a terminal. `total`: how long the recording will take, if that
+    /// is known.
+    pub fn new(wanted: bool, total: Option<Duration>) -> Progress {
+        Progress { enabled: wanted && io::stderr().is_terminal(), total, shown_at: None }
     }
 
     /// Shows how far it is.

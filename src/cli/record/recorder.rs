@@ -15,8 +15,8 @@ use crate::sampler::session::{Mode, Session};
 use crate::sampler::statistics::Statistics;
 use crate::symbolize::names::Counted;
 use crate::target::launch::Launched;
-use crate::target::process::Process;
-use crate::types::{Nanos, Tid};
+use crate::target::process::{Process, ProcessError};
+use crate::types::{Nanos, Pid, Tid};
 
 /// How often to look whether the target still lives and still runs the same program.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -43,8 +43,8 @@ pub enum Ended {
     Signal,
     /// The target ended.
     TargetGone,
-    /// The target replaced its program by one that cannot be read.
-    Replaced(String),
+    /// The target replaced its program by one that cannot be read; its name, if that could be had.
+    Replaced(Option<String>),
 }
 
 /// One program of the target, from its start or ours to its end or ours.
@@ -104,13 +104,10 @@ impl<'a> Recorder<'a> {
             let Some(epoch) = epochs.last_mut() else { break Ended::TargetGone };
             match self.record(epoch, limit, launched, progress, started) {
                 Pause::Ended(ended) => break ended,
-                Pause::Replaced(process) => {
-                    let name = process.program_name();
-                    match self.reopen(process) {
-                        Some(session) => epochs.push(Epoch::new(session)),
-                        None => break Ended::Replaced(name),
-                    }
-                }
+                Pause::Replaced(pid) => match super::open::replaced(pid, self.plan.mode, self.stop) {
+                    Some(session) => epochs.push(Epoch::new(session)),
+                    None => break after_replacement(pid),
+                },
             }
         };
         for epoch in &mut epochs {
@@ -155,8 +152,9 @@ impl<'a> Recorder<'a> {
                 if launched.as_mut().is_some_and(|l| l.status().is_some()) || !epoch.session.process().is_alive() {
                     return Pause::Ended(Ended::TargetGone);
                 }
-                if let Some(replaced) = epoch.session.process().replaced() {
-                    return Pause::Replaced(replaced);
+                let process = epoch.session.process();
+                if process.replaced().is_some() {
+                    return Pause::Replaced(process.pid);
                 }
             }
         }
@@ -192,10 +190,14 @@ impl<'a> Recorder<'a> {
             launched.ended_with(status);
         }
     }
+}
 
-    /// The new program of a target that has replaced its own, once its interpreter has started.
-    fn reopen(&self, process: Process) -> Option<Session> {
-        super::open::wait_for_interpreter(&process, self.plan.mode, self.stop).ok()
+/// What a process has become whose new program is not recorded.
+fn after_replacement(pid: Pid) -> Ended {
+    match Process::open(pid) {
+        Ok(process) => Ended::Replaced(Some(process.program_name())),
+        Err(ProcessError::NotFound(_) | ProcessError::Zombie(_)) => Ended::TargetGone,
+        Err(_) => Ended::Replaced(None),
     }
 }
 
@@ -203,7 +205,7 @@ impl<'a> Recorder<'a> {
 enum Pause {
     Ended(Ended),
     /// The process has another program now.
-    Replaced(Process),
+    Replaced(Pid),
 }
 
 impl Epoch {

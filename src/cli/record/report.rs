@@ -17,6 +17,15 @@ use crate::sampler::session::{Mode, Session};
 use crate::symbolize::names::{self, NativeFrames, Origin};
 use crate::symbolize::{PerfMap, Symbolizer};
 
+/// How frames are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// Which native frames.
+    pub native: NativeFrames,
+    /// Whether paths are left as long as they are.
+    pub full_filenames: bool,
+}
+
 /// Says before the recording what may make it worth less.
 pub fn warn(session: &Session) {
     let interpreter = &session.reader.found.interpreter;
@@ -30,22 +39,17 @@ pub fn warn(session: &Session) {
 }
 
 /// Names the stacks of a recording, and gathers the facts about it.
-pub fn finish(
-    recording: &Recording,
-    plan: &Plan,
-    native: NativeFrames,
-    started: SystemTime,
-) -> (Profile, RecordingFacts) {
+pub fn finish(recording: &Recording, plan: &Plan, view: View, started: SystemTime) -> (Profile, RecordingFacts) {
     let mut stacks = Profile::new();
     for epoch in &recording.epochs {
-        for (stack, weight) in name(epoch, native).stacks() {
+        for (stack, weight) in name(epoch, view).stacks() {
             stacks.add(stack, weight);
         }
     }
     (stacks, facts(recording, plan, started))
 }
 
-fn name(epoch: &Epoch, native: NativeFrames) -> Profile {
+fn name(epoch: &Epoch, view: View) -> Profile {
     let process = epoch.session.process();
     let reader = &epoch.session.reader;
     let root = reader.root();
@@ -57,9 +61,13 @@ fn name(epoch: &Epoch, native: NativeFrames) -> Profile {
         thread_names: &epoch.thread_names,
         // A process that has no map names nothing by it.
         perf_map: &PerfMap::load(&root, process.namespace_pid).unwrap_or_default(),
-        roots: &PathRoots { project: process.current_directory.as_deref().map(text), home: std::env::var("HOME").ok() },
+        roots: &PathRoots {
+            project: process.current_directory.as_deref().map(text),
+            home: std::env::var("HOME").ok(),
+            full: view.full_filenames,
+        },
     };
-    names::name(&epoch.stacks, &origin, &Symbolizer::new(root), native)
+    names::name(&epoch.stacks, &origin, &Symbolizer::new(root), view.native)
 }
 
 fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFacts {
@@ -108,6 +116,7 @@ pub fn print(recording: &Recording, facts: &RecordingFacts, output: &OutputFile,
         Ended::TimeOver | Ended::Signal => {}
         Ended::TargetGone => eprintln!("fpprof: the target has ended"),
         Ended::Replaced(program) => {
+            let program = program.as_deref().unwrap_or("a program");
             eprintln!("fpprof: the target has replaced itself by {program}, which cannot be recorded");
         }
     }

@@ -1,0 +1,102 @@
+//! Why something cannot be recorded, as words and a remedy.
+//!
+//! Does: turn every reason into a message and what to do about it. Does not: find the reasons.
+
+use std::process::ExitStatus;
+
+use crate::cli::failure::Failure;
+use crate::python::runtime::RuntimeError;
+use crate::sampler::reader::OpenError;
+use crate::target::access::{Obstacle, diagnose};
+use crate::target::launch::{LaunchError, exit_code};
+use crate::target::process::{Process, ProcessError};
+use crate::types::Pid;
+
+/// The system does not let us read a process.
+pub fn denied(pid: Pid) -> Failure {
+    let obstacle = diagnose(pid);
+    let what = match obstacle {
+        Obstacle::TracedBy { .. } => format!("process {pid} cannot be recorded: {obstacle}"),
+        _ => format!("no permission to read process {pid}: {obstacle}"),
+    };
+    Failure::new(what).with_hint(obstacle.remedy())
+}
+
+/// A process cannot be a target.
+pub fn process(error: &ProcessError) -> Failure {
+    let failure = Failure::new(error);
+    match error {
+        ProcessError::NotFound(_) => failure.with_hint(
+            "`pgrep -af python` lists the Python processes; in a container, use the pid that fpprof's own pid namespace shows.",
+        ),
+        ProcessError::IsThread { process, .. } => failure.with_hint(format!("Record the process: `--pid {process}`.")),
+        ProcessError::Zombie(_) | ProcessError::KernelThread(_) => {
+            failure.with_hint("It runs no code that could be recorded: choose a process that is alive.")
+        }
+        ProcessError::ForeignArchitecture { .. } => {
+            failure.with_hint("fpprof records 64-bit programs of the machine that it runs on.")
+        }
+        ProcessError::Denied { pid, .. } => denied(*pid),
+    }
+}
+
+/// A process holds no interpreter that can be read.
+pub fn open(process: &Process, error: &OpenError) -> Failure {
+    let OpenError::Interpreter(error) = error else { return denied(process.pid) };
+    let (pid, program) = (process.pid, process.executable.display());
+    let failure = Failure::new(format_args!("process {pid} ({program}): {error}"));
+    failure.with_hint(match error {
+        RuntimeError::NotPython => {
+            "fpprof records CPython 3.11 and later. If a wrapper has started Python, give the pid of Python itself \
+             (`pgrep -P PID` lists a process's children)."
+        }
+        RuntimeError::PyPy => "fpprof records CPython only; PyPy has a profiler of its own, vmprof.",
+        RuntimeError::TooOld(_) => "Run the program with CPython 3.11 or later.",
+        RuntimeError::NotInitialised(_) => {
+            "Wait until the program has started Python, or let fpprof start it: `fpprof record -- python3 …`."
+        }
+        RuntimeError::Unreadable(_) | RuntimeError::BadOffsets { .. } => {
+            "Is it a debug build, or a build of a version that is not released? Please report it with `python -VV`."
+        }
+    })
+}
+
+/// The same for a program that we have started and leave running.
+pub fn open_launched(process: &Process, error: &OpenError) -> Failure {
+    let failure = open(process, error);
+    let hint = failure.hint.clone().unwrap_or_default();
+    failure.with_hint(format!("{hint} The program runs on as process {}.", process.pid))
+}
+
+/// A program cannot be started. The exit code is that of shells and env(1).
+pub fn launch(error: &LaunchError) -> Failure {
+    let (hint, code) = match error.source.kind() {
+        std::io::ErrorKind::NotFound => ("Is it installed, and its folder in PATH? Otherwise give its path.", 127),
+        std::io::ErrorKind::PermissionDenied => {
+            ("It must be an executable file; a script without that permission is started by `-- python3 SCRIPT`.", 126)
+        }
+        _ => ("Give a program that can be executed: `fpprof record -- python3 script.py`.", 126),
+    };
+    Failure::new(error).with_hint(hint).with_exit_code(code)
+}
+
+/// A program that we have started is no more, and was never seen to be Python. Its own exit code is kept, unless that
+/// says that all is well.
+pub fn ended_too_early(program: &str, status: ExitStatus) -> Failure {
+    let how = match std::os::unix::process::ExitStatusExt::signal(&status) {
+        Some(signal) => format!("by signal {signal}"),
+        None => format!("with status {}", status.code().unwrap_or(-1)),
+    };
+    Failure::new(format_args!("`{program}` ended ({how}) before Python was seen in it: nothing was recorded"))
+        .with_hint(
+            "Is it Python, and not a program that starts Python as a child? Does it run for longer than an instant?",
+        )
+        .with_exit_code(exit_code(status))
+}
+
+/// Ctrl-C or SIGTERM came first.
+pub fn interrupted(pid: Pid) -> Failure {
+    Failure::new(format_args!("interrupted before Python was seen in process {pid}: nothing was recorded"))
+        .with_hint("Start fpprof again; the process itself has not been touched.")
+        .with_exit_code(130)
+}
