@@ -15,9 +15,9 @@ use crate::target::modules::{MappedCode, ModuleId, Modules};
 use crate::target::process::Process;
 use crate::target::process_memory::ProcessMemory;
 use crate::target::root::TargetRoot;
-use crate::types::{Addr, Svma};
+use crate::types::Svma;
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
-use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::sections::{Section, UnwindSections};
 
 /// Code that is in no mapping even after they have been read again must not make every sample read them.
@@ -34,7 +34,6 @@ pub struct CodeSpace {
     pub addresses: AddressSpace,
     unwinders: FxHashMap<ModuleId, Arc<ModuleUnwinder>>,
     anonymous_keeps_frame_pointers: bool,
-    scratch: UnwindScratch,
     read_at: Instant,
 }
 
@@ -50,7 +49,6 @@ impl CodeSpace {
             addresses: AddressSpace::new(Vec::new()),
             unwinders: FxHashMap::default(),
             anonymous_keeps_frame_pointers: false,
-            scratch: UnwindScratch::default(),
             read_at: Instant::now(),
         };
         space.read(process, root, memory)?;
@@ -71,25 +69,9 @@ impl CodeSpace {
         self.read(process, root, memory).unwrap_or(false)
     }
 
-    /// The module and its own address for an address of the target.
-    pub fn locate(&self, addr: Addr) -> Option<(ModuleId, Svma)> {
-        match &self.addresses.find(addr)?.code {
-            Code::Module { index, bias, .. } => {
-                Some((ModuleId(u32::try_from(*index).ok()?), Svma(addr.0.wrapping_sub(*bias))))
-            }
-            Code::Anonymous { .. } => None,
-        }
-    }
-
     /// The extent of the function at an address of a module, by its unwind tables.
     pub fn function_extent(&self, module: ModuleId, svma: Svma) -> Option<(Svma, Svma)> {
         self.unwinders.get(&module)?.function_start(svma)
-    }
-
-    /// Where the function at `addr` saves its caller's frame pointer, in bytes from the CFA.
-    pub fn saved_frame_pointer(&mut self, addr: Addr) -> Option<i32> {
-        let (module, svma) = self.locate(addr)?;
-        self.unwinders.get(&module)?.rule(svma, &mut self.scratch)?.saved_frame_pointer()
     }
 
     fn read(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<bool> {

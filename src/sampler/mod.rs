@@ -5,6 +5,7 @@ pub mod code_space;
 pub mod codes;
 pub mod durations;
 pub mod find;
+pub mod journey;
 pub mod plan;
 pub mod reader;
 pub mod sample;

@@ -10,17 +10,15 @@ use super::code_space::CodeSpace;
 use super::codes::Codes;
 use super::durations::DurationHistogram;
 use super::find::{self, Found};
+use super::journey::{self, Journey, Moment};
 use super::plan::ThreadPlan;
-use super::sample::{GapKind, SampleFrame};
+use super::sample::SampleFrame;
 use super::thread_history::ThreadHistory;
 use crate::capture::blocked::{self, BlockedError};
 use crate::capture::captured::{Captured, Range};
 use crate::capture::ptrace::StopError;
-use crate::capture::{native, running};
-use crate::merge::resync::{MarkerDistance, Restart};
-use crate::merge::{MergedFrame, MergedStack, merge};
+use crate::capture::running;
 use crate::python::code::CodeIdentity;
-use crate::python::frames::{FrameWalk, interleave};
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
 use crate::target::memory::Memory;
@@ -28,15 +26,12 @@ use crate::target::process::Process;
 use crate::target::process_memory::{MAX_RANGES, ProcessMemory, RangeRead};
 use crate::target::root::TargetRoot;
 use crate::types::Addr;
-use crate::unwind::stack::{NativeStack, StackEnd};
-use crate::unwind::walk::{FramePosition, Unwinder};
+use crate::unwind::stack::StackEnd;
 
 /// A chain of frames that is being linked at the moment of the stop is looked at again so often.
 const ATTEMPTS: usize = 3;
 /// What is copied beyond the outermost frame: the words of its return address.
 const BEYOND_OUTERMOST: u64 = 64;
-/// A stack that breaks more often than this is not worth more.
-const MAX_SEGMENTS: usize = 8;
 
 /// Why a thread was not read.
 #[derive(Debug)]
@@ -73,11 +68,8 @@ pub struct Reader {
     pub memory: ProcessMemory,
     root: Arc<TargetRoot>,
     process: Process,
-    unwinder: Unwinder,
-    distance: MarkerDistance,
+    journey: Journey,
     captured: Captured,
-    native: Vec<NativeStack>,
-    merged: MergedStack,
 }
 
 impl Reader {
@@ -98,11 +90,8 @@ impl Reader {
             memory,
             root,
             process: process.clone(),
-            unwinder: Unwinder::new(),
-            distance: MarkerDistance::default(),
+            journey: Journey::default(),
             captured: Captured::default(),
-            native: Vec::new(),
-            merged: MergedStack::default(),
         })
     }
 
@@ -172,11 +161,9 @@ impl Reader {
             walks: Vec::new(),
         };
         how(&mut history.thread, memory, &mut plan, captured)?;
-        let stacks: Vec<PythonStack> = plan.walks.drain(..).map(FrameWalk::into_stack).collect();
-        history.ranges = used_ranges(plan.ranges, &history.thread_states, &stacks);
-        let has_python = !stacks.is_empty();
-        let one = if stacks.len() == 1 { stacks.into_iter().next() } else { Some(interleave(stacks)) };
-        Ok(one.filter(|_| has_python))
+        let python = journey::one_stack(plan.walks);
+        history.ranges = used_ranges(plan.ranges, &history.thread_states, python.as_ref());
+        Ok(python)
     }
 
     /// Everything that can be done after the thread runs again.
@@ -185,22 +172,21 @@ impl Reader {
         history: &mut ThreadHistory,
         mut python: Option<PythonStack>,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        if let Some(python) = &mut python {
+        if let Some(python) = &python {
             self.check_codes(python)?;
-            python.drop_incomplete(|code| self.codes.first_traceable(code));
         }
-        self.unwind(python.as_ref());
-        merge(&self.native, python.as_ref(), &mut self.merged);
-        let complete = self.merged.gaps().next().is_none();
-        if let Some(python) = python.as_ref().filter(|_| complete) {
-            let space = &mut self.space;
-            self.distance.learn(&self.merged, python, |addr| space.saved_frame_pointer(addr));
+        self.unwind();
+        let Reader { space, codes, captured, journey, .. } = self;
+        let moment = moment(captured, space, codes);
+        if journey.merge(moment, python.as_mut()) {
+            if let Some(python) = &python {
+                journey.learn(moment, python);
+            }
+            if let Some(outermost) = journey.native().last().and_then(|native| native.frames.last()) {
+                history.stack_end = outermost.cfa.checked_add(BEYOND_OUTERMOST);
+            }
         }
-        if complete && let Some(outermost) = self.native.last().and_then(|native| native.frames.last()) {
-            history.stack_end = outermost.cfa.checked_add(BEYOND_OUTERMOST);
-        }
-        let frames = self.merged.frames.iter().map(|frame| self.resolve(frame));
-        Ok(frames.collect())
+        Ok(journey.resolve(moment))
     }
 
     /// Whether the code objects on the stack are those that were read at their addresses.
@@ -227,56 +213,12 @@ impl Reader {
         if replaced { Err(ReadFailure::CodeReplaced) } else { Ok(()) }
     }
 
-    /// The native stack: read the mappings again when it leads to unknown code, restart at a marker when it breaks.
-    fn unwind(&mut self, python: Option<&PythonStack>) {
-        let mut first =
-            self.native.drain(..).next().unwrap_or(NativeStack { frames: Vec::new(), end: StackEnd::TooDeep });
-        let (registers, stack) = (&self.captured.registers, &self.captured.stack);
-        self.unwinder.unwind(registers, stack, &self.space.addresses, &mut first);
-        if matches!(first.end, StackEnd::UnmappedCode(_)) && self.space.refresh(&self.process, &self.root, &self.memory)
-        {
-            self.unwinder.unwind(registers, stack, &self.space.addresses, &mut first);
-        }
-        self.native.push(first);
-        let Some(python) = python else { return };
-        while self.native.len() < MAX_SEGMENTS
-            && let Some(failed) = self.native.last()
-            && let Some(restart) = self.distance.restart(failed, python)
-            && let Some(segment) = self.restart(restart)
-        {
-            self.native.push(segment);
-        }
-    }
-
-    /// Walks on in the caller of an evaluation.
-    fn restart(&mut self, at: Restart) -> Option<NativeStack> {
-        let stack = &self.captured.stack;
-        let pc = Addr(stack.u64_at(native::return_address_slot(at.cfa)?)?);
-        let bp = at.saved_frame_pointer.and_then(|slot| stack.u64_at(slot)).map(Addr);
-        let mut segment = NativeStack { frames: Vec::new(), end: StackEnd::TooDeep };
-        let from = FramePosition { pc, is_return_address: true, sp: at.cfa, bp };
-        self.unwinder.resume(from, stack, &self.space.addresses, &mut segment);
-        (!segment.frames.is_empty()).then_some(segment)
-    }
-
-    fn resolve(&self, frame: &MergedFrame) -> SampleFrame {
-        match frame {
-            MergedFrame::Python(frame) => match self.codes.locate(frame.code, frame.instruction_offset) {
-                Some((function, line)) => SampleFrame::Python { function, line },
-                None => SampleFrame::Missing(GapKind::UnreadableCode),
-            },
-            MergedFrame::Gap(gap) => SampleFrame::Missing((*gap).into()),
-            MergedFrame::Native { frame, evaluation } => {
-                let addr = frame.lookup_address();
-                match self.space.locate(addr) {
-                    Some((module, svma)) if *evaluation => {
-                        let function = self.space.function_extent(module, svma).map_or(svma, |(start, _)| start);
-                        SampleFrame::Evaluation { module, function }
-                    }
-                    Some((module, svma)) => SampleFrame::Native { module, svma },
-                    None => SampleFrame::Unnamed(addr),
-                }
-            }
+    /// The native stack; reads the mappings again when it leads to unknown code.
+    fn unwind(&mut self) {
+        let Reader { space, codes, captured, journey, .. } = self;
+        let end = journey.unwind(moment(captured, space, codes));
+        if matches!(end, StackEnd::UnmappedCode(_)) && space.refresh(&self.process, &self.root, &self.memory) {
+            journey.unwind(moment(captured, space, codes));
         }
     }
 
@@ -293,6 +235,10 @@ impl Reader {
     }
 }
 
+fn moment<'a>(captured: &'a Captured, space: &'a CodeSpace, codes: &'a Codes) -> Moment<'a> {
+    Moment { registers: &captured.registers, stack: &captured.stack, addresses: &space.addresses, codes }
+}
+
 fn code_address(entry: &PythonEntry) -> Option<Addr> {
     match entry {
         PythonEntry::Frame(frame) => Some(frame.code),
@@ -301,8 +247,8 @@ fn code_address(entry: &PythonEntry) -> Option<Addr> {
 }
 
 /// The ranges that the thread's states and frames lie in: the next sample will need them again.
-fn used_ranges(mut ranges: Vec<Range>, states: &[Addr], stacks: &[PythonStack]) -> Vec<Range> {
-    let frames = stacks.iter().flat_map(|stack| &stack.entries).map(|entry| match entry {
+fn used_ranges(mut ranges: Vec<Range>, states: &[Addr], stack: Option<&PythonStack>) -> Vec<Range> {
+    let frames = stack.into_iter().flat_map(|stack| &stack.entries).map(|entry| match entry {
         PythonEntry::Frame(frame) => frame.frame,
         PythonEntry::Marker(addr) => *addr,
     });

@@ -1,0 +1,171 @@
+//! The pure part of a sample's journey: unwind, restart, merge, learn, resolve.
+//!
+//! Does: turn the copies of one moment of one thread into frames that mean the same at any time. A live process and a
+//! saved snapshot go through here alike: this is the only place where the pure stages follow each other.
+//! Does not: read a process; what it is given is all that it knows.
+
+use std::sync::Arc;
+
+use super::codes::Codes;
+use super::sample::{GapKind, SampleFrame};
+use crate::capture::native;
+use crate::capture::registers::Registers;
+use crate::merge::resync::{MarkerDistance, Restart};
+use crate::merge::{MergedFrame, MergedStack, merge};
+use crate::python::frames::{FrameWalk, interleave};
+use crate::python::layout::Layout;
+use crate::python::stack::{ChainEnd, PythonStack};
+use crate::target::memory::{Memory, Region};
+use crate::target::modules::ModuleId;
+use crate::types::{Addr, Svma};
+use crate::unwind::address_space::{AddressSpace, Code};
+use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::stack::{NativeStack, StackEnd};
+use crate::unwind::walk::{FramePosition, Unwinder};
+
+/// A stack that breaks more often than this is not worth more.
+const MAX_SEGMENTS: usize = 8;
+
+/// One thread at one moment, copied, and what is known of its process.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// Its registers.
+    pub registers: &'a Registers,
+    /// Its stack.
+    pub stack: &'a Region,
+    /// The code of its process.
+    pub addresses: &'a AddressSpace,
+    /// The code objects of its process, those on this stack among them.
+    pub codes: &'a Codes,
+}
+
+/// Takes samples of one process through the pure stages, one after the other; keeps its buffers and what it learns.
+#[derive(Debug, Default)]
+pub struct Journey {
+    unwinder: Unwinder,
+    distance: MarkerDistance,
+    scratch: UnwindScratch,
+    native: Vec<NativeStack>,
+    merged: MergedStack,
+}
+
+impl Journey {
+    /// A journey that has learned before where markers lie in their evaluations.
+    pub fn with_distance(distance: MarkerDistance) -> Journey {
+        Journey { distance, ..Journey::default() }
+    }
+
+    /// What has been learned of where markers lie in their evaluations.
+    pub fn distance(&self) -> &MarkerDistance {
+        &self.distance
+    }
+
+    /// The native segments of the last stack, innermost first: one, unless it was restarted.
+    pub fn native(&self) -> &[NativeStack] {
+        &self.native
+    }
+
+    /// The first stage: unwinds from the registers. Gives why that ended: after [`StackEnd::UnmappedCode`] it can be
+    /// done again with a newer address space.
+    pub fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {
+        let mut first = self.native.drain(..).next().unwrap_or(NativeStack::empty());
+        self.unwinder.unwind(moment.registers, moment.stack, moment.addresses, &mut first);
+        let end = first.end;
+        self.native.push(first);
+        end
+    }
+
+    /// The second stage: drops the Python frames that have not begun, restarts a walk that broke at the markers, and
+    /// puts the Python frames in their places. Gives whether the stack is complete.
+    pub fn merge(&mut self, moment: Moment<'_>, mut python: Option<&mut PythonStack>) -> bool {
+        if let Some(python) = &mut python {
+            python.drop_incomplete(|code| moment.codes.first_traceable(code));
+            while self.native.len() < MAX_SEGMENTS
+                && let Some(failed) = self.native.last()
+                && let Some(restart) = self.distance.restart(failed, python)
+                && let Some(segment) = self.restart(moment, restart)
+            {
+                self.native.push(segment);
+            }
+        }
+        merge(&self.native, python.as_deref(), &mut self.merged);
+        self.merged.gaps().next().is_none()
+    }
+
+    /// Learns from a stack that is complete.
+    pub fn learn(&mut self, moment: Moment<'_>, python: &PythonStack) {
+        let scratch = &mut self.scratch;
+        self.distance.learn(&self.merged, python, |addr| {
+            let (_, svma, unwinder) = locate(moment.addresses, addr)?;
+            unwinder.rule(svma, scratch)?.saved_frame_pointer()
+        });
+    }
+
+    /// The last stage: the merged frames, innermost first, in words that outlive the process.
+    pub fn resolve(&self, moment: Moment<'_>) -> Arc<[SampleFrame]> {
+        self.merged.frames.iter().map(|frame| resolve(frame, moment)).collect()
+    }
+
+    /// Walks on in the caller of an evaluation.
+    fn restart(&mut self, moment: Moment<'_>, at: Restart) -> Option<NativeStack> {
+        let stack = moment.stack;
+        let pc = Addr(stack.u64_at(native::return_address_slot(at.cfa)?)?);
+        let bp = at.saved_frame_pointer.and_then(|slot| stack.u64_at(slot)).map(Addr);
+        let mut segment = NativeStack::empty();
+        let from = FramePosition { pc, is_return_address: true, sp: at.cfa, bp };
+        self.unwinder.resume(from, stack, moment.addresses, &mut segment);
+        (!segment.frames.is_empty()).then_some(segment)
+    }
+}
+
+/// Walks the frames of a thread's states in copied memory; `None` for a thread without any.
+pub fn walk_python(layout: &Layout, states: &[Addr], memory: &impl Memory) -> Option<PythonStack> {
+    let walks = states.iter().map(|state| {
+        let mut walk = FrameWalk::new(layout, *state);
+        // Memory that is not in the copy by now could not be fetched. An evaluation can be left once.
+        while matches!(walk.run(memory), ChainEnd::Unreadable(_)) && walk.leave_unlinked_evaluation(memory) {}
+        walk
+    });
+    one_stack(walks.collect())
+}
+
+/// The walks of one thread's states, which are one stack; `None` when there are none.
+pub fn one_stack(walks: Vec<FrameWalk<'_>>) -> Option<PythonStack> {
+    let mut stacks: Vec<PythonStack> = walks.into_iter().map(FrameWalk::into_stack).collect();
+    match stacks.len() {
+        0 | 1 => stacks.pop(),
+        _ => Some(interleave(stacks)),
+    }
+}
+
+fn resolve(frame: &MergedFrame, moment: Moment<'_>) -> SampleFrame {
+    match frame {
+        MergedFrame::Python(frame) => match moment.codes.locate(frame.code, frame.instruction_offset) {
+            Some((function, line)) => SampleFrame::Python { function, line },
+            None => SampleFrame::Missing(GapKind::UnreadableCode),
+        },
+        MergedFrame::Gap(gap) => SampleFrame::Missing((*gap).into()),
+        MergedFrame::Native { frame, evaluation } => {
+            let addr = frame.lookup_address();
+            match locate(moment.addresses, addr) {
+                Some((module, svma, unwinder)) if *evaluation => {
+                    let function = unwinder.function_start(svma).map_or(svma, |(start, _)| start);
+                    SampleFrame::Evaluation { module, function }
+                }
+                Some((module, svma, _)) => SampleFrame::Native { module, svma },
+                None => SampleFrame::Unnamed(addr),
+            }
+        }
+    }
+}
+
+/// The module at an address of the target, the module's own address for it, and its unwind tables.
+fn locate(addresses: &AddressSpace, addr: Addr) -> Option<(ModuleId, Svma, &ModuleUnwinder)> {
+    match &addresses.find(addr)?.code {
+        Code::Module { index, bias, unwinder } => {
+            let module = ModuleId(u32::try_from(*index).ok()?);
+            Some((module, Svma(addr.0.wrapping_sub(*bias)), unwinder))
+        }
+        Code::Anonymous { .. } => None,
+    }
+}
