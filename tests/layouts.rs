@@ -142,6 +142,7 @@ fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
         ("string.ascii_data", string.ascii_data),
         ("string.compact_data", string.compact_data),
     ]);
+    facts.extend(code.version.map(|version| ("code.version", version as u64)));
     match interpreter.gil {
         GilLocation::Runtime { last_holder, locked } => {
             facts.extend([("gil.last_holder", last_holder), ("gil.locked", locked)]);

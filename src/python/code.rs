@@ -22,6 +22,7 @@ pub struct CodeIdentity {
     line_table: Addr,
     first_line: u32,
     first_traceable: u32,
+    version: Option<u32>,
     size: u64,
 }
 
@@ -33,7 +34,7 @@ impl CodeIdentity {
 
     /// The identity in the first [`CodeIdentity::read_len`] bytes of a code object; `None` when there are fewer.
     pub fn parse(layout: &Layout, bytes: &[u8]) -> Option<CodeIdentity> {
-        let CodeLayout { filename, name, qualname, linetable, first_line, first_traceable, .. } = layout.code;
+        let CodeLayout { filename, name, qualname, linetable, first_line, first_traceable, version, .. } = layout.code;
         let word = |offset: usize| Some(u64::from_le_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?));
         let half = |offset: usize| Some(u32::from_le_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?));
         Some(CodeIdentity {
@@ -43,6 +44,10 @@ impl CodeIdentity {
             line_table: Addr(word(linetable)?),
             first_line: half(first_line)?,
             first_traceable: half(first_traceable)?,
+            version: match version {
+                Some(offset) => Some(half(offset)?),
+                None => None,
+            },
             size: word(layout.object.ob_size)?,
         })
     }

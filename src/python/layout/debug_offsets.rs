@@ -225,9 +225,15 @@ impl Table<'_> {
             linetable: self.small_offset(group, "linetable", 8)?,
             first_line: self.small_offset(group, "firstlineno", 4)?,
             first_traceable: bytecode.checked_sub(16 + 8 * copies).ok_or(bad_bytecode)?,
+            // `uint32_t co_version; PyObject *co_localsplusnames;` in cpython/code.h of 3.13 to 3.15: the table states
+            // only the second.
+            version: Some(self.small_offset(group, "localsplusnames", 8)?.checked_sub(4).ok_or(bad_bytecode)?),
             bytecode,
         };
-        let last = [code.filename, code.name, code.qualname, code.linetable, code.first_line].into_iter().max();
+        let last =
+            [code.version.unwrap_or(0), code.filename, code.name, code.qualname, code.linetable, code.first_line]
+                .into_iter()
+                .max();
         let ob_size = self.small_offset("tuple_object", "ob_size", 8)?;
         if bytecode > MAX_CODE_BYTES || last.unwrap_or(0).max(ob_size) + 8 > bytecode {
             return Err(bad_bytecode);

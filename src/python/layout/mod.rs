@@ -193,6 +193,9 @@ pub struct CodeLayout {
     pub first_line: usize,
     /// `_co_firsttraceable`, 32 bits, in code units: frames before it are incomplete (`_PyFrame_IsIncomplete`).
     pub first_traceable: usize,
+    /// `co_version`, 32 bits, from 3.12 on: a number that no other code object of the interpreter gets. It tells code
+    /// objects apart that follow each other at one address, also when their names do so at theirs.
+    pub version: Option<usize>,
     /// `co_code_adaptive`: the first instruction, and the end of what identifies a code object.
     pub bytecode: usize,
 }

@@ -49,6 +49,7 @@ pub(super) const LAYOUT: Layout = Layout {
         linetable: 136,
         first_line: 72,
         first_traceable: 168,
+        version: None,
         bytecode: 184,
     },
     object: ObjectLayout { ob_type: 8, ob_size: 16, tp_name: 24, tp_flags: 168, bytes_data: 32 },

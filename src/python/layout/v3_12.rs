@@ -37,6 +37,7 @@ pub(super) const LAYOUT: Layout = Layout {
         linetable: 136,
         first_line: 68,
         first_traceable: 176,
+        version: Some(92),
         bytecode: 192,
     },
     object: ObjectLayout { ob_type: 8, ob_size: 16, tp_name: 24, tp_flags: 168, bytes_data: 32 },
