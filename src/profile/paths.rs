@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn nothing_is_shown_relative_to_the_root_directory() {
-        let at_root = PathRoots { project: Some("/".into()), home: Some("/".into()) };
+        let at_root = PathRoots { project: Some("/".into()), home: Some("/".into()), full: false };
         assert_eq!(at_root.python_file("/srv/run.py"), "/srv/run.py");
         assert_eq!(PathRoots::default().python_file("/srv/run.py"), "/srv/run.py");
     }
