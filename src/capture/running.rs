@@ -22,7 +22,7 @@ const SPIN: Duration = Duration::from_micros(20);
 /// # Errors
 /// When the thread cannot be stopped or was killed while it was.
 pub fn capture(
-    thread: &Thread,
+    thread: &mut Thread,
     memory: &ProcessMemory,
     plan: &mut dyn Plan,
     captured: &mut Captured,

@@ -56,6 +56,7 @@ pub struct Thread {
     directory: String,
     schedstat: Option<File>,
     syscall: Option<File>,
+    stat: Option<File>,
 }
 
 impl Thread {
@@ -68,7 +69,7 @@ impl Thread {
         fs::metadata(&directory)?;
         // A kernel without CONFIG_SCHED_INFO has no schedstat: such a thread is looked at every time.
         let schedstat = File::open(format!("{directory}/schedstat")).ok();
-        Ok(Thread { tid, directory, schedstat, syscall: None })
+        Ok(Thread { tid, directory, schedstat, syscall: None, stat: None })
     }
 
     /// How much the thread has run; `None` where the kernel does not tell or the thread is gone.
@@ -95,8 +96,13 @@ impl Thread {
     }
 
     /// The CPU on which it runs or last ran (field 39 of `stat`).
-    pub fn last_cpu(&self) -> Option<usize> {
-        let text = fs::read_to_string(format!("{}/stat", self.directory)).ok()?;
+    pub fn last_cpu(&mut self) -> Option<usize> {
+        if self.stat.is_none() {
+            self.stat = File::open(format!("{}/stat", self.directory)).ok();
+        }
+        // Fifty numbers of up to twenty digits and a name of up to 64 bytes.
+        let mut buffer = [0; 1200];
+        let text = read_text(self.stat.as_ref()?, &mut buffer).ok()?;
         // The name, in parentheses, may itself hold spaces and parentheses: fields are counted behind the last one.
         text.rsplit_once(')')?.1.split_ascii_whitespace().nth(36)?.parse().ok()
     }
