@@ -44,10 +44,7 @@ impl CodeIdentity {
             line_table: Addr(word(linetable)?),
             first_line: half(first_line)?,
             first_traceable: half(first_traceable)?,
-            version: match version {
-                Some(offset) => Some(half(offset)?),
-                None => None,
-            },
+            version: version.and_then(half),
             size: word(layout.object.ob_size)?,
         })
     }
