@@ -74,6 +74,24 @@ impl MarkerDistance {
         self.seen.filter(|(_, count)| *count >= ENOUGH).map(|(frame, _)| frame)
     }
 
+    /// Whether a walk that went on from something that was found, and not captured, has arrived where it must: at the
+    /// end of the frame of the innermost evaluation at or above `from`, or, before that is certain, at the thread's
+    /// entry.
+    pub fn confirms(&self, walked: &NativeStack, from: Addr, python: Option<&PythonStack>) -> bool {
+        let markers = python.iter().flat_map(|python| &python.entries);
+        let marker = markers.into_iter().find_map(|entry| match entry {
+            PythonEntry::Marker(addr) if *addr >= from => Some(*addr),
+            _ => None,
+        });
+        match (marker, self.certain()) {
+            (Some(marker), Some(frame)) => {
+                let cfa = marker.checked_add(frame.distance);
+                walked.frames.iter().any(|f| Some(f.cfa) == cfa && f.sp <= marker)
+            }
+            _ => walked.end == StackEnd::ThreadEntry,
+        }
+    }
+
     /// Where to restart a walk that failed: in the caller of the innermost evaluation that it did not reach.
     pub fn restart(&self, failed: &NativeStack, python: &PythonStack) -> Option<Restart> {
         if failed.end == StackEnd::ThreadEntry {

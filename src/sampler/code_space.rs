@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use crate::target::elf::SectionData;
+use crate::target::elf::{ElfFile, SectionData};
 use crate::target::maps::Mappings;
 use crate::target::modules::{MappedCode, ModuleId, Modules};
 use crate::target::process::Process;
@@ -18,6 +18,7 @@ use crate::target::root::TargetRoot;
 use crate::types::Svma;
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::module::ModuleUnwinder;
+use crate::unwind::recover::CodeBytes;
 use crate::unwind::sections::{Section, UnwindSections};
 
 /// Code that is in no mapping even after they have been read again must not make every sample read them.
@@ -35,6 +36,16 @@ pub struct CodeSpace {
     unwinders: FxHashMap<ModuleId, Arc<ModuleUnwinder>>,
     anonymous_keeps_frame_pointers: bool,
     read_at: Instant,
+}
+
+/// A file's instructions.
+#[derive(Debug)]
+struct FileCode(Arc<ElfFile>);
+
+impl CodeBytes for FileCode {
+    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
+        self.0.code_bytes(svma, len).ok()
+    }
 }
 
 impl CodeSpace {
@@ -105,10 +116,14 @@ impl CodeSpace {
                     unwinder: Arc::clone(self.unwinders.entry(id).or_insert_with(|| {
                         let sections = module.elf.as_ref().map(|elf| elf.unwind_sections()).unwrap_or_default();
                         let section = |data: SectionData| Section { svma: data.svma, bytes: data.bytes };
-                        Arc::new(ModuleUnwinder::new(UnwindSections {
+                        let unwinder = ModuleUnwinder::new(UnwindSections {
                             eh_frame_hdr: sections.eh_frame_hdr.map(section),
                             eh_frame: sections.eh_frame.map(section),
-                        }))
+                        });
+                        Arc::new(match &module.elf {
+                            Ok(elf) => unwinder.with_code(Arc::new(FileCode(Arc::clone(elf)))),
+                            Err(_) => unwinder,
+                        })
                     })),
                 },
                 None => Code::Anonymous { keeps_frame_pointers },

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use super::codes::Codes;
+use super::native_walk::NativeWalk;
 use super::sample::{GapKind, SampleFrame};
-use crate::capture::native;
 use crate::capture::registers::Registers;
-use crate::merge::resync::{MarkerDistance, Restart};
+use crate::merge::resync::MarkerDistance;
 use crate::merge::{MergedFrame, MergedStack, merge};
 use crate::python::frames::{FrameWalk, interleave};
 use crate::python::layout::Layout;
@@ -21,10 +21,6 @@ use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code};
 use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
 use crate::unwind::stack::{NativeStack, StackEnd};
-use crate::unwind::walk::{FramePosition, Unwinder};
-
-/// A stack that breaks more often than this is not worth more.
-const MAX_SEGMENTS: usize = 8;
 
 /// One thread at one moment, copied, and what is known of its process.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +38,9 @@ pub struct Moment<'a> {
 /// Takes samples of one process through the pure stages, one after the other; keeps its buffers and what it learns.
 #[derive(Debug, Default)]
 pub struct Journey {
-    unwinder: Unwinder,
+    native: NativeWalk,
     distance: MarkerDistance,
     scratch: UnwindScratch,
-    native: Vec<NativeStack>,
     merged: MergedStack,
 }
 
@@ -62,33 +57,23 @@ impl Journey {
 
     /// The native segments of the last stack, innermost first: one, unless it was restarted.
     pub fn native(&self) -> &[NativeStack] {
-        &self.native
+        self.native.segments()
     }
 
     /// The first stage: unwinds from the registers. Gives why that ended: after [`StackEnd::UnmappedCode`] it can be
     /// done again with a newer address space.
     pub fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {
-        let mut first = self.native.drain(..).next().unwrap_or(NativeStack::empty());
-        self.unwinder.unwind(moment.registers, moment.stack, moment.addresses, &mut first);
-        let end = first.end;
-        self.native.push(first);
-        end
+        self.native.unwind(moment)
     }
 
-    /// The second stage: drops the Python frames that have not begun, restarts a walk that broke at the markers, and
+    /// The second stage: drops the Python frames that have not begun, repairs a walk that broke off, and
     /// puts the Python frames in their places. Gives whether the stack is complete.
     pub fn merge(&mut self, moment: Moment<'_>, mut python: Option<&mut PythonStack>) -> bool {
         if let Some(python) = &mut python {
             python.drop_incomplete(|code| moment.codes.first_traceable(code));
-            while self.native.len() < MAX_SEGMENTS
-                && let Some(failed) = self.native.last()
-                && let Some(restart) = self.distance.restart(failed, python)
-                && let Some(segment) = self.restart(moment, restart)
-            {
-                self.native.push(segment);
-            }
         }
-        merge(&self.native, python.as_deref(), &mut self.merged);
+        self.native.repair(moment, python.as_deref(), &self.distance);
+        merge(self.native.segments(), python.as_deref(), &mut self.merged);
         self.merged.gaps().next().is_none()
     }
 
@@ -104,17 +89,6 @@ impl Journey {
     /// The last stage: the merged frames, innermost first, in words that outlive the process.
     pub fn resolve(&self, moment: Moment<'_>) -> Arc<[SampleFrame]> {
         self.merged.frames.iter().map(|frame| resolve(frame, moment)).collect()
-    }
-
-    /// Walks on in the caller of an evaluation.
-    fn restart(&mut self, moment: Moment<'_>, at: Restart) -> Option<NativeStack> {
-        let stack = moment.stack;
-        let pc = Addr(stack.u64_at(native::return_address_slot(at.cfa)?)?);
-        let bp = at.saved_frame_pointer.and_then(|slot| stack.u64_at(slot)).map(Addr);
-        let mut segment = NativeStack::empty();
-        let from = FramePosition { pc, is_return_address: true, sp: at.cfa, bp };
-        self.unwinder.resume(from, stack, moment.addresses, &mut segment);
-        (!segment.frames.is_empty()).then_some(segment)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod codes;
 pub mod durations;
 pub mod find;
 pub mod journey;
+pub mod native_walk;
 pub mod plan;
 pub mod reader;
 pub mod sample;

@@ -244,6 +244,16 @@ impl ElfFile {
         header.ok().and_then(|h| u64_at(&h, 8)).unwrap_or(0)
     }
 
+    /// Instructions as the file has them: `len` bytes at an address of an executable segment.
+    ///
+    /// Fails where the file has no code there, and when it is more than [`MAX_SECTION_BYTES`].
+    pub fn code_bytes(&self, svma: Svma, len: u64) -> Result<Vec<u8>, ElfError> {
+        if !self.is_code(svma) {
+            return Err(ElfError::Missing("code"));
+        }
+        self.loaded_bytes(svma, len, "code")
+    }
+
     /// Bytes of the loaded image, as the file has them.
     fn loaded_bytes(&self, svma: Svma, len: u64, what: &'static str) -> Result<Vec<u8>, ElfError> {
         let (offset, available) = self.loaded_range(svma).ok_or(ElfError::Malformed(what))?;

@@ -6,6 +6,8 @@
 //! 2. [`cache`]: the unwind rule of this program counter, seen before.
 //! 3. [`module`]: the rule, looked up in the module's `.eh_frame`; evaluated with all registers where it needs them.
 //!
+//! Where a thread was not stopped and rbp is not known, [`recover`] finds it.
+//!
 //! What belongs to one architecture only (register numbers, the compact rule, the step) is in its folder.
 
 pub mod address_space;
@@ -13,6 +15,7 @@ pub mod cache;
 pub mod frame_pointers;
 pub mod index;
 pub mod module;
+pub mod recover;
 pub mod sections;
 pub mod stack;
 pub mod walk;

@@ -4,12 +4,13 @@
 //! Does not: know where the file is mapped, or remember answers.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use gimli::{BaseAddresses, EhFrame, FrameDescriptionEntry, UnwindContext, UnwindSection, UnwindTable, UnwindTableRow};
 
 use super::frame_pointers::FramePointerMap;
 use super::index::{FdeIndex, IndexEntry};
+use super::recover::CodeBytes;
 use super::sections::{Bytes, UnwindSections};
 use super::x86_64::rule::UnwindRule;
 use crate::types::Svma;
@@ -30,13 +31,25 @@ pub struct ModuleUnwinder {
     bases: BaseAddresses,
     index: FdeIndex,
     frame_pointers: OnceLock<Option<FramePointerMap>>,
+    code: Option<Arc<dyn CodeBytes>>,
 }
 
 impl ModuleUnwinder {
     /// Takes a file's sections. Cheap where `.eh_frame_hdr` has its table, else one scan of `.eh_frame`.
     pub fn new(sections: UnwindSections) -> Self {
         let index = FdeIndex::new(&sections);
-        ModuleUnwinder { bases: sections.bases(), index, sections, frame_pointers: OnceLock::new() }
+        ModuleUnwinder { bases: sections.bases(), index, sections, frame_pointers: OnceLock::new(), code: None }
+    }
+
+    /// Adds the file's instructions, for what its tables alone do not tell.
+    #[must_use]
+    pub fn with_code(self, code: Arc<dyn CodeBytes>) -> Self {
+        ModuleUnwinder { code: Some(code), ..self }
+    }
+
+    /// The file's instructions.
+    pub(super) fn code(&self) -> Option<&dyn CodeBytes> {
+        self.code.as_deref()
     }
 
     /// The unwind rule of the instruction at `svma`, or `None` when no table describes it.

@@ -13,4 +13,5 @@ mod target;
 #[path = "../support/truth.rs"]
 mod truth;
 
+mod blocked;
 mod rig;

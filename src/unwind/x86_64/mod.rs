@@ -2,6 +2,7 @@
 //!
 //! Does: everything that knows rsp, rbp or the psABI. Does not: look rules up. Compiled on every architecture.
 
+pub mod call_site;
 pub mod evaluate;
 pub mod registers;
 pub mod rule;

@@ -1,0 +1,85 @@
+//! The native stack of one capture, in as few segments as can be proved.
+//!
+//! Does: unwind; where that breaks off, find the frame pointer of a thread that was not stopped, or restart at the
+//! innermost marker that was not reached. Remembers what it learns of the interpreter's evaluation frames.
+//! Does not: capture, read the target, or merge.
+
+use super::journey::Moment;
+use crate::capture::native;
+use crate::merge::resync::{MarkerDistance, Restart};
+use crate::python::stack::PythonStack;
+use crate::types::Addr;
+use crate::unwind::recover::FramePointerFinder;
+use crate::unwind::stack::{NativeStack, StackEnd};
+use crate::unwind::walk::{FramePosition, Unwinder};
+
+/// A stack that breaks more often than this is not worth more.
+const MAX_SEGMENTS: usize = 8;
+
+/// Walks native stacks of one process.
+#[derive(Debug, Default)]
+pub struct NativeWalk {
+    unwinder: Unwinder,
+    finder: FramePointerFinder,
+    segments: Vec<NativeStack>,
+}
+
+impl NativeWalk {
+    /// The stack that was walked last, innermost segment first: one when nothing is missing.
+    pub fn segments(&self) -> &[NativeStack] {
+        &self.segments
+    }
+
+    /// Unwinds from the registers, in one segment. Gives why that ended.
+    pub fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {
+        let mut first = self.segments.drain(..).next().unwrap_or_else(NativeStack::empty);
+        self.unwinder.unwind(moment.registers, moment.stack, moment.addresses, &mut first);
+        let end = first.end;
+        self.segments.push(first);
+        end
+    }
+
+    /// Does what can be done about a walk that broke off.
+    pub fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) {
+        if let Some(whole) = self.recover(moment, python, learned) {
+            self.segments.clear();
+            self.segments.push(whole);
+        }
+        while self.segments.len() < MAX_SEGMENTS
+            && let Some(failed) = self.segments.last()
+            && let Some(restart) = python.and_then(|python| learned.restart(failed, python))
+            && let Some(segment) = self.restart(moment, restart)
+        {
+            self.segments.push(segment);
+        }
+    }
+
+    /// Goes on where a frame needs rbp and the thread was not stopped, if everything agrees on what rbp is.
+    fn recover(
+        &mut self,
+        moment: Moment<'_>,
+        python: Option<&PythonStack>,
+        learned: &MarkerDistance,
+    ) -> Option<NativeStack> {
+        let failed = self.segments.last()?;
+        if !matches!(failed.end, StackEnd::UnknownRegister(_)) || moment.registers.get(native::FP).is_some() {
+            return None;
+        }
+        let (frame, before) = failed.frames.split_last()?;
+        let bp = self.finder.find(frame, moment.stack, moment.addresses)?;
+        let mut whole = NativeStack { frames: before.to_vec(), end: failed.end };
+        let from = FramePosition { pc: frame.pc, is_return_address: true, sp: frame.sp, bp: Some(bp) };
+        self.unwinder.resume(from, moment.stack, moment.addresses, &mut whole);
+        learned.confirms(&whole, frame.sp, python).then_some(whole)
+    }
+
+    /// Walks on in the caller of an evaluation.
+    fn restart(&mut self, moment: Moment<'_>, at: Restart) -> Option<NativeStack> {
+        let pc = Addr(moment.stack.u64_at(native::return_address_slot(at.cfa)?)?);
+        let bp = at.saved_frame_pointer.and_then(|slot| moment.stack.u64_at(slot)).map(Addr);
+        let mut segment = NativeStack::empty();
+        let from = FramePosition { pc, is_return_address: true, sp: at.cfa, bp };
+        self.unwinder.resume(from, moment.stack, moment.addresses, &mut segment);
+        (!segment.frames.is_empty()).then_some(segment)
+    }
+}
