@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::output::format::{Format, UnknownFormat};
+
 /// The highest rate that is taken: beyond it a sample would cost more than the interval.
 const MAX_RATE: f64 = 20_000.0;
 
@@ -47,9 +49,10 @@ pub struct RecordArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// The kind of profile. [default: by the extension of the output, else flamegraph]
-    #[arg(short, long, value_enum)]
-    pub format: Option<FormatArg>,
+    /// The kind of profile: `flamegraph` (SVG) or `collapsed` (text). [default: by the extension of the output, else
+    /// flamegraph]
+    #[arg(short, long, value_parser = parse_format)]
+    pub format: Option<Format>,
 
     /// How many samples a second to take, on average.
     #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]
@@ -156,16 +159,6 @@ pub enum RecordingTime {
     AtMost(Duration),
 }
 
-/// `--format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FormatArg {
-    /// An interactive SVG for any browser.
-    Flamegraph,
-    /// One line of text for each distinct stack, and its count (`raw` in py-spy).
-    #[value(alias = "raw")]
-    Collapsed,
-}
-
 /// `--mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ModeArg {
@@ -186,6 +179,15 @@ pub enum NativeArg {
     All,
     /// Python frames only.
     None,
+}
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    match text {
+        "speedscope" | "chrometrace" => {
+            Err("not offered: https://www.speedscope.app opens `--format collapsed`".to_owned())
+        }
+        name => name.parse().map_err(|error: UnknownFormat| error.to_string()),
+    }
 }
 
 /// Decimal, or hexadecimal with `0x`, as py-spy takes it.
@@ -250,7 +252,7 @@ mod tests {
         assert_eq!((args.pid, args.rate, args.threads, args.native), (Some(12), 200.0, true, NativeArg::Calls));
         assert_eq!(args.duration, Some(RecordingTime::AtMost(Duration::from_secs(30))));
         let args = record(&["-p", "0x1f", "--full-filenames", "-f", "raw"]).unwrap();
-        assert_eq!((args.pid, args.full_filenames, args.format), (Some(31), true, Some(FormatArg::Collapsed)));
+        assert_eq!((args.pid, args.full_filenames, args.format), (Some(31), true, Some(Format::Collapsed)));
         assert_eq!(record(&["-n", "python3", "-n"]).unwrap().program, ["python3", "-n"]);
         assert_eq!(record(&["-i", "-p", "1"]).unwrap().mode(), ModeArg::Wall);
         assert_eq!(record(&["-g", "-p", "1"]).unwrap().mode(), ModeArg::Gil);

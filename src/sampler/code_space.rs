@@ -21,8 +21,9 @@ use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::recover::CodeBytes;
 use crate::unwind::sections::{Section, UnwindSections};
 
-/// Code that is in no mapping even after they have been read again must not make every sample read them.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Code that is in no mapping even after they have been read again must not make every sample read them: reading takes
+/// at most one part in so many of the time. A program that starts maps its libraries within some milliseconds.
+const READING_SHARE: u32 = 20;
 
 /// The target's code.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub struct CodeSpace {
     unwinders: FxHashMap<ModuleId, Arc<ModuleUnwinder>>,
     anonymous_keeps_frame_pointers: bool,
     read_at: Instant,
+    read_took: Duration,
 }
 
 /// A file's instructions.
@@ -61,6 +63,7 @@ impl CodeSpace {
             unwinders: FxHashMap::default(),
             anonymous_keeps_frame_pointers: false,
             read_at: Instant::now(),
+            read_took: Duration::ZERO,
         };
         space.read(process, root, memory)?;
         Ok(space)
@@ -74,7 +77,7 @@ impl CodeSpace {
 
     /// Reads the mappings again, unless that has just been done. Gives whether they have changed.
     pub fn refresh(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> bool {
-        if self.read_at.elapsed() < RETRY_AFTER {
+        if self.read_at.elapsed() < self.read_took * READING_SHARE {
             return false;
         }
         self.read(process, root, memory).unwrap_or(false)
@@ -86,7 +89,13 @@ impl CodeSpace {
     }
 
     fn read(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<bool> {
-        self.read_at = Instant::now();
+        let started = Instant::now();
+        let changed = self.read_now(process, root, memory);
+        (self.read_at, self.read_took) = (Instant::now(), started.elapsed());
+        changed
+    }
+
+    fn read_now(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<bool> {
         let mappings = process.mappings()?;
         if mappings == self.mappings {
             return Ok(false);

@@ -49,7 +49,9 @@ pub fn diagnose(pid: Pid) -> Obstacle {
     let ours = read_status(Pid(std::process::id() as i32));
     let (Some(target), Some(ours)) = (target, ours) else { return Obstacle::Unknown };
     if target.tracer.0 != 0 {
-        return Obstacle::TracedBy { tracer: target.tracer, name: read_status(target.tracer).map(|s| s.name) };
+        // The kernel names the thread that traces, its user knows the process.
+        let tracer = read_status(target.tracer).map_or(target.tracer, |thread| thread.thread_group);
+        return Obstacle::TracedBy { tracer, name: read_status(tracer).map(|status| status.name) };
     }
     let capable = ours.effective_capabilities & CAP_SYS_PTRACE != 0;
     let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();

@@ -27,7 +27,7 @@ pub struct Status {
     pub state: TaskState,
     /// The thread group: the process to which a thread belongs.
     pub thread_group: Pid,
-    /// The process that traces it, or 0.
+    /// The thread that traces it, or 0.
     pub tracer: Pid,
     /// The effective user id.
     pub effective_uid: u32,

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::args::{FormatArg, ModeArg, NativeArg, RecordArgs, RecordingTime};
+use super::args::{ModeArg, NativeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
@@ -131,8 +131,7 @@ fn duration(args: &RecordArgs) -> Option<std::time::Duration> {
 
 fn format(args: &RecordArgs) -> Format {
     match (args.format, &args.output) {
-        (Some(FormatArg::Flamegraph), _) => Format::FlameGraph,
-        (Some(FormatArg::Collapsed), _) => Format::Collapsed,
+        (Some(format), _) => format,
         (None, Some(path)) if path != Path::new("-") => Format::from_path(path).unwrap_or(Format::FlameGraph),
         _ => Format::FlameGraph,
     }

@@ -108,8 +108,7 @@ fn check_permission(pid: Pid) -> Result<(), Failure> {
     let answer = may_trace(Tid(pid.0));
     // Who asked may not have let go yet, and nobody else could trace the process until then.
     let since = Instant::now();
-    let own = Pid(std::process::id() as i32);
-    while since.elapsed() < ATTACH_LIMIT && read_status(pid).is_some_and(|status| status.tracer == own) {
+    while since.elapsed() < ATTACH_LIMIT && is_traced_by_us(pid) {
         std::thread::yield_now();
     }
     match answer {
@@ -118,6 +117,11 @@ fn check_permission(pid: Pid) -> Result<(), Failure> {
         Err(StopError::System(errno)) => Err(Failure::new(format_args!("process {pid} cannot be traced: {errno}"))
             .with_hint("A kernel or sandbox without ptrace (gVisor, a seccomp profile) cannot be profiled into.")),
     }
+}
+
+fn is_traced_by_us(pid: Pid) -> bool {
+    let tracer = read_status(pid).map_or(Pid(0), |status| status.tracer);
+    tracer.0 != 0 && read_status(tracer).is_some_and(|thread| thread.thread_group.0 == std::process::id() as i32)
 }
 
 /// Waits between two looks, more and more patiently.

@@ -1,0 +1,84 @@
+//! Outputs that cannot be written are found out before anything is recorded, and before a program is started.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::processes::assert_untouched;
+use crate::python::{self, BUSY, Program};
+use crate::run::{FPPROF, Scratch, record, start_command};
+
+/// A program that leaves a trace when it is started.
+const LEAVES_A_FILE: [&str; 3] = ["--", "touch", "started"];
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_out_first() {
+    let target = Program::start(&python::newest(), BUSY);
+    for (output, words) in
+        [("nowhere/o.svg", "No such file"), ("/", "directory"), ("/proc/self/o.svg", "cannot be written")]
+    {
+        let ended = record(&["-o", output, "-p", &target.pid_text()]);
+        ended.assert_refused(&[&format!("the output `{output}` cannot be written"), words, "--output FILE"]);
+        let ended = record(&[&["-o", output][..], &LEAVES_A_FILE].concat());
+        ended.assert_refused(&["cannot be written"]);
+    }
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn a_folder_and_a_file_that_are_read_only_are_found_out_first() {
+    let scratch = Scratch::new();
+    let program = scratch.path().join("fpprof");
+    fs::copy(FPPROF, &program).unwrap();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let kept = scratch.path().join("kept.svg");
+    fs::write(&kept, "kept").unwrap();
+    for output in [&["-o", "o.svg"][..], &[], &["-o", &kept.to_string_lossy()]] {
+        let folder = Scratch::new();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
+        // Root may write anywhere.
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).arg("record");
+        command.args(output).args(["--", "touch", "/tmp/never"]);
+        let ended = start_command(command, folder).wait();
+        ended.assert_refused(&["cannot be written", "denied", "--output FILE"]);
+    }
+    assert_eq!(fs::read_to_string(kept).unwrap(), "kept");
+}
+
+#[test]
+fn a_failed_recording_keeps_what_was_there() {
+    let scratch = Scratch::new();
+    let kept = scratch.path().join("kept.svg");
+    fs::write(&kept, "kept").unwrap();
+    record(&["-p", "2147483647", "-o", &kept.to_string_lossy()]).assert_refused(&["there is no process"]);
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+}
+
+#[test]
+fn an_output_without_a_name_gets_one() {
+    let target = Program::start(&python::newest(), BUSY);
+    let ended = record(&["-d", "200ms", "-p", &target.pid_text()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let [name] = &ended.files[..] else { panic!("{ended:?}") };
+    assert!(name.starts_with(&format!("python3.15-{}-20", target.pid())) && name.ends_with("Z.svg"), "{name}");
+    assert!(ended.stderr.contains(&format!("wrote {name}: open it with any web browser")), "{ended:?}");
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_error() {
+    let target = Program::start(&python::newest(), BUSY);
+    let mut command = Command::new("sh");
+    let script = format!("({FPPROF} record -d 200ms -o - -p {}; echo $? >code) | true", target.pid());
+    command.args(["-c", &script]);
+    let scratch = Scratch::new();
+    let running = start_command(command, scratch);
+    let folder = running.folder().to_owned();
+    let mut code = String::new();
+    crate::processes::eventually("fpprof has ended", || {
+        code = fs::read_to_string(folder.join("code")).unwrap_or_default();
+        code.ends_with('\n')
+    });
+    assert_eq!(code, "0\n");
+    running.wait();
+}

@@ -1,0 +1,82 @@
+//! Targets that the system does not let us read: the message names the reason and the remedy.
+//!
+//! Yama's settings are not among them: they belong to the whole machine, and are tested where they are told apart.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use nix::sys::ptrace;
+use nix::unistd::Pid;
+
+use crate::processes::{self, assert_untouched, eventually};
+use crate::python::{self, BUSY, Program};
+use crate::run::{Ended, FPPROF, Scratch, start_command};
+
+/// The user and group that own nothing.
+const NOBODY: &str = "65534";
+
+/// Runs fpprof through `setpriv` with these switches, from a copy that any user can reach.
+fn record_as(setpriv: &[&str], pid: i32) -> Ended {
+    let program = Scratch::new();
+    let copy = program.path().join("fpprof");
+    std::fs::copy(FPPROF, &copy).unwrap();
+    let open_to_all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(program.path(), open_to_all).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(setpriv).arg(copy).args(["record", "-d", "300ms", "-o", "o.txt", "-p", &pid.to_string()]);
+    let folder = Scratch::new();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    start_command(command, folder).wait()
+}
+
+fn as_nobody() -> Vec<String> {
+    vec![format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".into()]
+}
+
+#[test]
+fn the_process_of_another_user() {
+    let target = Program::start(&python::newest(), BUSY);
+    let nobody = as_nobody();
+    let ended = record_as(&nobody.iter().map(String::as_str).collect::<Vec<_>>(), target.pid());
+    ended.assert_refused(&["it belongs to user 0", "fpprof runs as user 65534", "sudo fpprof"]);
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn an_unprivileged_user_records_processes_of_its_own() {
+    let newest = python::newest();
+    let run = newest.command();
+    let mut command = Command::new("setpriv");
+    // chroot(2) needs root: the user is changed by the program itself, which may be read again after its next exec.
+    let arguments: Vec<_> = run.get_args().collect();
+    let (root, program) = (arguments[0], arguments[1]);
+    command.args(["--reuid=0", "chroot", &format!("--userspec={NOBODY}:{NOBODY}")]).args([root, program]);
+    let target = Program::start_command(command, BUSY);
+    let nobody = as_nobody();
+    let ended = record_as(&nobody.iter().map(String::as_str).collect::<Vec<_>>(), target.pid());
+    assert!(ended.recorded().contains(";inner (<string>:"), "{ended:?}");
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn root_without_the_capability() {
+    let target = Program::start(&python::newest(), BUSY);
+    let ended = record_as(&["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"], target.pid());
+    ended.assert_refused(&["as root, but without the capability CAP_SYS_PTRACE", "--cap-add SYS_PTRACE"]);
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn a_process_that_another_program_traces() {
+    let target = Program::start(&python::newest(), BUSY);
+    let pid = Pid::from_raw(target.pid());
+    // This thread is the tracer until it lets go.
+    ptrace::seize(pid, ptrace::Options::empty()).unwrap();
+    let ended = crate::run::record(&["-d", "300ms", "-o", "o.txt", "-p", &target.pid_text()]);
+    ended.assert_refused(&["it is traced by", &format!("(process {})", std::process::id()), "at most one tracer"]);
+    assert_eq!(processes::tracer(target.pid()), nix::unistd::gettid().as_raw(), "the tracer is left alone");
+    ptrace::interrupt(pid).unwrap();
+    nix::sys::wait::waitpid(pid, None).unwrap();
+    ptrace::detach(pid, None).unwrap();
+    eventually("it runs on", || processes::state(target.pid()) == 'R');
+}

@@ -1,0 +1,68 @@
+//! What the kernel says of processes.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long anything may take: far more than the slowest needs on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something is so.
+///
+/// # Panics
+/// When it does not come to be so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never so: {what}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+pub fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).expect("the process is there");
+}
+
+/// The state letter of a process; `X` when there is none.
+pub fn state(pid: i32) -> char {
+    field(pid, "State").and_then(|state| state.chars().next()).unwrap_or('X')
+}
+
+/// Who traces the process; 0 when nobody does.
+pub fn tracer(pid: i32) -> i32 {
+    field(pid, "TracerPid").and_then(|tracer| tracer.parse().ok()).unwrap_or(0)
+}
+
+/// A line of `/proc/PID/status`.
+pub fn field(pid: i32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
+}
+
+/// Nanoseconds that the main thread has been on a CPU.
+pub fn cpu_time(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat")).expect("the process is there");
+    text.split(' ').next().and_then(|number| number.parse().ok()).expect("the kernel tells")
+}
+
+/// Checks that no thread of a process is traced and that none stands still for us.
+#[track_caller]
+pub fn assert_untouched(pid: i32) {
+    for task in fs::read_dir(format!("/proc/{pid}/task")).expect("the target is alive").flatten() {
+        let tid = task.file_name().to_string_lossy().parse().expect("a number");
+        assert_eq!(tracer(tid), 0, "thread {tid} is traced");
+        assert!(!matches!(state(tid), 't' | 'Z' | 'X'), "thread {tid} is in state {}", state(tid));
+    }
+}
+
+/// Checks the same, and that it gets on with its work.
+#[track_caller]
+pub fn assert_runs_on(pid: i32) {
+    eventually("nobody traces the target", || tracer(pid) == 0);
+    assert_untouched(pid);
+    let before = cpu_time(pid);
+    eventually("the target gets on", || cpu_time(pid) > before);
+}

@@ -1,0 +1,179 @@
+//! Signals: those that end a recording, those that must reach the target, and the ones that stop it.
+
+use nix::sys::signal::Signal;
+
+use crate::processes::{self, assert_runs_on, assert_untouched, cpu_time, eventually};
+use crate::python::{self, BUSY, IDLE, Program};
+use crate::run::{Running, record, start};
+
+fn watch(target: &Program, more: &[&str]) -> Running {
+    let running = start(&[&["-o", "o.txt", "-p", &target.pid_text()][..], more].concat());
+    running.wait_until_sampling(target.pid());
+    running
+}
+
+/// Waits until the target has worked for some milliseconds.
+fn let_work(pid: i32, milliseconds: u64) {
+    let before = cpu_time(pid);
+    eventually("the target works", || cpu_time(pid) > before + milliseconds * 1_000_000);
+}
+
+#[test]
+fn what_ends_a_recording_writes_what_there_is() {
+    let target = Program::start(&python::newest(), BUSY);
+    for signals in [&[Signal::SIGINT][..], &[Signal::SIGTERM], &[Signal::SIGINT, Signal::SIGINT]] {
+        let running = watch(&target, &["-r", "500"]);
+        let_work(target.pid(), 200);
+        for signal in signals {
+            running.signal(*signal);
+        }
+        let ended = running.wait();
+        assert!(ended.recorded().contains(";inner (<string>:"), "{ended:?}");
+        assert_runs_on(target.pid());
+    }
+}
+
+#[test]
+fn what_ends_a_recording_leaves_a_started_program_running() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let program = python::shared().command().get_program().to_string_lossy().into_owned();
+        let code = "import os; os.dup2(os.open('/dev/null', os.O_RDWR), 1); os.dup2(1, 2)\nn = 0\nwhile True: n += 1";
+        let running = start(&["-o", "o.txt", "--", &program, "-c", code]);
+        let mut child = 0;
+        let children = format!("/proc/{0}/task/{0}/children", running.pid());
+        eventually("the program is started", || {
+            let text = std::fs::read_to_string(&children).unwrap_or_default();
+            child = text.trim().parse().unwrap_or(0);
+            child != 0
+        });
+        running.wait_until_sampling(child);
+        let_work(child, 100);
+        running.signal(signal);
+        let ended = running.wait();
+        assert!(ended.recorded().contains("<module> (<string>:"), "{ended:?}");
+        assert_runs_on(child);
+        processes::send(child, Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn an_interrupted_start_says_so_and_leaves_nothing() {
+    // Stopped before it could start: fpprof waits for it, and is told not to.
+    let running = start(&["-o", "o.svg", "--", "sh", "-c", "exec sleep 1000 >/dev/null 2>&1"]);
+    let children = format!("/proc/{0}/task/{0}/children", running.pid());
+    let mut child = 0;
+    eventually("the program is started", || {
+        child = std::fs::read_to_string(&children).unwrap_or_default().trim().parse().unwrap_or(0);
+        child != 0 && processes::field(child, "Name").as_deref() == Some("sleep")
+    });
+    running.signal(Signal::SIGINT);
+    let ended = running.wait();
+    ended.assert_refused(&["interrupted before Python was seen", "nothing was recorded"]);
+    assert_untouched(child);
+    processes::send(child, Signal::SIGKILL);
+}
+
+#[test]
+fn a_killed_fpprof_leaves_the_target_running_and_untraced() {
+    let target = Program::start(&python::newest(), BUSY);
+    for round in 0..30 {
+        let running = watch(&target, &["-r", "1000"]);
+        // At any moment of a sample: each round lets another time go by.
+        let_work(target.pid(), 1 + round % 7);
+        running.signal(Signal::SIGKILL);
+        assert_eq!(running.wait().code, 128 + 9);
+        assert_runs_on(target.pid());
+    }
+}
+
+#[test]
+fn no_signal_of_the_target_is_lost() {
+    const ROUNDS: usize = 3000;
+    let code = format!(
+        "
+import os, signal
+counts = {{}}
+def count(number, frame): counts[number] = counts.get(number, 0) + 1
+queued = signal.SIGRTMIN + 1
+for number in (signal.SIGUSR1, queued): signal.signal(number, count)
+def send(sender_round):
+    # A handled signal before the next of its kind: SIGUSR1 does not queue.
+    for number in (signal.SIGUSR1, queued):
+        os.kill(os.getpid(), number)
+        while counts.get(number, 0) < sender_round: pass
+print('ready', flush=True)
+os.read(0, 1)
+for n in range({ROUNDS}): send(n + 1)
+print(counts[signal.SIGUSR1], counts[queued], flush=True)
+os.read(0, 1)"
+    );
+    let mut target = Program::start(&python::newest(), &code);
+    let running = watch(&target, &["-r", "1000"]);
+    target.say("g");
+    // Were one lost, the target would wait for it for ever.
+    assert_eq!(target.line(), format!("{ROUNDS} {ROUNDS}"));
+    running.signal(Signal::SIGINT);
+    let ended = running.wait();
+    assert!(ended.recorded().contains("send (<string>:"), "{ended:?}");
+    assert!(target.end().success());
+}
+
+#[test]
+fn no_signal_from_outside_is_lost() {
+    const SENT: usize = 2000;
+    let code = format!(
+        "
+import os, signal
+count = 0
+def handler(number, frame):
+    global count
+    count += 1
+signal.signal(signal.SIGRTMIN + 2, handler)
+print('ready', flush=True)
+while count < {SENT}: pass
+print('all', flush=True)"
+    );
+    let mut target = Program::start(&python::newest(), &code);
+    let running = watch(&target, &["-r", "1000"]);
+    // A real-time signal is queued each time, but Python's handler runs once for those that are pending together.
+    let number = libc::SIGRTMIN() + 2;
+    let mut sender = std::process::Command::new("bash");
+    sender.args(["-c", &format!("while kill -{number} {} 2>/dev/null; do :; done", target.pid())]);
+    let mut sender = sender.stdout(std::process::Stdio::null()).spawn().unwrap();
+    assert_eq!(target.line(), "all");
+    let ended = running.wait();
+    let _ = sender.kill();
+    sender.wait().unwrap();
+    assert!(ended.stderr.contains("0 failed"), "{ended:?}");
+}
+
+#[test]
+fn a_stopped_target_is_recorded_and_stays_stopped() {
+    let mut target = Program::start(&python::newest(), BUSY);
+    target.signal(Signal::SIGSTOP);
+    eventually("it is stopped", || processes::state(target.pid()) == 'T');
+    // Its stack and program counters, which nothing that it executes leaves as they are.
+    let place = || std::fs::read_to_string(format!("/proc/{}/syscall", target.pid())).unwrap();
+    let before = place();
+    let ended = record(&["--mode", "wall", "-d", "500ms", "-o", "o.txt", "-p", &target.pid_text()]);
+    assert!(ended.recorded().contains(";outer (<string>:11);inner (<string>:"), "{ended:?}");
+    assert_eq!(processes::state(target.pid()), 'T');
+    assert_untouched(target.pid());
+    assert_eq!(place(), before, "it has not run meanwhile");
+    target.signal(Signal::SIGCONT);
+    assert_runs_on(target.pid());
+    target.say("g");
+    assert!(target.end().success());
+}
+
+#[test]
+fn a_stopped_target_is_attached_to_in_any_mode() {
+    let target = Program::start(&python::newest(), IDLE);
+    target.signal(Signal::SIGSTOP);
+    eventually("it is stopped", || processes::state(target.pid()) == 'T');
+    let ended = record(&["-d", "200ms", "-o", "o.txt", "-p", &target.pid_text()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(processes::state(target.pid()), 'T');
+    target.signal(Signal::SIGCONT);
+    assert!(target.end().success());
+}

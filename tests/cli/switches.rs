@@ -1,0 +1,179 @@
+//! Each switch does what its help says.
+
+use std::process::Command;
+
+use crate::processes::assert_untouched;
+use crate::python::{self, BUSY, Program};
+use crate::run::{Ended, FPPROF, record};
+
+/// One thread that works in C and in Python, one that waits, and one that holds no GIL while it works.
+const MIXED: &str = "
+import os, threading, hashlib
+def waits():
+    os.read(0, 1)
+    os._exit(0)
+data = bytes(30_000_000)
+def hashes():
+    while True: hashlib.sha256(data)
+def key(n):
+    return -n
+def sorts():
+    while True:
+        sorted(range(2000), key=key)
+for f in (waits, hashes):
+    threading.Thread(target=f, daemon=True, name=f.__name__).start()
+print('ready', flush=True)
+sorts()
+";
+
+fn recorded(target: &Program, switches: &[&str]) -> Ended {
+    let ended =
+        record(&[&["-d", "600ms", "-r", "200", "-o", "o.txt", "-p", &target.pid_text()][..], switches].concat());
+    ended.recorded();
+    ended
+}
+
+/// The lines of stacks, without the header.
+fn stacks(ended: &Ended) -> Vec<&str> {
+    ended.recorded().lines().filter(|line| !line.starts_with('#')).collect()
+}
+
+#[track_caller]
+fn some(ended: &Ended, words: &str) {
+    assert!(stacks(ended).iter().any(|line| line.contains(words)), "no {words:?}: {ended:?}");
+}
+
+#[track_caller]
+fn none(ended: &Ended, words: &str) {
+    assert!(!stacks(ended).iter().any(|line| line.contains(words)), "{words:?}: {ended:?}");
+}
+
+#[test]
+fn modes_choose_the_threads() {
+    let target = Program::start(&python::newest(), MIXED);
+    for cpu in [&[][..], &["--mode", "cpu"]] {
+        let ended = recorded(&target, cpu);
+        some(&ended, "sorts (<string>");
+        some(&ended, "hashes (<string>");
+        none(&ended, "waits (<string>");
+        assert!(ended.stderr.contains("cpu mode"), "{ended:?}");
+    }
+    for wall in [&["--mode", "wall"][..], &["-i"], &["--idle"]] {
+        let ended = recorded(&target, wall);
+        some(&ended, "sorts (<string>");
+        some(&ended, "waits (<string>");
+        assert!(ended.stderr.contains("wall mode"), "{ended:?}");
+    }
+    for gil in [&["--mode", "gil"][..], &["-g"], &["--gil"]] {
+        let ended = recorded(&target, gil);
+        some(&ended, "sorts (<string>");
+        none(&ended, "waits (<string>");
+        assert!(ended.stderr.contains("gil mode"), "{ended:?}");
+    }
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn native_frames_are_shown_as_asked() {
+    let target = Program::start(&python::newest(), MIXED);
+    for calls in [&[][..], &["-n"], &["--native"], &["--native", "calls"], &["--native=calls"]] {
+        let ended = recorded(&target, calls);
+        some(&ended, ";sorts (<string>:13);builtin_sorted");
+        some(&ended, ";key (<string>:10) ");
+        none(&ended, "_PyEval_EvalFrameDefault");
+        none(&ended, "_PyEval_Vector");
+    }
+    let ended = recorded(&target, &["--native", "all"]);
+    some(&ended, "_start (");
+    some(&ended, "_PyEval_Vector");
+    some(&ended, "builtin_sorted");
+    let ended = recorded(&target, &["--native", "none"]);
+    some(&ended, "<module> (<string>:17);sorts (<string>:13) ");
+    some(&ended, ";sorts (<string>:13);key (<string>:10) ");
+    none(&ended, "builtin_sorted");
+    assert!(stacks(&ended).iter().all(|line| line.contains(".py:") || line.contains("<string>:")), "{ended:?}");
+}
+
+#[test]
+fn lines_and_threads_are_shown_as_asked() {
+    let target = Program::start(&python::newest(), MIXED);
+    let ended = recorded(&target, &["-t"]);
+    some(&ended, &format!("thread {}", target.pid()));
+    some(&ended, "hashes");
+    assert!(stacks(&ended).iter().all(|line| line.starts_with("thread ")), "{ended:?}");
+    for function in ["-F", "--function"] {
+        let ended = recorded(&target, &["--native", "none", function]);
+        some(&ended, "sorts (<string>:11)");
+        none(&ended, "sorts (<string>:13)");
+        some(&ended, "key (<string>:9)");
+    }
+    let ended = recorded(&target, &["--native", "none", "--nolineno"]);
+    some(&ended, "<module> (<string>);sorts (<string>)");
+    none(&ended, ":1");
+}
+
+#[test]
+fn file_names_are_short_unless_they_shall_be_full() {
+    let target = Program::start(&python::newest(), MIXED);
+    let short = recorded(&target, &[]);
+    some(&short, "(threading.py:");
+    none(&short, "/usr/lib/python3.15/threading.py");
+    // As the target names them, which runs in a root of its own.
+    let full = recorded(&target, &["--full-filenames"]);
+    some(&full, "(/usr/lib/python3.15/threading.py:");
+}
+
+#[test]
+fn rate_and_duration_are_kept() {
+    let target = Program::start(&python::newest(), BUSY);
+    let ended = record(&["-r", "50", "-d", "2s", "-o", "o.txt", "-p", &target.pid_text()]);
+    let line = ended.stderr.lines().find(|line| line.contains("samples: ")).expect("it says so");
+    // `95 of 102 samples taken`: Poisson, so 100 ± 4 standard deviations.
+    let wanted: f64 = line.split(" of ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect(line);
+    assert!((60.0..=140.0).contains(&wanted), "{ended:?}");
+    let total: u64 = stacks(&ended).iter().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum();
+    assert!(total as f64 <= wanted && total > 20, "{ended:?}");
+    assert!(ended.stderr.contains("at 50 Hz for 2.0"), "{ended:?}");
+}
+
+#[test]
+fn formats_are_chosen_by_name_and_by_extension() {
+    let target = Program::start(&python::newest(), BUSY);
+    let svg = record(&["-d", "300ms", "-o", "o.svg", "-p", &target.pid_text()]);
+    let picture = svg.recorded();
+    assert!(
+        picture.contains("<svg ") && picture.trim_end().ends_with("</svg>") && picture.contains("inner"),
+        "{svg:?}"
+    );
+    assert!(picture.contains(&target.pid_text()) && picture.contains("samples taken"), "the facts are in it");
+    for format in ["collapsed", "raw"] {
+        let ended = record(&["-d", "300ms", "-f", format, "-o", "-", "-p", &target.pid_text()]);
+        assert!(ended.stdout.lines().any(|line| line.contains(";outer (<string>:11);inner (")), "{ended:?}");
+        assert!(ended.stderr.contains("stacks: ") && ended.files.is_empty(), "{ended:?}");
+    }
+}
+
+#[test]
+fn switches_of_py_spy_that_are_not_offered_are_refused_by_name() {
+    for (switch, instead) in [
+        ("--subprocesses", "one fpprof for each"),
+        ("-s", "one fpprof for each"),
+        ("--nonblocking", "Leave it out"),
+        ("--capture", "Leave it out"),
+    ] {
+        let ended = record(&[switch, "-o", "o.svg", "-p", "1"]);
+        ended.assert_refused(&["py-spy's, and not offered", instead]);
+    }
+    for format in ["speedscope", "chrometrace"] {
+        let ended = record(&["-f", format, "-o", "o.json", "-p", "1"]);
+        assert!(ended.code == 2 && ended.files.is_empty(), "{ended:?}");
+        assert!(ended.stderr.contains(format) && ended.stderr.contains("--format collapsed"), "{ended:?}");
+    }
+    for (switch, shown) in [("--help", true), ("-h", true)] {
+        let output = Command::new(FPPROF).args(["record", switch]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success());
+        assert_eq!(text.contains("--duration"), shown);
+        assert!(!text.contains("--nonblocking") && !text.contains("--capture"), "{text}");
+    }
+}
