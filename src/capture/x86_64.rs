@@ -6,6 +6,8 @@
 use super::registers::Registers;
 use crate::types::Addr;
 
+/// What saved snapshots call this architecture.
+pub const NAME: &str = "x86-64";
 /// The stack pointer, `rsp`.
 pub const SP: usize = 7;
 /// The frame pointer, `rbp`.

@@ -38,6 +38,11 @@ pub struct MarkerDistance {
 }
 
 impl MarkerDistance {
+    /// What another has learned, and was certain of.
+    pub fn known(frame: EvaluationFrame) -> MarkerDistance {
+        MarkerDistance { seen: Some((frame, ENOUGH)) }
+    }
+
     /// Learns from a stack that was merged without a gap. `saved_frame_pointer` looks up, by an address inside the
     /// evaluation function, where its frame saves the caller's.
     pub fn learn(

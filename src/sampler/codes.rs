@@ -81,6 +81,11 @@ impl Codes {
         known.is_some() && known == CodeIdentity::parse(layout, bytes)
     }
 
+    /// Whether `identity` is that of the code object that was read at `addr`.
+    pub fn is_known_as(&self, addr: Addr, identity: CodeIdentity) -> bool {
+        self.by_address.get(&addr).is_some_and(|known| known.code.identity == identity)
+    }
+
     /// The function at `addr`, and the line of the instruction `offset` bytes into it.
     pub fn locate(&self, addr: Addr, offset: Option<u32>) -> Option<(FunctionId, Option<NonZeroU32>)> {
         let known = self.by_address.get(&addr)?;

@@ -16,6 +16,8 @@ pub struct Found {
     pub interpreter: Interpreter,
     /// The program or library that holds it.
     pub module: ModuleId,
+    /// The address of its `Py_Version`, where there is such a symbol.
+    pub version_symbol: Option<Addr>,
 }
 
 /// Looks for an interpreter.
@@ -38,7 +40,7 @@ pub fn find(modules: &Modules, memory: &impl Memory) -> Result<Found, RuntimeErr
         match Interpreter::recognise(memory, &Candidate { runtime, version_symbol, file_name: &name }) {
             Ok(interpreter) => {
                 let module = ModuleId(u32::try_from(index).unwrap_or(u32::MAX));
-                return Ok(Found { interpreter, module });
+                return Ok(Found { interpreter, module, version_symbol });
             }
             Err(error) => refusal = error,
         }

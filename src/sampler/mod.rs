@@ -11,5 +11,6 @@ pub mod plan;
 pub mod reader;
 pub mod sample;
 pub mod session;
+pub mod snapshot;
 pub mod statistics;
 pub mod thread_history;

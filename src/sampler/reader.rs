@@ -222,6 +222,16 @@ impl Reader {
         }
     }
 
+    /// What was captured last.
+    pub fn captured(&self) -> &Captured {
+        &self.captured
+    }
+
+    /// The pure stages, as the last capture went through them.
+    pub fn journey(&self) -> &Journey {
+        &self.journey
+    }
+
     /// The thread pointer of the thread that was captured last, if its registers were read.
     pub fn thread_pointer(&self) -> Option<Addr> {
         self.captured.registers.thread_pointer

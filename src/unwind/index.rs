@@ -3,6 +3,8 @@
 //! Does: binary search in `.eh_frame_hdr`'s table, or in an index made by one scan where there is no usable table.
 //! Does not: decode the entry. An answer is a candidate: the entry's own extent decides.
 
+use std::ops::Range;
+
 use gimli::{BaseAddresses, CieOrFde, EhFrame, UnwindSection};
 
 use super::sections::{Bytes, Section, UnwindSections};
@@ -64,16 +66,36 @@ impl FdeIndex {
 
     /// The last entry that starts at or before `svma`.
     pub(super) fn find(&self, svma: Svma, sections: &UnwindSections) -> Option<IndexEntry> {
+        self.get(self.search(svma, sections, |_| {})?, sections)
+    }
+
+    /// The bytes of `.eh_frame_hdr` that [`FdeIndex::find`] reads; `None` where it does not use that section.
+    pub(super) fn footprint(&self, svma: Svma, sections: &UnwindSections) -> Option<Vec<Range<usize>>> {
+        let FdeIndex::Header { rows, .. } = self else { return None };
+        let mut read = vec![0..*rows];
+        let mut row = |n: usize| {
+            let start = n.saturating_mul(ROW).saturating_add(*rows);
+            read.push(start..start.saturating_add(ROW));
+        };
+        if let Some(found) = self.search(svma, sections, &mut row) {
+            row(found);
+        }
+        Some(read)
+    }
+
+    /// The number of the last entry that starts at or before `svma`; `looked_at` learns of each that is compared.
+    fn search(&self, svma: Svma, sections: &UnwindSections, mut looked_at: impl FnMut(usize)) -> Option<usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
+            looked_at(middle);
             if self.start(middle, sections)? <= svma {
                 low = middle.checked_add(1)?;
             } else {
                 high = middle;
             }
         }
-        self.get(low.checked_sub(1)?, sections)
+        low.checked_sub(1)
     }
 
     fn start(&self, n: usize, sections: &UnwindSections) -> Option<Svma> {

@@ -3,6 +3,10 @@
 //! Does: find the entry that describes an address, its row, and the row as a compact rule.
 //! Does not: know where the file is mapped, or remember answers.
 
+mod footprint;
+
+pub use footprint::Footprint;
+
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 

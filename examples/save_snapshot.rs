@@ -1,0 +1,145 @@
+//! Saves one thread of a CPython process at one moment, as a snapshot that fpprof's tests can run again.
+//!
+//! ```text
+//! cargo run --example save_snapshot -- --pid 4242 -o case.json
+//! cargo run --example save_snapshot -- --pid 4242 --innermost libc.so.6 -o case.json
+//! ```
+//!
+//! It samples the thread until the stack is one that was asked for, saves it, runs what it has saved, and prints what
+//! that gave. See docs/snapshots.md before you share the file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use fpprof::capture::blocked::BlockedError;
+use fpprof::python::layout::CurrentFrame;
+use fpprof::python::stack::PythonEntry;
+use fpprof::python::threads::Threads;
+use fpprof::sampler::codes::FunctionId;
+use fpprof::sampler::durations::DurationHistogram;
+use fpprof::sampler::reader::{ReadFailure, Reader};
+use fpprof::sampler::sample::SampleFrame;
+use fpprof::sampler::snapshot::Snapshot;
+use fpprof::sampler::snapshot::replay::Replay;
+use fpprof::sampler::thread_history::ThreadHistory;
+use fpprof::target::memory::Memory;
+use fpprof::target::modules::ModuleId;
+use fpprof::target::process::Process;
+use fpprof::target::threads::Thread;
+use fpprof::types::{Addr, Pid, Tid};
+
+/// Save one thread of a CPython process at one moment.
+#[derive(Parser)]
+struct Arguments {
+    /// The process.
+    #[arg(long)]
+    pid: i32,
+    /// The thread; the main thread if left out.
+    #[arg(long)]
+    thread: Option<i32>,
+    /// The file to write.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// How many samples to learn from before one is saved.
+    #[arg(long, default_value_t = 20)]
+    learn: u32,
+    /// Save only a stack whose innermost frame has this text in its line of the output.
+    #[arg(long, default_value = "")]
+    innermost: String,
+    /// Save only a stack that has this text in a line of the output.
+    #[arg(long, default_value = "")]
+    contains: String,
+    /// Save only a moment of 3.11 or 3.12 in which an evaluation has just linked its `_PyCFrame`, so that the pointer to
+    /// the innermost frame in it is left over from something else.
+    #[arg(long)]
+    torn: bool,
+    /// How often to try.
+    #[arg(long, default_value_t = 100_000)]
+    tries: u32,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let pid = Pid(arguments.pid);
+    let mut reader = Reader::new(&Process::open(pid)?)?;
+    let mut history = ThreadHistory::new(Thread::open(pid, Tid(arguments.thread.unwrap_or(arguments.pid)))?);
+    let threads = Threads::list(&reader.found.interpreter, &reader.memory);
+    let id = history.namespace_id.unsigned_abs().into();
+    history.set_thread_states(threads.of_native_id(id).map(|state| state.address).collect());
+    let mut stops = DurationHistogram::default();
+    for taken in 0..arguments.tries {
+        let Some(stack) = sample(&mut reader, &mut history, &mut stops)? else { continue };
+        if taken < arguments.learn {
+            continue;
+        }
+        // A code object can have been replaced between the capture and now: that stack is not saved.
+        let Ok(snapshot) = Snapshot::take(&reader, &history) else { continue };
+        let text = snapshot.to_json();
+        let replay = Replay::new(Snapshot::from_json(text.as_bytes())?)?;
+        let frames = replay.run(&mut replay.journey());
+        let lines: Vec<String> = frames.iter().map(|frame| replay.describe(frame)).collect();
+        let wanted = lines.first().is_some_and(|line| line.contains(&arguments.innermost))
+            && lines.iter().any(|line| line.contains(&arguments.contains))
+            && (!arguments.torn || is_torn(&reader, &history, &replay));
+        if !wanted {
+            continue;
+        }
+        if !is_same(&stack, &frames) {
+            bail!("the snapshot does not give the stack of the live process: {stack:?}, {lines:#?}");
+        }
+        std::fs::write(&arguments.output, text).with_context(|| format!("{}", arguments.output.display()))?;
+        println!("{}", lines.join("\n"));
+        return Ok(());
+    }
+    bail!("no such stack in {} samples", arguments.tries)
+}
+
+/// One sample of the thread, blocked or not; `None` when it changed meanwhile.
+fn sample(
+    reader: &mut Reader,
+    history: &mut ThreadHistory,
+    stops: &mut DurationHistogram,
+) -> anyhow::Result<Option<Arc<[SampleFrame]>>> {
+    let result = match reader.read_blocked(history) {
+        Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => reader.read_running(history, stops),
+        result => result,
+    };
+    match result {
+        Ok(stack) => Ok(Some(stack)),
+        Err(ReadFailure::CodeReplaced) => Ok(None),
+        Err(failure) => bail!("the thread cannot be read: {failure:?}"),
+    }
+}
+
+/// Whether the replay gives the stack of the live process. Modules and functions are numbered differently in the two.
+fn is_same(live: &[SampleFrame], replayed: &[SampleFrame]) -> bool {
+    let place = |frame: &SampleFrame| match *frame {
+        SampleFrame::Python { line, .. } => SampleFrame::Python { function: FunctionId(0), line },
+        SampleFrame::Native { svma, .. } => SampleFrame::Native { module: ModuleId(0), svma },
+        SampleFrame::Evaluation { function, .. } => SampleFrame::Evaluation { module: ModuleId(0), function },
+        SampleFrame::Unnamed(_) | SampleFrame::Missing(_) => *frame,
+    };
+    live.iter().map(place).eq(replayed.iter().map(place))
+}
+
+/// Whether the pointer to the innermost frame does not lead to the first frame of the walk.
+fn is_torn(reader: &Reader, history: &ThreadHistory, replay: &Replay) -> bool {
+    let CurrentFrame::ThroughCFrame { cframe, current_frame, .. } =
+        reader.found.interpreter.layout.thread.current_frame
+    else {
+        return false;
+    };
+    let copies = reader.captured();
+    let linked = |state: &Addr| {
+        let cframe = copies.read_addr(state.wrapping_add(cframe)).ok()?;
+        copies.read_addr(cframe.wrapping_add(current_frame)).ok()
+    };
+    let linked = history.thread_states.first().and_then(linked);
+    let walked = replay.walk().and_then(|python| python.entries.first().copied());
+    match walked {
+        Some(PythonEntry::Frame(frame)) => linked.is_some_and(|linked| linked != frame.frame),
+        _ => false,
+    }
+}

@@ -1,0 +1,191 @@
+//! Making a snapshot of the last capture of a thread.
+//!
+//! Does: run the Python stage again on memory that remembers what was read, read the code objects once more, and pick
+//! the parts of the unwind tables that the words on the stack can lead to.
+//! Does not: capture, or write files.
+
+use std::ops::Range;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::recorder::{Recorder, join};
+use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
+use crate::python::code::{CodeIdentity, CodeObject};
+use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
+use crate::python::stack::PythonEntry;
+use crate::sampler::journey::walk_python;
+use crate::sampler::reader::Reader;
+use crate::sampler::thread_history::ThreadHistory;
+use crate::target::memory::Region;
+use crate::target::modules::ModuleId;
+use crate::types::{Addr, Svma};
+use crate::unwind::address_space::Code;
+use crate::unwind::module::{Footprint, ModuleUnwinder};
+use crate::unwind::sections::Section;
+use crate::unwind::stack::StackEnd;
+
+/// Program counter and stack pointer are copied with so many bytes above the outermost frame: its return address.
+const BEYOND_OUTERMOST: u64 = 64;
+
+impl Snapshot {
+    /// The last capture of `reader`, which was of the thread of `history`, before its process has run far.
+    ///
+    /// Code objects are read now: one that has been replaced since the capture is left out, and missing in the replay.
+    ///
+    /// # Errors
+    /// When the interpreter is not there any more.
+    pub fn take(reader: &Reader, history: &ThreadHistory) -> Result<Snapshot, RuntimeError> {
+        let stack = used_stack(reader);
+        let pcs = possible_pcs(reader, &stack);
+        let mut taken = Modules::default();
+        let code = reader.space.addresses.ranges().iter().map(|range| CodeMapping {
+            start: range.start,
+            end: range.end,
+            module: match &range.code {
+                Code::Module { index, bias, unwinder } => {
+                    let inside = pcs.iter().filter(|pc| (range.start..range.end).contains(pc));
+                    Some(taken.add(reader, (*index, *bias, unwinder), inside))
+                }
+                Code::Anonymous { .. } => None,
+            },
+        });
+        let code = code.collect();
+        Ok(Snapshot {
+            runtime: Runtime {
+                address: reader.found.interpreter.runtime,
+                version_symbol: reader.found.version_symbol,
+                file_name: file_name(reader),
+            },
+            registers: reader.captured().registers.clone(),
+            memory: memory(reader, &history.thread_states)?,
+            thread_states: history.thread_states.clone(),
+            evaluation_frame: reader.journey().distance().certain(),
+            modules: taken.images(),
+            code,
+            stack,
+        })
+    }
+}
+
+/// The stack up to the outermost frame: what is above it (arguments, environment) is nobody's business. All of it where
+/// the walk did not get that far.
+fn used_stack(reader: &Reader) -> Region {
+    let stack = &reader.captured().stack;
+    let outermost = reader.journey().native().last().filter(|native| native.end == StackEnd::ThreadEntry);
+    let end = outermost.and_then(|native| native.frames.last()).and_then(|f| f.cfa.checked_add(BEYOND_OUTERMOST));
+    let len = end.and_then(|end| usize::try_from(end.0.checked_sub(stack.start.0)?).ok()).unwrap_or(usize::MAX);
+    Region { start: stack.start, bytes: stack.bytes.get(..len).unwrap_or(&stack.bytes).to_vec() }
+}
+
+/// Every address that a walk of this stack can look up, however it goes: the program counter, and each word that may be
+/// a return address.
+fn possible_pcs(reader: &Reader, stack: &Region) -> Vec<Addr> {
+    let words = stack.bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    let pc = reader.captured().registers.get(crate::capture::native::PC);
+    let all: FxHashSet<Addr> = words.chain(pc).flat_map(|word| [Addr(word.wrapping_sub(1)), Addr(word)]).collect();
+    all.into_iter().filter(|addr| reader.space.addresses.find(*addr).is_some()).collect()
+}
+
+/// What the Python stage reads: the frames from the capture, the runtime and the code objects from the live memory.
+fn memory(reader: &Reader, states: &[Addr]) -> Result<Vec<Region>, RuntimeError> {
+    let interpreter = &reader.found.interpreter;
+    let frames = Recorder::new(reader.captured());
+    let python = walk_python(&interpreter.layout, states, &frames);
+    let stack = &reader.captured().stack;
+    let mut regions = frames.into_regions();
+    regions.retain(|region| stack.slice(region.start, region.bytes.len()).is_none());
+
+    let runtime = Recorder::new(&reader.memory);
+    let (version_symbol, file_name) = (reader.found.version_symbol, &*file_name(reader));
+    Interpreter::recognise(&runtime, &Candidate { runtime: interpreter.runtime, version_symbol, file_name })?;
+    regions.extend(runtime.into_regions());
+
+    let mut seen = FxHashSet::default();
+    for entry in python.iter().flat_map(|python| &python.entries) {
+        if let PythonEntry::Frame(frame) = entry
+            && seen.insert(frame.code)
+        {
+            let code = Recorder::new(&reader.memory);
+            let read = CodeObject::read(&code, &interpreter.layout, frame.code);
+            let same = |identity: CodeIdentity| reader.codes.is_known_as(frame.code, identity);
+            if read.is_ok_and(|code| same(code.identity)) {
+                regions.extend(code.into_regions());
+            }
+        }
+    }
+    Ok(join(regions))
+}
+
+fn file_name(reader: &Reader) -> String {
+    reader.space.modules.get(reader.found.module).map(|module| module.name()).unwrap_or_default()
+}
+
+/// The modules of a snapshot, with the parts of their tables that have been needed so far.
+#[derive(Default)]
+struct Modules<'a> {
+    numbers: FxHashMap<usize, usize>,
+    list: Vec<Taken<'a>>,
+}
+
+struct Taken<'a> {
+    name: String,
+    build_id: Option<String>,
+    bias: u64,
+    unwinder: &'a ModuleUnwinder,
+    needed: Footprint,
+}
+
+impl<'a> Modules<'a> {
+    /// Notes what the lookups of `pcs` need of a module (its number in the reader, its bias, its tables). Gives the
+    /// module's number in the snapshot.
+    fn add<'p>(
+        &mut self,
+        reader: &Reader,
+        (index, bias, unwinder): (usize, u64, &'a ModuleUnwinder),
+        pcs: impl Iterator<Item = &'p Addr>,
+    ) -> usize {
+        let number = *self.numbers.entry(index).or_insert_with(|| {
+            let module = u32::try_from(index).ok().and_then(|id| reader.space.modules.get(ModuleId(id)));
+            let elf = module.and_then(|module| module.elf.as_ref().ok());
+            let name = module.map(|module| module.name()).unwrap_or_default();
+            let build_id = elf.and_then(|elf| elf.build_id()).map(|id| id.to_string());
+            self.list.push(Taken { name, build_id, bias, unwinder, needed: Footprint::default() });
+            self.list.len() - 1
+        });
+        if let Some(taken) = self.list.get_mut(number) {
+            for pc in pcs {
+                let footprint = unwinder.footprint(Svma(pc.0.wrapping_sub(bias)));
+                taken.needed.eh_frame_hdr.extend(footprint.eh_frame_hdr);
+                taken.needed.eh_frame.extend(footprint.eh_frame);
+            }
+        }
+        number
+    }
+
+    fn images(self) -> Vec<ModuleImage> {
+        let image = |taken: Taken<'_>| {
+            let sections = taken.unwinder.sections();
+            ModuleImage {
+                name: taken.name,
+                build_id: taken.build_id,
+                bias: taken.bias,
+                eh_frame_hdr: sparse(sections.eh_frame_hdr.as_ref(), &taken.needed.eh_frame_hdr),
+                eh_frame: sparse(sections.eh_frame.as_ref(), &taken.needed.eh_frame),
+            }
+        };
+        self.list.into_iter().map(image).collect()
+    }
+}
+
+/// A section with nothing but these ranges of it; `None` when nothing of it is needed.
+fn sparse(section: Option<&Section>, ranges: &[Range<usize>]) -> Option<SparseSection> {
+    let section = section.filter(|_| !ranges.is_empty())?;
+    let part = |range: &Range<usize>| {
+        let len = section.bytes.len();
+        let bytes = section.bytes.get(range.start.min(len)..range.end.min(len))?;
+        Some(Region { start: Addr(range.start as u64), bytes: bytes.to_vec() })
+    };
+    let parts = join(ranges.iter().filter_map(part).collect());
+    let parts = parts.into_iter().map(|region| (region.start.0, region.bytes)).collect();
+    Some(SparseSection { svma: section.svma, len: section.bytes.len(), parts })
+}
