@@ -52,10 +52,13 @@ impl Plan for ThreadPlan<'_> {
     }
 
     fn stack_end(&self, sp: Addr) -> Addr {
-        if let Some(end) = self.stack_end.filter(|end| *end > sp) {
+        let mapping = self.mappings.find(sp);
+        // A thread can be on a stack other than its own: a coroutine library's, a signal's.
+        let is_on_own_stack = |end: &Addr| *end > sp && mapping.is_none_or(|mapping| *end <= mapping.end);
+        if let Some(end) = self.stack_end.filter(is_on_own_stack) {
             return end;
         }
-        match self.mappings.find(sp) {
+        match mapping {
             Some(mapping) if mapping.end.0 - sp.0 <= LARGE_STACK => mapping.end,
             _ => sp.wrapping_add(UNKNOWN_STACK),
         }

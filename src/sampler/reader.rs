@@ -28,7 +28,7 @@ use crate::target::root::TargetRoot;
 use crate::types::Addr;
 use crate::unwind::stack::StackEnd;
 
-/// A chain of frames that is being linked at the moment of the stop is looked at again so often.
+/// A thread is looked at so often when its chain of frames was being linked, or a code object had been replaced.
 const ATTEMPTS: usize = 3;
 /// What is copied beyond the outermost frame: the words of its return address.
 const BEYOND_OUTERMOST: u64 = 64;
@@ -109,8 +109,8 @@ impl Reader {
         history: &mut ThreadHistory,
         stops: &mut DurationHistogram,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        let mut last = None;
-        for _ in 0..ATTEMPTS {
+        let mut attempts = 1;
+        loop {
             let python = self.capture(history, |thread, memory, plan, captured| {
                 running::capture(thread, memory, plan, captured).map_err(ReadFailure::Stop)
             })?;
@@ -118,12 +118,13 @@ impl Reader {
                 stops.record(stood_still);
             }
             let torn = matches!(python.as_ref().map(|p| p.end), Some(ChainEnd::Torn(_)));
-            last = python;
-            if !torn {
-                break;
+            // A code object that has taken another's place has been forgotten: the next stop reads it.
+            let codes = self.check_codes(python.as_ref());
+            if attempts == ATTEMPTS || !(torn || codes.is_err()) {
+                return codes.map(|()| self.finish(history, python));
             }
+            attempts += 1;
         }
-        self.finish(history, last)
     }
 
     /// Reads a thread that is blocked, without stopping it.
@@ -134,7 +135,8 @@ impl Reader {
         let python = self.capture(history, |thread, memory, plan, captured| {
             blocked::capture(thread, memory, plan, captured).map_err(ReadFailure::Blocked)
         })?;
-        self.finish(history, python)
+        self.check_codes(python.as_ref())?;
+        Ok(self.finish(history, python))
     }
 
     /// Captures a thread with `how`, into `self.captured`, and gives its Python stack.
@@ -167,14 +169,7 @@ impl Reader {
     }
 
     /// Everything that can be done after the thread runs again.
-    fn finish(
-        &mut self,
-        history: &mut ThreadHistory,
-        mut python: Option<PythonStack>,
-    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        if let Some(python) = &python {
-            self.check_codes(python)?;
-        }
+    fn finish(&mut self, history: &mut ThreadHistory, mut python: Option<PythonStack>) -> Arc<[SampleFrame]> {
         self.unwind();
         let Reader { space, codes, captured, journey, .. } = self;
         let moment = moment(captured, space, codes);
@@ -186,11 +181,12 @@ impl Reader {
                 history.stack_end = outermost.cfa.checked_add(BEYOND_OUTERMOST);
             }
         }
-        Ok(journey.resolve(moment))
+        journey.resolve(moment)
     }
 
     /// Whether the code objects on the stack are those that were read at their addresses.
-    fn check_codes(&mut self, python: &PythonStack) -> Result<(), ReadFailure> {
+    fn check_codes(&mut self, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
+        let Some(python) = python else { return Ok(()) };
         let layout = &self.found.interpreter.layout;
         let len = CodeIdentity::read_len(layout);
         let mut addresses: Vec<Addr> = python.entries.iter().filter_map(code_address).collect();

@@ -72,7 +72,7 @@ impl FdeIndex {
     /// The bytes of `.eh_frame_hdr` that [`FdeIndex::find`] reads; `None` where it does not use that section.
     pub(super) fn footprint(&self, svma: Svma, sections: &UnwindSections) -> Option<Vec<Range<usize>>> {
         let FdeIndex::Header { rows, .. } = self else { return None };
-        let mut read = vec![0..*rows];
+        let mut read: Vec<_> = std::iter::once(0..*rows).collect();
         let mut row = |n: usize| {
             let start = n.saturating_mul(ROW).saturating_add(*rows);
             read.push(start..start.saturating_add(ROW));
