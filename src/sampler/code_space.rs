@@ -11,11 +11,12 @@ use rustc_hash::FxHashMap;
 
 use crate::target::elf::{ElfFile, SectionData};
 use crate::target::maps::Mappings;
+use crate::target::memory::Memory;
 use crate::target::modules::{MappedCode, ModuleId, Modules};
 use crate::target::process::Process;
 use crate::target::process_memory::ProcessMemory;
 use crate::target::root::TargetRoot;
-use crate::types::Svma;
+use crate::types::{Addr, Pid, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::recover::CodeBytes;
@@ -28,6 +29,7 @@ const READING_SHARE: u32 = 20;
 /// The target's code.
 #[derive(Debug)]
 pub struct CodeSpace {
+    pid: Pid,
     /// All mappings.
     pub mappings: Mappings,
     /// The modules met so far.
@@ -50,6 +52,16 @@ impl CodeBytes for FileCode {
     }
 }
 
+/// Instructions in the memory of a process.
+#[derive(Debug)]
+struct RunTimeCode(ProcessMemory);
+
+impl CodeBytes for RunTimeCode {
+    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
+        self.0.read_vec(Addr(svma.0), usize::try_from(len).ok()?).ok()
+    }
+}
+
 impl CodeSpace {
     /// Reads the mappings and opens their modules.
     ///
@@ -57,6 +69,7 @@ impl CodeSpace {
     /// When the process is gone or may not be looked at.
     pub fn new(process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<CodeSpace> {
         let mut space = CodeSpace {
+            pid: process.pid,
             mappings: Mappings::default(),
             modules: Modules::default(),
             addresses: AddressSpace::new(Vec::new()),
@@ -139,6 +152,7 @@ impl CodeSpace {
             };
             CodeRange { start: range.start, end: range.end, code }
         });
-        self.addresses = AddressSpace::new(ranges.collect());
+        let run_time_code = Arc::new(RunTimeCode(ProcessMemory::new(self.pid)));
+        self.addresses = AddressSpace::new(ranges.collect()).with_run_time_code(run_time_code);
     }
 }

@@ -1,7 +1,7 @@
 //! The native stack of one capture, in as few segments as can be proved.
 //!
-//! Does: unwind; where that breaks off, find the frame pointer of a thread that was not stopped, or restart at the
-//! innermost marker that was not reached. Remembers what it learns of the interpreter's evaluation frames.
+//! Does: unwind; where that breaks off, find the frame pointer of a thread that was not stopped, leave code that has
+//! no tables, or restart at the innermost marker that was not reached. Remembers what it learns of the interpreter's evaluation frames.
 //! Does not: capture, read the target, or merge.
 
 use super::journey::Moment;
@@ -10,11 +10,14 @@ use crate::merge::resync::{MarkerDistance, Restart};
 use crate::python::stack::PythonStack;
 use crate::types::Addr;
 use crate::unwind::recover::FramePointerFinder;
+use crate::unwind::run_time_code;
 use crate::unwind::stack::{NativeStack, StackEnd};
 use crate::unwind::walk::{FramePosition, Unwinder};
 
 /// A stack that breaks more often than this is not worth more.
 const MAX_SEGMENTS: usize = 8;
+/// How often the JIT's code may be entered on one stack: as often as Python is called by C.
+const MAX_RUN_TIME_CALLS: usize = 1_024;
 
 /// Walks native stacks of one process.
 #[derive(Debug, Default)]
@@ -45,6 +48,11 @@ impl NativeWalk {
             self.segments.clear();
             self.segments.push(whole);
         }
+        for _ in 0..MAX_RUN_TIME_CALLS {
+            let Some(whole) = self.leave_run_time_code(moment, python, learned) else { break };
+            self.segments.pop();
+            self.segments.push(whole);
+        }
         while self.segments.len() < MAX_SEGMENTS
             && let Some(failed) = self.segments.last()
             && let Some(restart) = python.and_then(|python| learned.restart(failed, python))
@@ -71,6 +79,27 @@ impl NativeWalk {
         let from = FramePosition { pc: frame.pc, is_return_address: true, sp: frame.sp, bp: Some(bp) };
         self.unwinder.resume(from, moment.stack, moment.addresses, &mut whole);
         learned.confirms(&whole, frame.sp, python).then_some(whole)
+    }
+
+    /// Goes on behind code without tables, if that leads to the evaluation that called it.
+    fn leave_run_time_code(
+        &mut self,
+        moment: Moment<'_>,
+        python: Option<&PythonStack>,
+        learned: &MarkerDistance,
+    ) -> Option<NativeStack> {
+        let failed = self.segments.last().filter(|failed| matches!(failed.end, StackEnd::NoUnwindRule(_)))?;
+        let sp = failed.frames.last()?.sp;
+        let mut whole = failed.clone();
+        let from = run_time_code::leave(
+            &mut whole,
+            self.unwinder.stopped_bp(),
+            moment.stack,
+            moment.addresses,
+            &mut self.finder,
+        )?;
+        self.unwinder.resume(from, moment.stack, moment.addresses, &mut whole);
+        learned.confirms(&whole, sp, python).then_some(whole)
     }
 
     /// Walks on in the caller of an evaluation.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::frame_pointers::FramePointerMap;
 use super::module::ModuleUnwinder;
+use super::recover::CodeBytes;
 use crate::types::Addr;
 
 /// What is mapped in an executable range.
@@ -48,6 +49,7 @@ pub struct AddressSpace {
     generation: u64,
     /// The range of `ranges` whose module gets by without lookups.
     framed: Option<usize>,
+    run_time_code: Option<Arc<dyn CodeBytes>>,
 }
 
 impl AddressSpace {
@@ -66,7 +68,18 @@ impl AddressSpace {
         };
         let with_map = ranges.iter().enumerate().filter(|(_, range)| has_map(range));
         let framed = with_map.max_by_key(|(_, range)| range.end.0.saturating_sub(range.start.0)).map(|(n, _)| n);
-        AddressSpace { ranges, generation, framed }
+        AddressSpace { ranges, generation, framed, run_time_code: None }
+    }
+
+    /// Adds a way to read instructions that are in no file.
+    #[must_use]
+    pub fn with_run_time_code(self, code: Arc<dyn CodeBytes>) -> Self {
+        AddressSpace { run_time_code: Some(code), ..self }
+    }
+
+    /// Instructions that are in no file, by their addresses in the process.
+    pub(super) fn run_time_code(&self) -> Option<&dyn CodeBytes> {
+        self.run_time_code.as_deref()
     }
 
     /// The range that holds `addr`.

@@ -6,7 +6,8 @@
 //! 2. [`cache`]: the unwind rule of this program counter, seen before.
 //! 3. [`module`]: the rule, looked up in the module's `.eh_frame`; evaluated with all registers where it needs them.
 //!
-//! Where a thread was not stopped and rbp is not known, [`recover`] finds it.
+//! Where a thread was not stopped and rbp is not known, [`recover`] finds it; [`run_time_code`] leaves the frames of
+//! code that has no tables.
 //!
 //! What belongs to one architecture only (register numbers, the compact rule, the step) is in its folder.
 
@@ -16,6 +17,7 @@ pub mod frame_pointers;
 pub mod index;
 pub mod module;
 pub mod recover;
+pub mod run_time_code;
 pub mod sections;
 pub mod stack;
 pub mod walk;

@@ -19,9 +19,9 @@ use super::x86_64::step::StackBytes;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
 
-/// Where a module's instructions are read: its file, a saved snapshot or an array.
+/// Where instructions are read: a module's file, a process, a saved snapshot or an array.
 pub trait CodeBytes: Debug + Send + Sync {
-    /// `len` bytes of code at `svma`, or `None` when they are not all there.
+    /// `len` bytes of code at `svma` (for code without a file, its address in the process), or `None` when they are not all there.
     fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>>;
 }
 
@@ -46,11 +46,6 @@ struct Place<'a> {
 impl FramePointerFinder {
     /// The rbp of `frame`, in which a call is in progress, when all that can be checked of it holds.
     pub fn find(&mut self, frame: &NativeFrame, stack: &Region, space: &AddressSpace) -> Option<Addr> {
-        if self.generation != space.generation() || self.sites.len().max(self.hand_overs.len()) >= MAX_KNOWN {
-            self.sites.clear();
-            self.hand_overs.clear();
-            self.generation = space.generation();
-        }
         if !frame.is_return_address {
             return None;
         }
@@ -72,7 +67,12 @@ impl FramePointerFinder {
     }
 
     /// The call that returns to `address`; what it calls is an address of the target here.
-    fn call_before(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
+    pub(super) fn call_before(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
+        if self.generation != space.generation() || self.sites.len().max(self.hand_overs.len()) >= MAX_KNOWN {
+            self.sites.clear();
+            self.hand_overs.clear();
+            self.generation = space.generation();
+        }
         if let Some(known) = self.sites.get(&address) {
             return *known;
         }

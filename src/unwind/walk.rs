@@ -42,6 +42,8 @@ pub struct Unwinder {
     scratch: UnwindScratch,
     /// Of the address space that the cache is about. No space has generation 0.
     generation: u64,
+    /// The rbp of the frame at which the last walk gave up.
+    stopped_bp: Option<u64>,
 }
 
 /// What a walk reads, and what it fills.
@@ -66,6 +68,7 @@ impl Unwinder {
             return;
         };
         self.learn(space);
+        self.stopped_bp = None;
         let bp = get(BP);
         let mut walk = Walk { stack: StackBytes::new(stack), space, frames: &mut out.frames };
         out.end = self.run(&mut walk, Cursor { pc, sp, bp }, false);
@@ -83,9 +86,15 @@ impl Unwinder {
             return;
         }
         self.learn(space);
+        self.stopped_bp = None;
         let mut walk = Walk { stack: StackBytes::new(stack), space, frames: &mut out.frames };
         let cursor = Cursor { pc: from.pc.0, sp: from.sp.0, bp: from.bp.map(|bp| bp.0) };
         out.end = self.run(&mut walk, cursor, from.is_return_address);
+    }
+
+    /// The rbp of the last frame of the last walk, if that walk could not leave the frame and rbp is known there.
+    pub fn stopped_bp(&self) -> Option<Addr> {
+        self.stopped_bp.map(Addr)
     }
 
     fn learn(&mut self, space: &AddressSpace) {
@@ -136,7 +145,10 @@ impl Unwinder {
             };
             let (cfa, next, next_is_return_address) = match stepped {
                 Ok(stepped) => stepped,
-                Err(error) => return walk.give_up(error, cursor, is_return_address),
+                Err(error) => {
+                    self.stopped_bp = cursor.bp;
+                    return walk.give_up(error, cursor, is_return_address);
+                }
             };
             walk.frames.push(NativeFrame { pc, is_return_address, sp: Addr(cursor.sp), cfa: Addr(cfa) });
             cursor = next;

@@ -52,7 +52,7 @@ struct Depths {
 }
 
 /// Why a pass ended early.
-enum Stop {
+pub(super) enum Stop {
     /// The pass must be made again: something has been learned that makes its beginning wrong.
     Again,
     /// rsp is changed in a way that the code does not tell.
@@ -177,7 +177,7 @@ impl Depths {
 }
 
 /// The depth after an instruction that does not branch.
-fn moved(instruction: &Instruction, depth: Option<i64>) -> ControlFlow<Stop, Option<i64>> {
+pub(super) fn moved(instruction: &Instruction, depth: Option<i64>) -> ControlFlow<Stop, Option<i64>> {
     let sp = |register| matches!(register, Register::RSP | Register::ESP | Register::SP | Register::SPL);
     let immediate = || match instruction.op1_kind() {
         OpKind::Immediate8to64 | OpKind::Immediate32to64 => i32::try_from(instruction.immediate(1) as i64).ok(),

@@ -7,3 +7,4 @@ pub mod evaluate;
 pub mod registers;
 pub mod rule;
 pub mod step;
+pub mod way_out;
