@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use crate::target::elf::{ElfFile, SectionData};
+use crate::target::elf::ElfFile;
 use crate::target::maps::Mappings;
 use crate::target::memory::Memory;
 use crate::target::modules::{MappedCode, ModuleId, Modules};
@@ -20,7 +20,6 @@ use crate::types::{Addr, Pid, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::recover::CodeBytes;
-use crate::unwind::sections::{Section, UnwindSections};
 
 /// Code that is in no mapping even after they have been read again must not make every sample read them: reading takes
 /// at most one part in so many of the time. A program that starts maps its libraries within some milliseconds.
@@ -137,11 +136,7 @@ impl CodeSpace {
                     bias: module.bias,
                     unwinder: Arc::clone(self.unwinders.entry(id).or_insert_with(|| {
                         let sections = module.elf.as_ref().map(|elf| elf.unwind_sections()).unwrap_or_default();
-                        let section = |data: SectionData| Section { svma: data.svma, bytes: data.bytes };
-                        let unwinder = ModuleUnwinder::new(UnwindSections {
-                            eh_frame_hdr: sections.eh_frame_hdr.map(section),
-                            eh_frame: sections.eh_frame.map(section),
-                        });
+                        let unwinder = ModuleUnwinder::new(sections);
                         Arc::new(match &module.elf {
                             Ok(elf) => unwinder.with_code(Arc::new(FileCode(Arc::clone(elf)))),
                             Err(_) => unwinder,

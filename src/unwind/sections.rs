@@ -1,32 +1,14 @@
 //! The unwind tables of one ELF file, as bytes.
 //!
-//! Does: hold `.eh_frame` and `.eh_frame_hdr` with the addresses that the file states for them.
-//! Does not: read files or find sections; whoever builds it does.
+//! Does: show `.eh_frame`, as `target` has read it, to the decoder.
+//! Does not: read files or find sections.
 
 use gimli::{BaseAddresses, EhFrame, EndianSlice, LittleEndian};
 
-use crate::types::Svma;
+pub use crate::target::elf::{SectionData as Section, UnwindSections};
 
 /// A slice of a section, as the decoder wants it. All supported architectures are little-endian.
 pub(super) type Bytes<'a> = EndianSlice<'a, LittleEndian>;
-
-/// A section's bytes and where the file says they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Section {
-    /// The stated address of the first byte.
-    pub svma: Svma,
-    /// The section's content.
-    pub bytes: Vec<u8>,
-}
-
-/// The sections that unwinding needs. Either may be missing or garbage.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnwindSections {
-    /// `.eh_frame_hdr`: a table of functions sorted by address (LSB Core, "The .eh_frame_hdr section").
-    pub eh_frame_hdr: Option<Section>,
-    /// `.eh_frame`: the call frame information itself.
-    pub eh_frame: Option<Section>,
-}
 
 impl UnwindSections {
     /// `.eh_frame` as the decoder sees it, empty when there is none.
