@@ -86,7 +86,9 @@ pub fn name(
     symbolizer: &Symbolizer,
     native: NativeFrames,
 ) -> StackTree<Frame> {
-    let names = name_frames(tree.frames(), origin, symbolizer);
+    // Tables of symbols and lines are not even opened for names that are not shown.
+    let wanted = |counted: &&Counted| native != NativeFrames::None || !is_native(counted);
+    let names = name_frames(tree.frames().iter().filter(wanted), origin, symbolizer);
     let mut shown = StackTree::new();
     for (stack, weight) in tree.stacks() {
         let stack: Vec<&Named> = stack.into_iter().filter_map(|counted| names.get(counted)).collect();
@@ -121,7 +123,15 @@ fn is_plumbing_frame(frame: &Frame) -> bool {
     frame.kind == FrameKind::Interpreter && is_plumbing(&frame.name)
 }
 
-fn name_frames(counted: &[Counted], origin: &Origin<'_>, symbolizer: &Symbolizer) -> FxHashMap<Counted, Named> {
+fn is_native(counted: &Counted) -> bool {
+    matches!(counted, Counted::Frame(SampleFrame::Native { .. } | SampleFrame::Evaluation { .. }))
+}
+
+fn name_frames<'c>(
+    counted: impl Iterator<Item = &'c Counted>,
+    origin: &Origin<'_>,
+    symbolizer: &Symbolizer,
+) -> FxHashMap<Counted, Named> {
     let mut by_module: FxHashMap<ModuleId, Vec<(Counted, Svma)>> = FxHashMap::default();
     let mut names = FxHashMap::default();
     for element in counted {

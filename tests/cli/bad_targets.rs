@@ -89,13 +89,13 @@ fn stopped_at_its_first_instruction() -> Program {
 }
 
 /// A copy of the newest interpreter in its root; removed when dropped.
-struct Copy {
+pub struct Copy {
     inside: std::path::PathBuf,
     outside: std::path::PathBuf,
 }
 
 impl Copy {
-    fn new(name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Copy {
+    pub fn new(name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Copy {
         let newest = python::newest();
         let (outside, inside) = newest.scratch();
         let name = format!("fpprof-{}-{name}", std::process::id());
@@ -107,7 +107,7 @@ impl Copy {
         Copy { inside: inside.join(name), outside }
     }
 
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = Command::new("chroot");
         let temporary = self.outside.parent().expect("it is in a folder");
         command.arg(temporary.parent().expect("it is in a root")).arg(&self.inside);

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "the extension's files are enough here")]
 #[path = "../support/extension.rs"]
 mod extension;
+#[allow(dead_code, reason = "what runs is enough here, not its version")]
 #[path = "../support/interpreters.rs"]
 mod interpreters;
 
@@ -16,6 +17,7 @@ mod run;
 mod bad_targets;
 mod endings;
 mod launching;
+mod memory;
 mod outputs;
 mod permissions;
 mod signals;

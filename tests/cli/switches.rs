@@ -8,15 +8,16 @@ use crate::run::{Ended, FPPROF, record};
 
 /// One thread that works in C and in Python, one that waits, and one that holds no GIL while it works.
 const MIXED: &str = "
-import os, threading, hashlib
+import os, threading, hashlib, time
 def waits():
     os.read(0, 1)
     os._exit(0)
-data = bytes(30_000_000)
+data = bytes(3_000_000)
 def hashes():
-    while True: hashlib.sha256(data)
+    while True: hashlib.sha256(data); time.sleep(0.004)
 def key(n):
-    return -n
+    for _ in range(30): n = -n
+    return n
 def sorts():
     while True:
         sorted(range(2000), key=key)
@@ -28,7 +29,7 @@ sorts()
 
 fn recorded(target: &Program, switches: &[&str]) -> Ended {
     let ended =
-        record(&[&["-d", "600ms", "-r", "200", "-o", "o.txt", "-p", &target.pid_text()][..], switches].concat());
+        record(&[&["-d", "1500ms", "-r", "200", "-o", "o.txt", "-p", &target.pid_text()][..], switches].concat());
     ended.recorded();
     ended
 }
@@ -52,20 +53,20 @@ fn none(ended: &Ended, words: &str) {
 fn modes_choose_the_threads() {
     let target = Program::start(&python::newest(), MIXED);
     for cpu in [&[][..], &["--mode", "cpu"]] {
-        let ended = recorded(&target, cpu);
+        let ended = recorded(&target, &[cpu, &["--native", "none"]].concat());
         some(&ended, "sorts (<string>");
         some(&ended, "hashes (<string>");
         none(&ended, "waits (<string>");
         assert!(ended.stderr.contains("cpu mode"), "{ended:?}");
     }
     for wall in [&["--mode", "wall"][..], &["-i"], &["--idle"]] {
-        let ended = recorded(&target, wall);
+        let ended = recorded(&target, &[wall, &["--native", "none"]].concat());
         some(&ended, "sorts (<string>");
         some(&ended, "waits (<string>");
         assert!(ended.stderr.contains("wall mode"), "{ended:?}");
     }
     for gil in [&["--mode", "gil"][..], &["-g"], &["--gil"]] {
-        let ended = recorded(&target, gil);
+        let ended = recorded(&target, &[gil, &["--native", "none"]].concat());
         some(&ended, "sorts (<string>");
         none(&ended, "waits (<string>");
         assert!(ended.stderr.contains("gil mode"), "{ended:?}");
@@ -78,7 +79,7 @@ fn native_frames_are_shown_as_asked() {
     let target = Program::start(&python::newest(), MIXED);
     for calls in [&[][..], &["-n"], &["--native"], &["--native", "calls"], &["--native=calls"]] {
         let ended = recorded(&target, calls);
-        some(&ended, ";sorts (<string>:13);builtin_sorted");
+        some(&ended, ";sorts (<string>:14);builtin_sorted");
         some(&ended, ";key (<string>:10) ");
         none(&ended, "_PyEval_EvalFrameDefault");
         none(&ended, "_PyEval_Vector");
@@ -88,8 +89,8 @@ fn native_frames_are_shown_as_asked() {
     some(&ended, "_PyEval_Vector");
     some(&ended, "builtin_sorted");
     let ended = recorded(&target, &["--native", "none"]);
-    some(&ended, "<module> (<string>:17);sorts (<string>:13) ");
-    some(&ended, ";sorts (<string>:13);key (<string>:10) ");
+    some(&ended, "<module> (<string>:18);sorts (<string>:14) ");
+    some(&ended, ";sorts (<string>:14);key (<string>:10) ");
     none(&ended, "builtin_sorted");
     assert!(stacks(&ended).iter().all(|line| line.contains(".py:") || line.contains("<string>:")), "{ended:?}");
 }
@@ -103,8 +104,8 @@ fn lines_and_threads_are_shown_as_asked() {
     assert!(stacks(&ended).iter().all(|line| line.starts_with("thread ")), "{ended:?}");
     for function in ["-F", "--function"] {
         let ended = recorded(&target, &["--native", "none", function]);
-        some(&ended, "sorts (<string>:11)");
-        none(&ended, "sorts (<string>:13)");
+        some(&ended, "sorts (<string>:12)");
+        none(&ended, "sorts (<string>:14)");
         some(&ended, "key (<string>:9)");
     }
     let ended = recorded(&target, &["--native", "none", "--nolineno"]);

@@ -36,6 +36,8 @@ fn visible(text: &str) -> Vec<String> {
     let line = |line: &str| {
         let mut shown = String::new();
         for part in line.trim_end_matches('\r').split('\r') {
+            // `ESC [ K` erases from where it stands to the end of the line.
+            let part = part.strip_prefix("\x1b[K").inspect(|_| shown.clear()).unwrap_or(part);
             match part.strip_suffix("\x1b[K") {
                 Some(kept) => shown = kept.to_owned(),
                 None => shown.replace_range(..part.len().min(shown.len()), part),
