@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::target::elf::ElfFile;
 use crate::target::maps::Mappings;
@@ -21,9 +21,13 @@ use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::recover::CodeBytes;
 
-/// Code that is in no mapping even after they have been read again must not make every sample read them: reading takes
-/// at most one part in so many of the time. A program that starts maps its libraries within some milliseconds.
-const READING_SHARE: u32 = 20;
+/// Code that is in no mapping even after they have been read again must not make every sample read them: it is looked
+/// for again after so long. Other code is looked for at once: a program that starts, or compiles, maps new code often.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// So many pages of such code in that time, and the stacks are garbage: no more are looked for.
+const MAX_UNMAPPED: usize = 32;
+/// The smallest unit of a mapping, in bytes.
+const PAGE: u64 = 4096;
 
 /// The target's code.
 #[derive(Debug)]
@@ -37,8 +41,9 @@ pub struct CodeSpace {
     pub addresses: AddressSpace,
     unwinders: FxHashMap<ModuleId, Arc<ModuleUnwinder>>,
     anonymous_keeps_frame_pointers: bool,
-    read_at: Instant,
-    read_took: Duration,
+    /// Pages that walks have led to and that were not mapped, since then.
+    unmapped: FxHashSet<u64>,
+    unmapped_since: Instant,
 }
 
 /// A file's instructions.
@@ -74,8 +79,8 @@ impl CodeSpace {
             addresses: AddressSpace::new(Vec::new()),
             unwinders: FxHashMap::default(),
             anonymous_keeps_frame_pointers: false,
-            read_at: Instant::now(),
-            read_took: Duration::ZERO,
+            unmapped: FxHashSet::default(),
+            unmapped_since: Instant::now(),
         };
         space.read(process, root, memory)?;
         Ok(space)
@@ -87,12 +92,25 @@ impl CodeSpace {
         self.rebuild(&self.ranges_of_modules());
     }
 
-    /// Reads the mappings again, unless that has just been done. Gives whether they have changed.
-    pub fn refresh(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> bool {
-        if self.read_at.elapsed() < self.read_took * READING_SHARE {
+    /// Reads the mappings again because a walk has led to `unmapped`, unless that has just been done in vain for the
+    /// same page. Gives whether it is mapped now.
+    pub fn refresh(&mut self, unmapped: Addr, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> bool {
+        // A return address can be behind the last byte of a mapping.
+        let lookup = Addr(unmapped.0.saturating_sub(1));
+        if self.unmapped_since.elapsed() >= RETRY_AFTER {
+            self.unmapped.clear();
+            self.unmapped_since = Instant::now();
+        }
+        let page = lookup.0 / PAGE;
+        if self.unmapped.len() >= MAX_UNMAPPED || self.unmapped.contains(&page) {
             return false;
         }
-        self.read(process, root, memory).unwrap_or(false)
+        let changed = self.read(process, root, memory).unwrap_or(false);
+        let found = self.addresses.find(unmapped).is_some() || self.addresses.find(lookup).is_some();
+        if !found {
+            self.unmapped.insert(page);
+        }
+        changed && found
     }
 
     /// The extent of the function at an address of a module, by its unwind tables.
@@ -101,13 +119,6 @@ impl CodeSpace {
     }
 
     fn read(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<bool> {
-        let started = Instant::now();
-        let changed = self.read_now(process, root, memory);
-        (self.read_at, self.read_took) = (Instant::now(), started.elapsed());
-        changed
-    }
-
-    fn read_now(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<bool> {
         let mappings = process.mappings()?;
         if mappings == self.mappings {
             return Ok(false);

@@ -213,7 +213,9 @@ impl Reader {
     fn unwind(&mut self) {
         let Reader { space, codes, captured, journey, .. } = self;
         let end = journey.unwind(moment(captured, space, codes));
-        if matches!(end, StackEnd::UnmappedCode(_)) && space.refresh(&self.process, &self.root, &self.memory) {
+        if let StackEnd::UnmappedCode(addr) = end
+            && space.refresh(addr, &self.process, &self.root, &self.memory)
+        {
             journey.unwind(moment(captured, space, codes));
         }
     }
