@@ -48,8 +48,7 @@ impl NativeWalk {
             self.segments.clear();
             self.segments.push(whole);
         }
-        for _ in 0..MAX_RUN_TIME_CALLS {
-            let Some(whole) = self.leave_run_time_code(moment, python, learned) else { break };
+        if let Some(whole) = self.leave_run_time_code(moment, python, learned) {
             self.segments.pop();
             self.segments.push(whole);
         }
@@ -81,25 +80,30 @@ impl NativeWalk {
         learned.confirms(&whole, frame.sp, python).then_some(whole)
     }
 
-    /// Goes on behind code without tables, if that leads to the evaluation that called it.
+    /// Goes on behind code without tables, each time that the walk comes to such code, as far as that leads to the
+    /// evaluations that called it. Until it is certain where those are, only the thread's entry confirms it.
     fn leave_run_time_code(
         &mut self,
         moment: Moment<'_>,
         python: Option<&PythonStack>,
         learned: &MarkerDistance,
     ) -> Option<NativeStack> {
-        let failed = self.segments.last().filter(|failed| matches!(failed.end, StackEnd::NoUnwindRule(_)))?;
-        let sp = failed.frames.last()?.sp;
-        let mut whole = failed.clone();
-        let from = run_time_code::leave(
-            &mut whole,
-            self.unwinder.stopped_bp(),
-            moment.stack,
-            moment.addresses,
-            &mut self.finder,
-        )?;
-        self.unwinder.resume(from, moment.stack, moment.addresses, &mut whole);
-        learned.confirms(&whole, sp, python).then_some(whole)
+        let mut walked = self.segments.last()?.clone();
+        let mut confirmed = None;
+        let mut bp = self.unwinder.stopped_bp();
+        for _ in 0..MAX_RUN_TIME_CALLS {
+            let sp = walked.frames.last()?.sp;
+            let left = run_time_code::leave(&mut walked, bp, moment.stack, moment.addresses, &mut self.finder);
+            let Some(from) = left else { break };
+            self.unwinder.resume(from, moment.stack, moment.addresses, &mut walked);
+            bp = self.unwinder.stopped_bp();
+            if learned.confirms(&walked, sp, python) {
+                confirmed = Some(walked.clone());
+            } else if learned.certain().is_some() {
+                break;
+            }
+        }
+        confirmed
     }
 
     /// Walks on in the caller of an evaluation.
