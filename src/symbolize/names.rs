@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::plumbing::is_plumbing;
-use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer};
+use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer, python_trampoline};
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
 use crate::profile::paths::{PathRoots, short_source};
@@ -120,7 +120,12 @@ fn choose<'n>(stack: &[&'n Named], native: NativeFrames) -> Vec<&'n Frame> {
 }
 
 fn is_plumbing_frame(frame: &Frame) -> bool {
-    frame.kind == FrameKind::Interpreter && is_plumbing(&frame.name)
+    match frame.kind {
+        FrameKind::Interpreter => is_plumbing(&frame.name),
+        // What `-X perf` puts in front of each Python function, which has a frame of its own.
+        FrameKind::Jit => python_trampoline(&frame.name).is_some(),
+        _ => false,
+    }
 }
 
 fn is_native(counted: &Counted) -> bool {

@@ -90,7 +90,7 @@ impl FramePointerFinder {
     }
 
     /// Whether a call of `callee` can be in progress in the function at `start`: it is that function, or jumps to it.
-    fn leads_to(&mut self, callee: Addr, start: Addr, space: &AddressSpace) -> bool {
+    pub(super) fn leads_to(&mut self, callee: Addr, start: Addr, space: &AddressSpace) -> bool {
         if callee == start {
             return true;
         }

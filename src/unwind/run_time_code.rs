@@ -1,7 +1,7 @@
-//! Frames of code that was made at run time and has no tables: the JIT of CPython 3.14.
+//! Frames of code that was made at run time and has no tables: the JIT of CPython 3.14, the trampolines of `-X perf`.
 //!
 //! Does: find the return address of each such frame by following its instructions to their return, up to the first
-//! frame in a file's code, which must be making a call through a pointer there.
+//! frame in a file's code, which must be making a call there that can have led to code without a file.
 //! Does not: judge what it arrives at; that the walk from there goes where it must is for the caller to see.
 //!
 //! The instructions are read after the thread has run on, and may have been replaced since. Then the walk arrives
@@ -20,7 +20,8 @@ const MAX_FRAMES: usize = 4;
 /// The instructions that are read, in bytes, if so many are mapped: a long trace has several pages.
 const MAX_CODE: u64 = 16 << 10;
 
-/// Leaves the frames of code without tables that `failed` ends in, of which `bp` is the innermost's rbp: adds them to it, and gives the frame to go on from.
+/// Leaves the frames of code without tables that `failed` ends in, of which `bp` is the innermost's rbp: adds them to
+/// it, and gives the frame to go on from.
 pub fn leave(
     failed: &mut NativeStack,
     mut bp: Option<Addr>,
@@ -43,9 +44,11 @@ pub fn leave(
         let cfa = slot.checked_add(8)?;
         failed.frames.push(NativeFrame { cfa, ..frame });
         if is_file(pc, space)? {
-            let calls_by_pointer = finder.call_before(pc, space)?.callee.is_none();
+            // A file's code knows run-time code by a pointer only: it calls that, or a function that jumps there.
+            let callee = finder.call_before(pc, space)?.callee;
+            let by_pointer = callee.is_none_or(|callee| finder.leads_to(Addr(callee.0), frame.pc, space));
             let from = FramePosition { pc, is_return_address: true, sp: cfa, bp };
-            return calls_by_pointer.then_some(from);
+            return by_pointer.then_some(from);
         }
         frame = NativeFrame { pc, is_return_address: true, sp: cfa, cfa };
     }
