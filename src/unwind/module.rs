@@ -52,7 +52,7 @@ impl ModuleUnwinder {
     }
 
     /// The file's instructions.
-    pub(super) fn code(&self) -> Option<&dyn CodeBytes> {
+    pub fn code(&self) -> Option<&dyn CodeBytes> {
         self.code.as_deref()
     }
 

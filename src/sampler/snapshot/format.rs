@@ -105,6 +105,8 @@ struct FileModule {
     eh_frame_hdr: Option<FileSection>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     eh_frame: Option<FileSection>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    code: Option<Packed>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -200,6 +202,8 @@ impl From<&ModuleImage> for FileModule {
             bias: module.bias.into(),
             eh_frame_hdr: module.eh_frame_hdr.as_ref().map(section),
             eh_frame: module.eh_frame.as_ref().map(section),
+            code: (!module.code.is_empty())
+                .then(|| Packed::new(module.code.iter().map(|(svma, bytes)| (*svma, &bytes[..])))),
         }
     }
 }
@@ -213,8 +217,9 @@ impl FileModule {
             Ok::<_, FormatError>(Some(SparseSection { svma, len: budget.spend(section.len)?, parts }))
         };
         let (eh_frame_hdr, eh_frame) = (section(self.eh_frame_hdr)?, section(self.eh_frame)?);
+        let code = self.code.map(|code| code.unpack(budget)).transpose()?.unwrap_or_default();
         let bias = self.bias.value("load biases")?;
-        Ok(ModuleImage { name: self.name, build_id: self.build_id, bias, eh_frame_hdr, eh_frame })
+        Ok(ModuleImage { name: self.name, build_id: self.build_id, bias, eh_frame_hdr, eh_frame, code })
     }
 }
 

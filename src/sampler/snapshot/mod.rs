@@ -7,6 +7,7 @@
 
 pub mod format;
 pub mod packed;
+mod recorded_code;
 mod recorder;
 pub mod replay;
 pub mod take;
@@ -61,6 +62,8 @@ pub struct ModuleImage {
     pub eh_frame_hdr: Option<SparseSection>,
     /// `.eh_frame`.
     pub eh_frame: Option<SparseSection>,
+    /// The instructions that were looked at, by stated address.
+    pub code: Vec<(u64, Vec<u8>)>,
 }
 
 /// A section of which only parts are known; the rest reads as zeros.

@@ -13,11 +13,12 @@ use crate::python::stack::{PythonEntry, PythonStack};
 use crate::sampler::codes::Codes;
 use crate::sampler::journey::{Journey, Moment, walk_python};
 use crate::sampler::sample::SampleFrame;
-use crate::target::memory::{Memory, ReadError, Region};
+use crate::target::memory::{Memory, ReadError, Region, Regions};
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::module::ModuleUnwinder;
+use crate::unwind::recover::CodeBytes;
 use crate::unwind::sections::{Section, UnwindSections};
 
 /// A snapshot, open for the pure stages.
@@ -126,10 +127,12 @@ fn address_space(snapshot: &Snapshot, layout: &Layout) -> AddressSpace {
         .iter()
         .map(|module| {
             let section = |section: &Option<SparseSection>| section.as_ref().map(SparseSection::fill);
-            Arc::new(ModuleUnwinder::new(UnwindSections {
+            let unwinder = ModuleUnwinder::new(UnwindSections {
                 eh_frame_hdr: section(&module.eh_frame_hdr),
                 eh_frame: section(&module.eh_frame),
-            }))
+            });
+            let code = module.code.iter().map(|(svma, bytes)| Region { start: Addr(*svma), bytes: bytes.clone() });
+            Arc::new(unwinder.with_code(Arc::new(SavedCode(code.collect()))))
         })
         .collect();
     let ranges = snapshot.code.iter().map(|code| {
@@ -154,6 +157,17 @@ impl SparseSection {
             place.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
         }
         Section { svma: self.svma, bytes }
+    }
+}
+
+/// The instructions of a module that were saved, by stated address.
+#[derive(Debug)]
+struct SavedCode(Regions);
+
+impl CodeBytes for SavedCode {
+    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
+        let len = usize::try_from(len).ok()?;
+        self.0.as_slice().iter().find_map(|region| region.slice(Addr(svma.0), len)).map(<[u8]>::to_vec)
     }
 }
 

@@ -5,9 +5,11 @@
 //! Does not: capture, or write files.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::recorded_code::RecordedCode;
 use super::recorder::{Recorder, join};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use crate::python::code::{CodeIdentity, CodeObject};
@@ -37,6 +39,7 @@ impl Snapshot {
     pub fn take(reader: &Reader, history: &ThreadHistory) -> Result<Snapshot, RuntimeError> {
         let stack = used_stack(reader);
         let pcs = possible_pcs(reader, &stack);
+        let looked_at = RecordedCode::of_replay(reader, history);
         let mut taken = Modules::default();
         let code = reader.space.addresses.ranges().iter().map(|range| CodeMapping {
             start: range.start,
@@ -44,7 +47,9 @@ impl Snapshot {
             module: match &range.code {
                 Code::Module { index, bias, unwinder } => {
                     let inside = pcs.iter().filter(|pc| (range.start..range.end).contains(pc));
-                    Some(taken.add(reader, (*index, *bias, unwinder), inside))
+                    let number = taken.add(reader, (*index, *bias, unwinder), inside);
+                    taken.add_code(number, looked_at.get(index));
+                    Some(number)
                 }
                 Code::Anonymous { .. } => None,
             },
@@ -133,6 +138,7 @@ struct Taken<'a> {
     bias: u64,
     unwinder: &'a ModuleUnwinder,
     needed: Footprint,
+    code: Vec<Region>,
 }
 
 impl<'a> Modules<'a> {
@@ -149,7 +155,7 @@ impl<'a> Modules<'a> {
             let elf = module.and_then(|module| module.elf.as_ref().ok());
             let name = module.map(|module| module.name()).unwrap_or_default();
             let build_id = elf.and_then(|elf| elf.build_id()).map(|id| id.to_string());
-            self.list.push(Taken { name, build_id, bias, unwinder, needed: Footprint::default() });
+            self.list.push(Taken { name, build_id, bias, unwinder, needed: Footprint::default(), code: Vec::new() });
             self.list.len() - 1
         });
         if let Some(taken) = self.list.get_mut(number) {
@@ -162,6 +168,17 @@ impl<'a> Modules<'a> {
         number
     }
 
+    /// Notes the functions whose instructions were looked at, and what is needed to find them.
+    fn add_code(&mut self, number: usize, code: Option<&Arc<RecordedCode>>) {
+        let (Some(taken), Some(code)) = (self.list.get_mut(number), code) else { return };
+        taken.code = code.functions();
+        for function in &taken.code {
+            let footprint = taken.unwinder.footprint(Svma(function.start.0));
+            taken.needed.eh_frame_hdr.extend(footprint.eh_frame_hdr);
+            taken.needed.eh_frame.extend(footprint.eh_frame);
+        }
+    }
+
     fn images(self) -> Vec<ModuleImage> {
         let image = |taken: Taken<'_>| {
             let sections = taken.unwinder.sections();
@@ -171,6 +188,7 @@ impl<'a> Modules<'a> {
                 bias: taken.bias,
                 eh_frame_hdr: sparse(sections.eh_frame_hdr.as_ref(), &taken.needed.eh_frame_hdr),
                 eh_frame: sparse(sections.eh_frame.as_ref(), &taken.needed.eh_frame),
+                code: taken.code.into_iter().map(|region| (region.start.0, region.bytes)).collect(),
             }
         };
         self.list.into_iter().map(image).collect()

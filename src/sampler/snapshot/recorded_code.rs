@@ -1,0 +1,77 @@
+//! Which instructions the pure stages look at.
+//!
+//! Does: run the native stages once more on a capture, with modules that remember the code that was asked of them.
+//! Does not: decide what is looked at; that is `unwind::recover`'s work, on threads that were not stopped.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustc_hash::FxHashMap;
+
+use super::recorder::join;
+use crate::capture::native;
+use crate::merge::resync::MarkerDistance;
+use crate::sampler::journey::{Journey, Moment, walk_python};
+use crate::sampler::reader::Reader;
+use crate::sampler::thread_history::ThreadHistory;
+use crate::target::memory::Region;
+use crate::types::{Addr, Svma};
+use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
+use crate::unwind::module::ModuleUnwinder;
+use crate::unwind::recover::CodeBytes;
+
+/// A module's code, which remembers what was asked of it.
+#[derive(Debug)]
+pub(super) struct RecordedCode {
+    module: Arc<ModuleUnwinder>,
+    functions: Mutex<Vec<Region>>,
+}
+
+impl CodeBytes for RecordedCode {
+    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
+        let bytes = self.module.code()?.code(svma, len)?;
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        functions.push(Region { start: Addr(svma.0), bytes: bytes.clone() });
+        Some(bytes)
+    }
+}
+
+impl RecordedCode {
+    /// The code that the stages look at for the last capture of `reader`, by the reader's numbers of the modules. No
+    /// code is looked at for a thread whose registers were all read.
+    pub(super) fn of_replay(reader: &Reader, history: &ThreadHistory) -> FxHashMap<usize, Arc<RecordedCode>> {
+        let mut recorded = FxHashMap::default();
+        let captured = reader.captured();
+        if captured.registers.get(native::FP).is_some() {
+            return recorded;
+        }
+        let mut unwinders = FxHashMap::default();
+        let ranges = reader.space.addresses.ranges().iter().map(|range| {
+            let Code::Module { index, bias, unwinder } = &range.code else { return range.clone() };
+            let unwinder = unwinders.entry(*index).or_insert_with(|| {
+                let code = Arc::new(RecordedCode { module: Arc::clone(unwinder), functions: Mutex::default() });
+                recorded.insert(*index, Arc::clone(&code));
+                Arc::new(ModuleUnwinder::new(unwinder.sections().clone()).with_code(code))
+            });
+            let code = Code::Module { index: *index, bias: *bias, unwinder: Arc::clone(unwinder) };
+            CodeRange { start: range.start, end: range.end, code }
+        });
+        let addresses = AddressSpace::new(ranges.collect());
+        let moment = Moment {
+            registers: &captured.registers,
+            stack: &captured.stack,
+            addresses: &addresses,
+            codes: &reader.codes,
+        };
+        let learned = reader.journey().distance().certain().map(MarkerDistance::known);
+        let mut journey = Journey::with_distance(learned.unwrap_or_default());
+        let mut python = walk_python(&reader.found.interpreter.layout, &history.thread_states, captured);
+        journey.unwind(moment);
+        journey.merge(moment, python.as_mut());
+        recorded
+    }
+
+    /// What was asked of it.
+    pub(super) fn functions(&self) -> Vec<Region> {
+        join(self.functions.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
