@@ -16,7 +16,7 @@ use fpprof::sampler::snapshot::replay::Replay;
 /// blocked thread of 3.15) it is 90,000.
 const LARGEST: usize = 100_000;
 /// How many damaged forms of each snapshot are run.
-const DAMAGED: u64 = 150;
+const DAMAGED: u64 = 60;
 
 struct Case {
     name: String,
