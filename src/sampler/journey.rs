@@ -60,6 +60,11 @@ impl Journey {
         self.native.segments()
     }
 
+    /// The stack that was merged last.
+    pub fn merged(&self) -> &MergedStack {
+        &self.merged
+    }
+
     /// The first stage: unwinds from the registers. Gives why that ended: after [`StackEnd::UnmappedCode`] it can be
     /// done again with a newer address space.
     pub fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {

@@ -5,6 +5,7 @@
 //! Does not: choose threads, keep time, or name native functions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::code_space::CodeSpace;
 use super::codes::Codes;
@@ -30,6 +31,8 @@ use crate::unwind::stack::StackEnd;
 
 /// A thread is looked at so often when its chain of frames was being linked, or a code object had been replaced.
 const ATTEMPTS: usize = 3;
+/// A thread that was let go takes some microseconds to run again; stopped before that, it stands where it stood.
+const BEFORE_NEXT_ATTEMPT: Duration = Duration::from_micros(50);
 /// What is copied beyond the outermost frame: the words of its return address.
 const BEYOND_OUTERMOST: u64 = 64;
 
@@ -124,6 +127,9 @@ impl Reader {
                 return codes.map(|()| self.finish(history, python));
             }
             attempts += 1;
+            if torn {
+                std::thread::sleep(BEFORE_NEXT_ATTEMPT);
+            }
         }
     }
 

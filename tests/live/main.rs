@@ -2,16 +2,24 @@
 //!
 //! What is compared is always independent of fpprof: gdb for native frames, the interpreter's own word for Python's.
 
+#[path = "../support/allowed_calls.rs"]
+mod allowed_calls;
 #[path = "../support/extension.rs"]
 mod extension;
 #[path = "../support/gdb.rs"]
 mod gdb;
 #[path = "../support/interpreters.rs"]
 mod interpreters;
+#[path = "../support/reading.rs"]
+mod reading;
 #[path = "../support/target.rs"]
 mod target;
 #[path = "../support/truth.rs"]
 mod truth;
 
 mod blocked;
+mod equality;
+mod modes;
 mod rig;
+mod running;
+mod spinning;

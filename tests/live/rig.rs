@@ -3,77 +3,38 @@
 use crate::gdb::{self, GdbThread};
 use crate::interpreters::{self, TestInterpreter};
 use crate::target::{Mode, Target};
-use crate::truth::ThreadTruth;
+use crate::truth::{ThreadTruth, Truth};
 
-/// Each shape with the arguments of its program.
-const SHAPES: &[(&str, &[&str])] = &[
-    ("sorted_key", &[]),
-    ("functools_reduce", &[]),
-    ("del_method", &[]),
-    ("weakref_callback", &[]),
-    ("re_sub", &[]),
-    ("generators", &[]),
-    ("asyncio_task", &[]),
-    ("class_creation", &[]),
-    ("exec_code", &[]),
-    ("threads", &[]),
-    ("qsort_callback", &[]),
-    ("deep_recursion", &["1000", "20"]),
-    ("hot_loop", &[]),
-    ("extension_callback", &["fpext_fp", "7"]),
-    ("extension_callback", &["fpext_nofp", "7"]),
-    ("extension_callback", &["fpext_stripped", "7"]),
-    ("extension_leaf", &["fpext_nofp", "2000"]),
-];
-
-fn thread<'a>(threads: &'a [GdbThread], truth: &ThreadTruth) -> &'a GdbThread {
+/// A thread as gdb sees it.
+pub fn thread<'a>(threads: &'a [GdbThread], truth: &ThreadTruth) -> &'a GdbThread {
     threads.iter().find(|thread| thread.tid == truth.native_id).expect("gdb sees every thread")
 }
 
 /// What the two sources do not agree on.
 ///
 /// There are as many evaluations on the C stack as there are frames that C code called: then every frame's place is known.
-fn disagreements(interpreter: &TestInterpreter, program: &str, arguments: &[&str]) -> Vec<String> {
-    let target = Target::spawn(interpreter, program, Mode::Park, arguments);
-    let threads = gdb::stacks(target.pid());
-    let mut found = Vec::new();
-    for truth in &target.truth().threads {
-        let native = thread(&threads, truth);
+pub fn disagreements(threads: &[GdbThread], truth: &Truth) -> Vec<String> {
+    let disagreement = |truth: &ThreadTruth| {
+        let native = thread(threads, truth);
         let evaluations = native.frames_on_stack().iter().filter(|frame| frame.is_evaluation()).count();
         let told = truth.evaluations().len();
-        if !native.is_complete() || evaluations != told {
-            let functions: Vec<_> = native.frames_on_stack().iter().map(|frame| frame.function.as_deref()).collect();
-            let python: Vec<_> = truth.frames.iter().map(|frame| (&frame.qualname, frame.from_c)).collect();
-            found.push(format!(
-                "{program} {arguments:?} on {}, thread {}: ends {}, complete: {}, {evaluations} evaluations of {told}: \
-                 {functions:?} {python:?}",
-                interpreter.name,
-                truth.name,
-                native.end,
-                native.is_complete()
-            ));
+        if native.is_complete() && evaluations == told {
+            return None;
         }
-    }
-    assert!(target.release().success(), "{program} on {}", interpreter.name);
-    found
+        let functions: Vec<_> = native.frames_on_stack().iter().map(|frame| frame.function.as_deref()).collect();
+        let python: Vec<_> = truth.frames.iter().map(|frame| (&frame.qualname, frame.from_c)).collect();
+        Some(format!(
+            "thread {}: ends {}, complete: {}, {evaluations} evaluations of {told}: {functions:?} {python:?}",
+            truth.name,
+            native.end,
+            native.is_complete()
+        ))
+    };
+    truth.threads.iter().filter_map(disagreement).collect()
 }
 
-#[test]
-fn gdb_and_the_interpreter_agree_on_every_shape() {
-    let mut found = Vec::new();
-    for interpreter in interpreters::all() {
-        for (program, arguments) in SHAPES {
-            // gdb has no rules for 3.14's JIT code: see the test below.
-            if *program == "hot_loop" && is_jit_without_rules(&interpreter) {
-                continue;
-            }
-            found.extend(disagreements(&interpreter, program, arguments));
-        }
-    }
-    assert!(found.is_empty(), "{}", found.join("\n"));
-}
-
-fn is_jit_without_rules(interpreter: &TestInterpreter) -> bool {
+/// Whether gdb has no unwind rules for the code that this interpreter's JIT makes.
+pub fn is_jit_without_rules(interpreter: &TestInterpreter) -> bool {
     interpreter.name == "sid 3.14 jit"
 }
 

@@ -54,6 +54,14 @@ pub fn all() -> Vec<TestInterpreter> {
     pyenv.into_iter().chain(sid).collect()
 }
 
+/// The interpreter of that name.
+///
+/// # Panics
+/// When there is none.
+pub fn named(name: &str) -> TestInterpreter {
+    all().into_iter().find(|interpreter| interpreter.name == name).unwrap_or_else(|| panic!("no interpreter {name}"))
+}
+
 fn pyenv(minor: u8) -> TestInterpreter {
     let versions = folder("PYENV_ROOT", None, ".pyenv").join("versions");
     let prefix = format!("3.{minor}.");

@@ -96,25 +96,39 @@ impl Target {
         self.child.wait().expect("the target is a child of this process")
     }
 
-    /// A thread says its word before it blocks: waits until the kernel shows every parked thread in read(2).
+    /// A thread says its word before it blocks: waits until the kernel shows every parked thread in read(2), and those
+    /// that never enter Python in pause(2).
     fn wait_for_shape(&self, mode: Mode) {
+        let told = |tid: i32| self.truth.threads.iter().any(|thread| thread.native_id == tid);
+        let native = self.threads().into_iter().filter(|tid| !told(*tid)).map(|tid| (tid, libc::SYS_pause));
         let parked = match mode {
             Mode::Park => &self.truth.threads[..],
             Mode::Spin => &self.truth.threads[1..],
-            Mode::Work => &[],
+            Mode::Work => return,
         };
-        let deadline = Instant::now() + PATIENCE;
-        for thread in parked {
-            let path = format!("/proc/{}/task/{}/syscall", self.pid(), thread.native_id);
-            loop {
-                let syscall = fs::read_to_string(&path).expect("a parked thread does not end");
-                if syscall.split(' ').next() == Some(&libc::SYS_read.to_string()) {
-                    break;
-                }
-                assert!(Instant::now() < deadline, "thread {} is not parked: {syscall}", thread.name);
-                std::thread::yield_now();
-            }
+        for (tid, call) in parked.iter().map(|thread| (thread.native_id, libc::SYS_read)).chain(native) {
+            self.wait_for_call(tid, call);
         }
+    }
+
+    fn wait_for_call(&self, tid: i32, call: libc::c_long) {
+        let path = format!("/proc/{}/task/{tid}/syscall", self.pid());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let syscall = fs::read_to_string(&path).expect("a parked thread does not end");
+            if syscall.split(' ').next() == Some(&call.to_string()) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "thread {tid} is not parked: {syscall}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The kernel's ids of all its threads.
+    fn threads(&self) -> Vec<i32> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the target runs");
+        let id = |entry: std::io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+        tasks.filter_map(id).collect()
     }
 }
 
@@ -144,7 +158,8 @@ struct Folder {
 impl Folder {
     fn with_programs(interpreter: &TestInterpreter) -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("fpprof-live-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // A path beyond ASCII: every frame's file name is compared with what the interpreter says.
+        let name = format!("fpprof-live-größe-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (outside, inside) = interpreter.scratch();
         let folder = Folder { outside: outside.join(&name), inside: inside.join(&name) };
         fs::create_dir(&folder.outside).expect("the interpreter's temporary folder can be written");

@@ -30,7 +30,7 @@ _main = []
 _released = False
 
 
-def _describe(frame, from_c, innermost_line):
+def describe(frame, from_c, innermost_line):
     """One thread's frames, innermost first. `from_c` names the functions that C code called."""
     frames = []
     line = innermost_line
@@ -62,7 +62,7 @@ def tell(from_c=()):
     spinning has begun.
     """
     caller = sys._getframe(1)
-    mine = _describe(caller, from_c, caller.f_lineno + 1)
+    mine = describe(caller, from_c, caller.f_lineno + 1)
     if threading.current_thread() is not threading.main_thread():
         _told.put(mine)
         return
@@ -125,7 +125,7 @@ def release_when(is_spinning, release):
         while not _main or not is_spinning():
             time.sleep(0.0005)
         frame = sys._getframe()
-        _print_everybody([_describe(frame, (), frame.f_lineno + 1)])
+        _print_everybody([describe(frame, (), frame.f_lineno + 1)])
         os.read(0, 1)
         release()
 

@@ -1,0 +1,143 @@
+//! The proof of parked stacks: on every interpreter and in every shape, the merged stack is frame by frame what gdb
+//! gives for the native part and what the interpreter itself gives for the Python part, each in its place.
+//!
+//! Each thread is read twice: by looking only, and by stopping it. A thread in read(2) is not disturbed by a stop, so
+//! gdb's frames, the looked-at stack and the stopped one are of the same moment.
+
+use crate::gdb::{self, GdbThread};
+use crate::interpreters::{self, TestInterpreter};
+use crate::reading::{Element, How, OneByOne};
+use crate::rig;
+use crate::target::{Mode, Target};
+use crate::truth::ThreadTruth;
+
+/// Each shape with the arguments of its program.
+const SHAPES: &[(&str, &[&str])] = &[
+    ("sorted_key", &[]),
+    ("functools_reduce", &[]),
+    ("del_method", &[]),
+    ("weakref_callback", &[]),
+    ("re_sub", &[]),
+    ("generators", &[]),
+    ("asyncio_task", &[]),
+    ("class_creation", &[]),
+    ("exec_code", &[]),
+    ("threads", &[]),
+    ("subinterpreter", &[]),
+    ("native_thread", &[]),
+    ("qsort_callback", &[]),
+    ("deep_recursion", &["1000", "20"]),
+    ("hot_loop", &[]),
+    ("extension_callback", &["fpext_fp", "7"]),
+    ("extension_callback", &["fpext_nofp", "7"]),
+    ("extension_callback", &["fpext_stripped", "7"]),
+    ("extension_leaf", &["fpext_fp", "2000"]),
+    ("extension_leaf", &["fpext_nofp", "2000"]),
+    ("extension_leaf", &["fpext_stripped", "2000"]),
+];
+
+/// What the merged stack must be: gdb's frames, with the Python frames of each evaluation in front of it.
+pub fn expected(native: &GdbThread, truth: &ThreadTruth) -> Vec<Element> {
+    let mut evaluations = truth.evaluations().into_iter();
+    let frames = native.frames_on_stack();
+    let mut stack = Vec::with_capacity(frames.len() + truth.frames.len());
+    for (index, frame) in frames.iter().enumerate() {
+        let evaluation = frame.is_evaluation();
+        if evaluation {
+            let told = evaluations.next().unwrap_or_default();
+            stack.extend(told.iter().map(|f| Element::Python(f.qualname.clone(), f.filename.clone(), Some(f.line))));
+        }
+        let cfa = (index + 1 < frames.len()).then_some(frame.cfa);
+        stack.push(Element::Native { pc: frame.pc, sp: frame.sp, cfa, evaluation });
+    }
+    stack
+}
+
+/// Where two stacks begin to differ, with what is around it.
+fn difference(got: &[Element], expected: &[Element]) -> Option<String> {
+    let first = got.iter().zip(expected).position(|(a, b)| a != b);
+    let first = first.or_else(|| (got.len() != expected.len()).then(|| got.len().min(expected.len())))?;
+    let around = |stack: &[Element]| {
+        let part = stack.iter().enumerate().skip(first.saturating_sub(2)).take(6);
+        part.map(|(index, element)| format!("\n      {index}: {element:x?}")).collect::<String>()
+    };
+    let (got_around, expected_around) = (around(got), around(expected));
+    Some(format!(
+        "{} frames of {}, different from frame {first} on:\n    got{got_around}\n    expected{expected_around}",
+        got.len(),
+        expected.len()
+    ))
+}
+
+/// Checks one shape, and adds what is wrong to `found`.
+fn check(interpreter: &TestInterpreter, (program, arguments): (&str, &[&str]), found: &mut Vec<String>) {
+    let target = Target::spawn(interpreter, program, Mode::Park, arguments);
+    let threads = gdb::stacks(target.pid());
+    let what = format!("{program} {arguments:?} on {}", interpreter.name);
+    found.extend(rig::disagreements(&threads, target.truth()).into_iter().map(|problem| format!("{what}: {problem}")));
+    let mut reader = OneByOne::open(target.pid());
+    for native in &threads {
+        // A thread that has said nothing never enters Python.
+        let silent = ThreadTruth { native_id: native.tid, name: "native".to_owned(), frames: Vec::new() };
+        let truth = target.truth().threads.iter().find(|truth| truth.native_id == native.tid).unwrap_or(&silent);
+        let expected = expected(native, truth);
+        for how in [How::Blocked, How::Stopped] {
+            let got = reader.read(truth.native_id, how);
+            let difference = difference(&got, &expected);
+            found.extend(difference.map(|difference| format!("{what}, {}, {how:?}: {difference}", truth.name)));
+        }
+    }
+    assert!(target.release().success(), "{what}");
+}
+
+fn prove(name: &str) {
+    let interpreter = interpreters::named(name);
+    let mut found = Vec::new();
+    // gdb has no rules for 3.14's JIT code: `jit` has the proof for that.
+    let shapes =
+        SHAPES.iter().filter(|(program, _)| *program != "hot_loop" || !rig::is_jit_without_rules(&interpreter));
+    shapes.for_each(|shape| check(&interpreter, *shape, &mut found));
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+// One test for each interpreter: they run side by side, and a failure names its interpreter.
+
+#[test]
+fn cpython_3_11_without_frame_pointers() {
+    prove("pyenv 3.11");
+}
+
+#[test]
+fn cpython_3_12_without_frame_pointers() {
+    prove("pyenv 3.12");
+}
+
+#[test]
+fn cpython_3_13_without_frame_pointers() {
+    prove("pyenv 3.13");
+}
+
+#[test]
+fn debian_3_13() {
+    prove("sid 3.13");
+}
+
+#[test]
+fn debian_3_14() {
+    prove("sid 3.14");
+}
+
+#[test]
+fn debian_3_14_with_jit() {
+    prove("sid 3.14 jit");
+}
+
+#[test]
+fn debian_3_15_with_frame_pointers() {
+    prove("sid 3.15");
+}
+
+#[test]
+fn debian_3_15_with_frame_pointers_and_jit() {
+    prove("sid 3.15 jit");
+}

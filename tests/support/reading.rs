@@ -1,0 +1,151 @@
+//! fpprof's own view of a live target, in the terms in which the truth is told.
+//!
+//! Does: read single threads with and without stopping them, take samples at a rate, and turn frames into something
+//! that can be compared with gdb's frames and the interpreter's word.
+//! Does not: know what is right (`gdb` and `truth` do).
+
+use std::sync::Arc;
+
+use fpprof::merge::MergedFrame;
+use fpprof::python::threads::Threads;
+use fpprof::sampler::clock::{Clock, Tick};
+use fpprof::sampler::durations::DurationHistogram;
+use fpprof::sampler::reader::{ReadFailure, Reader};
+use fpprof::sampler::sample::{GapKind, Sample, SampleFrame};
+use fpprof::sampler::session::{Mode, Session};
+use fpprof::sampler::thread_history::ThreadHistory;
+use fpprof::target::process::Process;
+use fpprof::target::threads::Thread;
+use fpprof::types::{Addr, Pid, Tid};
+
+/// One frame of a merged stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Element {
+    /// A native frame.
+    Native {
+        /// Its program counter: a return address in all but the innermost.
+        pc: u64,
+        /// Its stack pointer.
+        sp: u64,
+        /// Its CFA; absent where it is undefined, in the outermost frame.
+        cfa: Option<u64>,
+        /// Whether it evaluates the Python frames in front of it.
+        evaluation: bool,
+    },
+    /// A Python frame: qualified name, file, line.
+    Python(String, String, Option<u32>),
+    /// Frames are missing.
+    Missing(GapKind),
+}
+
+/// How to read a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Blocked, by looking only.
+    Blocked,
+    /// By stopping it.
+    Stopped,
+}
+
+/// Reads the threads of one target, one at a time.
+pub struct OneByOne {
+    reader: Reader,
+    pid: Pid,
+}
+
+impl OneByOne {
+    /// # Panics
+    /// When the target cannot be read.
+    pub fn open(pid: u32) -> OneByOne {
+        let pid = pid_of(pid);
+        let reader = Reader::new(&process(pid)).expect("the target is a Python that can be read");
+        OneByOne { reader, pid }
+    }
+
+    /// One thread's merged stack, innermost first.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn read(&mut self, tid: i32, how: How) -> Vec<Element> {
+        let thread = Thread::open(self.pid, Tid(tid)).expect("the thread lives");
+        let mut history = ThreadHistory::new(thread);
+        let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory);
+        let id = history.namespace_id.unsigned_abs().into();
+        history.set_thread_states(states.of_native_id(id).map(|state| state.address).collect());
+        let frames = match how {
+            How::Blocked => self.reader.read_blocked(&mut history),
+            How::Stopped => self.reader.read_running(&mut history, &mut DurationHistogram::default()),
+        };
+        let frames = frames.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"));
+        self.elements(&frames)
+    }
+
+    fn elements(&self, frames: &[SampleFrame]) -> Vec<Element> {
+        let merged = &self.reader.journey().merged().frames;
+        assert_eq!(merged.len(), frames.len(), "each merged frame becomes one frame of the sample");
+        let outermost = merged.iter().rposition(|frame| matches!(frame, MergedFrame::Native { .. }));
+        let element = |(index, (merged, frame)): (usize, (&MergedFrame, &SampleFrame))| match (merged, frame) {
+            (MergedFrame::Native { frame, evaluation }, _) => Element::Native {
+                pc: frame.pc.0,
+                sp: frame.sp.0,
+                cfa: (Some(index) != outermost).then_some(frame.cfa.0),
+                evaluation: *evaluation,
+            },
+            (_, SampleFrame::Python { function, line }) => {
+                let function = &self.reader.codes.functions()[function.0 as usize];
+                Element::Python(function.qualname.clone(), function.filename.clone(), line.map(Into::into))
+            }
+            (_, SampleFrame::Missing(kind)) => Element::Missing(*kind),
+            (merged, frame) => panic!("{merged:?} became {frame:?}"),
+        };
+        merged.iter().zip(frames).enumerate().map(element).collect()
+    }
+}
+
+/// A session on a target, as `fpprof record` has one.
+///
+/// # Panics
+/// When the target cannot be read.
+pub fn session(pid: u32, mode: Mode) -> Session {
+    Session::new(process(pid_of(pid)), mode).expect("the target is a Python that can be read")
+}
+
+/// Ticks at `rate` until there are `count` samples, or `ticks` ticks are over; gives the samples.
+pub fn samples(session: &mut Session, rate: f64, (count, ticks): (usize, usize)) -> Vec<Sample> {
+    // Any seed: what is promised must hold at all moments.
+    let mut clock = Clock::new(rate, u64::from(std::process::id()));
+    let mut taken = Vec::new();
+    for _ in 0..ticks {
+        while clock.wait(None) != Tick::Due {}
+        session.tick(&mut |sample| taken.push(sample));
+        clock.skip_missed();
+        if taken.len() >= count {
+            break;
+        }
+    }
+    taken
+}
+
+/// The target's address of a native frame, inside the instruction that is executing.
+pub fn address(session: &Session, frame: &SampleFrame) -> Option<Addr> {
+    match frame {
+        SampleFrame::Native { module, svma } => Some(session.reader.space.modules.get(*module)?.addr(*svma)),
+        SampleFrame::Unnamed(addr) => Some(*addr),
+        _ => None,
+    }
+}
+
+/// A Python frame's qualified name, file and line.
+pub fn python(session: &Session, frame: &SampleFrame) -> Option<(String, String, Option<u32>)> {
+    let SampleFrame::Python { function, line } = frame else { return None };
+    let function: &Arc<_> = session.reader.codes.functions().get(function.0 as usize)?;
+    Some((function.qualname.clone(), function.filename.clone(), line.map(Into::into)))
+}
+
+fn pid_of(pid: u32) -> Pid {
+    Pid(i32::try_from(pid).expect("a process id"))
+}
+
+fn process(pid: Pid) -> Process {
+    Process::open(pid).expect("the target lives")
+}
