@@ -17,7 +17,6 @@ use crate::allowed_calls::AllowedCalls;
 use crate::extension;
 use crate::interpreters::{self, TestInterpreter};
 use crate::reading;
-use crate::rig;
 use crate::target::{Mode, Target};
 
 /// The programs, by what they are about.
@@ -31,10 +30,6 @@ const WORKLOADS: [(&str, &str); 4] = [
 /// OpenBLAS's kernels are assembly without unwind tables, some of it with wrong ones: whether their stacks must be complete
 /// all the same.
 const OPENBLAS_IS_COMPLETE: bool = false;
-
-/// The code of 3.14's JIT has neither unwind tables nor frame pointers, and a program that runs nothing else never shows
-/// where its markers lie: whether its stacks must be complete all the same.
-const JIT_3_14_IS_COMPLETE: bool = true;
 
 /// Samples of each program in the short version.
 const SHORT: usize = 1000;
@@ -185,7 +180,6 @@ fn prove(name: &str) {
     let sum = |of: fn(&Findings) -> usize| findings.iter().map(|(_, findings)| of(findings)).sum::<usize>();
     let outside_openblas = sum(|f| f.incomplete) - sum(|f| f.in_openblas);
     let counted = if OPENBLAS_IS_COMPLETE { sum(|f| f.incomplete) } else { outside_openblas };
-    let counted = if rig::is_jit_without_rules(&interpreter) && !JIT_3_14_IS_COMPLETE { 0 } else { counted };
     assert!(counted * 1000 <= sum(|f| f.samples), "{name}: incomplete: {findings:#?}");
     assert_eq!((sum(|f| f.wrong_merges), sum(|f| f.impossible_pairs)), (0, 0), "{name}: {findings:#?}");
 }
