@@ -15,7 +15,7 @@ use inferno::flamegraph::{self, Direction, Options, TextTruncateDirection};
 
 use super::colors::{self, Rgb};
 use super::label::LabelOptions;
-use super::labelled::{LabelledStacks, Narrow};
+use super::labelled::{LabelledStacks, NARROW, NO_FRAMES, Narrow};
 use crate::profile::Profile;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::frame::FrameKind;
@@ -62,7 +62,7 @@ fn draw(stacks: &LabelledStacks, narrow: Narrow, facts: &RecordingFacts) -> io::
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.font_size = FONT_SIZE;
     options.min_width = 0.0;
-    options.bgcolors = Some(BackgroundColor::Flat(Color { r: 255, g: 255, b: 255 }));
+    options.bgcolors = Some(BackgroundColor::Flat(Color { r: 236, g: 236, b: 239 }));
     options.palette_map = Some(&mut palette);
     // The only way to keep the order of lines without them being sorted as text, which separates lines of one caller
     // by others whose label begins like the caller's: a flame chart. It draws lines from the last to the first.
@@ -81,8 +81,9 @@ fn palette(stacks: &LabelledStacks) -> PaletteMap {
     for frame in stacks.frames() {
         insert(&frame.text, frame.kind);
     }
-    // The frame of all samples that inferno adds, and the line of stacks without frames.
+    // The frame of all samples that inferno adds, and lines that stand for no frame.
     insert("", FrameKind::Process);
-    insert("[no frames]", FrameKind::Gap);
+    insert(NARROW, FrameKind::Process);
+    insert(NO_FRAMES, FrameKind::Gap);
     palette
 }

@@ -11,6 +11,11 @@ use crate::profile::Profile;
 use crate::profile::frame::{Frame, FrameKind};
 use crate::profile::tree::StackTree;
 
+/// The line of samples that have no frame at all.
+pub(super) const NO_FRAMES: &str = "[no frames]";
+/// The line of samples whose outermost frame is left out.
+pub(super) const NARROW: &str = "[too narrow to be drawn]";
+
 /// A frame as outputs show it. No two kinds have one text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Labelled {
@@ -95,9 +100,14 @@ impl LabelledStacks {
                     pending.push((*child, length));
                 }
             }
-            if own > 0 {
-                let text = if stack.is_empty() { "[no frames]" } else { stack.as_str() };
-                line(&format!("{text} {own}"))?;
+            if !stack.is_empty() && own > 0 {
+                line(&format!("{stack} {own}"))?;
+            } else if stack.is_empty() {
+                // All samples: no frame has this text, and a line must have one.
+                let narrow = own.saturating_sub(node.own_weight);
+                for (text, own) in [(NO_FRAMES, node.own_weight), (NARROW, narrow)].into_iter().filter(|l| l.1 > 0) {
+                    line(&format!("{text} {own}"))?;
+                }
             }
         }
         Ok(())

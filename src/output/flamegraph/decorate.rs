@@ -17,13 +17,17 @@ use super::legend::Legend;
 /// Below inferno's subtitle (its baseline is at four letters' size).
 const LEGEND_TOP: usize = FONT_SIZE * 4 + 16;
 /// How many elements of inferno's are changed.
-const CHANGED_ELEMENTS: usize = 6;
+const CHANGED_ELEMENTS: usize = 7;
+/// Where the name of the frame under the pointer stands, as long as none was pointed at.
+const HINT: &str =
+    "Width: share of the samples. Callers stand above what they call. Click a frame to zoom, Ctrl-F to search.";
 
 /// inferno hides the search control almost completely. Frames keep their light colours and black texts in dark
 /// browsers; all else is inverted.
 const STYLE: &str = "
 #search { opacity:0.7; }
 #subtitle, #legend text { fill:#404040; }
+#legend rect { stroke:#808080; stroke-width:0.5; }
 @media (prefers-color-scheme: dark) {
   #background stop { stop-color:#1c1c1e; }
   #title, #subtitle, #details, #matched, #search, #unzoom, #legend text { fill:#e8e8e8; }
@@ -48,6 +52,7 @@ pub(super) fn decorate(svg: &[u8], decoration: &Decoration, out: &mut dyn Write)
     let mut writer = Writer::new(out);
     let mut changed = 0;
     let mut depth = 0usize;
+    let mut in_details = false;
     loop {
         let event = reader.read_event().map_err(io::Error::other)?;
         match event {
@@ -55,6 +60,7 @@ pub(super) fn decorate(svg: &[u8], decoration: &Decoration, out: &mut dyn Write)
             Event::Start(element) => {
                 let moved = moved(&element, depth, room)?;
                 changed += usize::from(moved.is_some());
+                in_details = attribute(&element, "id").as_deref() == Some("details");
                 writer.write_event(Event::Start(moved.unwrap_or(element)))?;
                 if depth == 0 {
                     write_text_element(&mut writer, "title", &decoration.title)?;
@@ -66,6 +72,12 @@ pub(super) fn decorate(svg: &[u8], decoration: &Decoration, out: &mut dyn Write)
                 changed += 1;
                 writer.write_event(Event::Empty(with_pixels_added(&element, "height", room)?))?;
                 writer.get_mut().write_all(decoration.legend.svg(LEGEND_TOP).as_bytes())?;
+            }
+            // The script replaces this text.
+            Event::Text(_) if in_details => {
+                changed += 1;
+                in_details = false;
+                writer.write_event(Event::Text(BytesText::new(HINT)))?;
             }
             Event::End(element) => {
                 if element.name().as_ref() == b"style" {

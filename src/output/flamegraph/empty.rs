@@ -17,7 +17,7 @@ const LINE: usize = 20;
 const FACTS_TOP: usize = 110;
 
 const STYLE: &str = "
-svg { background:#ffffff; }
+svg { background:#ececef; }
 text { font-family:monospace; font-size:12px; fill:#000000; }
 #title { font-size:17px; }
 #reason { font-size:15px; }
