@@ -113,6 +113,12 @@ impl CodeSpace {
         changed && found
     }
 
+    /// Reads the mappings again without a reason to: a module in another's place leads no walk to unmapped code.
+    pub fn follow(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) {
+        // A process that is gone keeps what was known of it.
+        let _ = self.read(process, root, memory);
+    }
+
     /// The extent of the function at an address of a module, by its unwind tables.
     pub fn function_extent(&self, module: ModuleId, svma: Svma) -> Option<(Svma, Svma)> {
         self.unwinders.get(&module)?.function_start(svma)

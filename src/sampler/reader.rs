@@ -241,11 +241,21 @@ impl Reader {
         self.captured.registers.thread_pointer
     }
 
-    /// Whether the thread states that were copied last belong to the thread that was captured.
+    /// Whether the thread states that were copied last belong to the thread that was captured: a state that was freed
+    /// may be another thread's by now. The pointer decides; the number of a process that has forked can be stale.
     pub fn states_fit(&self, history: &ThreadHistory) -> bool {
-        let Some(pointer) = self.captured.registers.thread_pointer else { return true };
-        let offset = self.found.interpreter.layout.thread.thread_id;
-        history.thread_states.iter().all(|state| self.captured.read_addr(state.wrapping_add(offset)) == Ok(pointer))
+        let layout = &self.found.interpreter.layout.thread;
+        let pointer = self.captured.registers.thread_pointer.or(history.thread_pointer);
+        let word = |state: &Addr, offset: u64| self.captured.read_u64(state.wrapping_add(offset)).ok();
+        history.thread_states.iter().all(|state| match pointer {
+            Some(pointer) => word(state, layout.thread_id) == Some(pointer.0),
+            None => word(state, layout.native_thread_id) == Some(history.namespace_id.unsigned_abs().into()),
+        })
+    }
+
+    /// Takes note of what the target has mapped meanwhile: a library that was unloaded, another in its place.
+    pub fn follow_mappings(&mut self) {
+        self.space.follow(&self.process, &self.root, &self.memory);
     }
 }
 

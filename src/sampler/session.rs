@@ -23,6 +23,9 @@ use crate::types::{Addr, Tid};
 /// The number of threads is looked at with each tick; a thread that ends as another begins is noticed this late.
 const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);
 
+/// New code is noticed when a walk comes to it; code in the place of other code this late.
+const FOLLOW_MAPPINGS_EVERY: Duration = Duration::from_secs(1);
+
 /// Which threads to sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -45,6 +48,7 @@ pub struct Session {
     mode: Mode,
     threads: BTreeMap<Tid, ThreadHistory>,
     listed_at: Option<Instant>,
+    followed_at: Instant,
     thread_count: u64,
     states: Threads,
     /// Counts the listings of thread states.
@@ -73,6 +77,7 @@ impl Session {
             mode,
             threads: BTreeMap::new(),
             listed_at: None,
+            followed_at: Instant::now(),
             thread_count: 0,
             states: Threads::default(),
             listing: 0,
@@ -99,6 +104,10 @@ impl Session {
     /// Gives the wait status of the process when sampling has consumed it: that of our own child, just ended.
     pub fn tick(&mut self, take: &mut dyn FnMut(Sample)) -> Option<i32> {
         self.list_threads();
+        if self.followed_at.elapsed() >= FOLLOW_MAPPINGS_EVERY {
+            self.followed_at = Instant::now();
+            self.reader.follow_mappings();
+        }
         let mut ended = None;
         for tid in self.chosen() {
             let Some(mut history) = self.threads.remove(&tid) else { continue };
@@ -191,23 +200,32 @@ impl Session {
                 result = self.reader.read_running(history, &mut self.statistics.stops);
             }
         }
+        history.thread_pointer = self.reader.thread_pointer().or(history.thread_pointer);
         match result {
-            Ok(stack) if self.reader.states_fit(history) => Outcome::Stack(stack),
-            Ok(_) => {
-                // Its thread state was freed, and the memory given to another's.
-                history.listing = 0;
-                Outcome::Failed(SampleFailure::Unreadable)
-            }
+            Ok(stack) => self.if_states_fit(history, stack),
             Err(failure) => outcome_of(failure),
         }
+    }
+
+    /// The stack, unless it was read from thread states that have become another thread's.
+    fn if_states_fit(&mut self, history: &mut ThreadHistory, stack: Arc<[SampleFrame]>) -> Outcome {
+        if self.reader.states_fit(history) {
+            return Outcome::Stack(stack);
+        }
+        history.listing = 0;
+        history.set_thread_states(Vec::new());
+        Outcome::Failed(SampleFailure::Unreadable)
     }
 
     fn sample_blocked(&mut self, history: &mut ThreadHistory) -> Outcome {
         self.know_states(history);
         match self.reader.read_blocked(history) {
             Ok(stack) => {
-                history.blocked_stack = Some(Arc::clone(&stack));
-                Outcome::Stack(stack)
+                let outcome = self.if_states_fit(history, stack);
+                if let Outcome::Stack(stack) = &outcome {
+                    history.blocked_stack = Some(Arc::clone(stack));
+                }
+                outcome
             }
             // It has begun to run between two looks at it.
             Err(ReadFailure::Blocked(BlockedError::Runs)) => self.sample_running(history),
