@@ -117,6 +117,12 @@ impl<'a> FrameWalk<'a> {
         }
     }
 
+    /// Whether the chain has come to its root inside the innermost evaluation though there is one outside: a pointer that
+    /// is not set yet can be null, too.
+    fn is_cut_short(&self, mem: &impl Memory) -> Step<bool> {
+        Ok(!self.left && self.is_in_innermost_evaluation() && !self.outer_cframe(mem)?.is_null())
+    }
+
     /// Whether the innermost evaluation, which ends in a frame that returns to `previous`, is linked: an evaluation
     /// returns to the frame at which the one outside stands. A pointer left over from an earlier evaluation at the same
     /// depth of the C stack may lead to frames that look right and have gone.
@@ -173,7 +179,8 @@ impl<'a> FrameWalk<'a> {
     /// Records the frame at `frame` and gives the one that it returns to.
     fn step(&mut self, mem: &impl Memory, frame: Addr) -> Step<Addr> {
         if frame.is_null() || frame == self.base_frame {
-            return Err(ChainEnd::Root);
+            let end = if self.is_cut_short(mem)? { ChainEnd::Torn(frame) } else { ChainEnd::Root };
+            return Err(end);
         }
         if !is_aligned(frame) {
             return Err(ChainEnd::Torn(frame));
