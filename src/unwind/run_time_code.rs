@@ -1,7 +1,8 @@
-//! Frames of code that was made at run time and has no tables: the JIT of CPython 3.14, the trampolines of `-X perf`.
+//! Frames of code that has no tables: the JIT of CPython 3.14, the trampolines of `-X perf`, and functions in assembly
+//! whose authors wrote none (OpenBLAS's kernels).
 //!
 //! Does: find the return address of each such frame by following its instructions to their return, up to the first
-//! frame in a file's code, which must be making a call there that can have led to code without a file.
+//! frame in a file's code, which must be making a call there that can have led to that code.
 //! Does not: judge what it arrives at; that the walk from there goes where it must is for the caller to see.
 //!
 //! The instructions are read after the thread has run on, and may have been replaced since. Then the walk arrives
@@ -44,11 +45,14 @@ pub fn leave(
         let cfa = slot.checked_add(8)?;
         failed.frames.push(NativeFrame { cfa, ..frame });
         if is_file(pc, space)? {
-            // A file's code knows run-time code by a pointer only: it calls that, or a function that jumps there.
+            // A call by a pointer can lead anywhere; else it calls the code that was left, or a function that jumps there.
             let callee = finder.call_before(pc, space)?.callee;
-            let by_pointer = callee.is_none_or(|callee| finder.leads_to(Addr(callee.0), frame.pc, space));
+            let led_here = callee.is_none_or(|Svma(callee)| {
+                let begins_here = frame.pc.0.checked_sub(callee).is_some_and(|offset| offset < MAX_CODE);
+                begins_here || finder.leads_to(Addr(callee), frame.pc, space)
+            });
             let from = FramePosition { pc, is_return_address: true, sp: cfa, bp };
-            return by_pointer.then_some(from);
+            return led_here.then_some(from);
         }
         frame = NativeFrame { pc, is_return_address: true, sp: cfa, cfa };
     }
@@ -61,9 +65,12 @@ fn is_file(pc: Addr, space: &AddressSpace) -> Option<bool> {
     Some(matches!(space.find(lookup)?.code, Code::Module { .. }))
 }
 
-/// The instructions from `pc` on, in code without a file.
+/// The instructions from `pc` on, in code without tables.
 fn code_at(pc: Addr, space: &AddressSpace) -> Option<Vec<u8>> {
-    let range = space.find(pc).filter(|range| matches!(range.code, Code::Anonymous { .. }))?;
+    let range = space.find(pc)?;
     let len = range.end.0.checked_sub(pc.0)?.min(MAX_CODE);
-    space.run_time_code()?.code(Svma(pc.0), len)
+    match &range.code {
+        Code::Anonymous { .. } => space.run_time_code()?.code(Svma(pc.0), len),
+        Code::Module { unwinder, bias, .. } => unwinder.code()?.code(Svma(pc.0.wrapping_sub(*bias)), len),
+    }
 }
