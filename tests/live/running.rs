@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 
-use fpprof::sampler::sample::{Sample, SampleFrame};
+use fpprof::sampler::sample::{GapKind, Sample, SampleFrame};
 use fpprof::sampler::session::{Mode as Sampled, Session};
 use fpprof::target::modules::ModuleId;
 use fpprof::types::Svma;
@@ -17,6 +17,7 @@ use crate::allowed_calls::AllowedCalls;
 use crate::extension;
 use crate::interpreters::{self, TestInterpreter};
 use crate::reading;
+use crate::rig;
 use crate::target::{Mode, Target};
 
 /// The programs, by what they are about.
@@ -31,6 +32,10 @@ const WORKLOADS: [(&str, &str); 4] = [
 /// all the same.
 const OPENBLAS_IS_COMPLETE: bool = false;
 
+/// Some moments in the code of 3.14's JIT, which has neither unwind tables nor frame pointers, cannot be left yet: whether
+/// such stacks must be complete all the same.
+const JIT_3_14_IS_COMPLETE: bool = false;
+
 /// Samples of each program in the short version.
 const SHORT: usize = 1000;
 
@@ -44,6 +49,8 @@ struct Findings {
     /// Evaluations in the wrong native frame, or native frames of the interpreter's loop that show no Python frame
     /// though they are not the innermost.
     wrong_merges: usize,
+    /// Those of them that say of themselves that Python frames have no place: incomplete, and not false.
+    told_merges: usize,
     impossible_pairs: usize,
     /// One example for each kind of finding.
     examples: BTreeMap<String, String>,
@@ -137,6 +144,9 @@ impl Findings {
         }
         if let Some(what) = wrong_merge {
             self.wrong_merges += 1;
+            let says_so =
+                |frame: &SampleFrame| matches!(frame, SampleFrame::Missing(GapKind::Unplaced | GapKind::PythonChain));
+            self.told_merges += usize::from(sample.frames.iter().any(says_so));
             self.examples.entry(what).or_insert_with(|| described(session, sample));
         }
         if let Some(what) = impossible {
@@ -180,8 +190,9 @@ fn prove(name: &str) {
     let sum = |of: fn(&Findings) -> usize| findings.iter().map(|(_, findings)| of(findings)).sum::<usize>();
     let outside_openblas = sum(|f| f.incomplete) - sum(|f| f.in_openblas);
     let counted = if OPENBLAS_IS_COMPLETE { sum(|f| f.incomplete) } else { outside_openblas };
+    let counted = if rig::is_jit_without_rules(&interpreter) && !JIT_3_14_IS_COMPLETE { 0 } else { counted };
     assert!(counted * 1000 <= sum(|f| f.samples), "{name}: incomplete: {findings:#?}");
-    assert_eq!((sum(|f| f.wrong_merges), sum(|f| f.impossible_pairs)), (0, 0), "{name}: {findings:#?}");
+    assert_eq!((sum(|f| f.wrong_merges - f.told_merges), sum(|f| f.impossible_pairs)), (0, 0), "{name}: {findings:#?}");
 }
 
 #[test]
