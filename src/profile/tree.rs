@@ -43,6 +43,9 @@ pub struct StackTree<F> {
     frame_ids: FxHashMap<F, FrameId>,
     nodes: Vec<Node>,
     children: FxHashMap<(NodeId, FrameId), NodeId>,
+    /// The stack added last, outermost first: the next one mostly begins as it does, and is compared with it before
+    /// anything is looked up.
+    last: Vec<NodeId>,
     total: u64,
 }
 
@@ -53,6 +56,7 @@ impl<F: Eq + Hash + Clone> Default for StackTree<F> {
             frame_ids: FxHashMap::default(),
             nodes: vec![Node { parent: NodeId::ROOT, frame: None, own_weight: 0 }],
             children: FxHashMap::default(),
+            last: Vec::new(),
             total: 0,
         }
     }
@@ -71,12 +75,20 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
     where
         F: 'a,
     {
-        let mut node = NodeId::ROOT;
+        let mut stack = stack.into_iter().peekable();
+        let mut is_known = |node: &NodeId| {
+            let known = self.nodes.get(node.index()).and_then(|node| self.frame(node));
+            known.is_some() && stack.next_if(|frame| Some(*frame) == known).is_some()
+        };
+        let shared = self.last.iter().take_while(|node| is_known(node)).count();
+        self.last.truncate(shared);
+        let mut node = self.last.last().copied().unwrap_or(NodeId::ROOT);
         for frame in stack {
             match self.child(node, frame) {
                 Some(child) => node = child,
                 None => break,
             }
+            self.last.push(node);
         }
         self.add_weight(node, weight);
         node
@@ -186,6 +198,10 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn counted(tree: &StackTree<&'static str>) -> Vec<(String, u64)> {
@@ -249,6 +265,22 @@ mod tests {
         });
         assert_eq!(counted(&expanded), [("main".to_owned(), 4), ("main;x;inlined;leaf".to_owned(), 3)]);
         assert_eq!(expanded.total(), tree.total());
+    }
+
+    proptest! {
+        #[test]
+        fn every_stack_is_counted_as_often_as_it_was_added(
+            added in prop::collection::vec((prop::collection::vec(0u8..3, 0..6), 1u64..5), 0..40),
+        ) {
+            let mut tree = StackTree::new();
+            let mut expected: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+            for (stack, weight) in &added {
+                tree.add(stack, *weight);
+                *expected.entry(stack.clone()).or_default() += weight;
+            }
+            let counted = tree.stacks().map(|(stack, weight)| (stack.into_iter().copied().collect(), weight));
+            prop_assert_eq!(counted.collect::<BTreeMap<Vec<u8>, u64>>(), expected);
+        }
     }
 
     #[test]

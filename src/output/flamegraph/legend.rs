@@ -11,7 +11,7 @@ use crate::profile::frame::FrameKind;
 /// Where inferno's frames begin, and so the legend, in pixels from the left.
 const LEFT: usize = 10;
 /// The longest row: also narrow windows show it whole. In pixels.
-const ROW_WIDTH: usize = 960;
+const ROW_WIDTH: usize = 770;
 /// From one row to the next, in pixels.
 const ROW_HEIGHT: usize = 20;
 /// The side of a swatch, in pixels.
