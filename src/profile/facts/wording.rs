@@ -52,10 +52,14 @@ pub(super) fn seconds(duration: Duration) -> String {
     }
 }
 
-/// `5.0 µs`, `120 µs`.
+/// `5.0 µs`, `120 µs`, `48.8 ms`.
 pub(super) fn microseconds(duration: Nanos) -> String {
     let us = duration.0 as f64 / 1000.0;
-    if us < 99.95 { format!("{us:.1} µs") } else { format!("{us:.0} µs") }
+    match us {
+        ..99.95 => format!("{us:.1} µs"),
+        ..9999.5 => format!("{us:.0} µs"),
+        _ => format!("{:.1} ms", us / 1000.0),
+    }
 }
 
 /// `2026-03-01 12:00:59 UTC`; `None` for times before 1970 or that no calendar reaches.
@@ -95,7 +99,10 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1, 2].map(|n| plural(n, "time", "times")), ["0 times", "1 time", "2 times"]);
         assert_eq!([100.0, 0.5].map(rate), ["100 Hz", "0.5 Hz"]);
-        assert_eq!([5_000, 99_949, 120_400].map(|ns| microseconds(Nanos(ns))), ["5.0 µs", "99.9 µs", "120 µs"]);
+        assert_eq!(
+            [5_000, 99_949, 120_400, 48_759_000].map(|ns| microseconds(Nanos(ns))),
+            ["5.0 µs", "99.9 µs", "120 µs", "48.8 ms"]
+        );
         assert_eq!(
             [0.42, 303.9, 7205.0].map(|s| seconds(Duration::from_secs_f64(s))),
             ["0.42 s", "5 m 03 s", "2 h 00 m"]
