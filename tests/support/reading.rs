@@ -5,7 +5,9 @@
 //! Does not: know what is right (`gdb` and `truth` do).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use fpprof::capture::blocked::BlockedError;
 use fpprof::merge::MergedFrame;
 use fpprof::python::threads::Threads;
 use fpprof::sampler::clock::{Clock, Tick};
@@ -17,6 +19,9 @@ use fpprof::sampler::thread_history::ThreadHistory;
 use fpprof::target::process::Process;
 use fpprof::target::threads::Thread;
 use fpprof::types::{Addr, Pid, Tid};
+
+/// How long a thread may take to be blocked in its call again. Only a thread that never is needs it all.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One frame of a merged stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,9 +77,19 @@ impl OneByOne {
         let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory);
         let id = history.namespace_id.unsigned_abs().into();
         history.set_thread_states(states.of_native_id(id).map(|state| state.address).collect());
-        let frames = match how {
-            How::Blocked => self.reader.read_blocked(&mut history),
-            How::Stopped => self.reader.read_running(&mut history, &mut DurationHistogram::default()),
+        let deadline = Instant::now() + PATIENCE;
+        let frames = loop {
+            let frames = match how {
+                How::Blocked => self.reader.read_blocked(&mut history),
+                How::Stopped => self.reader.read_running(&mut history, &mut DurationHistogram::default()),
+            };
+            // A debugger that has just let the thread go leaves it running until its call has begun again.
+            match frames {
+                Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) if Instant::now() < deadline => {
+                    std::thread::yield_now();
+                }
+                frames => break frames,
+            }
         };
         let frames = frames.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"));
         self.elements(&frames)
