@@ -18,7 +18,7 @@ use crate::types::{Addr, Svma};
 
 /// Frames that are left one after the other: one of compiled code, one of the code that enters it, and room for more.
 const MAX_FRAMES: usize = 4;
-/// The instructions that are read, in bytes, if so many are mapped: a long trace has several pages.
+/// The instructions that are read to each side, in bytes, if so many are mapped: a long trace has several pages.
 const MAX_CODE: u64 = 16 << 10;
 
 /// Leaves the frames of code without tables that `failed` ends in, of which `bp` is the innermost's rbp: adds them to
@@ -35,8 +35,8 @@ pub fn leave(
     }
     let mut frame = failed.frames.pop()?;
     for _ in 0..MAX_FRAMES {
-        let code = code_at(frame.pc, space)?;
-        let way = way_out(&code, frame.pc.0)?;
+        let (code, base) = code_around(frame.pc, space)?;
+        let way = way_out(&code, base.0, frame.pc.0)?;
         let slot = frame.sp.checked_add(way.return_address)?;
         if let Some(saved) = way.saved_bp {
             bp = Some(Addr(stack.u64_at(frame.sp.checked_add(saved)?)?));
@@ -65,12 +65,15 @@ fn is_file(pc: Addr, space: &AddressSpace) -> Option<bool> {
     Some(matches!(space.find(lookup)?.code, Code::Module { .. }))
 }
 
-/// The instructions from `pc` on, in code without tables.
-fn code_at(pc: Addr, space: &AddressSpace) -> Option<Vec<u8>> {
+/// The instructions around `pc`, in code without tables, and where they begin: a trace is a loop.
+fn code_around(pc: Addr, space: &AddressSpace) -> Option<(Vec<u8>, Addr)> {
     let range = space.find(pc)?;
-    let len = range.end.0.checked_sub(pc.0)?.min(MAX_CODE);
-    match &range.code {
-        Code::Anonymous { .. } => space.run_time_code()?.code(Svma(pc.0), len),
-        Code::Module { unwinder, bias, .. } => unwinder.code()?.code(Svma(pc.0.wrapping_sub(*bias)), len),
-    }
+    let start = range.start.max(Addr(pc.0.saturating_sub(MAX_CODE)));
+    let end = range.end.min(Addr(pc.0.saturating_add(MAX_CODE)));
+    let len = end.0.checked_sub(start.0)?;
+    let code = match &range.code {
+        Code::Anonymous { .. } => space.run_time_code()?.code(Svma(start.0), len),
+        Code::Module { unwinder, bias, .. } => unwinder.code()?.code(Svma(start.0.wrapping_sub(*bias)), len),
+    };
+    Some((code?, start))
 }

@@ -23,17 +23,17 @@ pub struct WayOut {
     pub saved_bp: Option<u64>,
 }
 
-/// What is on the stack when the instruction at `pc` is next. `code` begins at `pc`; ways that lead out of it are not
-/// followed.
-pub fn way_out(code: &[u8], pc: u64) -> Option<WayOut> {
-    let mut decoder = Decoder::with_ip(64, code, pc, DecoderOptions::NONE);
+/// What is on the stack when the instruction at `pc` is next. `code` begins at `base`, before `pc` where a loop may lead
+/// back; ways that lead out of it are not followed.
+pub fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut> {
+    let mut decoder = Decoder::with_ip(64, code, base, DecoderOptions::NONE);
     // Bytes pushed since `pc`, less those popped, by address.
     let mut known: FxHashMap<u64, i64> = FxHashMap::default();
     // With each way: the fewest bytes pushed so far. What is below them has been there since `pc`.
     let mut ways = vec![(pc, 0_i64, 0_i64, None)];
     let mut agreed = None;
     'ways: while let Some((start, mut pushed, mut least, mut bp)) = ways.pop() {
-        let Some(offset) = start.checked_sub(pc).and_then(|offset| usize::try_from(offset).ok()) else { continue };
+        let Some(offset) = start.checked_sub(base).and_then(|offset| usize::try_from(offset).ok()) else { continue };
         if decoder.set_position(offset).is_err() {
             continue;
         }
@@ -101,17 +101,25 @@ mod tests {
     const PC: u64 = 0x7f00_0000_0000;
 
     fn bytes_to_return_address(code: &[u8], pc: u64) -> Option<u64> {
-        way_out(code, pc).map(|way| way.return_address)
+        way_out(code, pc, pc).map(|way| way.return_address)
+    }
+
+    #[test]
+    fn a_loop_leads_back_to_before_the_instruction() {
+        // pop %rbx; ret; nop; jmp to the pop: the thread is at the nop.
+        let code = [0x5b, 0xc3, 0x90, 0xeb, 0xfb];
+        assert_eq!(way_out(&code, PC, PC + 2).map(|way| way.return_address), Some(8));
+        assert_eq!(way_out(&code[2..], PC + 2, PC + 2), None, "without that code there is no way out");
     }
 
     #[test]
     fn a_popped_rbp_is_the_callers() {
         // add $0x20,%rsp; pop %rbx; pop %rbp; ret
-        let way = way_out(&[0x48, 0x83, 0xc4, 0x20, 0x5b, 0x5d, 0xc3], PC);
+        let way = way_out(&[0x48, 0x83, 0xc4, 0x20, 0x5b, 0x5d, 0xc3], PC, PC);
         assert_eq!(way, Some(WayOut { return_address: 0x30, saved_bp: Some(0x28) }));
-        assert_eq!(way_out(&[0x5b, 0xc3], PC), Some(WayOut { return_address: 8, saved_bp: None }));
+        assert_eq!(way_out(&[0x5b, 0xc3], PC, PC), Some(WayOut { return_address: 8, saved_bp: None }));
         // pop %rbx; push %rbp; pop %rbp; ret: what is popped is not what is on the stack now.
-        assert_eq!(way_out(&[0x5b, 0x55, 0x5d, 0xc3], PC), Some(WayOut { return_address: 8, saved_bp: None }));
+        assert_eq!(way_out(&[0x5b, 0x55, 0x5d, 0xc3], PC, PC), Some(WayOut { return_address: 8, saved_bp: None }));
     }
 
     #[test]
