@@ -8,14 +8,18 @@
 //! signal would be lost.
 
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::types::Tid;
+use crate::types::{Pid, Tid};
 
 /// `PTRACE_EVENT_STOP` (linux/ptrace.h): the stop that PTRACE_INTERRUPT asks for, and group stops.
 const EVENT_STOP: i32 = 128;
+
+/// How long a thread that was killed may take to end.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why a thread could not be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,18 +63,31 @@ impl Stop {
     ///
     /// # Errors
     /// See [`StopError`]. After an error the thread is not traced.
-    pub fn new(tid: Tid, wait: Wait) -> Result<Stop, StopError> {
+    pub fn new(process: Pid, tid: Tid, wait: Wait) -> Result<Stop, StopError> {
         let tid = tid.0;
         seize(tid)?;
-        // SAFETY: PTRACE_INTERRUPT ignores both arguments.
-        call(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) })?;
-        let status = wait_for_change(tid, wait)?;
+        let status = match interrupt(tid).and_then(|()| wait_for_change(tid, wait)) {
+            Ok(status) => status,
+            Err(error) => {
+                // A thread that calls execve(2) becomes the process's first, under its number, and stays traced.
+                if tid != process.0 && interrupt(process.0).is_ok() {
+                    let_go(process.0, 0);
+                }
+                return Err(error);
+            }
+        };
         if !libc::WIFSTOPPED(status) {
             return Err(StopError::Exited(status));
         }
         // A stop that is no event is the delivery of a signal, which must go on (ptrace(2), signal-delivery-stop).
         let signal = if status >> 16 == EVENT_STOP { 0 } else { libc::WSTOPSIG(status) };
         Ok(Stop { tid, signal, not_send: PhantomData })
+    }
+
+    /// Lets the thread run on. Gives its wait status if it was killed meanwhile.
+    pub fn resume(self) -> Option<i32> {
+        let stop = ManuallyDrop::new(self);
+        detach(stop.tid, stop.signal)
     }
 
     /// The general registers, as the kernel lays them out (`NT_PRSTATUS`); the bytes that were filled.
@@ -89,10 +106,36 @@ impl Stop {
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        // SAFETY: PTRACE_DETACH ignores the address; the data is a signal number. It fails only when the thread was
-        // killed, and then nothing is left to be undone.
-        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.tid, 0, self.signal as libc::c_long) };
+        detach(self.tid, self.signal);
     }
+}
+
+/// Detaches from a stopped thread. That fails only when the thread was killed: then its end is waited for, since nobody
+/// else is told of it before its tracer, and its wait status given.
+fn detach(tid: libc::pid_t, signal: libc::c_int) -> Option<i32> {
+    // SAFETY: PTRACE_DETACH ignores the address; the data is a signal number.
+    let result = unsafe { libc::ptrace(libc::PTRACE_DETACH, tid, 0, signal as libc::c_long) };
+    if result == -1 { wait_at_most(tid, PATIENCE) } else { None }
+}
+
+/// Waits for the stop that a thread was asked for, and detaches from it.
+fn let_go(tid: libc::pid_t, signal: libc::c_int) {
+    if wait_at_most(tid, PATIENCE).is_some_and(|status| libc::WIFSTOPPED(status)) {
+        detach(tid, signal);
+    }
+}
+
+/// The next wait status of a thread, if there is one soon.
+fn wait_at_most(tid: libc::pid_t, limit: Duration) -> Option<i32> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        match wait_once(tid, libc::WNOHANG) {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) => std::thread::yield_now(),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Whether the system lets us trace a thread, found out without stopping it, for a stop can end a system call early.
@@ -107,6 +150,11 @@ pub fn may_trace(tid: Tid) -> Result<(), StopError> {
     let asker =
         asker.map_err(|error| StopError::System(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EAGAIN))))?;
     asker.join().unwrap_or(Err(StopError::System(Errno::EAGAIN)))
+}
+
+fn interrupt(tid: libc::pid_t) -> Result<(), StopError> {
+    // SAFETY: PTRACE_INTERRUPT ignores both arguments.
+    call(unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) })
 }
 
 fn seize(tid: libc::pid_t) -> Result<(), StopError> {

@@ -31,12 +31,14 @@ pub fn capture(
     let shares_our_cpu = nix::sched::sched_getcpu().ok().is_some_and(|cpu| thread.last_cpu() == Some(cpu));
     let wait = if shares_our_cpu { Wait::Sleep } else { Wait::SpinFor(SPIN) };
     let asked = Instant::now();
-    let stop = Stop::new(thread.tid, wait)?;
+    let stop = Stop::new(memory.pid(), thread.tid, wait)?;
     let mut buffer = [0; native::REGISTER_SET_SIZE];
     let set = stop.general_registers(&mut buffer)?;
     captured.registers = native::decode(set).ok_or(StopError::Gone)?;
     fill(captured, memory, plan);
-    drop(stop);
+    if let Some(status) = stop.resume() {
+        return Err(StopError::Exited(status));
+    }
     captured.stood_still = Some(Nanos(asked.elapsed().as_nanos() as u64));
     Ok(())
 }

@@ -87,7 +87,8 @@ impl Threads {
     /// Whether nothing has been added since the listing: both lists grow at their heads, which are read again.
     pub fn has_no_newer(&self, interpreter: &Interpreter, mem: &impl Memory) -> bool {
         let newest = self.interpreters.first().map_or(Addr::NULL, |newest| newest.address);
-        interpreter.interpreters_head(mem) == Ok(newest)
+        self.incomplete.is_none()
+            && interpreter.interpreters_head(mem) == Ok(newest)
             && self.interpreters.iter().all(|known| {
                 mem.read_addr(known.address.wrapping_add(interpreter.layout.interpreter.threads_head))
                     == Ok(known.threads_head)

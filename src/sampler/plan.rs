@@ -20,6 +20,8 @@ use super::codes::Codes;
 const UNKNOWN_STACK: u64 = 256 << 10;
 /// Thread stacks larger than this are copied when a walk has shown that they are used.
 const LARGE_STACK: u64 = 1 << 20;
+/// The most code objects that are read in one stop, at some 10 µs each; those beyond are read in the next.
+const MAX_NEW_CODES: usize = 256;
 /// What is read of a frame that lies elsewhere (a generator's, on the heap).
 const HEAP_FRAME: u64 = 128;
 /// Memory can be read or not by whole pages.
@@ -94,10 +96,13 @@ impl Plan for ThreadPlan<'_> {
 impl ThreadPlan<'_> {
     /// A code object that cannot be read now is told by the frame that lacks it.
     fn read_new_codes(&mut self) {
+        let mut left = MAX_NEW_CODES;
         for entry in self.walks.iter().flat_map(|walk| &walk.stack().entries) {
             if let PythonEntry::Frame(frame) = entry
                 && !self.codes.contains(frame.code)
+                && left > 0
             {
+                left -= 1;
                 let _ = self.codes.read(self.memory, self.layout, frame.code);
             }
         }

@@ -168,7 +168,10 @@ impl Reader {
             ranges: std::mem::take(&mut history.ranges),
             walks: Vec::new(),
         };
-        how(&mut history.thread, memory, &mut plan, captured)?;
+        if let Err(failure) = how(&mut history.thread, memory, &mut plan, captured) {
+            history.ranges = plan.ranges;
+            return Err(failure);
+        }
         let python = journey::one_stack(plan.walks);
         history.ranges = used_ranges(plan.ranges, &history.thread_states, python.as_ref());
         Ok(python)
@@ -179,13 +182,16 @@ impl Reader {
         self.unwind();
         let Reader { space, codes, captured, journey, .. } = self;
         let moment = moment(captured, space, codes);
-        if journey.merge(moment, python.as_mut()) {
-            if let Some(python) = &python {
-                journey.learn(moment, python);
-            }
-            if let Some(outermost) = journey.native().last().and_then(|native| native.frames.last()) {
-                history.stack_end = outermost.cfa.checked_add(BEYOND_OUTERMOST);
-            }
+        let complete = journey.merge(moment, python.as_mut());
+        if let Some(python) = python.as_ref().filter(|_| complete) {
+            journey.learn(moment, python);
+        }
+        let last = journey.native().last();
+        if let Some(outermost) = last.and_then(|native| native.frames.last()).filter(|_| complete) {
+            history.stack_end = outermost.cfa.checked_add(BEYOND_OUTERMOST);
+        } else if matches!(last.map(|native| native.end), Some(StackEnd::UnreadableStack(_))) {
+            // More of the stack is used than was copied: the next sample copies all of it.
+            history.stack_end = space.mappings.find(captured.stack.start).map(|mapping| mapping.end);
         }
         journey.resolve(moment)
     }

@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
 
 use super::reader::{OpenError, ReadFailure, Reader};
 use super::sample::{Sample, SampleFrame};
@@ -23,6 +26,8 @@ use crate::types::{Addr, Tid};
 /// The number of threads is looked at with each tick; a thread that ends as another begins is noticed this late.
 const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);
 
+/// A thread without states is looked for in the lists again this often, also when they seem not to have grown.
+const LIST_STATES_EVERY: Duration = Duration::from_millis(250);
 /// New code is noticed when a walk comes to it; code in the place of other code this late.
 const FOLLOW_MAPPINGS_EVERY: Duration = Duration::from_secs(1);
 
@@ -51,6 +56,7 @@ pub struct Session {
     followed_at: Instant,
     thread_count: u64,
     states: Threads,
+    states_at: Instant,
     /// Counts the listings of thread states.
     listing: u64,
 }
@@ -80,6 +86,7 @@ impl Session {
             followed_at: Instant::now(),
             thread_count: 0,
             states: Threads::default(),
+            states_at: Instant::now(),
             listing: 0,
         })
     }
@@ -181,15 +188,24 @@ impl Session {
                 history.blocked_at = before;
                 if self.mode == Mode::Cpu { Outcome::NotWanted } else { self.sample_blocked(history) }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                Outcome::Failed(SampleFailure::Denied)
-            }
-            Err(_) => Outcome::Gone(None),
+            Err(error) => outcome_of_look(&error),
         }
     }
 
     fn sample_running(&mut self, history: &mut ThreadHistory) -> Outcome {
         self.know_states(history);
+        // Listing states takes time, in which the thread can have begun to wait: it must not be stopped then.
+        match history.thread.activity() {
+            Ok(Activity::Running) => {}
+            Ok(Activity::Blocked { .. }) if self.mode == Mode::Cpu => return Outcome::NotWanted,
+            Ok(Activity::Blocked { .. }) => {
+                return match self.reader.read_blocked(history) {
+                    Ok(stack) => self.if_states_fit(history, stack),
+                    Err(failure) => outcome_of(failure),
+                };
+            }
+            Err(error) => return outcome_of_look(&error),
+        }
         let mut result = self.reader.read_running(history, &mut self.statistics.stops);
         // A process that forked can leave its thread's number stale in the interpreter; the thread pointer is not.
         if result.is_ok() && history.thread_states.is_empty() {
@@ -203,6 +219,8 @@ impl Session {
         history.thread_pointer = self.reader.thread_pointer().or(history.thread_pointer);
         match result {
             Ok(stack) => self.if_states_fit(history, stack),
+            // A thread that is ending cannot be traced any more.
+            Err(ReadFailure::Stop(StopError::Denied)) if history.thread.has_ended() => Outcome::Gone(None),
             Err(failure) => outcome_of(failure),
         }
     }
@@ -235,11 +253,13 @@ impl Session {
 
     /// Finds the thread's states, unless those that are known are the newest.
     fn know_states(&mut self, history: &mut ThreadHistory) {
-        let known = history.listing == self.listing && self.listing > 0;
-        if known && (!history.thread_states.is_empty() || self.has_no_newer_states()) {
+        // A state can be listed before it is bound to its thread, and another begin where it was.
+        let maybe_unbound = history.thread_states.is_empty() && self.states_at.elapsed() >= LIST_STATES_EVERY;
+        let newest = self.listing > 0 && !maybe_unbound && self.has_no_newer_states();
+        if newest && history.listing == self.listing {
             return;
         }
-        if !self.has_no_newer_states() || self.listing == 0 || history.listing == self.listing {
+        if !newest {
             self.list_states();
         }
         history.listing = self.listing;
@@ -257,7 +277,19 @@ impl Session {
 
     fn list_states(&mut self) {
         self.states = Threads::list(&self.reader.found.interpreter, &self.reader.memory);
+        self.states_at = Instant::now();
         self.listing += 1;
+    }
+}
+
+/// What a look at a thread has come to that gave nothing.
+fn outcome_of_look(error: &io::Error) -> Outcome {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Outcome::Failed(SampleFailure::Denied),
+        // ESRCH: the files of a thread outlive it.
+        _ if error.raw_os_error() == Some(Errno::ESRCH as i32) => Outcome::Gone(None),
+        io::ErrorKind::NotFound => Outcome::Gone(None),
+        _ => Outcome::Failed(SampleFailure::Unreadable),
     }
 }
 
@@ -268,7 +300,7 @@ fn outcome_of(failure: ReadFailure) -> Outcome {
         ReadFailure::Stop(StopError::Denied) => Outcome::Failed(SampleFailure::Denied),
         ReadFailure::Stop(StopError::System(_)) => Outcome::Failed(SampleFailure::Unreadable),
         ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke) => Outcome::Failed(SampleFailure::Woke),
-        ReadFailure::Blocked(BlockedError::Unreadable(_)) => Outcome::Gone(None),
+        ReadFailure::Blocked(BlockedError::Unreadable(error)) => outcome_of_look(&error),
         ReadFailure::CodeReplaced => Outcome::Failed(SampleFailure::CodeReplaced),
     }
 }

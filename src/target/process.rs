@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use super::maps::Mappings;
 use super::root::TargetRoot;
 use super::status::{Status, TaskState};
+use super::threads;
 use crate::types::Pid;
 
 /// Longer command lines and maps are cut: nothing legitimate comes near.
@@ -108,7 +109,12 @@ impl Process {
 
     /// Whether the process still runs; false once it is a zombie or its id belongs to another.
     pub fn is_alive(&self) -> bool {
-        let alive = read_status(self.pid).is_some_and(|s| !matches!(s.state, TaskState::Zombie | TaskState::Dead));
+        let alive = read_status(self.pid).is_some_and(|status| match status.state {
+            TaskState::Dead => false,
+            // A first thread that has ended stays a zombie as long as others run.
+            TaskState::Zombie => threads::list(self.pid).is_ok_and(|tids| tids.len() > 1),
+            TaskState::Running | TaskState::Blocked => true,
+        });
         alive && Stat::read(self.pid).is_some_and(|stat| stat.start_time == self.stat.start_time)
     }
 

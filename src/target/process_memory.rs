@@ -41,6 +41,11 @@ impl ProcessMemory {
         ProcessMemory { pid, mem_file: OnceLock::new() }
     }
 
+    /// The process.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// Copies many ranges in one system call and gives the number of bytes copied.
     ///
     /// The kernel stops at the first byte that it cannot read: the bytes before it are valid, those behind are not.

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::status::TaskState;
 use crate::types::{Addr, Pid, Tid};
 
 /// Listing again and again must end, also against a process that makes threads without pause.
@@ -92,7 +93,13 @@ impl Thread {
         }
         let file = self.syscall.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let mut buffer = [0; 256];
-        parse_syscall(read_text(file, &mut buffer)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        match parse_syscall(read_text(file, &mut buffer)?) {
+            // What a zombie shows, which has no memory any more.
+            Some(Activity::Blocked { call: None, sp: Addr::NULL, pc: Addr::NULL }) => {
+                Err(io::ErrorKind::NotFound.into())
+            }
+            activity => activity.ok_or_else(|| io::ErrorKind::InvalidData.into()),
+        }
     }
 
     /// The CPU on which it runs or last ran (field 39 of `stat`).
@@ -105,6 +112,13 @@ impl Thread {
         let text = read_text(self.stat.as_ref()?, &mut buffer).ok()?;
         // The name, in parentheses, may itself hold spaces and parentheses: fields are counted behind the last one.
         text.rsplit_once(')')?.1.split_ascii_whitespace().nth(36)?.parse().ok()
+    }
+
+    /// Whether it has ended: gone, or a zombie, as a first thread that ends before the others stays one.
+    pub fn has_ended(&self) -> bool {
+        let status = fs::read(format!("{}/status", self.directory)).ok();
+        let status = status.and_then(|bytes| super::status::Status::parse(&String::from_utf8_lossy(&bytes)));
+        status.is_none_or(|status| matches!(status.state, TaskState::Zombie | TaskState::Dead))
     }
 
     /// Its name, as the kernel knows it (at most 15 bytes).
