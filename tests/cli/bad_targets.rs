@@ -73,11 +73,12 @@ fn stopped_at_its_first_instruction() -> Program {
     let pid = nix::unistd::Pid::from_raw(program.pid());
     ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
     program.say("\n");
-    // The shell becomes chroot, and chroot becomes Python.
-    for exec in 1.. {
+    // The shell becomes what runs Python in its root, and that becomes Python.
+    loop {
         let status = waitpid(pid, None).unwrap();
         assert!(matches!(status, WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXEC)), "{status:?}");
-        if exec == 2 {
+        let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+        if program.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"python")) {
             break;
         }
         ptrace::cont(pid, None).unwrap();
