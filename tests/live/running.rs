@@ -32,7 +32,7 @@ const WORKLOADS: [(&str, &str); 4] = [
 /// all the same.
 const OPENBLAS_IS_COMPLETE: bool = false;
 
-/// Some moments in the code of 3.14's JIT, which has neither unwind tables nor frame pointers, cannot be left yet: whether
+/// Rare moments in the code of 3.14's JIT, which has neither unwind tables nor frame pointers, cannot be left yet: whether
 /// such stacks must be complete all the same.
 const JIT_3_14_IS_COMPLETE: bool = false;
 
