@@ -23,8 +23,12 @@ fn home(path: &str) -> PathBuf {
     path
 }
 
+/// The root that `tests/setup` has made, where it says that it is.
 fn sid() -> TargetRoot {
-    TargetRoot::at(&home(".cache/fpprof/sid")).unwrap()
+    let cache = || std::env::var_os("XDG_CACHE_HOME").map(|cache| PathBuf::from(cache).join("fpprof"));
+    let roots = std::env::var_os("FPPROF_TEST_ROOTS").map(PathBuf::from).or_else(cache);
+    let root = roots.unwrap_or_else(|| home(".cache/fpprof")).join("sid");
+    TargetRoot::at(&root).unwrap_or_else(|error| panic!("{}: {error}: run tests/setup", root.display()))
 }
 
 fn run(program: &str, arguments: &[&str], input: &str) -> String {
