@@ -199,10 +199,7 @@ impl Session {
             Ok(Activity::Running) => {}
             Ok(Activity::Blocked { .. }) if self.mode == Mode::Cpu => return Outcome::NotWanted,
             Ok(Activity::Blocked { .. }) => {
-                return match self.reader.read_blocked(history) {
-                    Ok(stack) => self.if_states_fit(history, stack),
-                    Err(failure) => outcome_of(failure),
-                };
+                return self.read_blocked(history).unwrap_or_else(outcome_of);
             }
             Err(error) => return outcome_of_look(&error),
         }
@@ -235,11 +232,15 @@ impl Session {
         Outcome::Failed(SampleFailure::Unreadable)
     }
 
+    fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Outcome, ReadFailure> {
+        let stack = self.reader.read_blocked(history)?;
+        Ok(self.if_states_fit(history, stack))
+    }
+
     fn sample_blocked(&mut self, history: &mut ThreadHistory) -> Outcome {
         self.know_states(history);
-        match self.reader.read_blocked(history) {
-            Ok(stack) => {
-                let outcome = self.if_states_fit(history, stack);
+        match self.read_blocked(history) {
+            Ok(outcome) => {
                 if let Outcome::Stack(stack) = &outcome {
                     history.blocked_stack = Some(Arc::clone(stack));
                 }

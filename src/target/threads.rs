@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::status::TaskState;
+use super::status::{Status, TaskState};
 use crate::types::{Addr, Pid, Tid};
 
 /// Listing again and again must end, also against a process that makes threads without pause.
@@ -116,9 +116,7 @@ impl Thread {
 
     /// Whether it has ended: gone, or a zombie, as a first thread that ends before the others stays one.
     pub fn has_ended(&self) -> bool {
-        let status = fs::read(format!("{}/status", self.directory)).ok();
-        let status = status.and_then(|bytes| super::status::Status::parse(&String::from_utf8_lossy(&bytes)));
-        status.is_none_or(|status| matches!(status.state, TaskState::Zombie | TaskState::Dead))
+        self.status().is_none_or(|status| matches!(status.state, TaskState::Zombie | TaskState::Dead))
     }
 
     /// Its name, as the kernel knows it (at most 15 bytes).
@@ -129,8 +127,11 @@ impl Thread {
 
     /// Its id in its innermost pid namespace: what the interpreter calls its native id.
     pub fn namespace_id(&self) -> Option<i32> {
-        let status = super::status::Status::parse(&fs::read_to_string(format!("{}/status", self.directory)).ok()?)?;
-        Some(status.innermost_id().unwrap_or(self.tid.0))
+        Some(self.status()?.innermost_id().unwrap_or(self.tid.0))
+    }
+
+    fn status(&self) -> Option<Status> {
+        Status::parse(&String::from_utf8_lossy(&fs::read(format!("{}/status", self.directory)).ok()?))
     }
 }
 
