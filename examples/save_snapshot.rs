@@ -18,11 +18,11 @@ use fpprof::python::layout::CurrentFrame;
 use fpprof::python::stack::PythonEntry;
 use fpprof::python::threads::Threads;
 use fpprof::sampler::codes::FunctionId;
-use fpprof::sampler::durations::DurationHistogram;
 use fpprof::sampler::reader::{ReadFailure, Reader};
 use fpprof::sampler::sample::SampleFrame;
 use fpprof::sampler::snapshot::Snapshot;
 use fpprof::sampler::snapshot::replay::Replay;
+use fpprof::sampler::statistics::Stops;
 use fpprof::sampler::thread_history::ThreadHistory;
 use fpprof::target::memory::Memory;
 use fpprof::target::modules::ModuleId;
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     let threads = Threads::list(&reader.found.interpreter, &reader.memory);
     let id = history.namespace_id.unsigned_abs().into();
     history.set_thread_states(threads.of_native_id(id).map(|state| state.address).collect());
-    let mut stops = DurationHistogram::default();
+    let mut stops = Stops::default();
     for taken in 0..arguments.tries {
         let Some(stack) = sample(&mut reader, &mut history, &mut stops)? else { continue };
         if taken < arguments.learn {
@@ -100,10 +100,10 @@ fn main() -> anyhow::Result<()> {
 fn sample(
     reader: &mut Reader,
     history: &mut ThreadHistory,
-    stops: &mut DurationHistogram,
+    stops: &mut Stops,
 ) -> anyhow::Result<Option<Arc<[SampleFrame]>>> {
     let result = match reader.read_blocked(history) {
-        Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => reader.read_running(history, stops),
+        Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => reader.read_in_any_state(history, stops),
         result => result,
     };
     match result {

@@ -10,7 +10,7 @@ use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
 use fpprof::output::write;
 use fpprof::profile::Profile;
-use fpprof::profile::facts::{RecordingFacts, SampledThreads};
+use fpprof::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::types::{Nanos, Pid, Tid};
 
@@ -30,8 +30,7 @@ fn facts() -> RecordingFacts {
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 990,
         stacks_complete: 980,
-        stopped_median: Some(Nanos(10_300)),
-        stopped_p99: Some(Nanos(48_000)),
+        stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
         own_cpu: Some(Duration::from_millis(120)),
         fpprof_version: "0.1.0".into(),
     }
@@ -133,8 +132,7 @@ fn empty_facts() -> RecordingFacts {
         failures: BTreeMap::new(),
         stacks: 0,
         stacks_complete: 0,
-        stopped_median: None,
-        stopped_p99: None,
+        stops: None,
         ..facts()
     }
 }

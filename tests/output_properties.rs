@@ -31,8 +31,7 @@ fn facts(text: &str) -> RecordingFacts {
         failures: BTreeMap::from([(text.to_owned(), 1)]),
         stacks: 100,
         stacks_complete: 100,
-        stopped_median: None,
-        stopped_p99: None,
+        stops: None,
         own_cpu: None,
         fpprof_version: "0".into(),
     }

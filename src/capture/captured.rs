@@ -37,6 +37,8 @@ pub struct Captured {
     used: usize,
     /// How long the thread stood still at most: from asking it to stop until it was let go. `None`: it was not stopped.
     pub stood_still: Option<Nanos>,
+    /// Whether the stop has ended a system call early: it returns EINTR, or fewer bytes than it was asked for.
+    pub disturbed: bool,
     /// The system call in which the thread was blocked.
     pub system_call: Option<SystemCall>,
 }
@@ -45,9 +47,11 @@ impl Captured {
     /// Forgets the capture before and keeps its buffers.
     pub(super) fn reset(&mut self) {
         self.registers = Registers::new();
-        self.stack.bytes.clear();
+        // The bytes stay: clearing a buffer only makes the next capture fill it with zeroes before the copy.
+        self.stack.start = Addr::NULL;
         self.used = 0;
         self.stood_still = None;
+        self.disturbed = false;
         self.system_call = None;
     }
 
@@ -74,7 +78,8 @@ impl Captured {
 impl Memory for Captured {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         let len = buf.len();
-        let found = self.regions().iter().chain([&self.stack]).find_map(|r| r.slice(addr, len));
+        let stack = (!self.stack.start.is_null()).then_some(&self.stack);
+        let found = self.regions().iter().chain(stack).find_map(|r| r.slice(addr, len));
         buf.copy_from_slice(found.ok_or(ReadError { addr, len })?);
         Ok(())
     }
@@ -88,10 +93,14 @@ mod tests {
     fn buffers_of_an_earlier_capture_are_not_read() {
         let mut captured = Captured::default();
         let old = Range { start: Addr(0x1000), len: 64 };
+        captured.stack = Region { start: Addr(0x3000), bytes: vec![7; 64] };
+        assert_eq!(captured.read_u8(Addr(0x3000)), Ok(7));
         captured.prepare(&[old])[0].bytes.fill(7);
         assert_eq!(captured.read_u8(Addr(0x1000)), Ok(7));
         captured.reset();
-        assert!(captured.read_u8(Addr(0x1000)).is_err());
+        for gone in [0, 8, 0x1000, 0x3000] {
+            assert!(captured.read_u8(Addr(gone)).is_err());
+        }
         let new = Range { start: Addr(0x2000), len: 8 };
         assert_eq!(captured.prepare(&[new])[0].bytes.len(), 8);
         assert!(captured.read_u64(Addr(0x2000)).is_ok() && captured.read_u64(Addr(0x1000)).is_err());

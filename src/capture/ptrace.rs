@@ -90,6 +90,11 @@ impl Stop {
         detach(stop.tid, stop.signal)
     }
 
+    /// Whether the stop is the delivery of a signal, rather than the one that was asked for.
+    pub fn holds_signal(&self) -> bool {
+        self.signal != 0
+    }
+
     /// The general registers, as the kernel lays them out (`NT_PRSTATUS`); the bytes that were filled.
     ///
     /// # Errors

@@ -58,6 +58,31 @@ pub fn decode(set: &[u8]) -> Option<Registers> {
     Some(registers)
 }
 
+const RAX: usize = 10;
+const RDX: usize = 12;
+const R10: usize = 7;
+/// `orig_rax`: the system call that is being left, or -1 when the thread was stopped elsewhere.
+const ORIG_RAX: usize = 15;
+
+/// Whether the stop has ended a system call early, so that the program notices: it is on its way out with EINTR, which the
+/// kernel does not turn into a new start as it does its internal ERESTART codes, or with a part of what it was to transfer.
+/// A call that would have transferred only so much in any case counts, too: the two cannot be told apart.
+pub fn interrupted_call(set: &[u8]) -> bool {
+    let word = |index: usize| Some(u64::from_le_bytes(set.get(index * 8..index * 8 + 8)?.try_into().ok()?));
+    let call = || {
+        let number = libc::c_long::try_from(word(ORIG_RAX)?.cast_signed()).ok()?;
+        let result = word(RAX)?.cast_signed();
+        let is_short = result >= 0 && result.cast_unsigned() < word(RDX)?;
+        Some(match number {
+            libc::SYS_write | libc::SYS_sendto => is_short,
+            libc::SYS_recvfrom => is_short && word(R10)? & libc::MSG_WAITALL as u64 != 0,
+            0.. => result == -i64::from(libc::EINTR),
+            _ => false,
+        })
+    };
+    call().unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +96,23 @@ mod tests {
         assert_eq!(by_number, [10, 12, 11, 5, 13, 14, 4, 19, 9, 8, 7, 6, 3, 2, 1, 0, 16]);
         assert_eq!(registers.thread_pointer, Some(Addr(21)));
         assert_eq!(decode(&set[..8 * 21]), None);
+    }
+
+    #[test]
+    fn a_call_that_ends_early_because_of_the_stop_is_told() {
+        let left_with = |number: i64, result: i64, length: i64, flags: i64| {
+            let mut words = [0i64; 27];
+            (words[ORIG_RAX], words[RAX], words[RDX], words[R10]) = (number, result, length, flags);
+            interrupted_call(&words.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<u8>>())
+        };
+        let (eintr, restart) = (-i64::from(libc::EINTR), -512);
+        assert!(left_with(libc::SYS_epoll_wait, eintr, 8, 0));
+        assert!(!left_with(libc::SYS_read, restart, 8, 0), "the kernel starts it anew");
+        assert!(!left_with(-1, eintr, 8, 0), "a register's value in user code");
+        assert!(left_with(libc::SYS_write, 4096, 1 << 20, 0) && left_with(libc::SYS_sendto, 0, 1, 0));
+        assert!(!left_with(libc::SYS_write, 4096, 4096, 0));
+        let all = i64::from(libc::MSG_WAITALL);
+        assert!(left_with(libc::SYS_recvfrom, 10, 20, all) && !left_with(libc::SYS_recvfrom, 10, 20, 0));
+        assert!(!interrupted_call(&[0; 16]));
     }
 }

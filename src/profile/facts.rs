@@ -4,6 +4,7 @@
 //! not measured is absent, and said to be. Does not: measure, or print.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::profile::clean::{one_line, shortened};
@@ -71,15 +72,34 @@ pub struct RecordingFacts {
     pub stacks: u64,
     /// Those of them that are complete.
     pub stacks_complete: u64,
-    /// How long a thread of the target stood still for a sample, the median; absent when it was not measured (no
-    /// thread was stopped).
-    pub stopped_median: Option<Nanos>,
-    /// The same, the 99th percentile.
-    pub stopped_p99: Option<Nanos>,
+    /// What the stops cost the target; absent when no thread was stopped.
+    pub stops: Option<StopFacts>,
     /// The CPU time that fpprof itself has used; absent when it was not measured.
     pub own_cpu: Option<Duration>,
     /// The version of fpprof.
     pub fpprof_version: String,
+}
+
+/// What the stops of a recording cost the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopFacts {
+    /// How long a thread stood still for a sample at most, the median.
+    pub median: Nanos,
+    /// The same, the 99th percentile.
+    pub p99: Nanos,
+    /// System calls that may have ended early because of a stop.
+    pub disturbed_calls: u64,
+}
+
+impl fmt::Display for StopFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (median, p99) = (microseconds(self.median), microseconds(self.p99));
+        write!(f, "{median} a sample (median), {p99} (99th percentile), ")?;
+        match self.disturbed_calls {
+            0 => f.write_str("no system call disturbed"),
+            calls => write!(f, "{} disturbed", plural(calls, "system call", "system calls")),
+        }
+    }
 }
 
 impl RecordingFacts {
@@ -109,8 +129,8 @@ impl RecordingFacts {
         if self.stacks > 0 {
             parts.push(format!("{} of stacks complete", percent(self.stacks_complete, self.stacks)));
         }
-        if let Some(median) = self.stopped_median {
-            parts.push(format!("stopped {} a sample (median)", microseconds(median)));
+        if let Some(stops) = self.stops {
+            parts.push(format!("stopped {} a sample (median)", microseconds(stops.median)));
         }
         parts.join(" · ")
     }
@@ -123,13 +143,7 @@ impl RecordingFacts {
     pub fn summary_lines(&self) -> Vec<String> {
         let absent = || "not measured".to_owned();
         let python = self.python_version.as_deref().map_or("unknown version".into(), one_line);
-        let stopped = match (self.stopped_median, self.stopped_p99) {
-            (Some(median), Some(p99)) => {
-                format!("{} a sample (median), {} (99th percentile)", microseconds(median), microseconds(p99))
-            }
-            (Some(median), None) => format!("{} a sample (median)", microseconds(median)),
-            _ => absent(),
-        };
+        let stopped = self.stops.map_or_else(absent, |stops| stops.to_string());
         let mut lines = vec![
             format!("command: {} (pid {})", shortened(&self.command(), MAX_SUMMARY_COMMAND), self.pid),
             format!("python: CPython {python}"),

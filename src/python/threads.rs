@@ -84,6 +84,14 @@ impl Threads {
         threads
     }
 
+    /// Where the heads of the lists are: the words that [`Threads::has_no_newer`] reads.
+    pub fn heads(&self, interpreter: &Interpreter) -> impl Iterator<Item = Addr> {
+        let of_threads = interpreter.layout.interpreter.threads_head;
+        let of_interpreters = interpreter.runtime.wrapping_add(interpreter.layout.runtime.interpreters_head);
+        std::iter::once(of_interpreters)
+            .chain(self.interpreters.iter().map(move |i| i.address.wrapping_add(of_threads)))
+    }
+
     /// Whether nothing has been added since the listing: both lists grow at their heads, which are read again.
     pub fn has_no_newer(&self, interpreter: &Interpreter, mem: &impl Memory) -> bool {
         let newest = self.interpreters.first().map_or(Addr::NULL, |newest| newest.address);

@@ -14,3 +14,4 @@ pub mod session;
 pub mod snapshot;
 pub mod statistics;
 pub mod thread_history;
+pub mod thread_states;

@@ -43,6 +43,8 @@ pub struct ThreadPlan<'a> {
     pub thread_states: &'a [Addr],
     /// What the last sample of this thread needed beside its stack, its thread states among it.
     pub ranges: Vec<Range>,
+    /// The stack pointer of the last sample of this thread.
+    pub last_sp: Option<Addr>,
     /// One walk for each thread state.
     pub walks: Vec<FrameWalk<'a>>,
 }
@@ -68,6 +70,10 @@ impl Plan for ThreadPlan<'_> {
 
     fn ranges(&self) -> &[Range] {
         &self.ranges
+    }
+
+    fn last_sp(&self) -> Option<Addr> {
+        self.last_sp
     }
 
     fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>) {

@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use super::code_space::CodeSpace;
 use super::codes::Codes;
-use super::durations::DurationHistogram;
 use super::find::{self, Found};
 use super::journey::{self, Journey, Moment};
 use super::plan::ThreadPlan;
 use super::sample::SampleFrame;
+use super::statistics::Stops;
 use super::thread_history::ThreadHistory;
 use crate::capture::blocked::{self, BlockedError};
 use crate::capture::captured::{Captured, Range};
-use crate::capture::ptrace::StopError;
-use crate::capture::running;
+use crate::capture::native;
+use crate::capture::read::Plan;
+use crate::capture::running::{self, RunningError};
 use crate::python::code::CodeIdentity;
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
@@ -26,6 +27,7 @@ use crate::target::memory::Memory;
 use crate::target::process::Process;
 use crate::target::process_memory::{MAX_RANGES, ProcessMemory, RangeRead};
 use crate::target::root::TargetRoot;
+use crate::target::threads::Thread;
 use crate::types::Addr;
 use crate::unwind::stack::StackEnd;
 
@@ -39,8 +41,8 @@ const BEYOND_OUTERMOST: u64 = 64;
 /// Why a thread was not read.
 #[derive(Debug)]
 pub enum ReadFailure {
-    /// It could not be stopped.
-    Stop(StopError),
+    /// It could not be read while it ran.
+    Running(RunningError),
     /// It could not be read without being stopped.
     Blocked(BlockedError),
     /// A code object on its stack was replaced meanwhile.
@@ -73,6 +75,7 @@ pub struct Reader {
     process: Process,
     journey: Journey,
     captured: Captured,
+    watched: Vec<Range>,
 }
 
 impl Reader {
@@ -95,12 +98,20 @@ impl Reader {
             process: process.clone(),
             journey: Journey::default(),
             captured: Captured::default(),
+            watched: Vec::new(),
         })
     }
 
     /// The target's root directory, which outlives the target.
     pub fn root(&self) -> Arc<TargetRoot> {
         Arc::clone(&self.root)
+    }
+
+    /// Copies these words with every thread from now on: they are of the same moment as its stack, and cost no call of
+    /// their own.
+    pub fn watch(&mut self, words: impl Iterator<Item = Addr>) {
+        self.watched.clear();
+        self.watched.extend(words.map(|start| Range { start, len: size_of::<u64>() }));
     }
 
     /// Reads a thread that runs: it stands still meanwhile, for the time that is given with its stack.
@@ -110,16 +121,36 @@ impl Reader {
     pub fn read_running(
         &mut self,
         history: &mut ThreadHistory,
-        stops: &mut DurationHistogram,
+        stops: &mut Stops,
+    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
+        self.read_stopped(history, stops, running::capture)
+    }
+
+    /// Reads a thread by stopping it, even if it is blocked, which a program can notice: for programs of one's own.
+    ///
+    /// # Errors
+    /// See [`ReadFailure`].
+    pub fn read_in_any_state(
+        &mut self,
+        history: &mut ThreadHistory,
+        stops: &mut Stops,
+    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
+        self.read_stopped(history, stops, running::capture_in_any_state)
+    }
+
+    fn read_stopped(
+        &mut self,
+        history: &mut ThreadHistory,
+        stops: &mut Stops,
+        capture: fn(&mut Thread, &ProcessMemory, &mut dyn Plan, &mut Captured) -> Result<(), RunningError>,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         let mut attempts = 1;
         loop {
             let python = self.capture(history, |thread, memory, plan, captured| {
-                running::capture(thread, memory, plan, captured).map_err(ReadFailure::Stop)
+                capture(thread, memory, plan, captured).map_err(ReadFailure::Running)
             })?;
-            if let Some(stood_still) = self.captured.stood_still {
-                stops.record(stood_still);
-            }
+            stops.count(&self.captured);
+            history.last_sp = self.captured.registers.get(native::SP).map(Addr);
             let torn = matches!(python.as_ref().map(|p| p.end), Some(ChainEnd::Torn(_)));
             // A code object that has taken another's place has been forgotten: the next stop reads it.
             let codes = self.check_codes(python.as_ref());
@@ -138,6 +169,7 @@ impl Reader {
     /// # Errors
     /// See [`ReadFailure`].
     pub fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Arc<[SampleFrame]>, ReadFailure> {
+        history.last_sp = None;
         let python = self.capture(history, |thread, memory, plan, captured| {
             blocked::capture(thread, memory, plan, captured).map_err(ReadFailure::Blocked)
         })?;
@@ -149,15 +181,12 @@ impl Reader {
     fn capture(
         &mut self,
         history: &mut ThreadHistory,
-        how: impl FnOnce(
-            &mut crate::target::threads::Thread,
-            &ProcessMemory,
-            &mut ThreadPlan<'_>,
-            &mut Captured,
-        ) -> Result<(), ReadFailure>,
+        how: impl FnOnce(&mut Thread, &ProcessMemory, &mut ThreadPlan<'_>, &mut Captured) -> Result<(), ReadFailure>,
     ) -> Result<Option<PythonStack>, ReadFailure> {
-        let Reader { found, space, codes, memory, captured, .. } = self;
+        let Reader { found, space, codes, memory, captured, watched, .. } = self;
         let layout = &found.interpreter.layout;
+        let mut ranges = std::mem::take(&mut history.ranges);
+        ranges.extend_from_slice(watched);
         let mut plan = ThreadPlan {
             layout,
             codes,
@@ -165,11 +194,13 @@ impl Reader {
             mappings: &space.mappings,
             stack_end: history.stack_end,
             thread_states: &history.thread_states,
-            ranges: std::mem::take(&mut history.ranges),
+            ranges,
+            last_sp: history.last_sp,
             walks: Vec::new(),
         };
         if let Err(failure) = how(&mut history.thread, memory, &mut plan, captured) {
             history.ranges = plan.ranges;
+            history.ranges.retain(|range| !watched.contains(range));
             return Err(failure);
         }
         let python = journey::one_stack(plan.walks);

@@ -1,6 +1,6 @@
 //! One target under observation: which threads a tick looks at, and what became of each.
 //!
-//! Does: list threads and thread states when they change, pass over threads that have not run, count outcomes.
+//! Does: list threads when they change, pass over threads that have not run, count outcomes.
 //! Does not: read a thread (that is `reader`), keep time, or count stacks.
 
 use std::collections::BTreeMap;
@@ -16,18 +16,20 @@ use super::reader::{OpenError, ReadFailure, Reader};
 use super::sample::{Sample, SampleFrame};
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::ThreadHistory;
+use super::thread_states::ThreadStates;
 use crate::capture::blocked::BlockedError;
 use crate::capture::ptrace::StopError;
-use crate::python::threads::Threads;
+use crate::capture::running::RunningError;
 use crate::target::process::Process;
 use crate::target::threads::{self, Activity, Thread};
-use crate::types::{Addr, Tid};
+use crate::types::Tid;
 
 /// The number of threads is looked at with each tick; a thread that ends as another begins is noticed this late.
 const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);
-
-/// A thread without states is looked for in the lists again this often, also when they seem not to have grown.
-const LIST_STATES_EVERY: Duration = Duration::from_millis(250);
+/// And its number this often: a look costs some microseconds.
+const COUNT_THREADS_EVERY: Duration = Duration::from_millis(5);
+/// A thread that falls asleep and wakes all the time is looked at so often.
+const LOOKS: usize = 8;
 /// New code is noticed when a walk comes to it; code in the place of other code this late.
 const FOLLOW_MAPPINGS_EVERY: Duration = Duration::from_secs(1);
 
@@ -53,12 +55,10 @@ pub struct Session {
     mode: Mode,
     threads: BTreeMap<Tid, ThreadHistory>,
     listed_at: Option<Instant>,
+    counted_at: Option<Instant>,
     followed_at: Instant,
     thread_count: u64,
-    states: Threads,
-    states_at: Instant,
-    /// Counts the listings of thread states.
-    listing: u64,
+    states: ThreadStates,
 }
 
 /// What became of one thread's sample.
@@ -83,11 +83,10 @@ impl Session {
             mode,
             threads: BTreeMap::new(),
             listed_at: None,
+            counted_at: None,
             followed_at: Instant::now(),
             thread_count: 0,
-            states: Threads::default(),
-            states_at: Instant::now(),
-            listing: 0,
+            states: ThreadStates::default(),
         })
     }
 
@@ -129,7 +128,7 @@ impl Session {
                 Outcome::Gone(status) => {
                     ended = ended.or(status.filter(|_| tid.0 == self.process.pid.0));
                     self.statistics.ended += 1;
-                    self.listed_at = None;
+                    (self.listed_at, self.counted_at) = (None, None);
                     continue;
                 }
             }
@@ -141,6 +140,10 @@ impl Session {
     /// Lists the threads when their number has changed, and now and then.
     fn list_threads(&mut self) {
         // A directory has a link for each subdirectory, and two more (proc's task directory keeps that count).
+        if self.counted_at.is_some_and(|at| at.elapsed() < COUNT_THREADS_EVERY) {
+            return;
+        }
+        self.counted_at = Some(Instant::now());
         let count = fs::metadata(format!("/proc/{}/task", self.process.pid)).map_or(0, |m| m.nlink());
         if count == self.thread_count && self.listed_at.is_some_and(|at| at.elapsed() < LIST_THREADS_EVERY) {
             return;
@@ -163,13 +166,8 @@ impl Session {
         if self.mode != Mode::Gil {
             return self.threads.keys().copied().collect();
         }
-        self.list_states();
-        let holders: Vec<Addr> = self.states.interpreters.iter().filter_map(|i| i.gil_holder).collect();
-        let states = &self.states;
-        let holds = |history: &ThreadHistory| {
-            states.of_native_id(history.namespace_id.unsigned_abs().into()).any(|s| holders.contains(&s.address))
-        };
-        self.threads.iter().filter(|(_, history)| holds(history)).map(|(tid, _)| *tid).collect()
+        self.states.list(&mut self.reader);
+        self.threads.iter().filter(|(_, history)| self.states.held_gil(history)).map(|(tid, _)| *tid).collect()
     }
 
     fn sample(&mut self, history: &mut ThreadHistory) -> Outcome {
@@ -181,45 +179,64 @@ impl Session {
             }
         }
         (history.blocked_at, history.blocked_stack) = (None, None);
-        let before = history.thread.run_count();
-        match history.thread.activity() {
-            Ok(Activity::Running) => self.sample_running(history),
-            Ok(Activity::Blocked { .. }) => {
-                history.blocked_at = before;
-                if self.mode == Mode::Cpu { Outcome::NotWanted } else { self.sample_blocked(history) }
+        self.states.assign(history, &mut self.reader);
+        let outcome = self.read(history);
+        if matches!(outcome, Outcome::Stack(_)) && !self.states.are_newest(&self.reader) {
+            self.states.list(&mut self.reader);
+            if self.states.assign(history, &mut self.reader) {
+                return self.read(history);
             }
-            Err(error) => outcome_of_look(&error),
         }
+        outcome
     }
 
-    fn sample_running(&mut self, history: &mut ThreadHistory) -> Outcome {
-        self.know_states(history);
-        // Listing states takes time, in which the thread can have begun to wait: it must not be stopped then.
-        match history.thread.activity() {
-            Ok(Activity::Running) => {}
-            Ok(Activity::Blocked { .. }) if self.mode == Mode::Cpu => return Outcome::NotWanted,
-            Ok(Activity::Blocked { .. }) => {
-                return self.read_blocked(history).unwrap_or_else(outcome_of);
+    /// Reads a thread in the way that disturbs it least.
+    fn read(&mut self, history: &mut ThreadHistory) -> Outcome {
+        // In CPU mode the last look before the stop alone decides: with a second one before it, threads that run for
+        // microseconds at a time would be seen less often than they run.
+        let mut runs = self.mode == Mode::Cpu;
+        for _ in 0..LOOKS {
+            if !runs {
+                match history.thread.activity() {
+                    Ok(activity) => runs = activity == Activity::Running,
+                    Err(error) => return outcome_of_look(&error),
+                }
             }
-            Err(error) => return outcome_of_look(&error),
-        }
-        let mut result = self.reader.read_running(history, &mut self.statistics.stops);
-        // A process that forked can leave its thread's number stale in the interpreter; the thread pointer is not.
-        if result.is_ok() && history.thread_states.is_empty() {
-            let pointer = self.reader.thread_pointer().unwrap_or(Addr::NULL);
-            let states: Vec<Addr> = self.states.of_thread_pointer(pointer).map(|state| state.address).collect();
-            if !states.is_empty() {
-                history.set_thread_states(states);
-                result = self.reader.read_running(history, &mut self.statistics.stops);
+            let before = history.thread.run_count().filter(|_| !runs);
+            let result = match runs {
+                true => self.reader.read_running(history, &mut self.statistics.stops),
+                false => self.reader.read_blocked(history),
+            };
+            match result {
+                Ok(_) if self.is_missing_states(history) => continue,
+                Ok(stack) => {
+                    let outcome = self.if_states_fit(history, stack);
+                    if let (Some(before), Outcome::Stack(stack)) = (before, &outcome) {
+                        (history.blocked_at, history.blocked_stack) = (Some(before), Some(Arc::clone(stack)));
+                    }
+                    return outcome;
+                }
+                Err(ReadFailure::Running(RunningError::Blocked)) if self.mode == Mode::Cpu => {
+                    history.pass_over();
+                    return Outcome::NotWanted;
+                }
+                // It has changed between two looks at it.
+                Err(ReadFailure::Running(RunningError::Blocked)) => runs = false,
+                Err(ReadFailure::Blocked(BlockedError::Runs)) => runs = true,
+                // A thread that is ending cannot be traced any more.
+                Err(ReadFailure::Running(RunningError::Stop(StopError::Denied))) if history.thread.has_ended() => {
+                    return Outcome::Gone(None);
+                }
+                Err(failure) => return outcome_of(failure),
             }
         }
+        Outcome::Failed(SampleFailure::Woke)
+    }
+
+    /// Whether a thread that has just been stopped turns out to have states that are found by its thread pointer only.
+    fn is_missing_states(&mut self, history: &mut ThreadHistory) -> bool {
         history.thread_pointer = self.reader.thread_pointer().or(history.thread_pointer);
-        match result {
-            Ok(stack) => self.if_states_fit(history, stack),
-            // A thread that is ending cannot be traced any more.
-            Err(ReadFailure::Stop(StopError::Denied)) if history.thread.has_ended() => Outcome::Gone(None),
-            Err(failure) => outcome_of(failure),
-        }
+        history.thread_states.is_empty() && self.states.assign_by_pointer(history, &self.reader)
     }
 
     /// The stack, unless it was read from thread states that have become another thread's.
@@ -230,56 +247,6 @@ impl Session {
         history.listing = 0;
         history.set_thread_states(Vec::new());
         Outcome::Failed(SampleFailure::Unreadable)
-    }
-
-    fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Outcome, ReadFailure> {
-        let stack = self.reader.read_blocked(history)?;
-        Ok(self.if_states_fit(history, stack))
-    }
-
-    fn sample_blocked(&mut self, history: &mut ThreadHistory) -> Outcome {
-        self.know_states(history);
-        match self.read_blocked(history) {
-            Ok(outcome) => {
-                if let Outcome::Stack(stack) = &outcome {
-                    history.blocked_stack = Some(Arc::clone(stack));
-                }
-                outcome
-            }
-            // It has begun to run between two looks at it.
-            Err(ReadFailure::Blocked(BlockedError::Runs)) => self.sample_running(history),
-            Err(failure) => outcome_of(failure),
-        }
-    }
-
-    /// Finds the thread's states, unless those that are known are the newest.
-    fn know_states(&mut self, history: &mut ThreadHistory) {
-        // A state can be listed before it is bound to its thread, and another begin where it was.
-        let maybe_unbound = history.thread_states.is_empty() && self.states_at.elapsed() >= LIST_STATES_EVERY;
-        let newest = self.listing > 0 && !maybe_unbound && self.has_no_newer_states();
-        if newest && history.listing == self.listing {
-            return;
-        }
-        if !newest {
-            self.list_states();
-        }
-        history.listing = self.listing;
-        let id = history.namespace_id.unsigned_abs().into();
-        let states: Vec<Addr> = self.states.of_native_id(id).map(|state| state.address).collect();
-        // States that were found by the thread pointer are not lost because a number is stale.
-        if !states.is_empty() || !self.states.threads.iter().any(|s| history.thread_states.contains(&s.address)) {
-            history.set_thread_states(states);
-        }
-    }
-
-    fn has_no_newer_states(&self) -> bool {
-        self.states.has_no_newer(&self.reader.found.interpreter, &self.reader.memory)
-    }
-
-    fn list_states(&mut self) {
-        self.states = Threads::list(&self.reader.found.interpreter, &self.reader.memory);
-        self.states_at = Instant::now();
-        self.listing += 1;
     }
 }
 
@@ -296,10 +263,14 @@ fn outcome_of_look(error: &io::Error) -> Outcome {
 
 fn outcome_of(failure: ReadFailure) -> Outcome {
     match failure {
-        ReadFailure::Stop(StopError::Gone) => Outcome::Gone(None),
-        ReadFailure::Stop(StopError::Exited(status)) => Outcome::Gone(Some(status)),
-        ReadFailure::Stop(StopError::Denied) => Outcome::Failed(SampleFailure::Denied),
-        ReadFailure::Stop(StopError::System(_)) => Outcome::Failed(SampleFailure::Unreadable),
+        ReadFailure::Running(RunningError::Stop(error)) => match error {
+            StopError::Gone => Outcome::Gone(None),
+            StopError::Exited(status) => Outcome::Gone(Some(status)),
+            StopError::Denied => Outcome::Failed(SampleFailure::Denied),
+            StopError::System(_) => Outcome::Failed(SampleFailure::Unreadable),
+        },
+        ReadFailure::Running(RunningError::Blocked) => Outcome::Failed(SampleFailure::Woke),
+        ReadFailure::Running(RunningError::Unreadable(error)) => outcome_of_look(&error),
         ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke) => Outcome::Failed(SampleFailure::Woke),
         ReadFailure::Blocked(BlockedError::Unreadable(error)) => outcome_of_look(&error),
         ReadFailure::CodeReplaced => Outcome::Failed(SampleFailure::CodeReplaced),

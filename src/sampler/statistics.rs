@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::durations::DurationHistogram;
 use super::sample::{GapKind, Sample, SampleFrame};
+use crate::capture::captured::Captured;
 
 /// Why a thread that should have been sampled was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,8 +46,27 @@ pub struct Statistics {
     pub failed: BTreeMap<SampleFailure, u64>,
     /// Threads that ended while they were about to be sampled: nothing was missed.
     pub ended: u64,
+    /// What the sampling has cost the target.
+    pub stops: Stops,
+}
+
+/// The stops of running threads.
+#[derive(Debug, Clone, Default)]
+pub struct Stops {
     /// How long threads stood still at most, one value a stop.
-    pub stops: DurationHistogram,
+    pub durations: DurationHistogram,
+    /// System calls that may have ended early because their thread was stopped just as it entered them.
+    pub disturbed_calls: u64,
+}
+
+impl Stops {
+    /// Counts the stop of a capture, if it has taken one.
+    pub fn count(&mut self, captured: &Captured) {
+        if let Some(stood_still) = captured.stood_still {
+            self.durations.record(stood_still);
+            self.disturbed_calls += u64::from(captured.disturbed);
+        }
+    }
 }
 
 impl Statistics {
@@ -80,7 +100,8 @@ impl Statistics {
         for (reason, count) in other.failed {
             *self.failed.entry(reason).or_default() += count;
         }
-        self.stops.add(&other.stops);
+        self.stops.durations.add(&other.stops.durations);
+        self.stops.disturbed_calls += other.stops.disturbed_calls;
     }
 
     /// How many samples failed.

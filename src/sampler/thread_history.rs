@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::sample::SampleFrame;
 use crate::capture::captured::Range;
-use crate::target::threads::{RunCount, Thread};
+use crate::target::threads::{Activity, RunCount, Thread};
 use crate::types::Addr;
 
 /// What is read of a thread state: all fields that the walk needs are in its first kilobyte (3.15 has 888 bytes).
@@ -28,6 +28,8 @@ pub struct ThreadHistory {
     pub listing: u64,
     /// The end of its outermost frame, once a complete walk has found it.
     pub stack_end: Option<Addr>,
+    /// Its stack pointer when it was sampled last, if it ran then: it is likely to run again.
+    pub last_sp: Option<Addr>,
     /// What the last sample needed beside the stack: thread states, chunks of frames, generators.
     pub ranges: Vec<Range>,
     /// Its run count when it was last seen blocked.
@@ -47,6 +49,7 @@ impl ThreadHistory {
             thread_pointer: None,
             listing: 0,
             stack_end: None,
+            last_sp: None,
             ranges: Vec::new(),
             blocked_at: None,
             blocked_stack: None,
@@ -58,6 +61,14 @@ impl ThreadHistory {
         if states != self.thread_states {
             self.ranges = states.iter().map(|start| Range { start: *start, len: THREAD_STATE_BYTES }).collect();
             self.thread_states = states;
+        }
+    }
+
+    /// Takes note of a blocked thread that is not to be read: what proves that it has not run since.
+    pub fn pass_over(&mut self) {
+        let before = self.thread.run_count();
+        if matches!(self.thread.activity(), Ok(Activity::Blocked { .. })) {
+            (self.blocked_at, self.last_sp) = (before, None);
         }
     }
 

@@ -92,7 +92,7 @@ fn blocked_threads_have_the_frames_that_gdb_sees() {
         session.tick(&mut |sample| {
             samples.insert(sample.tid, sample);
         });
-        assert_eq!(session.statistics.stops.count(), 0, "nothing was stopped");
+        assert_eq!(session.statistics.stops.durations.count(), 0, "nothing was stopped");
         let gdb = gdb::stacks(target.pid());
         for thread in &target.truth().threads {
             let sample = samples.get(&Tid(thread.native_id)).expect("a sample of each thread");

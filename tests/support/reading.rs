@@ -11,10 +11,10 @@ use fpprof::capture::blocked::BlockedError;
 use fpprof::merge::MergedFrame;
 use fpprof::python::threads::Threads;
 use fpprof::sampler::clock::{Clock, Tick};
-use fpprof::sampler::durations::DurationHistogram;
 use fpprof::sampler::reader::{ReadFailure, Reader};
 use fpprof::sampler::sample::{GapKind, Sample, SampleFrame};
 use fpprof::sampler::session::{Mode, Session};
+use fpprof::sampler::statistics::Stops;
 use fpprof::sampler::thread_history::ThreadHistory;
 use fpprof::target::process::Process;
 use fpprof::target::threads::Thread;
@@ -81,7 +81,7 @@ impl OneByOne {
         let frames = loop {
             let frames = match how {
                 How::Blocked => self.reader.read_blocked(&mut history),
-                How::Stopped => self.reader.read_running(&mut history, &mut DurationHistogram::default()),
+                How::Stopped => self.reader.read_in_any_state(&mut history, &mut Stops::default()),
             };
             // A debugger that has just let the thread go leaves it running until its call has begun again.
             match frames {

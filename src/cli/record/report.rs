@@ -10,10 +10,11 @@ use super::output_file::OutputFile;
 use super::recorder::{Ended, Epoch, Plan, Recording};
 use crate::output::format::Format;
 use crate::profile::Profile;
-use crate::profile::facts::{RecordingFacts, SampledThreads};
+use crate::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
 use crate::profile::paths::PathRoots;
 use crate::python::layout::Support;
 use crate::sampler::session::{Mode, Session};
+use crate::sampler::statistics::Stops;
 use crate::symbolize::names::{self, NativeFrames, Origin};
 use crate::symbolize::{PerfMap, Symbolizer};
 
@@ -70,6 +71,11 @@ fn name(epoch: &Epoch, view: View) -> Profile {
     names::name(&epoch.stacks, &origin, &Symbolizer::new(root), view.native)
 }
 
+fn stop_facts(stops: &Stops) -> Option<StopFacts> {
+    let at = |fraction| stops.durations.percentile(fraction);
+    Some(StopFacts { median: at(0.5)?, p99: at(0.99)?, disturbed_calls: stops.disturbed_calls })
+}
+
 fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFacts {
     let statistics = &recording.statistics;
     let first = recording.epochs.first().map(|epoch| &epoch.session);
@@ -94,8 +100,7 @@ fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFa
         failures: reasons.chain(gaps).collect(),
         stacks: statistics.taken,
         stacks_complete: statistics.complete,
-        stopped_median: statistics.stops.percentile(0.5),
-        stopped_p99: statistics.stops.percentile(0.99),
+        stops: stop_facts(&statistics.stops),
         own_cpu: own_cpu(),
         fpprof_version: env!("CARGO_PKG_VERSION").to_owned(),
     }

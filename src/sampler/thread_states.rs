@@ -1,0 +1,79 @@
+//! Which thread states belong to which thread, kept up to date at almost no cost.
+//!
+//! Does: list the interpreter's thread states when there are new ones, and tell each thread its own.
+//! Does not: read a thread, or watch for new states by itself: the words that tell of them are copied with each stack.
+
+use std::time::{Duration, Instant};
+
+use super::reader::Reader;
+use super::thread_history::ThreadHistory;
+use crate::python::threads::{ThreadState, Threads};
+use crate::types::Addr;
+
+/// A thread without states is looked for in the lists again this often, also when they seem not to have grown: a state
+/// can be listed before it is bound to its thread.
+const LIST_AGAIN_EVERY: Duration = Duration::from_millis(250);
+
+/// The thread states of one process.
+#[derive(Debug, Default)]
+pub struct ThreadStates {
+    listed: Threads,
+    listed_at: Option<Instant>,
+    /// Counts the listings; 0 is none.
+    listing: u64,
+}
+
+impl ThreadStates {
+    /// Tells a thread its states, if it may have others than it knows of. Gives whether it has.
+    pub fn assign(&mut self, history: &mut ThreadHistory, reader: &mut Reader) -> bool {
+        let is_old = self.listed_at.is_none_or(|at| at.elapsed() >= LIST_AGAIN_EVERY);
+        if self.listing == 0 || (history.thread_states.is_empty() && is_old) {
+            self.list(reader);
+        }
+        if history.listing == self.listing {
+            return false;
+        }
+        history.listing = self.listing;
+        let id = history.namespace_id.unsigned_abs().into();
+        let states: Vec<Addr> = self.listed.of_native_id(id).map(|state| state.address).collect();
+        let still_listed = |state: &ThreadState| history.thread_states.contains(&state.address);
+        // States that were found by the thread pointer are not lost because a number is stale.
+        if states == history.thread_states || (states.is_empty() && self.listed.threads.iter().any(still_listed)) {
+            return false;
+        }
+        history.set_thread_states(states);
+        true
+    }
+
+    /// Tells a thread without states those that have its thread pointer: a process that forked can leave the thread's
+    /// number stale in the interpreter. Gives whether there are any.
+    pub fn assign_by_pointer(&self, history: &mut ThreadHistory, reader: &Reader) -> bool {
+        let pointer = reader.thread_pointer().unwrap_or(Addr::NULL);
+        let states: Vec<Addr> = self.listed.of_thread_pointer(pointer).map(|state| state.address).collect();
+        let found = !states.is_empty();
+        if found {
+            history.set_thread_states(states);
+        }
+        found
+    }
+
+    /// Whether the last capture shows that nothing has been added since the listing.
+    pub fn are_newest(&self, reader: &Reader) -> bool {
+        self.listed.has_no_newer(&reader.found.interpreter, reader.captured())
+    }
+
+    /// Lists all thread states.
+    pub fn list(&mut self, reader: &mut Reader) {
+        self.listed = Threads::list(&reader.found.interpreter, &reader.memory);
+        let heads: Vec<Addr> = self.listed.heads(&reader.found.interpreter).collect();
+        reader.watch(heads.into_iter());
+        self.listed_at = Some(Instant::now());
+        self.listing += 1;
+    }
+
+    /// Whether a thread held a GIL when the states were listed.
+    pub fn held_gil(&self, history: &ThreadHistory) -> bool {
+        let id = history.namespace_id.unsigned_abs().into();
+        self.listed.of_native_id(id).any(|state| self.listed.holds_gil(state.address))
+    }
+}
