@@ -10,7 +10,7 @@ use crate::merge::resync::{MarkerDistance, Restart};
 use crate::python::stack::PythonStack;
 use crate::types::Addr;
 use crate::unwind::recover::FramePointerFinder;
-use crate::unwind::run_time_code;
+use crate::unwind::run_time_code::{Captured, WaysOut};
 use crate::unwind::stack::{NativeStack, StackEnd};
 use crate::unwind::walk::{FramePosition, Unwinder};
 
@@ -24,6 +24,7 @@ const MAX_RUN_TIME_CALLS: usize = 1_024;
 pub struct NativeWalk {
     unwinder: Unwinder,
     finder: FramePointerFinder,
+    ways_out: WaysOut,
     segments: Vec<NativeStack>,
 }
 
@@ -91,9 +92,10 @@ impl NativeWalk {
         let mut walked = self.segments.last()?.clone();
         let mut confirmed = None;
         let mut bp = self.unwinder.stopped_bp();
+        let captured = Captured { registers: moment.registers, stack: moment.stack, space: moment.addresses };
         for _ in 0..MAX_RUN_TIME_CALLS {
             let sp = walked.frames.last()?.sp;
-            let left = run_time_code::leave(&mut walked, bp, moment.stack, moment.addresses, &mut self.finder);
+            let left = self.ways_out.leave(&mut walked, bp, captured, &mut self.finder);
             let Some(from) = left else { break };
             self.unwinder.resume(from, moment.stack, moment.addresses, &mut walked);
             bp = self.unwinder.stopped_bp();

@@ -8,55 +8,110 @@
 //! The instructions are read after the thread has run on, and may have been replaced since. Then the walk arrives
 //! elsewhere.
 
+use rustc_hash::FxHashMap;
+
 use super::address_space::{AddressSpace, Code};
 use super::recover::FramePointerFinder;
 use super::stack::{NativeFrame, NativeStack, StackEnd};
 use super::walk::FramePosition;
-use super::x86_64::way_out::way_out;
+use super::x86_64::registers::{BP, SP};
+use super::x86_64::symbolic::{Sum, Value};
+use super::x86_64::way_out::{WayOut, way_out};
+use crate::capture::registers::Registers;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
 
 /// Frames that are left one after the other: one of compiled code, one of the code that enters it, and room for more.
 const MAX_FRAMES: usize = 4;
-/// The instructions that are read to each side, in bytes, if so many are mapped: a long trace has several pages.
-const MAX_CODE: u64 = 16 << 10;
+/// The instructions that are read to each side, in bytes, if so many are mapped: a long trace has several pages. Where
+/// a file's lead nowhere, more are read: OpenBLAS's longest kernel has 28 KB.
+const NEAR: u64 = 16 << 10;
+/// The second time.
+const FAR: u64 = 64 << 10;
+/// Instructions of files that are remembered at most. A kernel spends its time in some hundreds.
+const MAX_KNOWN: usize = 8_192;
 
-/// Leaves the frames of code without tables that `failed` ends in, of which `bp` is the innermost's rbp: adds them to
-/// it, and gives the frame to go on from.
-pub fn leave(
-    failed: &mut NativeStack,
-    mut bp: Option<Addr>,
-    stack: &Region,
-    space: &AddressSpace,
-    finder: &mut FramePointerFinder,
-) -> Option<FramePosition> {
-    if !matches!(failed.end, StackEnd::NoUnwindRule(_)) {
-        return None;
-    }
-    let mut frame = failed.frames.pop()?;
-    for _ in 0..MAX_FRAMES {
-        let (code, base) = code_around(frame.pc, space)?;
-        let way = way_out(&code, base.0, frame.pc.0)?;
-        let slot = frame.sp.checked_add(way.return_address)?;
-        if let Some(saved) = way.saved_bp {
-            bp = Some(Addr(stack.u64_at(frame.sp.checked_add(saved)?)?));
+/// Leaves code without tables. Remembers how a file's instructions lead to their return: the same for every thread.
+#[derive(Debug, Default)]
+pub struct WaysOut {
+    known: FxHashMap<Addr, Option<WayOut>>,
+    generation: u64,
+}
+
+/// What was captured of a thread, and the code that it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Captured<'a> {
+    /// The registers, which are those of its innermost frame.
+    pub registers: &'a Registers,
+    /// Its stack.
+    pub stack: &'a Region,
+    /// The code.
+    pub space: &'a AddressSpace,
+}
+
+impl WaysOut {
+    /// Leaves the frames of code without tables that `failed` ends in, of which `bp` is the innermost's rbp: adds them
+    /// to it, and gives the frame to go on from.
+    pub fn leave(
+        &mut self,
+        failed: &mut NativeStack,
+        mut bp: Option<Addr>,
+        captured: Captured<'_>,
+        finder: &mut FramePointerFinder,
+    ) -> Option<FramePosition> {
+        if !matches!(failed.end, StackEnd::NoUnwindRule(_)) {
+            return None;
         }
-        let pc = Addr(stack.u64_at(slot)?);
-        let cfa = slot.checked_add(8)?;
-        failed.frames.push(NativeFrame { cfa, ..frame });
-        if is_file(pc, space)? {
-            // A call by a pointer can lead anywhere; else it calls the code that was left, or a function that jumps there.
-            let callee = finder.call_before(pc, space)?.callee;
-            let led_here = callee.is_none_or(|Svma(callee)| {
-                let begins_here = frame.pc.0.checked_sub(callee).is_some_and(|offset| offset < MAX_CODE);
-                begins_here || finder.leads_to(Addr(callee), frame.pc, space)
-            });
-            let from = FramePosition { pc, is_return_address: true, sp: cfa, bp };
-            return led_here.then_some(from);
+        let Captured { registers, stack, space } = captured;
+        let mut frame = failed.frames.pop()?;
+        for _ in 0..MAX_FRAMES {
+            let way = self.find(frame.pc, space)?;
+            let is_innermost = failed.frames.is_empty();
+            let address = |sum: Sum| {
+                let register = match sum.register {
+                    SP => Some(frame.sp.0),
+                    BP => bp.map(|bp| bp.0),
+                    other => is_innermost.then(|| registers.get(other.into())).flatten(),
+                };
+                register?.checked_add_signed(sum.offset).map(Addr)
+            };
+            let slot = address(way.return_address).filter(|slot| *slot >= frame.sp)?;
+            let caller_bp = match way.caller_bp {
+                Value::Sum(sum) => address(sum),
+                Value::WordAt(sum) => Some(Addr(stack.u64_at(address(sum)?)?)),
+                Value::Unknown => None,
+            };
+            let pc = Addr(stack.u64_at(slot)?);
+            let cfa = slot.checked_add(8)?;
+            failed.frames.push(NativeFrame { cfa, ..frame });
+            bp = caller_bp;
+            if is_file(pc, space)? {
+                // A call by a pointer can lead anywhere; else it calls the code that was left, or a function that jumps there.
+                let callee = finder.call_before(pc, space)?.callee;
+                let led_here = callee.is_none_or(|Svma(callee)| {
+                    let begins_here = frame.pc.0.checked_sub(callee).is_some_and(|offset| offset < FAR);
+                    begins_here || finder.leads_to(Addr(callee), frame.pc, space)
+                });
+                let from = FramePosition { pc, is_return_address: true, sp: cfa, bp };
+                return led_here.then_some(from);
+            }
+            frame = NativeFrame { pc, is_return_address: true, sp: cfa, cfa };
         }
-        frame = NativeFrame { pc, is_return_address: true, sp: cfa, cfa };
+        None
     }
-    None
+
+    /// The way out of the code at `pc`. Code that is in no file can be another by the next time.
+    fn find(&mut self, pc: Addr, space: &AddressSpace) -> Option<WayOut> {
+        let read = |len| code_around(pc, len, space).and_then(|(code, base)| way_out(&code, base.0, pc.0));
+        if !matches!(space.find(pc)?.code, Code::Module { .. }) {
+            return read(NEAR);
+        }
+        if self.generation != space.generation() || self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+            self.generation = space.generation();
+        }
+        *self.known.entry(pc).or_insert_with(|| read(NEAR).or_else(|| read(FAR)))
+    }
 }
 
 /// Whether a return address is in a file's code; `None` when it is in no code.
@@ -65,11 +120,11 @@ fn is_file(pc: Addr, space: &AddressSpace) -> Option<bool> {
     Some(matches!(space.find(lookup)?.code, Code::Module { .. }))
 }
 
-/// The instructions around `pc`, in code without tables, and where they begin: a trace is a loop.
-fn code_around(pc: Addr, space: &AddressSpace) -> Option<(Vec<u8>, Addr)> {
+/// Up to `len` bytes of instructions to each side of `pc`, and where they begin: a trace is a loop.
+fn code_around(pc: Addr, len: u64, space: &AddressSpace) -> Option<(Vec<u8>, Addr)> {
     let range = space.find(pc)?;
-    let start = range.start.max(Addr(pc.0.saturating_sub(MAX_CODE)));
-    let end = range.end.min(Addr(pc.0.saturating_add(MAX_CODE)));
+    let start = range.start.max(Addr(pc.0.saturating_sub(len)));
+    let end = range.end.min(Addr(pc.0.saturating_add(len)));
     let len = end.0.checked_sub(start.0)?;
     let code = match &range.code {
         Code::Anonymous { .. } => space.run_time_code()?.code(Svma(start.0), len),

@@ -7,4 +7,5 @@ pub mod evaluate;
 pub mod registers;
 pub mod rule;
 pub mod step;
+pub mod symbolic;
 pub mod way_out;
