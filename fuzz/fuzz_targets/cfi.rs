@@ -31,9 +31,6 @@ fuzz_target!(|data: &[u8]| {
         eh_frame_hdr: (with_header & 1 != 0).then_some(header),
         eh_frame: Some(Section { svma: Svma(svma), bytes: frame.to_vec() }),
     }));
-    if with_header & 2 != 0 {
-        unwinder.build_frame_pointer_map();
-    }
     let bias = u64::from(bias) << 12;
     let pc = bias + u64::from(u16::from_le_bytes([pc0, pc1]));
     unwinder.function_start(Svma(pc - bias));

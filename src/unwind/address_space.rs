@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::frame_pointers::FramePointerMap;
 use super::module::ModuleUnwinder;
 use super::recover::CodeBytes;
 use crate::types::Addr;
@@ -47,28 +46,17 @@ pub struct CodeRange {
 pub struct AddressSpace {
     ranges: Vec<CodeRange>,
     generation: u64,
-    /// The range of `ranges` whose module gets by without lookups.
-    framed: Option<usize>,
     run_time_code: Option<Arc<dyn CodeBytes>>,
 }
 
 impl AddressSpace {
     /// Takes the executable ranges, in any order. Of two that overlap, the later one by address wins its start.
-    ///
-    /// A module whose [`FramePointerMap`] has been built by now is walked with it: the one with most code, as
-    /// the others' rules are in the cache anyway.
     pub fn new(mut ranges: Vec<CodeRange>) -> Self {
         static GENERATION: AtomicU64 = AtomicU64::new(1);
         ranges.retain(|r| r.start < r.end);
         ranges.sort_by_key(|r| (r.start, r.end));
         let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
-        let has_map = |range: &CodeRange| match &range.code {
-            Code::Module { unwinder, .. } => unwinder.frame_pointer_map().is_some(),
-            Code::Anonymous { .. } => false,
-        };
-        let with_map = ranges.iter().enumerate().filter(|(_, range)| has_map(range));
-        let framed = with_map.max_by_key(|(_, range)| range.end.0.saturating_sub(range.start.0)).map(|(n, _)| n);
-        AddressSpace { ranges, generation, framed, run_time_code: None }
+        AddressSpace { ranges, generation, run_time_code: None }
     }
 
     /// Adds a way to read instructions that are in no file.
@@ -96,32 +84,6 @@ impl AddressSpace {
     /// A number that no other address space of this process has.
     pub fn generation(&self) -> u64 {
         self.generation
-    }
-
-    /// The map of the module that keeps frame pointers, as it is mapped.
-    pub(super) fn framed(&self) -> Framed<'_> {
-        self.framed.and_then(|n| self.ranges.get(n)).and_then(Framed::new).unwrap_or_default()
-    }
-}
-
-/// A module known to keep frame pointers, at its place in the target. The default covers nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Framed<'a> {
-    start: u64,
-    bits: &'a [u64],
-}
-
-impl<'a> Framed<'a> {
-    fn new(range: &'a CodeRange) -> Option<Self> {
-        let Code::Module { bias, unwinder, .. } = &range.code else { return None };
-        let map = unwinder.frame_pointer_map()?;
-        Some(Framed { start: map.start().0.wrapping_add(*bias), bits: map.bits() })
-    }
-
-    /// Whether a call in progress at `lookup` has a frame record at rbp.
-    #[inline]
-    pub(super) fn has_record(&self, lookup: u64) -> bool {
-        FramePointerMap::is_clear(self.bits, lookup.wrapping_sub(self.start))
     }
 }
 

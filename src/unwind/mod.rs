@@ -1,10 +1,10 @@
 //! Registers + memory + mappings -> [`stack::NativeStack`]. Pure: no system call, no file, no `unsafe`.
 //!
-//! Three ways to step out of a frame, each used only where it is exact, cheapest first:
+//! Every step out of a frame is by the unwind rule of its program counter, so that it is exact; cheapest first:
 //!
-//! 1. [`frame_pointers`]: inside a module whose unwind tables prove that a call in progress has a frame record.
-//! 2. [`cache`]: the unwind rule of this program counter, seen before.
-//! 3. [`module`]: the rule, looked up in the module's `.eh_frame`; evaluated with all registers where it needs them.
+//! 1. [`cache`]: the rule, seen before. Where it is the frame record of code that keeps frame pointers, the step is two
+//!    loads from rbp, and does not wait for the rule.
+//! 2. [`module`]: the rule, looked up in the module's `.eh_frame`; evaluated with all registers where it needs them.
 //!
 //! Where a thread was not stopped and rbp is not known, [`recover`] finds it; [`run_time_code`] leaves the frames of
 //! code that has no tables.
@@ -13,7 +13,6 @@
 
 pub mod address_space;
 pub mod cache;
-pub mod frame_pointers;
 pub mod index;
 pub mod module;
 pub mod recover;

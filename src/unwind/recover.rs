@@ -51,7 +51,7 @@ impl FramePointerFinder {
         }
         let place = place(space, frame.lookup_address())?;
         let svma = Svma(frame.lookup_address().0.wrapping_sub(place.bias));
-        if place.unwinder.rule(svma, &mut self.scratch)? != UnwindRule::FRAME_POINTER {
+        if place.unwinder.rule(svma, &mut self.scratch)? != UnwindRule::FrameRecord {
             return None;
         }
         let depth = self.call_before(frame.pc, space)?.depth?;

@@ -7,14 +7,14 @@
 //! The pcs in a stack are those that lie in known code. The last frame of an incomplete stack has no known end:
 //! its CFA is then the first word above its sp.
 
-use super::address_space::{AddressSpace, Code, Framed};
+use super::address_space::{AddressSpace, Code};
 use super::cache::{CodeRule, RuleCache};
 use super::module::{ModuleUnwinder, UnwindScratch};
 use super::stack::{NativeFrame, NativeStack, StackEnd};
 use super::x86_64::evaluate::{Evaluated, Evaluator};
 use super::x86_64::registers::{BP, PC, RegisterSet, SP};
 use super::x86_64::rule::UnwindRule;
-use super::x86_64::step::{Cursor, StackBytes, StepError, step};
+use super::x86_64::step::{Cursor, StackBytes, StepError, quick_step, step};
 use crate::capture::registers::Registers;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
@@ -106,10 +106,9 @@ impl Unwinder {
 
     /// The walk with rip, rsp and rbp only.
     fn run(&mut self, walk: &mut Walk<'_>, mut cursor: Cursor, mut is_return_address: bool) -> StackEnd {
-        let framed = walk.space.framed();
         loop {
-            if is_return_address && framed.has_record(cursor.pc.wrapping_sub(1)) {
-                cursor = walk.follow_records(cursor, framed);
+            if is_return_address {
+                walk.follow_rules(&mut cursor, &self.cache);
             }
             let pc = Addr(cursor.pc);
             if walk.frames.len() >= MAX_FRAMES {
@@ -239,38 +238,34 @@ impl Unwinder {
 }
 
 impl Walk<'_> {
-    /// Makes as many steps as the map of the framed module allows: a test of one bit and one read each. A record
-    /// that cannot be followed is left to the caller, whose own step says why.
+    /// Steps out of callers as long as their rules are in the cache and of the two shapes that nearly all have. What
+    /// cannot be stepped out of so is left to the walk, whose own step says why.
     ///
-    /// The frames' places are made a few at a time and the loop calls nothing: with the vector's growth in it, rbp
-    /// would live in memory, and the chain of reads, which is what this takes its time for, be twice as long.
+    /// Its time is the chain of dependent loads, so the loop calls nothing, and keeps rip, rsp and rbp in registers:
+    /// room for frames is made outside of it, and there is one reason only to leave it.
     #[inline(never)]
-    fn follow_records(&mut self, cursor: Cursor, framed: Framed<'_>) -> Cursor {
-        const PLACES: usize = 16;
-        const PLACE: NativeFrame =
-            NativeFrame { pc: Addr::NULL, is_return_address: true, sp: Addr::NULL, cfa: Addr::NULL };
-        let Cursor { mut pc, mut sp, bp } = cursor;
-        let Some(mut bp) = bp else { return cursor };
+    fn follow_rules(&mut self, cursor: &mut Cursor, cache: &RuleCache) {
+        const ROOM: usize = 64;
+        let Cursor { mut pc, mut sp, bp: Some(mut bp) } = *cursor else { return };
         let stack = self.stack;
-        while self.frames.len() < MAX_FRAMES {
-            let before = self.frames.len();
-            self.frames.resize(before.saturating_add(PLACES).min(MAX_FRAMES), PLACE);
-            let mut filled = before;
-            for place in self.frames.iter_mut().skip(before) {
-                let cfa = bp.wrapping_add(16);
-                let record = if framed.has_record(pc.wrapping_sub(1)) { stack.pair(bp) } else { None };
-                let Some((next_bp, next_pc)) = record.filter(|_| cfa > sp) else { break };
-                *place = NativeFrame { pc: Addr(pc), is_return_address: true, sp: Addr(sp), cfa: Addr(cfa) };
-                (pc, sp, bp) = (next_pc, cfa, next_bp);
-                filled = filled.wrapping_add(1);
+        loop {
+            self.frames.reserve(ROOM);
+            let room = self.frames.capacity().min(MAX_FRAMES);
+            while self.frames.len() < room {
+                let Some(CodeRule::Rule(rule)) = cache.get(pc.wrapping_sub(1)) else { break };
+                let Some((cfa, caller_pc, caller_bp)) = quick_step(*rule, sp, bp, stack) else { break };
+                let frame = NativeFrame { pc: Addr(pc), is_return_address: true, sp: Addr(sp), cfa: Addr(cfa) };
+                // Always true; said again, for then the compiler knows that the vector will not grow here.
+                if self.frames.len() < self.frames.capacity() {
+                    self.frames.push(frame);
+                }
+                (pc, sp, bp) = (caller_pc, cfa, caller_bp);
             }
-            let all_filled = filled == self.frames.len();
-            self.frames.truncate(filled);
-            if !all_filled {
+            if self.frames.len() < room || room == MAX_FRAMES {
                 break;
             }
         }
-        Cursor { pc, sp, bp: Some(bp) }
+        *cursor = Cursor { pc, sp, bp: Some(bp) };
     }
 
     /// A step by the record at rbp in code that has no tables, if all that can be checked of it holds: it is in this

@@ -36,10 +36,10 @@ fn answers_the_same_with_and_without_the_header() {
     for with_header in [true, false] {
         let module = unwinder(three_functions(), with_header);
         let mut rule = |offset| module.rule(Svma(TEXT + offset), &mut scratch);
-        assert_eq!(rule(0), Some(UnwindRule::FromSp { offset: 8, bp: SavedBp::Same }));
-        assert_eq!(rule(1), Some(UnwindRule::FromSp { offset: 16, bp: SavedBp::At(-16) }));
-        assert_eq!(rule(4), Some(UnwindRule::FRAME_POINTER));
-        assert_eq!(rule(0x44), Some(UnwindRule::FromSp { offset: 32, bp: SavedBp::Same }));
+        assert_eq!(rule(0), Some(UnwindRule::FromSp { offset: 8, bp: SavedBp::SAME }));
+        assert_eq!(rule(1), SavedBp::at(-16).map(|bp| UnwindRule::FromSp { offset: 16, bp }));
+        assert_eq!(rule(4), Some(UnwindRule::FrameRecord));
+        assert_eq!(rule(0x44), Some(UnwindRule::FromSp { offset: 32, bp: SavedBp::SAME }));
         assert_eq!(rule(0x80), Some(UnwindRule::Complex), "a signal frame");
         assert_eq!(rule(0x30), None, "padding");
         assert_eq!(rule(0xb0), None, "after the last function");
@@ -66,7 +66,6 @@ fn a_header_that_promises_more_rows_than_it_has_is_not_used() {
 fn no_sections_means_no_rules() {
     let module = ModuleUnwinder::new(UnwindSections::default());
     assert_eq!(module.rule(Svma(TEXT), &mut UnwindScratch::new()), None);
-    assert_eq!(module.build_frame_pointer_map(), None);
 }
 
 proptest! {
@@ -94,6 +93,5 @@ proptest! {
             module.rule(Svma(TEXT + offset), &mut scratch);
             module.function_start(Svma(TEXT + offset));
         }
-        module.build_frame_pointer_map();
     }
 }

@@ -1,4 +1,4 @@
-//! An unwind rule in 16 bytes: what nearly all rows of x86-64 unwind tables say.
+//! An unwind rule in 8 bytes: what nearly all rows of x86-64 unwind tables say.
 //!
 //! Does: decode a row of the table, and say whether a call can be in progress under it.
 //! Does not: apply the rule (`step`), or evaluate what has no compact form (`evaluate`).
@@ -12,6 +12,9 @@ use crate::unwind::sections::Bytes;
 /// How to find the caller of a frame. In all but the last two the return address is at CFA-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnwindRule {
+    /// The frame record of the psABI: CFA = rbp + 16, and the caller's rbp is at CFA - 16, right below the return
+    /// address. A shape of its own, as code that keeps frame pointers has no other for its calls.
+    FrameRecord,
     /// CFA = rsp + offset.
     FromSp {
         /// Bytes from rsp to the CFA.
@@ -37,28 +40,37 @@ pub enum UnwindRule {
     Complex,
 }
 
-/// Where the caller's rbp is.
+/// Where the caller's rbp is: still in rbp, saved near the CFA, or nowhere.
+///
+/// In two bytes, so that a rule and its address are one entry of 16 in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SavedBp {
+pub struct SavedBp(i16);
+
+impl SavedBp {
     /// Still in rbp.
-    Same,
-    /// At CFA + offset.
-    At(i32),
+    pub const SAME: SavedBp = SavedBp(0);
     /// Nowhere.
-    Undefined,
+    pub const UNDEFINED: SavedBp = SavedBp(i16::MAX);
+
+    /// At CFA + `offset` bytes. `None` for places where no function can have saved it: what is at the CFA and above
+    /// is the caller's; and for those further below than 32 KiB.
+    pub fn at(offset: i64) -> Option<SavedBp> {
+        i16::try_from(offset).ok().filter(|offset| *offset < 0).map(SavedBp)
+    }
+
+    /// Its distance from the CFA in bytes, where it is saved.
+    pub fn offset(self) -> Option<i32> {
+        (self.0 < 0).then_some(i32::from(self.0))
+    }
 }
 
 impl UnwindRule {
-    /// The frame record of the psABI: rbp and the return address next to each other, right below the CFA.
-    pub const FRAME_POINTER: UnwindRule = UnwindRule::FromBp { offset: 16, bp: SavedBp::At(-16) };
-
     /// Where the caller's rbp is saved, in bytes from the CFA, if it is.
     pub fn saved_frame_pointer(&self) -> Option<i32> {
         match self {
-            UnwindRule::FromSp { bp: SavedBp::At(offset), .. } | UnwindRule::FromBp { bp: SavedBp::At(offset), .. } => {
-                Some(*offset)
-            }
-            _ => None,
+            UnwindRule::FrameRecord => Some(-16),
+            UnwindRule::FromSp { bp, .. } | UnwindRule::FromBp { bp, .. } => bp.offset(),
+            UnwindRule::Plt { .. } | UnwindRule::ThreadEntry | UnwindRule::Complex => None,
         }
     }
 
@@ -80,14 +92,17 @@ impl UnwindRule {
 
 fn decode_cfa(row: &Row, eh_frame: &EhFrame<Bytes<'_>>) -> Option<UnwindRule> {
     let bp = match row.register(Register(BP)) {
-        None | Some(RegisterRule::SameValue) => SavedBp::Same,
-        Some(RegisterRule::Offset(offset)) => SavedBp::At(i32::try_from(offset).ok()?),
-        Some(RegisterRule::Undefined) => SavedBp::Undefined,
+        None | Some(RegisterRule::SameValue) => SavedBp::SAME,
+        Some(RegisterRule::Offset(offset)) => SavedBp::at(offset)?,
+        Some(RegisterRule::Undefined) => SavedBp::UNDEFINED,
         Some(_) => return None,
     };
     match row.cfa() {
         CfaRule::RegisterAndOffset { register: Register(SP), offset } => {
             Some(UnwindRule::FromSp { offset: i32::try_from(*offset).ok()?, bp })
+        }
+        CfaRule::RegisterAndOffset { register: Register(BP), offset: 16 } if bp == SavedBp(-16) => {
+            Some(UnwindRule::FrameRecord)
         }
         CfaRule::RegisterAndOffset { register: Register(BP), offset } => {
             Some(UnwindRule::FromBp { offset: i32::try_from(*offset).ok()?, bp })
@@ -96,7 +111,7 @@ fn decode_cfa(row: &Row, eh_frame: &EhFrame<Bytes<'_>>) -> Option<UnwindRule> {
         CfaRule::Expression(expression) => {
             let expression = expression.get(eh_frame).ok()?;
             let threshold = plt_threshold(expression.0.slice())?;
-            (bp == SavedBp::Same).then_some(UnwindRule::Plt { threshold })
+            (bp == SavedBp::SAME).then_some(UnwindRule::Plt { threshold })
         }
     }
 }
