@@ -1,19 +1,21 @@
 //! Reads code objects: what a Python frame runs.
 //!
-//! Does: read names, file and location table of one code object, and a cheap identity that tells whether an address
-//! still holds the same one. Does not: cache anything, or decode the location table (`line_table`).
+//! Does: read names, file and location table of one code object, and what tells cheaply whether an address still holds
+//! the same one. Does not: cache anything, or decode the location table (`line_table`).
 
 use crate::python::layout::{CodeLayout, Layout, MAX_CODE_BYTES};
 use crate::python::line_table;
 use crate::python::strings::{self, StringError};
-use crate::target::memory::{Memory, ReadError};
+use crate::target::memory::{Memory, ReadError, Region};
 use crate::types::Addr;
 
 /// The most bytes of a location table that are read. A module of 100,000 lines has about 1 MB.
 const MAX_LINE_TABLE: u64 = 16 << 20;
+/// The most bytes of each object that are kept as evidence of a code object.
+const MAX_EVIDENCE: u64 = 256;
 
-/// What makes a code object the one it is. Two reads of one address that give the same identity have seen the same
-/// code object, or two that nobody could tell apart.
+/// What a code object's own bytes say of which one it is. Two reads of one address that give the same identity have
+/// seen the same code object if that has a version; else [`CodeObject::evidence`] decides, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CodeIdentity {
     filename: Addr,
@@ -77,6 +79,9 @@ pub struct CodeObject {
     pub first_line: u32,
     /// The first instruction of the code proper, in bytes: see `PythonStack::drop_incomplete`.
     pub first_traceable: u32,
+    /// What the code object leads to and how that began, where its own bytes do not identify it: without a version,
+    /// one that takes a freed one's place can have names and a location table in the places of the freed one's, too.
+    pub evidence: Vec<Region>,
     bytecode_len: u64,
     line_table: Vec<u8>,
 }
@@ -114,6 +119,7 @@ impl CodeObject {
             first_line: identity.first_line,
             // Both are in code units of two bytes.
             first_traceable: identity.first_traceable.saturating_mul(2),
+            evidence: if identity.version.is_none() { evidence(mem, layout, &identity) } else { Vec::new() },
             bytecode_len: identity.size.saturating_mul(2),
             line_table: read_bytes(mem, layout, identity.line_table)?,
         })
@@ -126,6 +132,27 @@ impl CodeObject {
         }
         line_table::line_at(&self.line_table, self.first_line, offset)
     }
+}
+
+/// The beginnings of what tells one code object from another. What cannot be read is no evidence.
+fn evidence(mem: &impl Memory, layout: &Layout, identity: &CodeIdentity) -> Vec<Region> {
+    let mut names = vec![identity.qualname, identity.name, identity.filename];
+    // The bare name of a function of a module is its dotted name.
+    names.dedup();
+    let strings = names.into_iter().filter_map(|object| {
+        let strings::Characters { data, length, kind } = strings::characters(mem, layout, object).ok()?;
+        // With the null character behind the last: a longer name begins otherwise.
+        Some((data, length.saturating_add(1).saturating_mul(u64::from(kind))))
+    });
+    let table = identity.line_table;
+    let table_len = mem.read_u64(table.wrapping_add(layout.object.ob_size as u64)).ok();
+    // Behind the last byte is a null (bytesobject.h), and each entry of a location table begins with its highest bit set.
+    let table = table_len.map(|len| (table.wrapping_add(layout.object.bytes_data), len.saturating_add(1)));
+    let beginning = |(start, len): (Addr, u64)| {
+        let len = usize::try_from(len.min(MAX_EVIDENCE)).ok()?;
+        Some(Region { start, bytes: mem.read_vec(start, len).ok()? })
+    };
+    strings.chain(table).filter_map(beginning).collect()
 }
 
 /// Checks that the object's type calls itself `code`. Freed memory and torn frames do not get past this.

@@ -29,11 +29,34 @@ pub enum StringError {
     Damaged(Addr),
 }
 
+/// Where a string's characters are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Characters {
+    /// The first one.
+    pub(super) data: Addr,
+    /// How many there are; a null one follows them, as `PyUnicode_New` in unicodeobject.c promises.
+    pub(super) length: u64,
+    /// How many bytes each has: 1, 2 or 4.
+    pub(super) kind: u32,
+}
+
 /// Reads the string at `object`.
 ///
 /// # Errors
 /// [`StringError`], of any kind.
 pub fn read(mem: &impl Memory, layout: &Layout, object: Addr) -> Result<String, StringError> {
+    let Characters { data, length, kind } = characters(mem, layout, object)?;
+    let chars = length.min(MAX_CHARS);
+    let bytes = mem.read_vec(data, usize::try_from(chars * u64::from(kind)).unwrap_or(0))?;
+    let mut text = decode(&bytes, kind);
+    if length > MAX_CHARS {
+        text.push('…');
+    }
+    Ok(text)
+}
+
+/// Finds the characters of the string at `object`.
+pub(super) fn characters(mem: &impl Memory, layout: &Layout, object: Addr) -> Result<Characters, StringError> {
     if type_flags(mem, &layout.object, object)? & UNICODE_SUBCLASS == 0 {
         return Err(StringError::NotAString(object));
     }
@@ -51,13 +74,7 @@ pub fn read(mem: &impl Memory, layout: &Layout, object: Addr) -> Result<String, 
         (true, false) => object.wrapping_add(fields.compact_data),
         (false, _) => mem.read_addr(object.wrapping_add(fields.compact_data))?,
     };
-    let chars = length.min(MAX_CHARS);
-    let bytes = mem.read_vec(data, usize::try_from(chars * u64::from(kind)).unwrap_or(0))?;
-    let mut text = decode(&bytes, kind);
-    if length > MAX_CHARS {
-        text.push('…');
-    }
-    Ok(text)
+    Ok(Characters { data, length, kind })
 }
 
 /// The flags of an object's type.

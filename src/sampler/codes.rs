@@ -11,7 +11,8 @@ use rustc_hash::FxHashMap;
 
 use crate::python::code::{CodeError, CodeIdentity, CodeObject};
 use crate::python::layout::Layout;
-use crate::target::memory::Memory;
+use crate::target::memory::{Memory, Region};
+use crate::target::process_memory::{MAX_RANGES, ProcessMemory, RangeRead};
 use crate::types::Addr;
 
 /// A Python function's number: its index in [`Codes::functions`].
@@ -70,20 +71,40 @@ impl Codes {
         Ok(())
     }
 
-    /// Forgets the code object at `addr`.
-    pub fn forget(&mut self, addr: Addr) {
-        self.by_address.remove(&addr);
+    /// Forgets those of the code objects at `addresses` that are not the ones which were read there any more; gives
+    /// whether there were any.
+    pub fn forget_replaced(&mut self, memory: &ProcessMemory, layout: &Layout, addresses: &[Addr]) -> bool {
+        let own_len = CodeIdentity::read_len(layout);
+        let known: Vec<(Addr, &CodeObject)> =
+            addresses.iter().filter_map(|addr| Some((*addr, &*self.by_address.get(addr)?.code))).collect();
+        let wanted = |code: &CodeObject| own_len + code.evidence.iter().map(|part| part.bytes.len()).sum::<usize>();
+        // What was not filled stays zero: no code object's identity.
+        let mut bytes = vec![0; known.iter().map(|(_, code)| wanted(code)).sum()];
+        read_all(memory, own_len, &known, &mut bytes);
+        let mut replaced = Vec::new();
+        let mut rest = &bytes[..];
+        for (addr, code) in known {
+            let (now, after) = rest.split_at(wanted(code));
+            rest = after;
+            let (own, mut led_to) = now.split_at(own_len);
+            let is_same = |part: &Region| {
+                let (part_now, after) = led_to.split_at(part.bytes.len());
+                led_to = after;
+                part_now == part.bytes
+            };
+            if CodeIdentity::parse(layout, own) != Some(code.identity) || !code.evidence.iter().all(is_same) {
+                replaced.push(addr);
+            }
+        }
+        for addr in &replaced {
+            self.by_address.remove(addr);
+        }
+        !replaced.is_empty()
     }
 
-    /// Whether the bytes read at `addr` are still those of the code object that was read there.
-    pub fn is_unchanged(&self, layout: &Layout, addr: Addr, bytes: &[u8]) -> bool {
-        let known = self.by_address.get(&addr).map(|known| known.code.identity);
-        known.is_some() && known == CodeIdentity::parse(layout, bytes)
-    }
-
-    /// Whether `identity` is that of the code object that was read at `addr`.
-    pub fn is_known_as(&self, addr: Addr, identity: CodeIdentity) -> bool {
-        self.by_address.get(&addr).is_some_and(|known| known.code.identity == identity)
+    /// Whether `code` is what was read at `addr`.
+    pub fn is_known_as(&self, addr: Addr, code: &CodeObject) -> bool {
+        self.by_address.get(&addr).is_some_and(|known| *known.code == *code)
     }
 
     /// The function at `addr`, and the line of the instruction `offset` bytes into it.
@@ -101,5 +122,22 @@ impl Codes {
     /// All functions met, by number.
     pub fn functions(&self) -> &[Arc<Function>] {
         &self.functions
+    }
+}
+
+/// Reads the code objects' own bytes, each followed by what it leads to, with as few system calls as there can be.
+fn read_all(memory: &ProcessMemory, own_len: usize, codes: &[(Addr, &CodeObject)], mut bytes: &mut [u8]) {
+    let mut reads = Vec::new();
+    for (addr, code) in codes {
+        let led_to = code.evidence.iter().map(|part| (part.start, part.bytes.len()));
+        for (addr, len) in std::iter::once((*addr, own_len)).chain(led_to) {
+            let (into, rest) = bytes.split_at_mut(len);
+            bytes = rest;
+            reads.push(RangeRead { addr, into });
+        }
+    }
+    for reads in reads.chunks_mut(MAX_RANGES) {
+        // The caller sees what has not been read.
+        let _ = memory.read_ranges(reads);
     }
 }

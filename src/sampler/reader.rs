@@ -20,12 +20,11 @@ use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
 use crate::capture::read::Plan;
 use crate::capture::running::{self, RunningError};
-use crate::python::code::CodeIdentity;
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
 use crate::target::memory::Memory;
 use crate::target::process::Process;
-use crate::target::process_memory::{MAX_RANGES, ProcessMemory, RangeRead};
+use crate::target::process_memory::ProcessMemory;
 use crate::target::root::TargetRoot;
 use crate::target::threads::Thread;
 use crate::types::Addr;
@@ -231,24 +230,10 @@ impl Reader {
     fn check_codes(&mut self, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
         let Some(python) = python else { return Ok(()) };
         let layout = &self.found.interpreter.layout;
-        let len = CodeIdentity::read_len(layout);
         let mut addresses: Vec<Addr> = python.entries.iter().filter_map(code_address).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        let mut bytes = vec![0; len * addresses.len()];
-        for (part, buffer) in addresses.chunks(MAX_RANGES).zip(bytes.chunks_mut((len * MAX_RANGES).max(1))) {
-            let mut reads: Vec<_> =
-                part.iter().zip(buffer.chunks_mut(len)).map(|(addr, into)| RangeRead { addr: *addr, into }).collect();
-            // Ranges that were not filled stay zero: no code object's identity.
-            let _ = self.memory.read_ranges(&mut reads);
-        }
-        let mut replaced = false;
-        for (addr, bytes) in addresses.iter().zip(bytes.chunks(len)) {
-            if self.codes.contains(*addr) && !self.codes.is_unchanged(layout, *addr, bytes) {
-                self.codes.forget(*addr);
-                replaced = true;
-            }
-        }
+        let replaced = self.codes.forget_replaced(&self.memory, layout, &addresses);
         if replaced { Err(ReadFailure::CodeReplaced) } else { Ok(()) }
     }
 

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::recorded_code::RecordedCode;
 use super::recorder::{Recorder, join};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
-use crate::python::code::{CodeIdentity, CodeObject};
+use crate::python::code::CodeObject;
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::python::stack::PythonEntry;
 use crate::sampler::journey::walk_python;
@@ -112,8 +112,7 @@ fn memory(reader: &Reader, states: &[Addr]) -> Result<Vec<Region>, RuntimeError>
         {
             let code = Recorder::new(&reader.memory);
             let read = CodeObject::read(&code, &interpreter.layout, frame.code);
-            let same = |identity: CodeIdentity| reader.codes.is_known_as(frame.code, identity);
-            if read.is_ok_and(|code| same(code.identity)) {
+            if read.is_ok_and(|code| reader.codes.is_known_as(frame.code, &code)) {
                 regions.extend(code.into_regions());
             }
         }
