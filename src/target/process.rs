@@ -7,7 +7,9 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::maps::Mappings;
 use super::root::TargetRoot;
@@ -61,7 +63,10 @@ pub enum ProcessError {
 pub struct Process {
     /// Its id.
     pub pid: Pid,
-    stat: Stat,
+    /// When it was started, in clock ticks since boot: with the pid, its identity.
+    start_time: u64,
+    /// Its mappings, opened once: see [`Process::replaced`].
+    program: Arc<File>,
     /// The program's path, as the process itself names it.
     pub executable: PathBuf,
     /// The command line, as it was given.
@@ -95,11 +100,14 @@ impl Process {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ProcessError::KernelThread(pid)),
             Err(error) => return Err(denied(error)),
         };
+        // Opened before the program is looked at: one that replaces it from here on is noticed.
+        let program = File::open(format!("/proc/{pid}/maps")).map_err(denied)?;
         check_architecture(pid)?;
         let root = TargetRoot::of(pid).map_err(denied)?;
         Ok(Process {
             pid,
-            stat: Stat::read(pid).ok_or(ProcessError::NotFound(pid))?,
+            start_time: start_time(pid).ok_or(ProcessError::NotFound(pid))?,
+            program: Arc::new(program),
             executable: root.as_target_names(without_deleted(executable)),
             command_line: command_line(pid),
             current_directory: fs::read_link(format!("/proc/{pid}/cwd")).ok().map(|path| root.as_target_names(path)),
@@ -115,19 +123,25 @@ impl Process {
             TaskState::Zombie => threads::list(self.pid).is_ok_and(|tids| tids.len() > 1),
             TaskState::Running | TaskState::Blocked => true,
         });
-        alive && Stat::read(self.pid).is_some_and(|stat| stat.start_time == self.stat.start_time)
+        alive && start_time(self.pid) == Some(self.start_time)
     }
 
     /// The process with its new program, if it has replaced the one that it was opened with (execve(2)).
     ///
+    /// A file of mappings that is open shows the address space that the process had when it was opened
+    /// (`proc_maps_open` in the kernel's fs/proc/task_mmu.c), and nothing once nobody uses that any more. No number in
+    /// `/proc` tells as surely: without address space randomisation the same program lies at the same addresses again.
+    ///
     /// # Errors
     /// When the new program is none that can be looked at.
     pub fn replaced(&self) -> Option<Result<Process, ProcessError>> {
-        let stat = Stat::read(self.pid)?;
-        if stat.start_time != self.stat.start_time || stat == self.stat {
+        let is_there = |file: &File| matches!(file.read_at(&mut [0], 0), Ok(1..));
+        if is_there(&self.program) || start_time(self.pid) != Some(self.start_time) {
             return None;
         }
-        Some(Process::open(self.pid))
+        // A process that ends has no address space either, for a moment in which it is not dead yet.
+        let now = File::open(format!("/proc/{}/maps", self.pid)).ok();
+        now.is_some_and(|file| is_there(&file)).then(|| Process::open(self.pid))
     }
 
     /// Its mappings, now.
@@ -167,24 +181,12 @@ fn command_line(pid: Pid) -> Vec<String> {
     bytes.split(|&b| b == 0).map(|arg| String::from_utf8_lossy(arg).into_owned()).collect()
 }
 
-/// What identifies a process and its program, from `/proc/PID/stat` (proc_pid_stat(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    /// When it was started, in clock ticks since boot (field 22): with the pid, its identity.
-    start_time: u64,
-    /// Where its program and its stack begin (fields 26 and 28): others after an exec, also of the same program.
-    program: (u64, u64),
-}
-
-impl Stat {
-    fn read(pid: Pid) -> Option<Stat> {
-        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let text = String::from_utf8_lossy(&text);
-        // The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the last one.
-        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3)?.parse().ok();
-        Some(Stat { start_time: field(22)?, program: (field(26)?, field(28)?) })
-    }
+/// When a process was started, in clock ticks since boot (proc_pid_stat(5), field 22).
+fn start_time(pid: Pid) -> Option<u64> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    // The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the last one.
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
 }
 
 /// The first bytes of the program say its class and machine (ELF header, `e_ident` and `e_machine`).
@@ -206,6 +208,9 @@ fn check_architecture(pid: Pid) -> Result<(), ProcessError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
@@ -215,7 +220,7 @@ mod tests {
         assert_eq!(own.executable, std::env::current_exe().unwrap());
         assert_eq!(own.command_line, std::env::args().collect::<Vec<_>>());
         assert!(!own.mappings().unwrap().is_empty());
-        let reused = Process { stat: Stat { start_time: own.stat.start_time + 1, ..own.stat }, ..own };
+        let reused = Process { start_time: own.start_time + 1, ..own };
         assert!(!reused.is_alive(), "another process with the same id is not this one");
     }
 
@@ -234,5 +239,31 @@ mod tests {
         }
         assert!(matches!(Process::open(pid), Err(ProcessError::Zombie(_))));
         child.wait().unwrap();
+    }
+
+    /// `setarch -R` turns address space randomisation off: the second program is where the first one was, and so are
+    /// its stack and its arguments.
+    #[test]
+    fn a_program_that_replaces_itself_by_the_same_program_is_noticed() {
+        let mut command = std::process::Command::new("setarch");
+        // The same arguments the second time; a line on its standard output each time.
+        let again = r#"echo "$$"; read line && exec /bin/sh -c "$0" "$0""#;
+        command.args(["-R", "/bin/sh", "-c", again, again]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut say = child.stdin.take().unwrap();
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        let first = Process::open(Pid(child.id() as i32)).unwrap();
+        assert!(first.replaced().is_none());
+        say.write_all(b"again\n").unwrap();
+        said.read_line(&mut line).unwrap();
+        let second = first.replaced().expect("it has been replaced").unwrap();
+        assert!(second.replaced().is_none());
+        assert_eq!((&second.command_line, second.start_time), (&first.command_line, first.start_time));
+        assert_eq!(second.mappings().unwrap().iter().next(), first.mappings().unwrap().iter().next());
+        drop(say);
+        child.wait().unwrap();
+        assert!(second.replaced().is_none() && !second.is_alive(), "an end is no replacement");
     }
 }
