@@ -10,6 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::maps::Mappings;
 use super::root::TargetRoot;
@@ -126,6 +130,15 @@ impl Process {
         alive && start_time(self.pid) == Some(self.start_time)
     }
 
+    /// How long ago the process was started; an exec since does not count.
+    pub fn age(&self) -> Option<Duration> {
+        let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
+        let ticks_a_second = sysconf(SysconfVar::CLK_TCK).ok()?.and_then(|ticks| u64::try_from(ticks).ok())?;
+        let started = Duration::from_secs(self.start_time.checked_div(ticks_a_second)?);
+        // The ticks of a second are too few to matter.
+        Some(Duration::from(now).saturating_sub(started))
+    }
+
     /// The process with its new program, if it has replaced the one that it was opened with (execve(2)).
     ///
     /// A file of mappings that is open shows the address space that the process had when it was opened
@@ -217,6 +230,7 @@ mod tests {
     fn this_process_is_described() {
         let own = Process::open(Pid(std::process::id() as i32)).unwrap();
         assert!(own.is_alive());
+        assert!(own.age().unwrap() < Duration::from_secs(3600), "{:?}", own.age());
         assert_eq!(own.executable, std::env::current_exe().unwrap());
         assert_eq!(own.command_line, std::env::args().collect::<Vec<_>>());
         assert!(!own.mappings().unwrap().is_empty());

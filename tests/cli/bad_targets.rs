@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use crate::interpreters::TestInterpreter;
 use crate::processes::{self, assert_untouched, eventually};
 use crate::python::{self, BUSY, IDLE, Program};
-use crate::run::{Scratch, record};
+use crate::run::{Scratch, record, start};
 
 fn refused(pid: i32, words: &[&str]) {
     record(&["-d", "1", "-o", "o.svg", "-p", &pid.to_string()]).assert_refused(words);
@@ -59,16 +60,15 @@ fn pyenv(minor: &str) -> Option<std::path::PathBuf> {
 }
 
 /// A Python that has executed nothing yet: traced until its exec, and given a SIGSTOP there.
-fn stopped_at_its_first_instruction() -> Program {
+fn stopped_at_its_first_instruction(interpreter: &TestInterpreter, arguments: &[&str]) -> Program {
     use nix::sys::{
         ptrace,
         signal::Signal,
         wait::{WaitStatus, waitpid},
     };
-    let newest = python::newest();
-    let run = newest.command();
+    let run = interpreter.command();
     let mut command = Command::new("sh");
-    command.args(["-c", "read go; exec \"$@\"", "sh"]).arg(run.get_program()).args(run.get_args());
+    command.args(["-c", "read go; exec \"$@\"", "sh"]).arg(run.get_program()).args(run.get_args()).args(arguments);
     let mut program = Program::spawn(command);
     let pid = nix::unistd::Pid::from_raw(program.pid());
     ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACEEXEC).unwrap();
@@ -139,9 +139,27 @@ fn a_python_that_is_newer_than_known_is_recorded_with_a_warning() {
 
 #[test]
 fn a_python_that_has_not_started_yet() {
-    let child = stopped_at_its_first_instruction();
+    let child = stopped_at_its_first_instruction(&python::newest(), &[]);
     refused(child.pid(), &["has not initialised its runtime", "let fpprof start it"]);
     assert_eq!(processes::state(child.pid()), 'T');
+    assert_untouched(child.pid());
+}
+
+#[test]
+fn a_python_whose_library_is_not_mapped_yet_is_waited_for() {
+    let mut child = stopped_at_its_first_instruction(&python::shared(), &["-c", BUSY]);
+    let maps = fs::read_to_string(format!("/proc/{}/maps", child.pid())).unwrap();
+    assert!(!maps.contains("libpython"), "{maps}");
+    let running = start(&["-d", "300ms", "-o", "o.txt", "-p", &child.pid_text()]);
+    eventually("fpprof has looked at it in vain and sleeps before it looks again", || {
+        let call = fs::read_to_string(format!("/proc/{}/syscall", running.pid())).unwrap_or_default();
+        let sleeps = call.split(' ').next() == Some(&libc::SYS_clock_nanosleep.to_string());
+        sleeps || processes::state(running.pid()) == 'Z'
+    });
+    child.signal(nix::sys::signal::Signal::SIGCONT);
+    assert_eq!(child.line(), "ready");
+    let ended = running.wait();
+    assert!(ended.recorded().contains("inner (<string>:"), "{ended:?}");
     assert_untouched(child.pid());
 }
 

@@ -17,6 +17,9 @@ use crate::types::{Pid, Tid};
 
 /// How long a running process may need to finish what it has begun: its start, or the end of a thread.
 const ATTACH_LIMIT: Duration = Duration::from_secs(2);
+/// How long a process that has run for longer than that may take to show that it is Python: it can have replaced its
+/// program a moment ago, and the loader needs some milliseconds for its libraries.
+const LOADER_LIMIT: Duration = Duration::from_millis(300);
 /// How long a program may take to become Python: shell wrappers and slow disks included.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// The same for a program that another one has replaced itself by.
@@ -31,19 +34,39 @@ const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(50);
 /// # Errors
 /// Why it cannot be recorded, and what to do.
 pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
-    let process = Process::open(pid).map_err(|error| refusal::process(&error))?;
+    let mut process = Process::open(pid).map_err(|error| refusal::process(&error))?;
     check_permission(pid)?;
     let mut pace = Pace::new(ATTACH_LIMIT);
     loop {
-        match Session::new(process.clone(), mode) {
+        let error = match Session::new(process.clone(), mode) {
             Ok(session) => return Ok(session),
             Err(_) if stop.load(Ordering::Relaxed) => return Err(refusal::interrupted(pid)),
-            Err(error) => {
-                if !may_pass(&error) || !process.is_alive() || !pace.wait() {
-                    return Err(refusal::open(&process, &error));
-                }
-            }
+            Err(error) => error,
+        };
+        if let Some(replaced) = process.replaced() {
+            process = replaced.map_err(|error| refusal::process(&error))?;
+        } else if !process.is_alive() || pace.has_lasted(patience(&error, &process)) {
+            return Err(refusal::open(&process, &error));
         }
+        // A process that replaces its program again and again is not waited for without end.
+        if !pace.wait() {
+            return Err(refusal::open(&process, &error));
+        }
+    }
+}
+
+/// For how long an error can be that of an interpreter which is just starting, or of threads that come and go.
+fn patience(error: &OpenError, process: &Process) -> Duration {
+    match error {
+        OpenError::Interpreter(
+            RuntimeError::NotInitialised(_) | RuntimeError::Unreadable(_) | RuntimeError::BadOffsets { .. },
+        ) => ATTACH_LIMIT,
+        // A shell, a launcher, or a program whose libraries are not mapped yet.
+        OpenError::Interpreter(RuntimeError::NotPython) if process.age().is_none_or(|age| age < ATTACH_LIMIT) => {
+            ATTACH_LIMIT
+        }
+        OpenError::Interpreter(RuntimeError::NotPython) => LOADER_LIMIT,
+        OpenError::Interpreter(RuntimeError::TooOld(_) | RuntimeError::PyPy) | OpenError::Denied(_) => Duration::ZERO,
     }
 }
 
@@ -93,16 +116,6 @@ pub fn replaced(pid: Pid, mode: Mode, stop: &AtomicBool) -> Option<Session> {
     }
 }
 
-/// Whether an error can be that of an interpreter which is just starting, or of threads that come and go.
-fn may_pass(error: &OpenError) -> bool {
-    matches!(
-        error,
-        OpenError::Interpreter(
-            RuntimeError::NotInitialised(_) | RuntimeError::Unreadable(_) | RuntimeError::BadOffsets { .. }
-        )
-    )
-}
-
 /// Tries the one thing that needs permission: the kernel's answer is the only sure one.
 fn check_permission(pid: Pid) -> Result<(), Failure> {
     let answer = may_trace(Tid(pid.0));
@@ -138,11 +151,15 @@ impl Pace {
 
     /// Waits for the time of the next look; gives false at once when the limit is reached.
     fn wait(&mut self) -> bool {
-        if self.since.elapsed() >= self.limit {
+        if self.has_lasted(self.limit) {
             return false;
         }
         std::thread::sleep(self.pause);
         self.pause = (self.pause * 5 / 4).min(LOOK_AT_LEAST_EVERY);
         true
+    }
+
+    fn has_lasted(&self, limit: Duration) -> bool {
+        self.since.elapsed() >= limit
     }
 }
