@@ -64,6 +64,9 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         (None, Some(launched)) => open::launched(launched, &program_name(args), mode, &stop)?,
         (None, None) => return Err(Failure::new("there is nothing to record")),
     };
+    if mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
+        return Err(refusal::no_gil(session.process(), launched.is_some()));
+    }
     let mut output = match named_output {
         Some(output) => output,
         None => OutputFile::open(&default_output(&session, started, format))?,

@@ -68,6 +68,16 @@ pub fn open_launched(process: &Process, error: &OpenError) -> Failure {
     failure.with_hint(format!("{hint} The program runs on as process {}.", process.pid))
 }
 
+/// The threads that hold the GIL are wanted of an interpreter that has none. `runs_on`: it is a program that we have
+/// started.
+pub fn no_gil(process: &Process, runs_on: bool) -> Failure {
+    let pid = process.pid;
+    let hint = "Record the threads that run, `--mode cpu`, or all, `--mode wall`.";
+    let hint = if runs_on { format!("{hint} The program runs on as process {pid}.") } else { hint.to_owned() };
+    let what = "is a free-threaded build of CPython, which has no GIL: there is nothing for `--mode gil` to record";
+    Failure::new(format_args!("process {pid} {what}")).with_hint(hint)
+}
+
 /// A program cannot be started. The exit code is that of shells and env(1).
 pub fn launch(error: &LaunchError) -> Failure {
     let (hint, code) = match error.source.kind() {

@@ -30,12 +30,18 @@ pub struct View {
 /// Says before the recording what may make it worth less.
 pub fn warn(session: &Session) {
     let interpreter = &session.reader.found.interpreter;
-    if interpreter.support == Support::Untested {
-        eprintln!(
-            "fpprof: warning: CPython {} is newer than this fpprof: its debug offsets are used as those of the newest known \
-             version",
-            interpreter.version
-        );
+    let version = interpreter.version;
+    match interpreter.support {
+        Support::Known => {}
+        Support::Untested if interpreter.layout.free_threaded => {
+            eprintln!(
+                "fpprof: warning: free-threaded builds of CPython, as this {version}, are not tested on every release"
+            );
+        }
+        Support::Untested => eprintln!(
+            "fpprof: warning: CPython {version} is newer than this fpprof: its debug offsets are used as those of the newest \
+             known version"
+        ),
     }
 }
 
