@@ -1,5 +1,8 @@
 //! Signals: those that end a recording, those that must reach the target, and the ones that stop it.
 
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
 use crate::processes::{self, assert_runs_on, assert_untouched, cpu_time, eventually};
@@ -51,9 +54,75 @@ fn what_ends_a_recording_leaves_a_started_program_running() {
         running.signal(signal);
         let ended = running.wait();
         assert!(ended.recorded().contains("<module> (<string>:"), "{ended:?}");
+        assert!(ended.stderr.contains(&format!("`{program}` runs on as process {child}")), "{ended:?}");
         assert_runs_on(child);
         processes::send(child, Signal::SIGKILL);
     }
+}
+
+/// A perf map as large as one that is read can be: to look names up takes seconds.
+struct LargePerfMap(std::path::PathBuf);
+
+impl LargePerfMap {
+    fn of(pid: i32) -> LargePerfMap {
+        let path = std::env::temp_dir().join(format!("perf-{pid}.map"));
+        let lines: String = (0..1_000_000).map(|n| format!("{:x} 10 function_{n}\n", 0x1000_0000 + 16 * n)).collect();
+        std::fs::write(&path, lines).unwrap();
+        LargePerfMap(path)
+    }
+}
+
+impl Drop for LargePerfMap {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_the_look_up_of_names_and_leaves_no_file() {
+    let target = Program::start(&python::shared(), BUSY);
+    let _map = LargePerfMap::of(target.pid());
+    let running = watch(&target, &[]);
+    let_work(target.pid(), 100);
+    // Signals that come closely after each other are one: this lets some time pass between them.
+    eventually("fpprof ends", || {
+        if processes::state(running.pid()) != 'Z' {
+            running.signal(Signal::SIGINT);
+        }
+        let_work(target.pid(), 400);
+        processes::state(running.pid()) == 'Z'
+    });
+    let ended = running.wait();
+    ended.assert_refused(&["interrupted again while names were looked up: nothing was written"]);
+    assert_eq!(ended.code, 130);
+    assert_runs_on(target.pid());
+}
+
+#[test]
+fn a_second_interrupt_ends_the_wait_for_a_reader() {
+    let target = Program::start(&python::newest(), BUSY);
+    let mut command = std::process::Command::new(crate::run::FPPROF);
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.args(["record", "-f", "flamegraph", "-o", "-", "-p", &target.pid_text()]);
+    let mut child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(command);
+    let pid = child.id() as i32;
+    let_work(target.pid(), 300);
+    processes::send(pid, Signal::SIGINT);
+    // Nobody reads: a pipe of one page is full before a flame graph is written.
+    nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    eventually("it writes", || {
+        let mut reader = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+        poll(&mut reader, PollTimeout::ZERO) == Ok(1)
+    });
+    let_work(target.pid(), 400);
+    processes::send(pid, Signal::SIGINT);
+    eventually("it ends", || processes::state(pid) == 'Z');
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("interrupted again while the profile was written"), "{said}");
+    assert_eq!(output.status.code(), Some(130));
+    assert_runs_on(target.pid());
 }
 
 #[test]

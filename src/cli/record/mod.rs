@@ -6,6 +6,7 @@
 
 mod open;
 mod output_file;
+mod patience;
 mod progress;
 mod recorder;
 mod refusal;
@@ -28,6 +29,7 @@ use crate::symbolize::names::NativeFrames;
 use crate::target::launch::{Launched, ProgramOutput, exit_code};
 use crate::types::Pid;
 use output_file::{OutputFile, default_name};
+use patience::Patience;
 use progress::Progress;
 use recorder::{Ended, Plan, Recorder};
 use report::View;
@@ -67,7 +69,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     if mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
         return Err(refusal::no_gil(session.process(), launched.is_some()));
     }
-    let mut output = match named_output {
+    let output = match named_output {
         Some(output) => output,
         None => OutputFile::open(&default_output(&session, started, format))?,
     };
@@ -75,19 +77,42 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let plan = Plan { rate: args.rate, duration: duration(args), mode, threads: args.threads };
     let mut progress = Progress::new(!args.hideprogress, plan.duration);
     let recording = Recorder::new(plan, &stop).run(session, &mut launched, &mut progress);
-    progress.finish();
+    progress.look_up_names();
 
     let view = View { native: native(args), full_filenames: args.full_filenames };
-    let (stacks, facts) = report::finish(&recording, &plan, view, started);
     let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
-    output.write(|writer| crate::output::write(format, &stacks, &facts, &labels, writer))?;
-    report::print(&recording, &facts, &output, format);
-    let ended_by_itself = recording.ended == Ended::TargetGone;
-    let status = launched.filter(|_| ended_by_itself).and_then(|mut launched| launched.status());
+    let mut patience = Patience::new(&stop, recording.ended == Ended::Signal);
+    let named = patience.wait_for(move || {
+        let (stacks, facts) = report::finish(&recording, &plan, view, started);
+        let mut bytes = Vec::new();
+        let formatted = crate::output::write(format, &stacks, &facts, &labels, &mut bytes);
+        (recording.ended, facts, formatted.map(|()| bytes))
+    });
+    progress.finish();
+    let Some((ended, facts, bytes)) = named else {
+        return Err(refusal::given_up("names were looked up", "nothing was written"));
+    };
+    let bytes = bytes.map_err(|error| Failure::new(format_args!("the profile cannot be formatted: {error}")))?;
+    let output = write(output, bytes, &mut patience)?;
+    report::print(&ended, &facts, &output, format);
+    let status = launched.as_mut().and_then(Launched::status);
+    if let Some(launched) = launched.filter(|_| status.is_none()) {
+        report::print_runs_on(&program_name(args), launched.pid());
+    }
+    let status = status.filter(|_| ended == Ended::TargetGone);
     Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
 }
 
-/// Ctrl-C and SIGTERM end the recording, and nothing is lost.
+/// Writes the profile. What is in a file is whole: only the wait for who reads a pipe can be given up.
+fn write(mut output: OutputFile, bytes: Vec<u8>, patience: &mut Patience<'_>) -> Result<OutputFile, Failure> {
+    if !output.can_block() {
+        return output.write(|writer| writer.write_all(&bytes)).map(|()| output);
+    }
+    let written = patience.wait_for(move || output.write(|writer| writer.write_all(&bytes)).map(|()| output));
+    written.unwrap_or_else(|| Err(refusal::given_up("the profile was written", "what reads it has not got all of it")))
+}
+
+/// Ctrl-C and SIGTERM end the recording, and nothing is lost; the second one is [`Patience`]'s.
 fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

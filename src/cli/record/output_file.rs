@@ -59,6 +59,14 @@ impl OutputFile {
         }
     }
 
+    /// Whether writing can wait for somebody who reads: a pipe, a terminal.
+    pub fn can_block(&self) -> bool {
+        match &self.destination {
+            Destination::Stdout => true,
+            Destination::File { file, .. } => !file.metadata().is_ok_and(|metadata| metadata.is_file()),
+        }
+    }
+
     /// Replaces the contents by what `write` gives.
     ///
     /// # Errors

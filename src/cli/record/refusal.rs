@@ -110,3 +110,10 @@ pub fn interrupted(pid: Pid) -> Failure {
         .with_hint("Start fpprof again; the process itself has not been touched.")
         .with_exit_code(130)
 }
+
+/// Ctrl-C or SIGTERM came again when the recording had ended: `meanwhile`, and so `what_is_lost`.
+pub fn given_up(meanwhile: &str, what_is_lost: &str) -> Failure {
+    Failure::new(format_args!("interrupted again while {meanwhile}: {what_is_lost}"))
+        .with_hint("One Ctrl-C ends a recording and writes it; the target runs on.")
+        .with_exit_code(130)
+}

@@ -17,6 +17,7 @@ use crate::sampler::session::{Mode, Session};
 use crate::sampler::statistics::Stops;
 use crate::symbolize::names::{self, NativeFrames, Origin};
 use crate::symbolize::{PerfMap, Symbolizer};
+use crate::types::Pid;
 
 /// How frames are shown.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +90,7 @@ fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFa
     let gaps = statistics.gaps.iter().map(|(kind, count)| (format!("stack incomplete: {}", kind.reason()), *count));
     RecordingFacts {
         command: first.map_or(String::new(), |session| session.process().command_line.join(" ")),
-        pid: first.map_or(crate::types::Pid(0), |session| session.process().pid),
+        pid: first.map_or(Pid(0), |session| session.process().pid),
         python_version: first.map(|session| session.reader.found.interpreter.version.to_string()),
         threads: match plan.mode {
             Mode::Cpu => SampledThreads::Running,
@@ -122,8 +123,8 @@ fn own_cpu() -> Option<Duration> {
 }
 
 /// Tells the user where the output is and what it is worth.
-pub fn print(recording: &Recording, facts: &RecordingFacts, output: &OutputFile, format: Format) {
-    match &recording.ended {
+pub fn print(ended: &Ended, facts: &RecordingFacts, output: &OutputFile, format: Format) {
+    match ended {
         Ended::TimeOver | Ended::Signal => {}
         Ended::TargetGone => eprintln!("fpprof: the target has ended"),
         Ended::Replaced(program) => {
@@ -137,4 +138,9 @@ pub fn print(recording: &Recording, facts: &RecordingFacts, output: &OutputFile,
     for line in facts.summary_lines() {
         eprintln!("  {line}");
     }
+}
+
+/// Says that a program which we have started has not ended with its recording: a target is never ended by its profiler.
+pub fn print_runs_on(program: &str, pid: Pid) {
+    eprintln!("fpprof: `{program}` runs on as process {pid}: `kill {pid}` ends it");
 }
