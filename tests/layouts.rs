@@ -116,6 +116,7 @@ fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
         ("interpreter.id", interpreter.id),
         ("interpreter.next", interpreter.next),
         ("interpreter.threads_head", interpreter.threads_head),
+        ("interpreter.gc_collecting", interpreter.gc_collecting),
         ("thread.next", thread.next),
         ("thread.interp", thread.interp),
         ("thread.thread_id", thread.thread_id),
@@ -144,11 +145,13 @@ fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
     ]);
     facts.extend(code.version.map(|version| ("code.version", version as u64)));
     match interpreter.gil {
-        GilLocation::Runtime { last_holder, locked } => {
-            facts.extend([("gil.last_holder", last_holder), ("gil.locked", locked)]);
+        GilLocation::Runtime { start, gil } => {
+            facts.extend([("gil.last_holder", start + gil.last_holder), ("gil.locked", start + gil.locked)]);
+            facts.extend([("gil.start", start), ("gil.size", gil.size)]);
         }
-        GilLocation::Interpreter { pointer, last_holder, locked } => {
-            facts.extend([("gil.pointer", pointer), ("gil.last_holder", last_holder), ("gil.locked", locked)]);
+        GilLocation::Interpreter { pointer, gil } => {
+            facts.extend([("gil.last_holder", gil.last_holder), ("gil.locked", gil.locked)]);
+            facts.extend([("gil.pointer", pointer), ("gil.size", gil.size)]);
         }
         GilLocation::None => {}
     }

@@ -5,6 +5,7 @@
 
 pub mod code;
 pub mod frames;
+pub mod gil;
 pub mod layout;
 pub mod line_table;
 pub mod runtime;

@@ -10,7 +10,8 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::python::layout::{GilLocation, MAX_THREAD_BYTES};
+use crate::python::gil::{Gil, Holding};
+use crate::python::layout::{Layout, MAX_THREAD_BYTES};
 use crate::python::runtime::Interpreter;
 use crate::target::memory::{Memory, ReadError};
 use crate::types::Addr;
@@ -32,6 +33,8 @@ pub struct InterpreterState {
     /// The thread state that holds its GIL now; interpreters that share a GIL state the same holder, which can belong
     /// to either. Always absent in free-threaded builds.
     pub gil_holder: Option<Addr>,
+    /// Where its GIL is; absent in free-threaded builds, and before it has been created.
+    pub gil: Option<Gil>,
 }
 
 impl InterpreterState {
@@ -118,6 +121,16 @@ impl Threads {
         self.interpreters.iter().any(|interpreter| interpreter.gil_holder == Some(thread_state))
     }
 
+    /// How to tell whether one of these thread states holds its GIL; nothing for a state that is not listed.
+    pub fn holding(&self, layout: &Layout, states: &[Addr]) -> Vec<Holding> {
+        let holding = |thread: &ThreadState| {
+            let interpreter = self.interpreters.iter().find(|interpreter| interpreter.id == thread.interpreter)?;
+            Some(Holding::new(layout, thread.address, interpreter.address, interpreter.gil?))
+        };
+        let listed = self.threads.iter().filter(|thread| states.contains(&thread.address));
+        listed.filter_map(holding).collect()
+    }
+
     fn collect(&mut self, interpreter: &Interpreter, mem: &impl Memory) -> Result<(), Incomplete> {
         let layout = &interpreter.layout.interpreter;
         let mut seen = FxHashSet::default();
@@ -125,9 +138,10 @@ impl Threads {
         while !next.is_null() {
             visit(&mut seen, next, MAX_INTERPRETERS)?;
             let id = mem.read_u64(next.wrapping_add(layout.id))?.cast_signed();
-            let gil_holder = gil_holder(interpreter, mem, next)?;
+            let gil = Gil::of(interpreter, mem, next)?;
+            let gil_holder = gil.map_or(Ok(None), |gil| gil.holder(mem))?;
             let threads_head = mem.read_addr(next.wrapping_add(layout.threads_head))?;
-            self.interpreters.push(InterpreterState { address: next, threads_head, id, gil_holder });
+            self.interpreters.push(InterpreterState { address: next, threads_head, id, gil_holder, gil });
             self.collect_threads(interpreter, mem, (threads_head, id))?;
             next = mem.read_addr(next.wrapping_add(layout.next))?;
         }
@@ -181,21 +195,4 @@ fn visit(seen: &mut FxHashSet<Addr>, element: Addr, limit: usize) -> Result<(), 
         return Err(Incomplete::TooLong);
     }
     if seen.insert(element) { Ok(()) } else { Err(Incomplete::Cycle(element)) }
-}
-
-/// The thread state that holds the interpreter's GIL now.
-fn gil_holder(interpreter: &Interpreter, mem: &impl Memory, state: Addr) -> Result<Option<Addr>, ReadError> {
-    let (gil, last_holder, locked) = match interpreter.layout.interpreter.gil {
-        GilLocation::None => return Ok(None),
-        GilLocation::Runtime { last_holder, locked } => (interpreter.runtime, last_holder, locked),
-        GilLocation::Interpreter { pointer, last_holder, locked } => {
-            (mem.read_addr(state.wrapping_add(pointer))?, last_holder, locked)
-        }
-    };
-    // Not created yet, or -1 before it is (`gil_created` in ceval_gil.c): nobody holds it.
-    if gil.is_null() || mem.read_u32(gil.wrapping_add(locked))? != 1 {
-        return Ok(None);
-    }
-    let holder = mem.read_addr(gil.wrapping_add(last_holder))?;
-    Ok(Some(holder).filter(|holder| !holder.is_null()))
 }

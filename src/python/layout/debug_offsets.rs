@@ -159,15 +159,24 @@ impl Table<'_> {
             };
             GilLocation::Interpreter {
                 pointer: self.offset(group, "ceval_gil", 8)?,
-                last_holder: inside("gil_runtime_state_holder", 8)?,
-                locked: inside("gil_runtime_state_locked", 4)?,
+                gil: GilLayout {
+                    last_holder: inside("gil_runtime_state_holder", 8)?,
+                    locked: inside("gil_runtime_state_locked", 4)?,
+                    size: GIL_SIZE,
+                },
             }
         };
+        let gc = self.offset(group, "gc", 8)?;
+        let collecting = self.offset("gc", "collecting", 4)?;
+        let size = self.size(group)?;
+        let inside = |field: &u64| field.checked_add(4).is_some_and(|end| end <= size);
+        let gc_collecting = gc.checked_add(collecting).filter(inside);
         Ok(InterpreterLayout {
             id: self.offset(group, "id", 8)?,
             next: self.offset(group, "next", 8)?,
             threads_head: self.offset(group, "threads_head", 8)?,
             gil,
+            gc_collecting: gc_collecting.ok_or(LayoutError::BadOffset { group, field: "gc", value: gc })?,
         })
     }
 

@@ -74,30 +74,46 @@ pub struct InterpreterLayout {
     pub threads_head: u64,
     /// Where its GIL is.
     pub gil: GilLocation,
+    /// `gc.collecting`, 32 bits: whether a collection of garbage is under way.
+    pub gc_collecting: u64,
 }
 
 /// Where an interpreter's `_gil_runtime_state` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GilLocation {
-    /// One for all interpreters, inside `_PyRuntimeState`; offsets from its start.
+    /// One for all interpreters, inside `_PyRuntimeState`.
     Runtime {
-        /// The thread state that took it last.
-        last_holder: u64,
-        /// 1 while it is held (a 32-bit number).
-        locked: u64,
+        /// Where it begins in `_PyRuntimeState`.
+        start: u64,
+        /// Its fields.
+        gil: GilLayout,
     },
     /// A pointer in the interpreter: its own or, for a subinterpreter that shares it, the main one's (PEP 684).
     Interpreter {
         /// Where the pointer is in `PyInterpreterState`.
         pointer: u64,
-        /// `last_holder` from the start of `_gil_runtime_state`.
-        last_holder: u64,
-        /// `locked` from the start of `_gil_runtime_state`.
-        locked: u64,
+        /// Its fields.
+        gil: GilLayout,
     },
     /// There is none: a free-threaded build.
     None,
 }
+
+/// Fields of `_gil_runtime_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GilLayout {
+    /// The thread state that took it last.
+    pub last_holder: u64,
+    /// 1 while it is held (a 32-bit number).
+    pub locked: u64,
+    /// Its size in bytes: the words on which threads wait for the GIL (in `cond`, `mutex`, `switch_cond` and
+    /// `switch_mutex`, glibc's) are the last things in it.
+    pub size: u64,
+}
+
+/// `sizeof(struct _gil_runtime_state)` of every version so far, with x86-64's `pthread_mutex_t` of 40 bytes. AArch64's has
+/// 48, but all words that are waited on lie below this size there, too.
+pub(super) const GIL_SIZE: u64 = 208;
 
 /// Fields of `PyThreadState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,8 @@ pub(super) const LAYOUT: Layout = Layout {
         id: 48,
         next: 0,
         threads_head: 16,
-        gil: GilLocation::Runtime { last_holder: 368, locked: 376 },
+        gil: GilLocation::Runtime { start: 360, gil: GilLayout { last_holder: 8, locked: 16, size: GIL_SIZE } },
+        gc_collecting: 848,
     },
     thread: ThreadLayout {
         next: 8,

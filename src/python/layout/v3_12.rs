@@ -8,7 +8,8 @@ pub(super) const LAYOUT: Layout = Layout {
         id: 8,
         next: 0,
         threads_head: 72,
-        gil: GilLocation::Interpreter { pointer: 384, last_holder: 8, locked: 16 },
+        gil: GilLocation::Interpreter { pointer: 384, gil: GilLayout { last_holder: 8, locked: 16, size: GIL_SIZE } },
+        gc_collecting: 312,
     },
     thread: ThreadLayout {
         next: 8,
