@@ -1,6 +1,7 @@
 //! WHO: the process as the operating system shows it.
 
 pub mod access;
+pub mod descriptors;
 pub mod elf;
 pub mod launch;
 pub mod maps;
@@ -10,7 +11,13 @@ pub mod process;
 pub mod process_memory;
 pub mod root;
 pub mod status;
+pub mod system_calls;
 pub mod threads;
+
+#[cfg(target_arch = "aarch64")]
+pub use system_calls::aarch64 as native_system_calls;
+#[cfg(target_arch = "x86_64")]
+pub use system_calls::x86_64 as native_system_calls;
 
 /// The ELF machine number of programs that this build can profile (`EM_X86_64`, `EM_AARCH64`; elf.h).
 #[cfg(target_arch = "x86_64")]

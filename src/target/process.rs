@@ -125,7 +125,7 @@ impl Process {
             TaskState::Dead => false,
             // A first thread that has ended stays a zombie as long as others run.
             TaskState::Zombie => threads::list(self.pid).is_ok_and(|tids| tids.len() > 1),
-            TaskState::Running | TaskState::Blocked => true,
+            _ => true,
         });
         alive && start_time(self.pid) == Some(self.start_time)
     }

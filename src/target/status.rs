@@ -10,8 +10,12 @@ use crate::types::Pid;
 pub enum TaskState {
     /// Running, or waiting for a CPU.
     Running,
-    /// Sleeping, stopped or idle.
+    /// Sleeping or idle.
     Blocked,
+    /// Sleeping where no signal wakes it: mostly for a disk.
+    Uninterruptible,
+    /// Stopped by a signal, or by a tracer.
+    Stopped,
     /// Dead, and not yet waited for by its parent.
     Zombie,
     /// Gone.
@@ -39,6 +43,20 @@ pub struct Status {
     pub kernel_thread: bool,
 }
 
+impl TaskState {
+    /// The state that a letter of `/proc/PID/status` or `/proc/PID/stat` stands for.
+    pub fn of_letter(letter: u8) -> TaskState {
+        match letter {
+            b'R' => TaskState::Running,
+            b'Z' => TaskState::Zombie,
+            b'X' | b'x' => TaskState::Dead,
+            b'D' => TaskState::Uninterruptible,
+            b'T' | b't' => TaskState::Stopped,
+            _ => TaskState::Blocked,
+        }
+    }
+}
+
 impl Status {
     /// Parses the contents of the file; `None` when a line that is always there is not.
     pub fn parse(text: &str) -> Option<Status> {
@@ -47,12 +65,7 @@ impl Status {
         let first_number = |name: &str, index: usize| field(name)?.split_whitespace().nth(index)?.parse().ok();
         Some(Status {
             name: field("Name")?.to_owned(),
-            state: match field("State")?.bytes().next()? {
-                b'R' => TaskState::Running,
-                b'Z' => TaskState::Zombie,
-                b'X' | b'x' => TaskState::Dead,
-                _ => TaskState::Blocked,
-            },
+            state: TaskState::of_letter(field("State")?.bytes().next()?),
             thread_group: Pid(first_number("Tgid", 0)?),
             tracer: Pid(first_number("TracerPid", 0)?),
             effective_uid: field("Uid")?.split_whitespace().nth(1)?.parse().ok()?,
@@ -89,6 +102,13 @@ mod tests {
         let older = STATUS.replace("Kthread:\t0\n", "").replace("NSpid:\t42\t3\n", "");
         let status = Status::parse(&older).unwrap();
         assert_eq!((status.kernel_thread, status.innermost_id()), (false, None));
+    }
+
+    #[test]
+    fn a_stopped_task_is_no_sleeping_one() {
+        let state = |letter| Status::parse(&STATUS.replace("S (sleeping)", letter)).unwrap().state;
+        assert_eq!([state("T (stopped)"), state("t (tracing stop)")], [TaskState::Stopped; 2]);
+        assert_eq!(state("D (disk sleep)"), TaskState::Uninterruptible);
     }
 
     #[test]

@@ -104,6 +104,16 @@ impl Thread {
 
     /// The CPU on which it runs or last ran (field 39 of `stat`).
     pub fn last_cpu(&mut self) -> Option<usize> {
+        self.stat_field(39)?.parse().ok()
+    }
+
+    /// Its state (field 3 of `stat`).
+    pub fn task_state(&mut self) -> Option<TaskState> {
+        Some(TaskState::of_letter(*self.stat_field(3)?.as_bytes().first()?))
+    }
+
+    /// A field of `stat` behind the name, as proc_pid_stat(5) counts them: from 3 on.
+    fn stat_field(&mut self, number: usize) -> Option<String> {
         if self.stat.is_none() {
             self.stat = File::open(format!("{}/stat", self.directory)).ok();
         }
@@ -111,7 +121,8 @@ impl Thread {
         let mut buffer = [0; 1200];
         let text = read_text(self.stat.as_ref()?, &mut buffer).ok()?;
         // The name, in parentheses, may itself hold spaces and parentheses: fields are counted behind the last one.
-        text.rsplit_once(')')?.1.split_ascii_whitespace().nth(36)?.parse().ok()
+        let field = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(number.checked_sub(3)?)?;
+        Some(field.to_owned())
     }
 
     /// Whether it has ended: gone, or a zombie, as a first thread that ends before the others stays one.
@@ -240,6 +251,7 @@ mod tests {
         assert_eq!(blocked.0.number, libc::SYS_futex as u64);
         assert!(!blocked.1.is_null() && !blocked.2.is_null());
         assert!(thread.last_cpu().is_some());
+        assert_eq!(thread.task_state(), Some(TaskState::Blocked));
         release.send(()).unwrap();
         worker.join().unwrap();
     }
