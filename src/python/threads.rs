@@ -10,7 +10,7 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::python::gil::{Gil, Holding};
+use crate::python::gil::Gil;
 use crate::python::layout::{Layout, MAX_THREAD_BYTES};
 use crate::python::runtime::Interpreter;
 use crate::target::memory::{Memory, ReadError};
@@ -121,14 +121,28 @@ impl Threads {
         self.interpreters.iter().any(|interpreter| interpreter.gil_holder == Some(thread_state))
     }
 
-    /// How to tell whether one of these thread states holds its GIL; nothing for a state that is not listed.
-    pub fn holding(&self, layout: &Layout, states: &[Addr]) -> Vec<Holding> {
-        let holding = |thread: &ThreadState| {
-            let interpreter = self.interpreters.iter().find(|interpreter| interpreter.id == thread.interpreter)?;
-            Some(Holding::new(layout, thread.address, interpreter.address, interpreter.gil?))
-        };
-        let listed = self.threads.iter().filter(|thread| states.contains(&thread.address));
-        listed.filter_map(holding).collect()
+    /// The GILs of all interpreters, each once.
+    pub fn gils(&self) -> Vec<Gil> {
+        let mut gils: Vec<Gil> = self.interpreters.iter().filter_map(|interpreter| interpreter.gil).collect();
+        gils.sort_unstable_by_key(|gil| gil.start);
+        gils.dedup();
+        gils
+    }
+
+    /// Where the words are that [`Threads::is_collecting`] reads, beside those of the GILs.
+    pub fn collector_words(&self, layout: &Layout) -> impl Iterator<Item = Addr> {
+        let collecting = layout.interpreter.gc_collecting;
+        self.interpreters.iter().map(move |interpreter| interpreter.address.wrapping_add(collecting))
+    }
+
+    /// Whether a running thread with these thread states collects garbage: an interpreter does, and the thread holds its
+    /// GIL. What cannot be read is a no.
+    pub fn is_collecting(&self, layout: &Layout, states: &[Addr], mem: &impl Memory) -> bool {
+        let collecting = self.collector_words(layout).map(|word| mem.read_u32(word).is_ok_and(|flag| flag != 0));
+        self.interpreters.iter().zip(collecting).any(|(interpreter, collecting)| {
+            let holder = interpreter.gil.filter(|_| collecting).and_then(|gil| gil.holder(mem).ok()?);
+            holder.is_some_and(|holder| states.contains(&holder))
+        })
     }
 
     fn collect(&mut self, interpreter: &Interpreter, mem: &impl Memory) -> Result<(), Incomplete> {

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::codes::FunctionId;
+use super::run_state::RunState;
 use crate::merge::Gap;
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma, Tid};
@@ -100,6 +101,8 @@ pub struct Sample {
     pub tid: Tid,
     /// Its frames, innermost first; shared with the samples before when the thread has not run since.
     pub frames: Arc<[SampleFrame]>,
+    /// What the thread did.
+    pub run_state: RunState,
 }
 
 impl Sample {

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::observe;
 use super::reader::{OpenError, ReadFailure, Reader};
+use super::run_state::RunState;
 use super::sample::{Sample, SampleFrame};
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::ThreadHistory;
@@ -63,7 +65,7 @@ pub struct Session {
 
 /// What became of one thread's sample.
 enum Outcome {
-    Stack(Arc<[SampleFrame]>),
+    Stack(Arc<[SampleFrame]>, RunState),
     NotWanted,
     Failed(SampleFailure),
     /// The thread has ended; the wait status if learning so has consumed it.
@@ -114,12 +116,15 @@ impl Session {
             self.followed_at = Instant::now();
             self.reader.follow_mappings();
         }
+        if self.mode == Mode::Wall {
+            self.look_at_gil();
+        }
         let mut ended = None;
         for tid in self.chosen() {
             let Some(mut history) = self.threads.remove(&tid) else { continue };
             match self.sample(&mut history) {
-                Outcome::Stack(frames) => {
-                    let sample = Sample { tid, frames };
+                Outcome::Stack(frames, run_state) => {
+                    let sample = Sample { tid, frames, run_state };
                     self.statistics.count(&sample);
                     take(sample);
                 }
@@ -135,6 +140,11 @@ impl Session {
             self.threads.insert(tid, history);
         }
         ended
+    }
+
+    /// Counts whether a GIL is held now.
+    fn look_at_gil(&mut self) {
+        self.statistics.gil.look(self.states.gils(&mut self.reader), &self.reader.memory);
     }
 
     /// Lists the threads when their number has changed, and now and then.
@@ -174,14 +184,14 @@ impl Session {
         if history.is_unchanged() {
             match (self.mode, &history.blocked_stack) {
                 (Mode::Cpu, _) => return Outcome::NotWanted,
-                (_, Some(stack)) => return Outcome::Stack(Arc::clone(stack)),
+                (_, Some((stack, run_state))) => return Outcome::Stack(Arc::clone(stack), *run_state),
                 (_, None) => {}
             }
         }
         (history.blocked_at, history.blocked_stack) = (None, None);
         self.states.assign(history, &mut self.reader);
         let outcome = self.read(history);
-        if matches!(outcome, Outcome::Stack(_)) && !self.states.are_newest(&self.reader) {
+        if matches!(outcome, Outcome::Stack(..)) && !self.states.are_newest(&self.reader) {
             self.states.list(&mut self.reader);
             if self.states.assign(history, &mut self.reader) {
                 return self.read(history);
@@ -211,8 +221,9 @@ impl Session {
                 Ok(_) if self.is_missing_states(history) => continue,
                 Ok(stack) => {
                     let outcome = self.if_states_fit(history, stack);
-                    if let (Some(before), Outcome::Stack(stack)) = (before, &outcome) {
-                        (history.blocked_at, history.blocked_stack) = (Some(before), Some(Arc::clone(stack)));
+                    if let (Some(before), Outcome::Stack(stack, run_state)) = (before, &outcome) {
+                        history.blocked_at = Some(before);
+                        history.blocked_stack = Some((Arc::clone(stack), *run_state));
                     }
                     return outcome;
                 }
@@ -242,7 +253,8 @@ impl Session {
     /// The stack, unless it was read from thread states that have become another thread's.
     fn if_states_fit(&mut self, history: &mut ThreadHistory, stack: Arc<[SampleFrame]>) -> Outcome {
         if self.reader.states_fit(history) {
-            return Outcome::Stack(stack);
+            let run_state = observe::run_state(&self.reader, history, &self.states, &stack);
+            return Outcome::Stack(stack, run_state);
         }
         history.listing = 0;
         history.set_thread_states(Vec::new());

@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 
 use super::durations::DurationHistogram;
+use super::run_state::RunState;
 use super::sample::{GapKind, Sample, SampleFrame};
 use crate::capture::captured::Captured;
+use crate::python::gil::Gil;
+use crate::target::memory::Memory;
 
 /// Why a thread that should have been sampled was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +36,34 @@ impl SampleFailure {
     }
 }
 
+/// The GILs that one look reads at most: subinterpreters can have their own (PEP 684), and a look must stay cheap.
+const MAX_GILS: usize = 64;
+
+/// How often the GIL was looked at, once a tick and whatever the threads did, and how often it was held then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GilLooks {
+    /// Looks at which it could be read.
+    pub looks: u64,
+    /// Those at which it was held: any of them, where interpreters have their own.
+    pub held: u64,
+}
+
+impl GilLooks {
+    /// Looks. What cannot be read, or is not there, is not counted.
+    pub fn look(&mut self, gils: &[Gil], memory: &impl Memory) {
+        let mut read = gils.iter().take(MAX_GILS).filter_map(|gil| gil.is_held(memory).ok()).peekable();
+        if read.peek().is_some() {
+            self.looks += 1;
+            self.held += u64::from(read.any(|held| held));
+        }
+    }
+
+    fn add(&mut self, other: GilLooks) {
+        self.looks += other.looks;
+        self.held += other.held;
+    }
+}
+
 /// The counts of one recording.
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
@@ -46,6 +77,10 @@ pub struct Statistics {
     pub failed: BTreeMap<SampleFailure, u64>,
     /// Threads that ended while they were about to be sampled: nothing was missed.
     pub ended: u64,
+    /// Stacks that were had, by what their threads did.
+    pub run_states: BTreeMap<RunState, u64>,
+    /// How much the GIL was held.
+    pub gil: GilLooks,
     /// What the sampling has cost the target.
     pub stops: Stops,
 }
@@ -73,6 +108,7 @@ impl Statistics {
     /// Counts a stack.
     pub fn count(&mut self, sample: &Sample) {
         self.taken += 1;
+        *self.run_states.entry(sample.run_state).or_default() += 1;
         if sample.is_complete() {
             self.complete += 1;
             return;
@@ -100,6 +136,10 @@ impl Statistics {
         for (reason, count) in other.failed {
             *self.failed.entry(reason).or_default() += count;
         }
+        for (state, count) in other.run_states {
+            *self.run_states.entry(state).or_default() += count;
+        }
+        self.gil.add(other.gil);
         self.stops.durations.add(&other.stops.durations);
         self.stops.disturbed_calls += other.stops.disturbed_calls;
     }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::run_state::RunState;
 use super::sample::SampleFrame;
 use crate::capture::captured::Range;
 use crate::target::threads::{Activity, RunCount, Thread};
@@ -34,8 +35,8 @@ pub struct ThreadHistory {
     pub ranges: Vec<Range>,
     /// Its run count when it was last seen blocked.
     pub blocked_at: Option<RunCount>,
-    /// The stack that it had then.
-    pub blocked_stack: Option<Arc<[SampleFrame]>>,
+    /// The stack that it had then, and what it waited for.
+    pub blocked_stack: Option<(Arc<[SampleFrame]>, RunState)>,
 }
 
 impl ThreadHistory {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::reader::Reader;
 use super::thread_history::ThreadHistory;
+use crate::python::gil::Gil;
 use crate::python::threads::{ThreadState, Threads};
 use crate::types::Addr;
 
@@ -18,6 +19,7 @@ const LIST_AGAIN_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub struct ThreadStates {
     listed: Threads,
+    gils: Vec<Gil>,
     listed_at: Option<Instant>,
     /// Counts the listings; 0 is none.
     listing: u64,
@@ -65,10 +67,31 @@ impl ThreadStates {
     /// Lists all thread states.
     pub fn list(&mut self, reader: &mut Reader) {
         self.listed = Threads::list(&reader.found.interpreter, &reader.memory);
-        let heads: Vec<Addr> = self.listed.heads(&reader.found.interpreter).collect();
-        reader.watch(heads.into_iter());
+        self.gils = self.listed.gils();
+        let heads = self.listed.heads(&reader.found.interpreter);
+        let collectors = self.listed.collector_words(&reader.found.interpreter.layout);
+        let words: Vec<Addr> = heads.chain(self.gils.iter().flat_map(Gil::words)).chain(collectors).collect();
+        reader.watch(words.into_iter());
         self.listed_at = Some(Instant::now());
         self.listing += 1;
+    }
+
+    /// The GILs of the process.
+    pub fn gils(&mut self, reader: &mut Reader) -> &[Gil] {
+        if self.listing == 0 {
+            self.list(reader);
+        }
+        &self.gils
+    }
+
+    /// Whether a futex at `addr` is one on which threads wait for a GIL.
+    pub fn is_gil(&self, addr: Addr) -> bool {
+        self.gils.iter().any(|gil| gil.holds(addr))
+    }
+
+    /// Whether the thread that was captured last, which runs, collects garbage.
+    pub fn is_collecting(&self, history: &ThreadHistory, reader: &Reader) -> bool {
+        self.listed.is_collecting(&reader.found.interpreter.layout, &history.thread_states, reader.captured())
     }
 
     /// Whether a thread held a GIL when the states were listed.

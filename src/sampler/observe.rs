@@ -1,0 +1,45 @@
+//! Looks at what is needed to tell a thread's run state, once its stack has been captured.
+//!
+//! Does: read the kernel's word on a thread that is newly blocked, and which file it waits for; take the interpreter's word
+//! from the capture.
+//! Does not: decide ([`super::run_state`] does), or look again at a thread that has not run since.
+
+use super::reader::Reader;
+use super::run_state::{Blocked, RunState};
+use super::sample::SampleFrame;
+use super::thread_history::ThreadHistory;
+use super::thread_states::ThreadStates;
+use crate::target::descriptors::FileKind;
+use crate::target::native_system_calls;
+use crate::target::system_calls::{self, Wait};
+use crate::target::threads::Activity;
+
+/// The run state of the thread that `reader` has captured last, with its frames, innermost first.
+pub fn run_state(
+    reader: &Reader,
+    history: &mut ThreadHistory,
+    states: &ThreadStates,
+    frames: &[SampleFrame],
+) -> RunState {
+    let captured = reader.captured();
+    let interpreter = reader.found.module;
+    if captured.stood_still.is_some() {
+        return RunState::of_running(frames, interpreter, states.is_collecting(history, reader));
+    }
+    let call = captured.system_call;
+    let wait = call.and_then(|call| system_calls::wait(native_system_calls::NUMBERS, &call));
+    let before = history.thread.run_count();
+    let task = history.thread.task_state();
+    let file = match wait {
+        Some(Wait::File { descriptor, .. }) => FileKind::of(reader.memory.pid(), history.thread.tid, descriptor),
+        _ => None,
+    };
+    // Only of the moment that was captured: the thread may have gone on, and waits for something else by now.
+    let still_there = matches!(history.thread.activity(), Ok(Activity::Blocked { call: now, .. }) if now == call)
+        && history.thread.run_count() == before;
+    let blocked = match still_there {
+        true => Blocked { wait, task, file },
+        false => Blocked { wait, task: None, file: None },
+    };
+    RunState::of_blocked(&blocked, frames, interpreter, |addr| states.is_gil(addr))
+}
