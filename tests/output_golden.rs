@@ -10,6 +10,7 @@ use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
 use fpprof::output::write;
 use fpprof::profile::Profile;
+use fpprof::profile::facts::activity::{GilUse, ThreadActivity};
 use fpprof::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::types::{Nanos, Pid, Tid};
@@ -30,6 +31,10 @@ fn facts() -> RecordingFacts {
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 990,
         stacks_complete: 980,
+        activity: ThreadActivity {
+            states: BTreeMap::from([("on CPU: Python".to_owned(), 660), ("waiting for the GIL".to_owned(), 330)]),
+            gil: Some(GilUse { looks: 1000, held: 612, waiting: 330 }),
+        },
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
         own_cpu: Some(Duration::from_millis(120)),
         fpprof_version: "0.1.0".into(),
@@ -84,6 +89,7 @@ fn profile() -> Profile {
     add(&[&serve_next, &jit], 60);
     add(&[&serve_next, &inlined], 90);
     add(&[&serve_next, &inlined, &hostile], 20);
+    add(&[&serve, &Frame::run_state("I/O: read socket")], 50);
     add(&[], 30);
     profile.add([&thread, &gap, &scan], 10);
     profile
@@ -131,6 +137,7 @@ fn empty_facts() -> RecordingFacts {
         samples_taken: 994,
         failures: BTreeMap::new(),
         stacks: 0,
+        activity: ThreadActivity::default(),
         stacks_complete: 0,
         stops: None,
         ..facts()

@@ -7,6 +7,7 @@ use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
 use fpprof::output::write;
 use fpprof::profile::Profile;
+use fpprof::profile::facts::activity::ThreadActivity;
 use fpprof::profile::facts::{RecordingFacts, SampledThreads};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::types::Pid;
@@ -31,6 +32,7 @@ fn facts(text: &str) -> RecordingFacts {
         failures: BTreeMap::from([(text.to_owned(), 1)]),
         stacks: 100,
         stacks_complete: 100,
+        activity: ThreadActivity::default(),
         stops: None,
         own_cpu: None,
         fpprof_version: "0".into(),

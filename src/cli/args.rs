@@ -86,6 +86,11 @@ pub struct RecordArgs {
     #[arg(short, long)]
     pub threads: bool,
 
+    /// End each stack with what its thread did: `[on CPU: Python]`, `[waiting for the GIL]`, `[I/O: read pipe]`,
+    /// `[sleeping]`. Of most use with `--mode wall`.
+    #[arg(long)]
+    pub states: bool,
+
     /// Sum samples up by function: show its first line instead of the line that was executing.
     #[arg(short = 'F', long)]
     pub function: bool,

@@ -30,6 +30,7 @@ pub fn kind_color(kind: FrameKind) -> Rgb {
         FrameKind::System => (130, 130, 138),
         FrameKind::Jit => (238, 220, 112),
         FrameKind::Process | FrameKind::Thread => (250, 250, 246),
+        FrameKind::RunState => (184, 248, 176),
         FrameKind::Gap => (221, 90, 54),
     };
     Rgb { r, g, b }

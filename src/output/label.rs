@@ -32,7 +32,7 @@ pub fn label(frame: &Frame, options: &LabelOptions) -> String {
 
 /// Where the frame is: `file:line`, `file`, or the native module; `None` where the name tells it.
 fn place(frame: &Frame, options: &LabelOptions) -> Option<String> {
-    if matches!(frame.kind, FrameKind::Gap | FrameKind::Thread | FrameKind::Process) {
+    if matches!(frame.kind, FrameKind::Gap | FrameKind::RunState | FrameKind::Thread | FrameKind::Process) {
         return None;
     }
     match (&frame.source, &frame.module) {
@@ -111,6 +111,7 @@ mod tests {
     #[test]
     fn frames_that_are_no_code_have_no_place() {
         assert_eq!(label(&Frame::thread(Tid(7), Some("MainThread")), &PLAIN), "thread 7 (MainThread)");
+        assert_eq!(label(&Frame::run_state("I/O: read pipe"), &PLAIN), "[I/O: read pipe]");
         assert_eq!(label(&Frame::gap("no unwind rule"), &PLAIN), "[stack incomplete: no unwind rule]");
     }
 

@@ -10,8 +10,10 @@ use std::time::{Duration, SystemTime};
 use crate::profile::clean::{one_line, shortened};
 use crate::types::{Nanos, Pid};
 
+pub mod activity;
 mod wording;
 
+use activity::ThreadActivity;
 use wording::{count, date_and_time, microseconds, percent, plural, rate, seconds};
 
 /// The longest command line in a title: with the 17 px letters of a flame graph's title, 700 px.
@@ -72,6 +74,8 @@ pub struct RecordingFacts {
     pub stacks: u64,
     /// Those of them that are complete.
     pub stacks_complete: u64,
+    /// What the sampled threads did.
+    pub activity: ThreadActivity,
     /// What the stops cost the target; absent when no thread was stopped.
     pub stops: Option<StopFacts>,
     /// The CPU time that fpprof itself has used; absent when it was not measured.
@@ -171,6 +175,7 @@ impl RecordingFacts {
                 percent(self.stacks_complete, stacks)
             ),
         });
+        lines.extend(self.activity.lines());
         lines.push(format!("target stopped: {stopped}"));
         lines.push(format!("fpprof's own CPU time: {}", self.own_cpu.map_or_else(absent, seconds)));
         lines.push(format!("recorded by: fpprof {}", one_line(&self.fpprof_version)));

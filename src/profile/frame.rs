@@ -28,13 +28,15 @@ pub enum FrameKind {
     Process,
     /// Not code: the thread that the frames inside it belong to.
     Thread,
+    /// Not code: what the thread did.
+    RunState,
     /// Not code: frames are missing here.
     Gap,
 }
 
 impl FrameKind {
     /// All kinds.
-    pub const ALL: [FrameKind; 10] = [
+    pub const ALL: [FrameKind; 11] = [
         FrameKind::UserCode,
         FrameKind::StandardLibrary,
         FrameKind::InstalledPackage,
@@ -44,6 +46,7 @@ impl FrameKind {
         FrameKind::Jit,
         FrameKind::Process,
         FrameKind::Thread,
+        FrameKind::RunState,
         FrameKind::Gap,
     ];
 
@@ -59,6 +62,7 @@ impl FrameKind {
             FrameKind::Jit => "JIT code",
             FrameKind::Process => "process",
             FrameKind::Thread => "thread",
+            FrameKind::RunState => "what the thread does",
             FrameKind::Gap => "missing frames",
         }
     }
@@ -127,6 +131,11 @@ impl Frame {
             Some(name) => Frame::new(FrameKind::Thread, &format!("thread {tid} ({name})")),
             None => Frame::new(FrameKind::Thread, &format!("thread {tid} (unnamed)")),
         }
+    }
+
+    /// What a thread did, as the innermost frame of its stack.
+    pub fn run_state(state: &str) -> Frame {
+        Frame::new(FrameKind::RunState, &format!("[{state}]"))
     }
 
     /// A place where frames are missing, with the reason in a few words.

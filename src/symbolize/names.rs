@@ -15,6 +15,7 @@ use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
 use crate::sampler::code_space::CodeSpace;
 use crate::sampler::codes::Function;
+use crate::sampler::run_state::RunState;
 use crate::sampler::sample::SampleFrame;
 use crate::target::modules::ModuleId;
 use crate::types::{Svma, Tid};
@@ -30,13 +31,15 @@ pub enum NativeFrames {
     None,
 }
 
-/// An element of a counted stack: a thread's root, or a frame.
+/// An element of a counted stack: a thread's root, a frame, or what the thread did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counted {
     /// The thread that the frames belong to.
     Thread(Tid),
     /// One frame.
     Frame(SampleFrame),
+    /// What the thread did, inside all its frames.
+    RunState(RunState),
 }
 
 /// What the frames of a recording refer to.
@@ -144,6 +147,7 @@ fn name_frames<'c>(
             Counted::Thread(tid) => {
                 Named::always(Frame::thread(*tid, origin.thread_names.get(tid).map(String::as_str)))
             }
+            Counted::RunState(state) => Named::always(Frame::run_state(&state.to_string())),
             Counted::Frame(SampleFrame::Missing(gap)) => Named::always(Frame::gap(gap.reason())),
             Counted::Frame(SampleFrame::Unnamed(addr)) => {
                 let name =

@@ -74,7 +74,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         None => OutputFile::open(&default_output(&session, started, format))?,
     };
     report::warn(&session);
-    let plan = Plan { rate: args.rate, duration: duration(args), mode, threads: args.threads };
+    let plan = Plan { rate: args.rate, duration: duration(args), mode, threads: args.threads, states: args.states };
     let mut progress = Progress::new(!args.hideprogress, plan.duration);
     let recording = Recorder::new(plan, &stop).run(session, &mut launched, &mut progress);
     progress.look_up_names();

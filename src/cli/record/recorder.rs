@@ -32,6 +32,8 @@ pub struct Plan {
     pub mode: Mode,
     /// Whether stacks begin with their thread.
     pub threads: bool,
+    /// Whether stacks end with what their thread did.
+    pub states: bool,
 }
 
 /// Why a recording ended.
@@ -165,19 +167,16 @@ impl<'a> Recorder<'a> {
         let failures = session.statistics.failures();
         let mut taken = false;
         let mut new_threads = Vec::new();
-        let by_thread = self.plan.threads;
+        let Plan { threads: by_thread, states: with_states, .. } = self.plan;
         let status = session.tick(&mut |sample| {
             taken = true;
+            let thread = by_thread.then_some(Counted::Thread(sample.tid));
             let frames = sample.frames.iter().rev().map(|frame| Counted::Frame(*frame));
-            if by_thread {
-                let stack: Vec<Counted> = std::iter::once(Counted::Thread(sample.tid)).chain(frames).collect();
-                stacks.add(&stack, 1);
-                if !thread_names.contains_key(&sample.tid) {
-                    new_threads.push(sample.tid);
-                }
-            } else {
-                let stack: Vec<Counted> = frames.collect();
-                stacks.add(&stack, 1);
+            let state = with_states.then_some(Counted::RunState(sample.run_state));
+            let stack: Vec<Counted> = thread.into_iter().chain(frames).chain(state).collect();
+            stacks.add(&stack, 1);
+            if by_thread && !thread_names.contains_key(&sample.tid) {
+                new_threads.push(sample.tid);
             }
         });
         for tid in new_threads {

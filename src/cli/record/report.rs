@@ -10,11 +10,13 @@ use super::output_file::OutputFile;
 use super::recorder::{Ended, Epoch, Plan, Recording};
 use crate::output::format::Format;
 use crate::profile::Profile;
+use crate::profile::facts::activity::{GilUse, ThreadActivity};
 use crate::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
 use crate::profile::paths::PathRoots;
 use crate::python::layout::Support;
+use crate::sampler::run_state::RunState;
 use crate::sampler::session::{Mode, Session};
-use crate::sampler::statistics::Stops;
+use crate::sampler::statistics::{GilLooks, Statistics, Stops};
 use crate::symbolize::names::{self, NativeFrames, Origin};
 use crate::symbolize::{PerfMap, Symbolizer};
 use crate::types::Pid;
@@ -107,9 +109,21 @@ fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFa
         failures: reasons.chain(gaps).collect(),
         stacks: statistics.taken,
         stacks_complete: statistics.complete,
+        activity: activity(statistics),
         stops: stop_facts(&statistics.stops),
         own_cpu: own_cpu(),
         fpprof_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What the threads did. The GIL is looked at in wall mode only.
+fn activity(statistics: &Statistics) -> ThreadActivity {
+    let states = &statistics.run_states;
+    let GilLooks { looks, held } = statistics.gil;
+    let waiting = states.get(&RunState::Gil).copied().unwrap_or(0);
+    ThreadActivity {
+        states: states.iter().map(|(state, stacks)| (state.to_string(), *stacks)).collect(),
+        gil: (looks > 0).then_some(GilUse { looks, held, waiting }),
     }
 }
 

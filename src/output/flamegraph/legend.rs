@@ -108,6 +108,7 @@ fn explanation(kind: FrameKind) -> &'static str {
         FrameKind::Jit => "native code made while the program runs",
         FrameKind::Process => "a process",
         FrameKind::Thread => "a thread",
+        FrameKind::RunState => "whether the thread ran or waited, and for what",
         FrameKind::Gap => "frames that could not be read, with the reason",
     }
 }

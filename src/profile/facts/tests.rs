@@ -18,6 +18,7 @@ fn facts() -> RecordingFacts {
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 2990,
         stacks_complete: 2989,
+        activity: ThreadActivity { states: BTreeMap::from([("on CPU: Python".to_owned(), 2990)]), gil: None },
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
         own_cpu: Some(Duration::from_millis(410)),
         fpprof_version: "0.1.0".into(),
@@ -36,6 +37,7 @@ fn the_summary_states_every_fact() {
             "failed: 3 times, torn frame chain",
             "failed: 1 time, the thread has ended",
             "stacks: 2,989 complete of 2,990 (99.96 %)",
+            "threads: 100 % of their time on CPU: Python",
             "target stopped: 10.3 µs a sample (median), 48.0 µs (99th percentile), no system call disturbed",
             "fpprof's own CPU time: 0.41 s",
             "recorded by: fpprof 0.1.0",
@@ -45,8 +47,15 @@ fn the_summary_states_every_fact() {
 
 #[test]
 fn what_was_not_measured_is_said_to_be_absent() {
-    let unmeasured =
-        RecordingFacts { python_version: None, stops: None, own_cpu: None, stacks: 0, stacks_complete: 0, ..facts() };
+    let unmeasured = RecordingFacts {
+        python_version: None,
+        stops: None,
+        activity: ThreadActivity::default(),
+        own_cpu: None,
+        stacks: 0,
+        stacks_complete: 0,
+        ..facts()
+    };
     let lines = unmeasured.summary_lines();
     for line in [
         "python: CPython unknown version",
@@ -56,6 +65,7 @@ fn what_was_not_measured_is_said_to_be_absent() {
     ] {
         assert!(lines.iter().any(|l| l == line), "{line} is not in {lines:#?}");
     }
+    assert!(!lines.iter().any(|line| line.starts_with("GIL") || line.starts_with("threads")), "{lines:#?}");
     assert!(!unmeasured.subtitle().contains("stopped"));
 }
 

@@ -1,0 +1,91 @@
+//! What the threads of a recording did: shares of thread time, and of the GIL.
+//!
+//! Does: hold the counts, and word them. Does not: decide what a thread does; `sampler::run_state` does.
+
+use std::collections::BTreeMap;
+
+use super::wording::percent;
+use crate::profile::clean::one_line;
+
+/// The most states that have a line of their own: those with the largest shares.
+const MAX_LINES: usize = 12;
+
+/// What the sampled threads did, in the samples in which they were had.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ThreadActivity {
+    /// How many stacks were of threads in each state, by the state's words; together as many as there are stacks.
+    pub states: BTreeMap<String, u64>,
+    /// How the GIL was used; absent where it was not measured: in other modes than wall mode, and where there is none.
+    pub gil: Option<GilUse>,
+}
+
+/// How the GIL was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GilUse {
+    /// Moments at which it was looked at.
+    pub looks: u64,
+    /// Those of them at which a thread held it.
+    pub held: u64,
+    /// Stacks of threads that waited for it.
+    pub waiting: u64,
+}
+
+impl ThreadActivity {
+    /// `GIL: …`, then the states, a line each, the largest share first. Nothing where nothing was had.
+    pub fn lines(&self) -> Vec<String> {
+        let all: u64 = self.states.values().sum();
+        let gil = self.gil.map(|GilUse { looks, held, waiting }| {
+            format!("GIL: held {}, waited for {} of thread time", percent(held, looks), percent(waiting, all))
+        });
+        let mut states: Vec<_> = self.states.iter().collect();
+        states.sort_by_key(|(state, stacks)| (std::cmp::Reverse(**stacks), *state));
+        let line = |(state, stacks): &(&String, &u64)| {
+            format!("threads: {} of their time {}", percent(**stacks, all), one_line(state))
+        };
+        let (own, rest) = states.split_at(states.len().min(MAX_LINES));
+        let rest: u64 = rest.iter().map(|(_, stacks)| **stacks).sum();
+        let rest = (rest > 0).then(|| format!("threads: {} of their time in other states", percent(rest, all)));
+        gil.into_iter().chain(own.iter().map(line)).chain(rest).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn activity(states: &[(&str, u64)], gil: Option<GilUse>) -> ThreadActivity {
+        ThreadActivity { states: states.iter().map(|(state, stacks)| ((*state).to_owned(), *stacks)).collect(), gil }
+    }
+
+    #[test]
+    fn shares_are_of_all_threads_time_and_the_gil_s_of_the_looks_at_it() {
+        let gil = GilUse { looks: 50, held: 30, waiting: 50 };
+        let states = [("waiting for the GIL", 50), ("sleeping", 100), ("on CPU: Python", 50)];
+        assert_eq!(
+            activity(&states, Some(gil)).lines(),
+            [
+                "GIL: held 60 %, waited for 25 % of thread time",
+                "threads: 50 % of their time sleeping",
+                "threads: 25 % of their time on CPU: Python",
+                "threads: 25 % of their time waiting for the GIL",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_line() {
+        assert_eq!(activity(&[], None).lines(), [""; 0]);
+        assert_eq!(activity(&[("sleeping", 3)], None).lines(), ["threads: 100 % of their time sleeping"]);
+        let never_looked = GilUse { looks: 0, held: 0, waiting: 0 };
+        assert_eq!(activity(&[], Some(never_looked)).lines(), ["GIL: held none, waited for none of thread time"]);
+    }
+
+    #[test]
+    fn many_states_are_summed_up() {
+        let states: Vec<(String, u64)> = (0..40).map(|n| (format!("I/O: call{n}"), 1)).collect();
+        let states: Vec<(&str, u64)> = states.iter().map(|(state, stacks)| (state.as_str(), *stacks)).collect();
+        let lines = activity(&states, None).lines();
+        assert_eq!(lines.len(), MAX_LINES + 1);
+        assert_eq!(lines.last().map(String::as_str), Some("threads: 70 % of their time in other states"));
+    }
+}
