@@ -27,7 +27,10 @@ pub fn run_state(
         return RunState::of_running(frames, interpreter, states.is_collecting(history, reader));
     }
     let call = captured.system_call;
-    let wait = call.and_then(|call| system_calls::wait(native_system_calls::NUMBERS, &call));
+    let numbers = native_system_calls::NUMBERS;
+    let meant = call.map(|call| system_calls::restarted(numbers, call, history.last_call));
+    history.last_call = meant;
+    let wait = meant.and_then(|call| system_calls::wait(numbers, &call));
     let before = history.thread.run_count();
     let task = history.thread.task_state();
     let file = match wait {

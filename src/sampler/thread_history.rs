@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::run_state::RunState;
 use super::sample::SampleFrame;
 use crate::capture::captured::Range;
-use crate::target::threads::{Activity, RunCount, Thread};
+use crate::target::threads::{Activity, RunCount, SystemCall, Thread};
 use crate::types::Addr;
 
 /// What is read of a thread state: all fields that the walk needs are in its first kilobyte (3.15 has 888 bytes).
@@ -33,6 +33,8 @@ pub struct ThreadHistory {
     pub last_sp: Option<Addr>,
     /// What the last sample needed beside the stack: thread states, chunks of frames, generators.
     pub ranges: Vec<Range>,
+    /// The system call in which it was last seen blocked.
+    pub last_call: Option<SystemCall>,
     /// Its run count when it was last seen blocked.
     pub blocked_at: Option<RunCount>,
     /// The stack that it had then, and what it waited for.
@@ -52,6 +54,7 @@ impl ThreadHistory {
             stack_end: None,
             last_sp: None,
             ranges: Vec::new(),
+            last_call: None,
             blocked_at: None,
             blocked_stack: None,
         }

@@ -24,3 +24,4 @@ mod replaced_code;
 mod rig;
 mod running;
 mod spinning;
+mod states;

@@ -38,6 +38,7 @@ pub const NUMBERS: &Numbers = &[
     (98, "futex"),
     (101, "nanosleep"),
     (115, "clock_nanosleep"),
+    (128, "restart_syscall"),
     (133, "rt_sigsuspend"),
     (137, "rt_sigtimedwait"),
     (182, "mq_timedsend"),

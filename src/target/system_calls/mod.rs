@@ -55,6 +55,8 @@ enum Rule {
     Child,
     /// For a signal.
     Signal,
+    /// For what the call before waited for.
+    Restarted,
 }
 
 /// Section 2 of the manual has the arguments of each.
@@ -130,7 +132,12 @@ const CALLS: &[(&str, Rule)] = &[
     ("pause", Rule::Signal),
     ("rt_sigsuspend", Rule::Signal),
     ("rt_sigtimedwait", Rule::Signal),
+    (RESTART, Rule::Restarted),
 ];
+
+/// What the kernel puts in the place of a call that ends at a time when a stop of the thread has interrupted it
+/// (restart_syscall(2)): the arguments stay, the number is lost.
+const RESTART: &str = "restart_syscall";
 
 /// The operations of futex(2) that wait, without their flags (linux/futex.h): FUTEX_WAIT, FUTEX_LOCK_PI,
 /// FUTEX_WAIT_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_LOCK_PI2.
@@ -153,7 +160,14 @@ pub fn wait(numbers: &Numbers, blocked: &SystemCall) -> Option<Wait> {
         Rule::Time => Some(Wait::Time),
         Rule::Child => Some(Wait::Child),
         Rule::Signal => Some(Wait::Signal),
+        Rule::Restarted => None,
     }
+}
+
+/// The call that `blocked` is: the thread's last one, `before`, where the kernel has restarted that.
+pub fn restarted(numbers: &Numbers, blocked: SystemCall, before: Option<SystemCall>) -> SystemCall {
+    let is_restart = numbers.iter().any(|(number, call)| *number == blocked.number && *call == RESTART);
+    before.filter(|before| is_restart && before.arguments == blocked.arguments).unwrap_or(blocked)
 }
 
 #[cfg(test)]
@@ -195,6 +209,16 @@ mod tests {
         // FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, with and without FUTEX_PRIVATE_FLAG: glibc's waits.
         assert!([0, 128, 9 | 256, 9 | 128 | 256, 6 | 128].into_iter().all(waits));
         assert!(![1, 129, 4, 10].into_iter().any(waits), "waking does not wait");
+    }
+
+    #[test]
+    fn a_restarted_call_is_the_one_before() {
+        let (poll, restart) = (blocked(7, [0x7000, 1, 10]), blocked(219, [0x7000, 1, 10]));
+        let known = |before| wait(x86_64::NUMBERS, &restarted(x86_64::NUMBERS, restart, before));
+        assert_eq!(known(Some(poll)), Some(Wait::Files { call: "poll" }));
+        assert_eq!(known(Some(blocked(7, [0x8000, 1, 10]))), None, "another call that was seen earlier");
+        assert_eq!(known(None), None);
+        assert_eq!(restarted(x86_64::NUMBERS, poll, Some(blocked(0, [0x7000, 1, 10]))), poll, "it was not restarted");
     }
 
     #[test]

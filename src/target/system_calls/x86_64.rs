@@ -44,6 +44,7 @@ pub const NUMBERS: &Numbers = &[
     (162, "sync"),
     (202, "futex"),
     (217, "getdents64"),
+    (219, "restart_syscall"),
     (230, "clock_nanosleep"),
     (232, "epoll_wait"),
     (242, "mq_timedsend"),

@@ -1,0 +1,227 @@
+//! What fpprof says that a thread does is what the program has it do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use fpprof::sampler::run_state::RunState;
+use fpprof::sampler::session::{Mode as Sampled, Session};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::interpreters::{self, TestInterpreter};
+use crate::reading;
+use crate::target::{Mode, Target};
+
+/// How long threads may take to come to where they wait.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often to look where nothing may change: at each of these moments something could.
+const LOOKS: usize = 20;
+/// How many ticks make a share.
+const TICKS: usize = 200;
+
+/// What each thread of the target does in one tick, by its thread id.
+fn look(session: &mut Session) -> BTreeMap<i32, String> {
+    let mut states = BTreeMap::new();
+    session.tick(&mut |sample| {
+        states.insert(sample.tid.0, sample.run_state.to_string());
+    });
+    states
+}
+
+/// The threads of `waiting` that do not do what their names say, with what they do.
+fn wrong(target: &Target, states: &BTreeMap<i32, String>) -> Vec<String> {
+    let is = |native_id: i32, expected: &str| {
+        states.get(&native_id).is_some_and(|state| expected.split('|').any(|one| one == state))
+    };
+    let threads = target.truth().threads.iter();
+    let wrong = threads.filter(|thread| {
+        let expected = thread.name.split(" / ").next().unwrap_or_default();
+        !is(thread.native_id, expected)
+    });
+    wrong.map(|thread| format!("{}: {:?}", thread.name, states.get(&thread.native_id))).collect()
+}
+
+/// Looks until `is_there` is true of what is seen.
+fn look_until(session: &mut Session, mut is_there: impl FnMut(&BTreeMap<i32, String>) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let states = look(session);
+        if is_there(&states) || Instant::now() > deadline {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_thread_that_waits_waits_for_what_it_says() {
+    for interpreter in interpreters::all() {
+        let target = Target::spawn(&interpreter, "waiting", Mode::Work, &[]);
+        let mut session = reading::session(target.pid(), Sampled::Wall);
+        look_until(&mut session, |states| wrong(&target, states).is_empty());
+        for _ in 0..LOOKS {
+            let wrong = wrong(&target, &look(&mut session));
+            assert!(wrong.is_empty(), "{}: {wrong:#?}", interpreter.name);
+        }
+        assert_eq!(session.statistics.gil.held, 0, "{}: nobody holds the GIL", interpreter.name);
+        assert!(session.statistics.gil.looks >= LOOKS as u64);
+        assert!(target.release().success());
+    }
+}
+
+#[test]
+fn a_stopped_process_waits_for_nothing() {
+    let target = Target::spawn(&interpreters::named("pyenv 3.12"), "waiting", Mode::Work, &[]);
+    let mut session = reading::session(target.pid(), Sampled::Wall);
+    look_until(&mut session, |states| wrong(&target, states).is_empty());
+    let pid = Pid::from_raw(i32::try_from(target.pid()).expect("a pid"));
+    kill(pid, Signal::SIGSTOP).expect("it can be stopped");
+    let stopped = |states: &BTreeMap<i32, String>| states.values().all(|state| state == "stopped");
+    look_until(&mut session, stopped);
+    let states = look(&mut session);
+    assert!(stopped(&states) && states.len() == target.truth().threads.len(), "{states:#?}");
+    kill(pid, Signal::SIGCONT).expect("it can be continued");
+    look_until(&mut session, |states| wrong(&target, states).is_empty());
+    let wrong = wrong(&target, &look(&mut session));
+    assert!(wrong.is_empty(), "each call has begun again: {wrong:#?}");
+}
+
+/// How often each state was seen of the threads that run in one way; how often the GIL was held, of how many looks.
+struct Seen {
+    states: BTreeMap<RunState, u64>,
+    gil: (u64, u64),
+}
+
+impl Seen {
+    fn of(interpreter: &TestInterpreter, way: &str) -> Seen {
+        let target = Target::spawn(interpreter, "contention", Mode::Work, &[way]);
+        let running: BTreeSet<i32> = target.truth().threads.iter().map(|thread| thread.native_id).collect();
+        let mut session = reading::session(target.pid(), Sampled::Wall);
+        // Each thread has begun what it is about when it has run for some time.
+        for thread in &running {
+            wait_for_cpu_time(target.pid(), *thread);
+        }
+        let mut states = BTreeMap::new();
+        for sample in reading::samples(&mut session, 500.0, (usize::MAX, TICKS)) {
+            if running.contains(&sample.tid.0) {
+                *states.entry(sample.run_state).or_default() += 1;
+            }
+        }
+        let gil = session.statistics.gil;
+        assert!(target.release().success());
+        Seen { states, gil: (gil.held, gil.looks) }
+    }
+
+    fn share(&self, state: RunState) -> f64 {
+        let all: u64 = self.states.values().sum();
+        self.states.get(&state).copied().unwrap_or(0) as f64 / all as f64
+    }
+
+    fn held(&self) -> f64 {
+        self.gil.0 as f64 / self.gil.1 as f64
+    }
+}
+
+/// The nanoseconds that a thread has run or was ready to run, by the kernel's word.
+fn ready_time(pid: u32, tid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).expect("the thread lives");
+    let mut numbers = text.split(' ').map(|number| number.parse::<u64>().expect("a number"));
+    numbers.next().unwrap_or(0) + numbers.next().unwrap_or(0)
+}
+
+fn wait_for_cpu_time(pid: u32, tid: i32) {
+    let deadline = Instant::now() + PATIENCE;
+    while ready_time(pid, tid) < 200_000_000 {
+        assert!(Instant::now() < deadline, "thread {tid} does not run");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_thread_that_spins_in_python_does_nothing_else() {
+    for interpreter in interpreters::all() {
+        let seen = Seen::of(&interpreter, "python");
+        assert!(seen.share(RunState::Python) == 1.0, "{}: {:?}", interpreter.name, seen.states);
+        assert!(seen.held() == 1.0, "{}: the GIL is held all the time, not {:?}", interpreter.name, seen.gil);
+    }
+}
+
+#[test]
+fn a_thread_in_zlib_runs_native_code_without_the_gil() {
+    for interpreter in interpreters::all() {
+        let seen = Seen::of(&interpreter, "zlib");
+        // Between two calls, each of which takes half a second, it is in Python and gives memory back for a moment.
+        assert!(seen.share(RunState::Native) > 0.98, "{}: {:?}", interpreter.name, seen.states);
+        assert!(seen.held() < 0.1, "{}: nobody holds the GIL: {:?}", interpreter.name, seen.gil);
+    }
+}
+
+#[test]
+fn a_thread_that_collects_garbage_is_seen_to() {
+    for interpreter in interpreters::all() {
+        let seen = Seen::of(&interpreter, "gc");
+        assert!(seen.share(RunState::GarbageCollection) > 0.95, "{}: {:?}", interpreter.name, seen.states);
+        assert!(seen.held() > 0.98, "{}: {:?}", interpreter.name, seen.gil);
+    }
+}
+
+#[test]
+fn of_four_threads_that_want_the_gil_one_has_it() {
+    for interpreter in interpreters::all() {
+        let seen = Seen::of(&interpreter, "gil");
+        let (python, gil) = (seen.share(RunState::Python), seen.share(RunState::Gil));
+        // A thread that wakes up to try again is ready to run and stands in the C library: a few hundredths.
+        let name = &interpreter.name;
+        assert!((0.18..=0.32).contains(&python) && (0.6..=0.78).contains(&gil), "{name}: {:?}", seen.states);
+        assert!(python + gil + seen.share(RunState::Native) > 0.99, "{name}: {:?}", seen.states);
+        assert!(seen.held() > 0.9, "{name}: {:?}", seen.gil);
+    }
+}
+
+#[test]
+fn the_share_of_sleep_is_what_the_kernel_counted() {
+    for interpreter in ["pyenv 3.11", "sid 3.15"].map(interpreters::named) {
+        let target = Target::spawn(&interpreter, "contention", Mode::Work, &["duty"]);
+        let tid = target.truth().threads[0].native_id;
+        let mut session = reading::session(target.pid(), Sampled::Wall);
+        wait_for_cpu_time(target.pid(), tid);
+        look(&mut session);
+        let (since, ready) = (Instant::now(), ready_time(target.pid(), tid));
+        let samples = reading::samples(&mut session, 300.0, (usize::MAX, 4 * TICKS));
+        let ready = (ready_time(target.pid(), tid) - ready) as f64;
+        let truth = 1.0 - ready / since.elapsed().as_nanos() as f64;
+        let states: Vec<RunState> = samples.iter().filter(|s| s.tid.0 == tid).map(|s| s.run_state).collect();
+        let asleep = states.iter().filter(|state| **state == RunState::Sleeping).count() as f64 / states.len() as f64;
+        // Three standard deviations of 800 independent samples are 0.053; those of one period are not quite independent.
+        assert!((asleep - truth).abs() < 0.08, "{}: asleep {asleep}, in truth {truth}", interpreter.name);
+        assert!(target.release().success());
+    }
+}
+
+#[test]
+fn a_recording_shows_what_threads_do() {
+    let target = Target::spawn(&interpreters::named("pyenv 3.13"), "waiting", Mode::Work, &[]);
+    let mut session = reading::session(target.pid(), Sampled::Wall);
+    look_until(&mut session, |states| wrong(&target, states).is_empty());
+    let record = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_fpprof"))
+            .args(["record", "-f", "collapsed", "-o", "-", "-d", "0.5", "--pid", &target.pid().to_string()])
+            .args(arguments)
+            .output()
+            .expect("fpprof runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("profiles are UTF-8")
+    };
+    let with_states = record(&["--mode", "wall", "--states"]);
+    for line in with_states.lines().filter(|line| !line.starts_with('#')) {
+        let leaf = line.rsplit(';').next().and_then(|leaf| leaf.rsplit_once(' ')).map(|(leaf, _)| leaf);
+        assert!(leaf.is_some_and(|leaf| leaf.starts_with('[') && leaf.ends_with(']')), "{line}");
+    }
+    for expected in ["[sleeping] ", "[I/O: read pipe] ", "[waiting for a lock] ", "# GIL: held 0 %, waited for 0 %"] {
+        assert!(with_states.contains(expected), "{expected} is not in {with_states}");
+    }
+    let without = record(&["--mode", "wall"]);
+    assert!(!without.contains("[sleeping]") && without.contains("of their time sleeping"), "{without}");
+}

@@ -1,0 +1,53 @@
+"""Threads that run, in one way: `contention.py work python|gil|zlib|gc|duty`."""
+
+import gc
+import os
+import sys
+import threading
+import time
+import zlib
+
+import truth
+
+
+def in_python():
+    while True:
+        pass
+
+
+def in_zlib():
+    data = os.urandom(1 << 24)
+    while True:
+        zlib.compress(data, 9)
+
+
+def in_gc():
+    kept = [[number] for number in range(200_000)]
+    while kept:
+        gc.collect()
+
+
+def in_turn():
+    while True:
+        time.sleep(0.004)
+        until = time.thread_time() + 0.004
+        while time.thread_time() < until:
+            pass
+
+
+WAYS = {"python": [in_python], "gil": [in_python] * 4, "zlib": [in_zlib], "gc": [in_gc], "duty": [in_turn]}
+
+
+def main():
+    # Only the thread that is about it collects.
+    gc.disable()
+    threads = [threading.Thread(target=way, name=way.__name__, daemon=True) for way in WAYS[truth.ARGUMENTS[0]]]
+    for thread in threads:
+        thread.start()
+    told = [{"native_id": thread.native_id, "name": thread.name, "frames": []} for thread in threads]
+    truth._print({"pid": os.getpid(), "version": list(sys.version_info[:2]), "threads": told})
+    os.read(0, 1)
+    os._exit(0)
+
+
+main()
