@@ -28,6 +28,8 @@ fn facts() -> RecordingFacts {
         samples_taken: 990,
         samples_late: 6,
         samples_failed: 4,
+        samples_left_out: 0,
+        limit: None,
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 990,
         stacks_complete: 980,
@@ -134,6 +136,8 @@ fn collapsed_without_line_numbers() {
 fn empty_facts() -> RecordingFacts {
     RecordingFacts {
         samples_failed: 0,
+        samples_left_out: 0,
+        limit: None,
         samples_taken: 994,
         failures: BTreeMap::new(),
         stacks: 0,

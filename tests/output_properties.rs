@@ -29,6 +29,8 @@ fn facts(text: &str) -> RecordingFacts {
         samples_taken: 100,
         samples_late: 0,
         samples_failed: 0,
+        samples_left_out: 0,
+        limit: None,
         failures: BTreeMap::from([(text.to_owned(), 1)]),
         stacks: 100,
         stacks_complete: 100,

@@ -58,6 +58,16 @@ pub struct RecordArgs {
     #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]
     pub rate: f64,
 
+    /// When to take samples: at random moments, so that no period of the program can lock onto the clock, or at fixed
+    /// intervals.
+    #[arg(long, value_enum, default_value_t = ClockArg::Poisson)]
+    pub clock: ClockArg,
+
+    /// The most that recording may take, in percent of the program's time (of that of each thread); of one CPU, fpprof
+    /// itself takes at most five times that. Fewer samples are taken when it would be more. `none` lifts the limit.
+    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_overhead)]
+    pub max_overhead: MaxOverhead,
+
     /// How long to record: seconds, or 90s, 5m, 1h; `unlimited`. [default: until Ctrl-C or the target's end]
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<RecordingTime>,
@@ -164,6 +174,24 @@ pub enum RecordingTime {
     AtMost(Duration),
 }
 
+/// `--max-overhead`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxOverhead {
+    /// This share of the program's time, from 0 to 1.
+    Share(f64),
+    /// Whatever it takes.
+    Unlimited,
+}
+
+/// `--clock`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClockArg {
+    /// Random moments: a Poisson process.
+    Poisson,
+    /// Fixed intervals.
+    Fixed,
+}
+
 /// `--mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ModeArg {
@@ -213,6 +241,17 @@ fn parse_rate(text: &str) -> Result<f64, String> {
         return Err(format!("a rate is at most {MAX_RATE} samples a second; 100 is enough for most programs"));
     }
     Ok(rate)
+}
+
+fn parse_overhead(text: &str) -> Result<MaxOverhead, String> {
+    if text == "none" {
+        return Ok(MaxOverhead::Unlimited);
+    }
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(MaxOverhead::Share(percent / 100.0)),
+        _ => Err("write percent, more than 0 and at most 100, or `none`".to_owned()),
+    }
 }
 
 fn parse_duration(text: &str) -> Result<RecordingTime, String> {
@@ -284,6 +323,16 @@ mod tests {
             &[],
         ] {
             assert!(record(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn overhead_is_in_percent() {
+        assert_eq!(record(&["-p", "1"]).unwrap().max_overhead, MaxOverhead::Share(0.01));
+        assert_eq!(record(&["-p", "1", "--max-overhead", "0.5%"]).unwrap().max_overhead, MaxOverhead::Share(0.005));
+        assert_eq!(record(&["-p", "1", "--max-overhead", "none"]).unwrap().max_overhead, MaxOverhead::Unlimited);
+        for bad in ["0", "-1", "101", "NaN", "", "%"] {
+            assert!(record(&["-p", "1", &format!("--max-overhead={bad}")]).is_err(), "{bad}");
         }
     }
 

@@ -68,6 +68,11 @@ pub struct RecordingFacts {
     pub samples_late: u64,
     /// Samples of which nothing could be had.
     pub samples_failed: u64,
+    /// Samples that were left out because they would have cost more than was allowed: each sample that was taken stands
+    /// for those that were left out before it, too.
+    pub samples_left_out: u64,
+    /// What would have cost too much.
+    pub limit: Option<ExceededLimit>,
     /// How many threads' stacks could not be had, by reason.
     pub failures: BTreeMap<String, u64>,
     /// Stacks that were counted: one for each sampled thread in each sample.
@@ -82,6 +87,15 @@ pub struct RecordingFacts {
     pub own_cpu: Option<Duration>,
     /// The version of fpprof.
     pub fpprof_version: String,
+}
+
+/// What a recording would have taken too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExceededLimit {
+    /// The target's time.
+    TargetTime,
+    /// CPU time of fpprof's own.
+    OwnCpu,
 }
 
 /// What the stops of a recording cost the target.
@@ -127,6 +141,9 @@ impl RecordingFacts {
         if self.samples_late > 0 {
             parts.push(format!("{} late", count(self.samples_late)));
         }
+        if self.samples_left_out > 0 {
+            parts.push(format!("{} left out", count(self.samples_left_out)));
+        }
         if self.samples_failed > 0 {
             parts.push(format!("{} failed", count(self.samples_failed)));
         }
@@ -165,6 +182,9 @@ impl RecordingFacts {
                 count(self.samples_failed)
             ),
         ];
+        if self.samples_left_out > 0 {
+            lines.push(self.left_out_line());
+        }
         lines.extend(self.failure_lines());
         lines.push(match self.stacks {
             0 => "stacks: none".to_owned(),
@@ -180,6 +200,16 @@ impl RecordingFacts {
         lines.push(format!("fpprof's own CPU time: {}", self.own_cpu.map_or_else(absent, seconds)));
         lines.push(format!("recorded by: fpprof {}", one_line(&self.fpprof_version)));
         lines
+    }
+
+    fn left_out_line(&self) -> String {
+        let cost = match self.limit {
+            Some(ExceededLimit::TargetTime) => "stops would have taken more of the target's time",
+            Some(ExceededLimit::OwnCpu) => "fpprof would have used more CPU time",
+            None => "they would have cost more",
+        };
+        let left_out = plural(self.samples_left_out, "sample", "samples");
+        format!("left out: {left_out}: {cost} than --max-overhead allows; a sample stands for those left out before it")
     }
 
     /// The reasons of failures, the most frequent first: `failed: 12 times, REASON`.

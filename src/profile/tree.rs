@@ -94,6 +94,11 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
         node
     }
 
+    /// Counts a stack that has been added before.
+    pub fn add_again(&mut self, stack: NodeId, weight: u64) {
+        self.add_weight(stack, weight);
+    }
+
     /// The stack of `parent` with `frame` inside it, made if it is new; `None` when there are no numbers left.
     fn child(&mut self, parent: NodeId, frame: &F) -> Option<NodeId> {
         let frame = match self.frame_ids.get(frame) {

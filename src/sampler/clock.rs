@@ -1,7 +1,7 @@
 //! The sampling clock: when to look.
 //!
 //! Does: draw exponentially distributed intervals (a Poisson process), so that no period of the target can lock onto
-//! ours; keep absolute deadlines; count the ticks that could not be kept.
+//! ours, or fixed ones on request; keep absolute deadlines; count the ticks that could not be kept.
 //! Does not: make up for late ticks: a burst of catch-up samples would all show the same moment.
 
 use std::time::Duration;
@@ -15,9 +15,19 @@ use crate::types::Nanos;
 /// No interval is longer than this many mean intervals: e^-20 of them would be.
 const LONGEST: f64 = 20.0;
 
-/// A Poisson clock.
+/// How the intervals between ticks are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intervals {
+    /// Exponentially distributed: each moment is as likely as any other, whatever the target does when.
+    Poisson,
+    /// All equal. A target with the same period, or a multiple of it, is always seen doing the same.
+    Fixed,
+}
+
+/// A sampling clock.
 #[derive(Debug)]
 pub struct Clock {
+    intervals: Intervals,
     mean: f64,
     random: u64,
     deadline: Nanos,
@@ -36,8 +46,8 @@ pub enum Tick {
 
 impl Clock {
     /// A clock with `rate` ticks a second on average, beginning now. `seed` makes its intervals.
-    pub fn new(rate: f64, seed: u64) -> Clock {
-        let mut clock = Clock { mean: 1e9 / rate, random: seed | 1, deadline: now(), wanted: 0, late: 0 };
+    pub fn new(rate: f64, intervals: Intervals, seed: u64) -> Clock {
+        let mut clock = Clock { intervals, mean: 1e9 / rate, random: seed | 1, deadline: now(), wanted: 0, late: 0 };
         clock.advance();
         clock
     }
@@ -83,6 +93,9 @@ impl Clock {
 
     /// Inverse transform sampling: -ln(U) / rate.
     fn interval(&mut self) -> f64 {
+        if self.intervals == Intervals::Fixed {
+            return self.mean;
+        }
         // xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled").
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
@@ -104,7 +117,7 @@ mod tests {
     use super::*;
 
     fn intervals(count: usize) -> Vec<f64> {
-        let mut clock = Clock::new(100.0, 42);
+        let mut clock = Clock::new(100.0, Intervals::Poisson, 42);
         (0..count).map(|_| clock.interval()).collect()
     }
 
@@ -121,8 +134,14 @@ mod tests {
     }
 
     #[test]
+    fn fixed_intervals_are_equal() {
+        let mut clock = Clock::new(250.0, Intervals::Fixed, 42);
+        assert!((0..100).all(|_| clock.interval() == 4e6));
+    }
+
+    #[test]
     fn late_ticks_are_counted_and_not_made_up_for() {
-        let mut clock = Clock::new(1000.0, 7);
+        let mut clock = Clock::new(1000.0, Intervals::Poisson, 7);
         let start = now();
         clock.deadline = Nanos(start.0 - 100_000_000);
         clock.skip_missed();
@@ -133,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_limit_ends_the_wait_without_a_tick() {
-        let mut clock = Clock::new(0.001, 7);
+        let mut clock = Clock::new(0.001, Intervals::Poisson, 7);
         assert_eq!(clock.wait(Some(now())), Tick::Interrupted);
         assert_eq!(clock.wanted(), 0);
     }

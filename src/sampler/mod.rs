@@ -1,5 +1,6 @@
 //! The clock, the choice of threads, and the journey of each sample from capture to merged stack.
 
+pub mod budget;
 pub mod clock;
 pub mod code_space;
 pub mod codes;

@@ -3,7 +3,6 @@
 //! Does: list threads when they change, pass over threads that have not run, count outcomes.
 //! Does not: read a thread (that is `reader`), keep time, or count stacks.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -55,7 +54,8 @@ pub struct Session {
     pub statistics: Statistics,
     process: Process,
     mode: Mode,
-    threads: BTreeMap<Tid, ThreadHistory>,
+    /// Sorted by their numbers.
+    threads: Vec<ThreadHistory>,
     listed_at: Option<Instant>,
     counted_at: Option<Instant>,
     followed_at: Instant,
@@ -83,7 +83,7 @@ impl Session {
             statistics: Statistics::default(),
             process,
             mode,
-            threads: BTreeMap::new(),
+            threads: Vec::new(),
             listed_at: None,
             counted_at: None,
             followed_at: Instant::now(),
@@ -104,28 +104,46 @@ impl Session {
 
     /// The name of a thread that has been sampled and still lives.
     pub fn thread_name(&self, tid: Tid) -> Option<String> {
-        self.threads.get(&tid)?.thread.name()
+        self.threads.get(self.position(tid).ok()?)?.thread.name()
     }
 
-    /// Samples the threads that the mode asks for, once, and hands each stack to `take`.
+    /// How many threads are known.
+    pub fn thread_count(&self) -> usize {
+        self.threads.len()
+    }
+
+    fn position(&self, tid: Tid) -> Result<usize, usize> {
+        self.threads.binary_search_by_key(&tid, |history| history.thread.tid)
+    }
+
+    /// Samples the threads that the mode asks for, once, and hands each stack to `take`. The sample stands for `weight`
+    /// ticks of the clock: shares of time are counted in those.
     ///
     /// Gives the wait status of the process when sampling has consumed it: that of our own child, just ended.
-    pub fn tick(&mut self, take: &mut dyn FnMut(Sample)) -> Option<i32> {
+    pub fn tick(&mut self, weight: u64, take: &mut dyn FnMut(Sample)) -> Option<i32> {
         self.list_threads();
         if self.followed_at.elapsed() >= FOLLOW_MAPPINGS_EVERY {
             self.followed_at = Instant::now();
             self.reader.follow_mappings();
         }
+        if self.mode == Mode::Gil {
+            self.states.list(&mut self.reader);
+        }
         if self.mode == Mode::Wall {
-            self.look_at_gil();
+            self.look_at_gil(weight);
         }
         let mut ended = None;
-        for tid in self.chosen() {
-            let Some(mut history) = self.threads.remove(&tid) else { continue };
-            match self.sample(&mut history) {
+        // Taken out, for sampling a thread takes all of the session.
+        let mut threads = std::mem::take(&mut self.threads);
+        threads.retain_mut(|history| {
+            if !self.chooses(history) {
+                return true;
+            }
+            let tid = history.thread.tid;
+            match self.sample(history) {
                 Outcome::Stack(frames, run_state) => {
                     let sample = Sample { tid, frames, run_state };
-                    self.statistics.count(&sample);
+                    self.statistics.count(&sample, weight);
                     take(sample);
                 }
                 Outcome::NotWanted => {}
@@ -134,17 +152,18 @@ impl Session {
                     ended = ended.or(status.filter(|_| tid.0 == self.process.pid.0));
                     self.statistics.ended += 1;
                     (self.listed_at, self.counted_at) = (None, None);
-                    continue;
+                    return false;
                 }
             }
-            self.threads.insert(tid, history);
-        }
+            true
+        });
+        self.threads = threads;
         ended
     }
 
     /// Counts whether a GIL is held now.
-    fn look_at_gil(&mut self) {
-        self.statistics.gil.look(self.states.gils(&mut self.reader), &self.reader.memory);
+    fn look_at_gil(&mut self, weight: u64) {
+        self.statistics.gil.look(self.states.gils(&mut self.reader), &self.reader.memory, weight);
     }
 
     /// Lists the threads when their number has changed, and now and then.
@@ -161,23 +180,19 @@ impl Session {
         let Ok(tids) = threads::list(self.process.pid) else { return };
         self.thread_count = count;
         self.listed_at = Some(Instant::now());
-        self.threads.retain(|tid, _| tids.binary_search(tid).is_ok());
+        self.threads.retain(|history| tids.binary_search(&history.thread.tid).is_ok());
         for tid in tids {
-            if !self.threads.contains_key(&tid)
+            if let Err(position) = self.position(tid)
                 && let Ok(thread) = Thread::open(self.process.pid, tid)
             {
-                self.threads.insert(tid, ThreadHistory::new(thread));
+                self.threads.insert(position, ThreadHistory::new(thread));
             }
         }
     }
 
-    /// The threads of this tick.
-    fn chosen(&mut self) -> Vec<Tid> {
-        if self.mode != Mode::Gil {
-            return self.threads.keys().copied().collect();
-        }
-        self.states.list(&mut self.reader);
-        self.threads.iter().filter(|(_, history)| self.states.held_gil(history)).map(|(tid, _)| *tid).collect()
+    /// Whether this tick looks at a thread.
+    fn chooses(&self, history: &ThreadHistory) -> bool {
+        self.mode != Mode::Gil || self.states.held_gil(history)
     }
 
     fn sample(&mut self, history: &mut ThreadHistory) -> Outcome {

@@ -10,6 +10,7 @@ use super::sample::{GapKind, Sample, SampleFrame};
 use crate::capture::captured::Captured;
 use crate::python::gil::Gil;
 use crate::target::memory::Memory;
+use crate::types::Nanos;
 
 /// Why a thread that should have been sampled was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,7 +40,7 @@ impl SampleFailure {
 /// The GILs that one look reads at most: subinterpreters can have their own (PEP 684), and a look must stay cheap.
 const MAX_GILS: usize = 64;
 
-/// How often the GIL was looked at, once a tick and whatever the threads did, and how often it was held then.
+/// How often the GIL was looked at, in ticks and whatever the threads did, and how often it was held then.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GilLooks {
     /// Looks at which it could be read.
@@ -50,11 +51,11 @@ pub struct GilLooks {
 
 impl GilLooks {
     /// Looks. What cannot be read, or is not there, is not counted.
-    pub fn look(&mut self, gils: &[Gil], memory: &impl Memory) {
+    pub fn look(&mut self, gils: &[Gil], memory: &impl Memory, weight: u64) {
         let mut read = gils.iter().take(MAX_GILS).filter_map(|gil| gil.is_held(memory).ok()).peekable();
         if read.peek().is_some() {
-            self.looks += 1;
-            self.held += u64::from(read.any(|held| held));
+            self.looks += weight;
+            self.held += weight * u64::from(read.any(|held| held));
         }
     }
 
@@ -77,7 +78,7 @@ pub struct Statistics {
     pub failed: BTreeMap<SampleFailure, u64>,
     /// Threads that ended while they were about to be sampled: nothing was missed.
     pub ended: u64,
-    /// Stacks that were had, by what their threads did.
+    /// Ticks at which a stack was had, by what its thread did: a sample counts for all that it stands for.
     pub run_states: BTreeMap<RunState, u64>,
     /// How much the GIL was held.
     pub gil: GilLooks,
@@ -90,6 +91,8 @@ pub struct Statistics {
 pub struct Stops {
     /// How long threads stood still at most, one value a stop.
     pub durations: DurationHistogram,
+    /// The sum of those.
+    pub total: Nanos,
     /// System calls that may have ended early because their thread was stopped just as it entered them.
     pub disturbed_calls: u64,
 }
@@ -99,6 +102,7 @@ impl Stops {
     pub fn count(&mut self, captured: &Captured) {
         if let Some(stood_still) = captured.stood_still {
             self.durations.record(stood_still);
+            self.total.0 = self.total.0.saturating_add(stood_still.0);
             self.disturbed_calls += u64::from(captured.disturbed);
         }
     }
@@ -106,9 +110,9 @@ impl Stops {
 
 impl Statistics {
     /// Counts a stack.
-    pub fn count(&mut self, sample: &Sample) {
+    pub fn count(&mut self, sample: &Sample, weight: u64) {
         self.taken += 1;
-        *self.run_states.entry(sample.run_state).or_default() += 1;
+        *self.run_states.entry(sample.run_state).or_default() += weight;
         if sample.is_complete() {
             self.complete += 1;
             return;
@@ -141,6 +145,7 @@ impl Statistics {
         }
         self.gil.add(other.gil);
         self.stops.durations.add(&other.stops.durations);
+        self.stops.total.0 = self.stops.total.0.saturating_add(other.stops.total.0);
         self.stops.disturbed_calls += other.stops.disturbed_calls;
     }
 

@@ -104,7 +104,7 @@ fn a_second_interrupt_ends_the_wait_for_a_reader() {
     let mut command = std::process::Command::new(crate::run::FPPROF);
     let (reader, writer) = std::io::pipe().unwrap();
     command.args(["record", "-f", "flamegraph", "-o", "-", "-p", &target.pid_text()]);
-    let mut child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
     drop(command);
     let pid = child.id() as i32;
     let_work(target.pid(), 300);

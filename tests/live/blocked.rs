@@ -89,7 +89,7 @@ fn blocked_threads_have_the_frames_that_gdb_sees() {
         let mut session = Session::new(process, session::Mode::Wall).expect("an interpreter");
         let mut samples = BTreeMap::new();
         // The first tick reads every thread before anything has been learned of the interpreter's frames.
-        session.tick(&mut |sample| {
+        session.tick(1, &mut |sample| {
             samples.insert(sample.tid, sample);
         });
         assert_eq!(session.statistics.stops.durations.count(), 0, "nothing was stopped");

@@ -24,7 +24,7 @@ const TICKS: usize = 200;
 /// What each thread of the target does in one tick, by its thread id.
 fn look(session: &mut Session) -> BTreeMap<i32, String> {
     let mut states = BTreeMap::new();
-    session.tick(&mut |sample| {
+    session.tick(1, &mut |sample| {
         states.insert(sample.tid.0, sample.run_state.to_string());
     });
     states

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fpprof::capture::blocked::BlockedError;
 use fpprof::merge::MergedFrame;
 use fpprof::python::threads::Threads;
-use fpprof::sampler::clock::{Clock, Tick};
+use fpprof::sampler::clock::{Clock, Intervals, Tick};
 use fpprof::sampler::reader::{ReadFailure, Reader};
 use fpprof::sampler::sample::{GapKind, Sample, SampleFrame};
 use fpprof::sampler::session::{Mode, Session};
@@ -128,11 +128,11 @@ pub fn session(pid: u32, mode: Mode) -> Session {
 /// Ticks at `rate` until there are `count` samples, or `ticks` ticks are over; gives the samples.
 pub fn samples(session: &mut Session, rate: f64, (count, ticks): (usize, usize)) -> Vec<Sample> {
     // Any seed: what is promised must hold at all moments.
-    let mut clock = Clock::new(rate, u64::from(std::process::id()));
+    let mut clock = Clock::new(rate, Intervals::Poisson, u64::from(std::process::id()));
     let mut taken = Vec::new();
     for _ in 0..ticks {
         while clock.wait(None) != Tick::Due {}
-        session.tick(&mut |sample| taken.push(sample));
+        session.tick(1, &mut |sample| taken.push(sample));
         clock.skip_missed();
         if taken.len() >= count {
             break;

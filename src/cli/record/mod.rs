@@ -4,6 +4,7 @@
 //! the arguments are meant.
 //! Does not: any of them itself.
 
+mod epoch;
 mod open;
 mod output_file;
 mod patience;
@@ -20,14 +21,17 @@ use std::time::SystemTime;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::args::{ModeArg, NativeArg, RecordArgs, RecordingTime};
+use super::args::{ClockArg, MaxOverhead, ModeArg, NativeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
+use crate::sampler::budget::Limits;
+use crate::sampler::clock::Intervals;
 use crate::sampler::session::{Mode, Session};
 use crate::symbolize::names::NativeFrames;
 use crate::target::launch::{Launched, ProgramOutput, exit_code};
 use crate::types::Pid;
+use epoch::Extras;
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
@@ -74,7 +78,17 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         None => OutputFile::open(&default_output(&session, started, format))?,
     };
     report::warn(&session);
-    let plan = Plan { rate: args.rate, duration: duration(args), mode, threads: args.threads, states: args.states };
+    let plan = Plan {
+        rate: args.rate,
+        duration: duration(args),
+        mode,
+        intervals: match args.clock {
+            ClockArg::Poisson => Intervals::Poisson,
+            ClockArg::Fixed => Intervals::Fixed,
+        },
+        extras: Extras { thread: args.threads, state: args.states },
+        limits: limits(args.max_overhead),
+    };
     let mut progress = Progress::new(!args.hideprogress, plan.duration);
     let recording = Recorder::new(plan, &stop).run(session, &mut launched, &mut progress);
     progress.look_up_names();
@@ -140,6 +154,16 @@ fn program_output(args: &RecordArgs) -> ProgramOutput {
 
 fn program_name(args: &RecordArgs) -> String {
     args.program.first().map_or_else(String::new, |program| program.to_string_lossy().into_owned())
+}
+
+/// fpprof's own share is that of one CPU, and most machines have several: five times as much does no more harm.
+const OWN_TO_TARGET: f64 = 5.0;
+
+fn limits(allowed: MaxOverhead) -> Option<Limits> {
+    match allowed {
+        MaxOverhead::Share(target) => Some(Limits { target, own: target * OWN_TO_TARGET }),
+        MaxOverhead::Unlimited => None,
+    }
 }
 
 fn native(args: &RecordArgs) -> NativeFrames {

@@ -1,22 +1,23 @@
-//! The recording itself: the clock ticks, threads are sampled, stacks are counted.
+//! The recording itself: the clock ticks, samples are taken, as many as the limits allow.
 //!
 //! Does: run until the time is over, a signal arrives or the target ends; follow a target that replaces its program.
-//! Does not: parse arguments, name frames or write files.
+//! Does not: count stacks, parse arguments, name frames or write files.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 
+use super::epoch::{Epoch, Extras};
 use super::progress::Progress;
-use crate::profile::tree::StackTree;
-use crate::sampler::clock::{Clock, Tick, now};
+use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
+use crate::sampler::clock::{Clock, Intervals, Tick, now};
 use crate::sampler::session::{Mode, Session};
 use crate::sampler::statistics::Statistics;
-use crate::symbolize::names::Counted;
 use crate::target::launch::Launched;
 use crate::target::process::{Process, ProcessError};
-use crate::types::{Nanos, Pid, Tid};
+use crate::types::{Nanos, Pid};
 
 /// How often to look whether the target still lives and still runs the same program.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -30,10 +31,12 @@ pub struct Plan {
     pub duration: Option<Duration>,
     /// Which threads.
     pub mode: Mode,
-    /// Whether stacks begin with their thread.
-    pub threads: bool,
-    /// Whether stacks end with what their thread did.
-    pub states: bool,
+    /// When.
+    pub intervals: Intervals,
+    /// What stacks hold beside their frames.
+    pub extras: Extras,
+    /// What it may cost; anything if there are no limits.
+    pub limits: Option<Limits>,
 }
 
 /// Why a recording ended.
@@ -47,17 +50,6 @@ pub enum Ended {
     TargetGone,
     /// The target replaced its program by one that cannot be read; its name, if that could be had.
     Replaced(Option<String>),
-}
-
-/// One program of the target, from its start or ours to its end or ours.
-#[derive(Debug)]
-pub struct Epoch {
-    /// The program under observation.
-    pub session: Session,
-    /// Its stacks, outermost first.
-    pub stacks: StackTree<Counted>,
-    /// The names of its threads.
-    pub thread_names: FxHashMap<Tid, String>,
 }
 
 /// What was recorded.
@@ -75,6 +67,10 @@ pub struct Recording {
     pub late: u64,
     /// Ticks at which no stack could be had though one was wanted.
     pub failed: u64,
+    /// Ticks at which no sample was taken because of the limits.
+    pub left_out: u64,
+    /// The limit that was exceeded last.
+    pub exceeded: Option<Exceeded>,
     /// What was counted, in all epochs together.
     pub statistics: Statistics,
 }
@@ -84,6 +80,7 @@ pub struct Recording {
 pub struct Recorder<'a> {
     plan: Plan,
     clock: Clock,
+    budget: Budget,
     stop: &'a AtomicBool,
     failed: u64,
     statistics: Statistics,
@@ -94,7 +91,14 @@ impl<'a> Recorder<'a> {
     pub fn new(plan: Plan, stop: &'a AtomicBool) -> Recorder<'a> {
         // Any seed will do that is not the same each time.
         let seed = now().0 ^ (u64::from(std::process::id()) << 32);
-        Recorder { plan, clock: Clock::new(plan.rate, seed), stop, failed: 0, statistics: Statistics::default() }
+        Recorder {
+            plan,
+            clock: Clock::new(plan.rate, plan.intervals, seed),
+            budget: Budget::new(plan.limits),
+            stop,
+            failed: 0,
+            statistics: Statistics::default(),
+        }
     }
 
     /// Records until the end. A program that we have started is waited for through `launched`.
@@ -122,6 +126,8 @@ impl<'a> Recorder<'a> {
             wanted: self.clock.wanted(),
             late: self.clock.late(),
             failed: self.failed,
+            left_out: self.budget.left_out(),
+            exceeded: self.budget.exceeded(),
             statistics: self.statistics,
         }
     }
@@ -150,7 +156,8 @@ impl<'a> Recorder<'a> {
             if looked.elapsed() >= LOOK_EVERY || !epoch.session.has_threads() {
                 looked = Instant::now();
                 let errors = self.statistics.failures() + epoch.session.statistics.failures();
-                progress.show(started.elapsed(), self.clock.wanted() - self.clock.late(), errors);
+                let taken = self.clock.wanted() - self.clock.late() - self.budget.left_out();
+                progress.show(started.elapsed(), taken, errors);
                 if launched.as_mut().is_some_and(|l| l.status().is_some()) || !epoch.session.process().is_alive() {
                     return Pause::Ended(Ended::TargetGone);
                 }
@@ -163,32 +170,30 @@ impl<'a> Recorder<'a> {
     }
 
     fn sample(&mut self, epoch: &mut Epoch, launched: &mut Option<Launched>) {
-        let Epoch { session, stacks, thread_names } = epoch;
-        let failures = session.statistics.failures();
-        let mut taken = false;
-        let mut new_threads = Vec::new();
-        let Plan { threads: by_thread, states: with_states, .. } = self.plan;
-        let status = session.tick(&mut |sample| {
-            taken = true;
-            let thread = by_thread.then_some(Counted::Thread(sample.tid));
-            let frames = sample.frames.iter().rev().map(|frame| Counted::Frame(*frame));
-            let state = with_states.then_some(Counted::RunState(sample.run_state));
-            let stack: Vec<Counted> = thread.into_iter().chain(frames).chain(state).collect();
-            stacks.add(&stack, 1);
-            if by_thread && !thread_names.contains_key(&sample.tid) {
-                new_threads.push(sample.tid);
-            }
-        });
-        for tid in new_threads {
-            if let Some(name) = session.thread_name(tid) {
-                thread_names.insert(tid, name);
-            }
-        }
-        self.failed += u64::from(!taken && session.statistics.failures() > failures);
-        if let (Some(status), Some(launched)) = (status, launched) {
+        let Some(weight) = self.budget.admit() else { return };
+        let outcome = epoch.sample(self.plan.extras, weight);
+        self.failed += u64::from(outcome.failed);
+        if let (Some(status), Some(launched)) = (outcome.status, launched) {
             launched.ended_with(status);
         }
+        let at = now();
+        if self.budget.is_review_due(at) {
+            let stops = [&self.statistics.stops, &epoch.session.statistics.stops];
+            self.budget.review(Spent {
+                at,
+                stops: stops.map(|stops| stops.durations.count()).iter().sum(),
+                stopped: Nanos(stops.map(|stops| stops.total.0).iter().sum()),
+                own_cpu: own_cpu().map_or(Nanos(0), |time| Nanos(time.as_nanos() as u64)),
+            });
+        }
     }
+}
+
+/// The CPU time that this process has used so far.
+pub fn own_cpu() -> Option<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let time = |value: TimeVal| Duration::from_micros(value.num_microseconds().unsigned_abs());
+    Some(time(usage.user_time()) + time(usage.system_time()))
 }
 
 /// What a process has become whose new program is not recorded.
@@ -205,10 +210,4 @@ enum Pause {
     Ended(Ended),
     /// The process has another program now.
     Replaced(Pid),
-}
-
-impl Epoch {
-    fn new(session: Session) -> Epoch {
-        Epoch { session, stacks: StackTree::new(), thread_names: FxHashMap::default() }
-    }
 }

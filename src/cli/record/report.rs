@@ -2,18 +2,18 @@
 //!
 //! Does: turn what was recorded into what is shown. Does not: record, or write files.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use nix::sys::resource::{UsageWho, getrusage};
-
+use super::epoch::Epoch;
 use super::output_file::OutputFile;
-use super::recorder::{Ended, Epoch, Plan, Recording};
+use super::recorder::{Ended, Plan, Recording, own_cpu};
 use crate::output::format::Format;
 use crate::profile::Profile;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
-use crate::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
+use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopFacts};
 use crate::profile::paths::PathRoots;
 use crate::python::layout::Support;
+use crate::sampler::budget::Exceeded;
 use crate::sampler::run_state::RunState;
 use crate::sampler::session::{Mode, Session};
 use crate::sampler::statistics::{GilLooks, Statistics, Stops};
@@ -85,6 +85,13 @@ fn stop_facts(stops: &Stops) -> Option<StopFacts> {
     Some(StopFacts { median: at(0.5)?, p99: at(0.99)?, disturbed_calls: stops.disturbed_calls })
 }
 
+fn limit(exceeded: Exceeded) -> ExceededLimit {
+    match exceeded {
+        Exceeded::Target => ExceededLimit::TargetTime,
+        Exceeded::Own => ExceededLimit::OwnCpu,
+    }
+}
+
 fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFacts {
     let statistics = &recording.statistics;
     let first = recording.epochs.first().map(|epoch| &epoch.session);
@@ -103,9 +110,11 @@ fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFa
         started: Some(started),
         duration: recording.duration,
         samples_wanted: recording.wanted,
-        samples_taken: recording.wanted.saturating_sub(recording.late + recording.failed),
+        samples_taken: recording.wanted.saturating_sub(recording.late + recording.failed + recording.left_out),
         samples_late: recording.late,
         samples_failed: recording.failed,
+        samples_left_out: recording.left_out,
+        limit: recording.exceeded.map(limit),
         failures: reasons.chain(gaps).collect(),
         stacks: statistics.taken,
         stacks_complete: statistics.complete,
@@ -125,15 +134,6 @@ fn activity(statistics: &Statistics) -> ThreadActivity {
         states: states.iter().map(|(state, stacks)| (state.to_string(), *stacks)).collect(),
         gil: (looks > 0).then_some(GilUse { looks, held, waiting }),
     }
-}
-
-/// The CPU time that this process has used so far.
-fn own_cpu() -> Option<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-    let time = |value: nix::sys::time::TimeVal| {
-        Duration::from_micros(nix::sys::time::TimeValLike::num_microseconds(&value).unsigned_abs())
-    };
-    Some(time(usage.user_time()) + time(usage.system_time()))
 }
 
 /// Tells the user where the output is and what it is worth.

@@ -15,6 +15,8 @@ fn facts() -> RecordingFacts {
         samples_taken: 2990,
         samples_late: 8,
         samples_failed: 2,
+        samples_left_out: 0,
+        limit: None,
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 2990,
         stacks_complete: 2989,

@@ -1,0 +1,96 @@
+//! One program of the target, from its start or ours to its end or ours, and the stacks that it was seen with.
+//!
+//! Does: count the stacks of a sample. A thread that is still where it was is counted without looking at its frames.
+//! Does not: choose the moments, or look whether the program still runs.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::profile::tree::{NodeId, StackTree};
+use crate::sampler::run_state::RunState;
+use crate::sampler::sample::{Sample, SampleFrame};
+use crate::sampler::session::Session;
+use crate::symbolize::names::Counted;
+use crate::types::Tid;
+
+/// Stacks of threads that have ended are forgotten when so many more are remembered than threads are known.
+const ENDED_THREADS: usize = 256;
+
+/// What a stack holds beside its frames.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras {
+    /// It begins with its thread.
+    pub thread: bool,
+    /// It ends with what its thread did.
+    pub state: bool,
+}
+
+/// One program of the target.
+#[derive(Debug)]
+pub struct Epoch {
+    /// The program under observation.
+    pub session: Session,
+    /// Its stacks, outermost first.
+    pub stacks: StackTree<Counted>,
+    /// The names of its threads.
+    pub thread_names: FxHashMap<Tid, String>,
+    last: FxHashMap<Tid, LastStack>,
+}
+
+/// The stack that a thread was counted with last.
+#[derive(Debug)]
+struct LastStack {
+    frames: Arc<[SampleFrame]>,
+    run_state: RunState,
+    node: NodeId,
+}
+
+/// What became of one tick.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    /// Stacks were wanted, and none could be had.
+    pub failed: bool,
+    /// The wait status of the process, if sampling has consumed it: see [`Session::tick`].
+    pub status: Option<i32>,
+}
+
+impl Epoch {
+    /// A program that has not been seen yet.
+    pub fn new(session: Session) -> Epoch {
+        Epoch { session, stacks: StackTree::new(), thread_names: FxHashMap::default(), last: FxHashMap::default() }
+    }
+
+    /// Takes a sample that stands for `weight` ticks of the clock.
+    pub fn sample(&mut self, extras: Extras, weight: u64) -> Outcome {
+        let Epoch { session, stacks, thread_names, last } = self;
+        let failures = session.statistics.failures();
+        let mut taken = false;
+        let mut new_threads = Vec::new();
+        let status = session.tick(weight, &mut |sample| {
+            taken = true;
+            let Sample { tid, frames, run_state } = sample;
+            if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
+                return stacks.add_again(same.node, weight);
+            }
+            let thread = extras.thread.then_some(Counted::Thread(tid));
+            let counted = frames.iter().rev().map(|frame| Counted::Frame(*frame));
+            let state = extras.state.then_some(Counted::RunState(run_state));
+            let stack: Vec<Counted> = thread.into_iter().chain(counted).chain(state).collect();
+            let node = stacks.add(&stack, weight);
+            last.insert(tid, LastStack { frames, run_state, node });
+            if extras.thread && !thread_names.contains_key(&tid) {
+                new_threads.push(tid);
+            }
+        });
+        for tid in new_threads {
+            if let Some(name) = session.thread_name(tid) {
+                thread_names.insert(tid, name);
+            }
+        }
+        if last.len() > session.thread_count() + ENDED_THREADS {
+            last.clear();
+        }
+        Outcome { failed: !taken && session.statistics.failures() > failures, status }
+    }
+}
