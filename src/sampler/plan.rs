@@ -10,7 +10,7 @@ use crate::capture::read::Plan;
 use crate::python::frames::FrameWalk;
 use crate::python::layout::Layout;
 use crate::python::stack::{ChainEnd, PythonEntry};
-use crate::target::maps::Mappings;
+use crate::target::maps::{Backing, Mappings};
 use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
@@ -56,13 +56,15 @@ impl Plan for ThreadPlan<'_> {
     }
 
     fn stack_end(&self, sp: Addr) -> Addr {
-        let mapping = self.mappings.find(sp);
+        let mapping = self.mappings.find_stack(sp);
         // A thread can be on a stack other than its own: a coroutine library's, a signal's.
         let is_on_own_stack = |end: &Addr| *end > sp && mapping.is_none_or(|mapping| *end <= mapping.end);
         if let Some(end) = self.stack_end.filter(is_on_own_stack) {
             return end;
         }
         match mapping {
+            // All of the main thread's mapping has been in use once: it is no larger than its stack was.
+            Some(mapping) if mapping.backing == Backing::Stack => mapping.end,
             Some(mapping) if mapping.end.0 - sp.0 <= LARGE_STACK => mapping.end,
             _ => sp.wrapping_add(UNKNOWN_STACK),
         }

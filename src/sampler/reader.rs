@@ -221,7 +221,7 @@ impl Reader {
             history.stack_end = outermost.cfa.checked_add(BEYOND_OUTERMOST);
         } else if matches!(last.map(|native| native.end), Some(StackEnd::UnreadableStack(_))) {
             // More of the stack is used than was copied: the next sample copies all of it.
-            history.stack_end = space.mappings.find(captured.stack.start).map(|mapping| mapping.end);
+            history.stack_end = space.mappings.find_stack(captured.stack.start).map(|mapping| mapping.end);
         }
         journey.resolve(moment)
     }

@@ -90,6 +90,13 @@ impl Mappings {
         self.list.get(index).filter(|m| m.contains(addr))
     }
 
+    /// The mapping of the stack that `sp` points into. The main thread's may have grown since the mappings were read: the
+    /// kernel extends it downwards when it is used (proc(5), `[stack]`).
+    pub fn find_stack(&self, sp: Addr) -> Option<&Mapping> {
+        let index = self.list.partition_point(|m| m.end <= sp);
+        self.list.get(index).filter(|m| m.contains(sp) || m.backing == Backing::Stack)
+    }
+
     /// Whether there is none: what a process without a user address space (a kernel thread, a zombie) shows.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

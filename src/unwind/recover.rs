@@ -28,6 +28,9 @@ pub trait CodeBytes: Debug + Send + Sync {
 /// Calls that are remembered at most. A program waits in a few places.
 const MAX_KNOWN: usize = 4_096;
 
+/// Bytes of an entry of the procedure linkage table (psABI, 5.2).
+const PLT_ENTRY: u64 = 16;
+
 /// Finds frame pointers. Remembers the calls that it has decoded.
 #[derive(Debug, Default)]
 pub struct FramePointerFinder {
@@ -99,7 +102,8 @@ impl FramePointerFinder {
         }
         let jumps = place(space, callee).and_then(|Place { unwinder, bias }| {
             let svma = |addr: Addr| Svma(addr.0.wrapping_sub(bias));
-            with_function(unwinder, svma(callee), &mut self.scratch, |f| f.jumps_to(svma(start)))
+            let jumps = with_function(unwinder, svma(callee), &mut self.scratch, |f| f.jumps_to(svma(start)));
+            jumps.or_else(|| stub_jumps_to(unwinder, svma(callee), svma(start)))
         });
         let jumps = jumps.unwrap_or(false);
         self.hand_overs.insert((callee, start), jumps);
@@ -112,6 +116,13 @@ fn place(space: &AddressSpace, addr: Addr) -> Option<Place<'_>> {
         Code::Module { bias, unwinder, .. } => Some(Place { unwinder, bias: *bias }),
         Code::Anonymous { .. } => None,
     }
+}
+
+/// Whether the stub at `stub`, which is not in the tables, jumps to `other` or where a table says. lld describes none of the
+/// entries of `.plt`.
+fn stub_jumps_to(module: &ModuleUnwinder, stub: Svma, other: Svma) -> Option<bool> {
+    let bytes = module.code()?.code(stub, PLT_ENTRY)?;
+    Some(FunctionCode { start: stub, bytes: &bytes, entry_depth: None }.jumps_to(other))
 }
 
 /// Calls `f` with the code of the function that covers `svma`.

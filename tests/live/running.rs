@@ -30,7 +30,7 @@ const WORKLOADS: [(&str, &str); 4] = [
 
 /// OpenBLAS's kernels are assembly without unwind tables, some of it with wrong ones: whether their stacks must be complete
 /// all the same.
-const OPENBLAS_IS_COMPLETE: bool = false;
+const OPENBLAS_IS_COMPLETE: bool = true;
 
 /// Rare moments in the code of 3.14's JIT, which has neither unwind tables nor frame pointers, cannot be left yet: whether
 /// such stacks must be complete all the same.
