@@ -1,28 +1,52 @@
 //! Functions, inlined functions and lines from DWARF.
 //!
-//! Does: load the sections that lookups need, within a budget, and look addresses up with `addr2line`.
+//! Does: load the sections, and the units, that lookups need, within a budget, and look addresses up with `addr2line`.
 //! Does not: read split DWARF, or keep anything after the lookups.
 
 use addr2line::Context;
-use gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
+use gimli::{Dwarf, DwarfSections, EndianSlice, LittleEndian, SectionId};
+use rustc_hash::FxHashMap;
 
-use crate::target::elf::{ElfError, ElfFile};
+use super::units::fill_needed;
+use crate::target::elf::{ElfError, ElfFile, SectionBuffer};
 use crate::types::Svma;
 
 /// The most bytes of DWARF that are held at once for a module.
 const MAX_DWARF_BYTES: u64 = 2 << 30;
 /// Functions inlined into one another at one address; gcc and clang stay below 100.
 const MAX_INLINED: usize = 256;
+const INFO: &str = ".debug_info";
 
-/// The DWARF sections of a module, and of the file that it shares parts with.
+/// Addresses that are looked up with one index. What the index has decoded stays until it is dropped, some 100 KB a unit;
+/// neighbours are of few units.
+const BATCH: usize = 128;
+
+/// The DWARF of a module and of the file that it shares parts with.
 #[derive(Debug)]
-pub(super) struct DwarfData {
-    main: DwarfSections<Vec<u8>>,
-    shared: Option<DwarfSections<Vec<u8>>>,
+pub(super) struct DwarfData<'f> {
+    file: &'f ElfFile,
+    others: OtherSections,
+}
+
+/// All sections but the module's `.debug_info`, of which the units that are needed are chosen by what these say.
+#[derive(Debug)]
+pub(super) struct OtherSections {
+    main: DwarfSections<SectionBuffer>,
+    shared: Option<DwarfSections<SectionBuffer>>,
+}
+
+impl OtherSections {
+    /// All sections as one.
+    pub(super) fn with<'a>(&'a self, info: &'a SectionBuffer) -> Dwarf<EndianSlice<'a, LittleEndian>> {
+        let bytes = |section: &'a SectionBuffer| EndianSlice::new(section.bytes(), LittleEndian);
+        let mut dwarf = self.main.borrow_with_sup(self.shared.as_ref(), bytes);
+        dwarf.debug_info = gimli::DebugInfo::new(info.bytes(), LittleEndian);
+        dwarf
+    }
 }
 
 /// One function at an address; the innermost first, the one that is not inlined last.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct DwarfFrame {
     /// The linkage name if there is one, else the plain name.
     pub(super) raw_name: Option<String>,
@@ -32,55 +56,62 @@ pub(super) struct DwarfFrame {
 
 /// Whether a file has DWARF that describes functions.
 pub(super) fn has_dwarf(file: &ElfFile) -> bool {
-    file.section(".debug_info").is_some_and(|s| s.has_bytes() && s.size > 0)
+    file.section(INFO).is_some_and(|s| s.has_bytes() && s.size > 0)
 }
 
-impl DwarfData {
-    /// Loads the sections that lookups need.
+impl<'f> DwarfData<'f> {
+    /// Loads all that lookups need but the units.
     ///
     /// Fails when there are no functions in them, and when they are larger than the budget.
-    pub(super) fn load(file: &ElfFile, shared: Option<&ElfFile>) -> Result<DwarfData, ElfError> {
+    pub(super) fn load(file: &'f ElfFile, shared: Option<&ElfFile>) -> Result<DwarfData<'f>, ElfError> {
         let size = wanted_size(file).saturating_add(shared.map_or(0, wanted_size));
         if size > MAX_DWARF_BYTES {
             return Err(ElfError::TooLarge { what: "DWARF", size });
         }
         if !has_dwarf(file) {
-            return Err(ElfError::Missing(".debug_info"));
+            return Err(ElfError::Missing(INFO));
         }
-        Ok(DwarfData { main: load(file)?, shared: shared.map(load).transpose()? })
+        let main = load(file, false)?;
+        let shared = shared.map(|shared| load(shared, true)).transpose()?;
+        Ok(DwarfData { file, others: OtherSections { main, shared } })
     }
 
-    /// Indexes the loaded sections for lookups.
-    pub(super) fn lines(&self) -> Result<Lines<'_>, ElfError> {
-        let dwarf = self.main.borrow_with_sup(self.shared.as_ref(), |s| EndianSlice::new(s, LittleEndian));
-        let context = Context::from_dwarf(dwarf).map_err(|_| ElfError::Malformed("DWARF"))?;
-        Ok(Lines { context })
-    }
-}
-
-/// DWARF, ready for lookups.
-pub(super) struct Lines<'a> {
-    context: Context<EndianSlice<'a, LittleEndian>>,
-}
-
-impl Lines<'_> {
-    /// The functions at an address. Empty where DWARF says nothing, or nothing that can be read.
-    pub(super) fn frames(&self, svma: Svma) -> Vec<DwarfFrame> {
-        let mut found = Vec::new();
-        let Ok(mut frames) = self.context.find_frames(svma.0).skip_all_loads() else { return found };
-        while let Ok(Some(frame)) = frames.next() {
-            let location = frame.location.as_ref();
-            found.push(DwarfFrame {
-                raw_name: frame.function.and_then(|f| f.raw_name().ok().map(|name| name.into_owned())),
-                file: location.and_then(|l| l.file).map(str::to_owned),
-                line: location.and_then(|l| l.line).filter(|line| *line != 0),
-            });
-            if found.len() >= MAX_INLINED {
-                break;
+    /// The functions at each of the addresses, in their order. None where DWARF says nothing, or nothing that can be
+    /// read.
+    pub(super) fn frames(&self, addresses: &[Svma]) -> Result<Vec<Vec<DwarfFrame>>, ElfError> {
+        let mut sorted: Vec<u64> = addresses.iter().map(|svma| svma.0).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut found: FxHashMap<u64, Vec<DwarfFrame>> = FxHashMap::default();
+        let mut info = self.file.section_buffer(INFO)?;
+        for batch in sorted.chunks(BATCH) {
+            if info.is_partial() {
+                // A new one, for nothing of the batch before is needed.
+                info = self.file.section_buffer(INFO)?;
+                fill_needed(&mut info, self.file, batch, &self.others)?;
             }
+            let context = Context::from_dwarf(self.others.with(&info)).map_err(|_| ElfError::Malformed("DWARF"))?;
+            found.extend(batch.iter().map(|svma| (*svma, frames_at(&context, *svma))));
         }
-        found
+        Ok(addresses.iter().map(|svma| found.get(&svma.0).cloned().unwrap_or_default()).collect())
     }
+}
+
+fn frames_at(context: &Context<EndianSlice<'_, LittleEndian>>, svma: u64) -> Vec<DwarfFrame> {
+    let mut found = Vec::new();
+    let Ok(mut frames) = context.find_frames(svma).skip_all_loads() else { return found };
+    while let Ok(Some(frame)) = frames.next() {
+        let location = frame.location.as_ref();
+        found.push(DwarfFrame {
+            raw_name: frame.function.and_then(|f| f.raw_name().ok().map(|name| name.into_owned())),
+            file: location.and_then(|l| l.file).map(str::to_owned),
+            line: location.and_then(|l| l.line).filter(|line| *line != 0),
+        });
+        if found.len() >= MAX_INLINED {
+            break;
+        }
+    }
+    found
 }
 
 /// What `addr2line` reads; the location lists, macros and types are as large again and never needed.
@@ -97,10 +128,12 @@ const WANTED: [SectionId; 10] = [
     SectionId::DebugStrOffsets,
 ];
 
-fn load(file: &ElfFile) -> Result<DwarfSections<Vec<u8>>, ElfError> {
-    DwarfSections::load(|id| match WANTED.contains(&id).then(|| file.section_bytes(id.name())) {
-        None | Some(Err(ElfError::Missing(_))) => Ok(Vec::new()),
-        Some(result) => result,
+fn load(file: &ElfFile, with_info: bool) -> Result<DwarfSections<SectionBuffer>, ElfError> {
+    let wanted = |id| WANTED.contains(&id) && (with_info || id != SectionId::DebugInfo);
+    DwarfSections::load(|id| match wanted(id).then(|| file.section_buffer(id.name())) {
+        None | Some(Err(ElfError::Missing(_))) => Ok(SectionBuffer::default()),
+        Some(Ok(mut buffer)) => buffer.fill_all(file).map(|()| buffer),
+        Some(Err(error)) => Err(error),
     })
 }
 

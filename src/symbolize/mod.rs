@@ -15,6 +15,7 @@ mod perf_map;
 mod plumbing;
 mod symbol_index;
 mod symbolizer;
+mod units;
 
 pub use debug_files::{DebugFileSource, NoDebugFile};
 pub use demangle::display_name;

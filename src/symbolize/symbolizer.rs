@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::debug_files::{DebugFile, DebugFileSource, DebugFiles, NoDebugFile};
 use super::demangle::{display_name, is_mangled};
-use super::dwarf::{DwarfData, DwarfFrame, Lines, has_dwarf};
+use super::dwarf::{DwarfData, DwarfFrame, has_dwarf};
 use super::mini_debug_info::decompress_xz;
 use super::native_symbol::{FunctionExtent, FunctionName, NativeSymbol, NoName};
 use super::symbol_index::SymbolIndex;
@@ -104,36 +104,38 @@ impl Symbolizer {
         };
         let debug_file =
             if has_symbols(elf) && has_dwarf(elf) { None } else { Some(self.files.find(&module.path, elf)) };
+        // DWARF first, so that the two are not in memory together.
+        let (frames, lines) = match self.look_up(module, elf, debug_file.as_ref(), queries) {
+            Ok((frames, from)) => (frames, Ok(from)),
+            Err(reason) => (vec![Vec::new(); queries.len()], Err(reason)),
+        };
         let (index, symbols) = load_symbols(elf, debug_file.as_ref().and_then(|f| f.as_ref().ok()));
-        let (dwarf, lines_from) = match self.load_dwarf(module, elf, debug_file) {
-            Ok((dwarf, from)) => (Some(dwarf), Ok(from)),
-            Err(reason) => (None, Err(reason)),
-        };
-        let lines = dwarf.as_ref().map(DwarfData::lines);
-        let (lines, lines_from) = match lines {
-            Some(Ok(lines)) => (Some(lines), lines_from),
-            Some(Err(error)) => (None, Err(NoLines::Unusable(error))),
-            None => (None, lines_from),
-        };
         let full_table = !matches!(symbols, SymbolSource::ExportsOnly | SymbolSource::Nothing);
         let reason = if full_table { NoName::NotCovered } else { NoName::Stripped };
-        let tables = Tables { module: &name, index, lines, reason };
-        let names = queries.iter().map(|query| tables.resolve(query)).collect();
-        ModuleNames { names, sources: NameSources { symbols, lines: lines_from } }
+        let tables = Tables { module: &name, index, reason };
+        let names = queries.iter().zip(frames).map(|(query, frames)| tables.resolve(query, frames)).collect();
+        ModuleNames { names, sources: NameSources { symbols, lines } }
     }
 
-    fn load_dwarf(
+    /// The functions that DWARF has at each query's address, and where that DWARF is from.
+    fn look_up(
         &self,
         module: &ModuleFile,
         elf: &ElfFile,
-        debug_file: Option<Result<DebugFile, NoDebugFile>>,
-    ) -> Result<(DwarfData, Option<DebugFileSource>), NoLines> {
-        let debug_file = if has_dwarf(elf) { None } else { debug_file.transpose()? };
-        let file = debug_file.as_ref().map_or(elf, |f| &f.elf);
-        let path = debug_file.as_ref().map_or(&module.path, |f| &f.source.path);
+        debug_file: Option<&Result<DebugFile, NoDebugFile>>,
+        queries: &[Query],
+    ) -> Result<(Vec<Vec<DwarfFrame>>, Option<DebugFileSource>), NoLines> {
+        let debug_file = match debug_file {
+            Some(found) if !has_dwarf(elf) => Some(found.as_ref().map_err(NoDebugFile::clone)?),
+            _ => None,
+        };
+        let file = debug_file.map_or(elf, |f| &f.elf);
+        let path = debug_file.map_or(&module.path, |f| &f.source.path);
         let shared = file.debug_alt_link().and_then(|link| self.files.find_shared(path, &link));
         let dwarf = DwarfData::load(file, shared.as_ref()).map_err(NoLines::Unusable)?;
-        Ok((dwarf, debug_file.map(|f| f.source)))
+        let addresses: Vec<Svma> = queries.iter().map(|query| query.svma).collect();
+        let frames = dwarf.frames(&addresses).map_err(NoLines::Unusable)?;
+        Ok((frames, debug_file.map(|f| f.source.clone())))
     }
 }
 
@@ -178,13 +180,12 @@ fn mini_debug_info(elf: &ElfFile) -> Option<ElfFile> {
 struct Tables<'a> {
     module: &'a str,
     index: SymbolIndex,
-    lines: Option<Lines<'a>>,
     reason: NoName,
 }
 
 impl Tables<'_> {
-    fn resolve(&self, query: &Query) -> Vec<NativeSymbol> {
-        let mut frames = self.lines.as_ref().map(|lines| lines.frames(query.svma)).unwrap_or_default();
+    /// Makes symbols of what DWARF says and what the symbols say.
+    fn resolve(&self, query: &Query, mut frames: Vec<DwarfFrame>) -> Vec<NativeSymbol> {
         let outermost = frames.pop().unwrap_or(DwarfFrame { raw_name: None, file: None, line: None });
         let mut symbols = Vec::with_capacity(frames.len() + 1);
         for frame in frames {

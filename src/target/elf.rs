@@ -5,6 +5,7 @@
 //! Does not: map the file (a file truncated under a mapping kills its reader), name addresses, or interpret CFI or
 //! DWARF. Layouts are those of the System V gABI, chapters 4 and 5, and `elf(5)`.
 
+mod buffer;
 mod links;
 mod source;
 mod symbols;
@@ -12,6 +13,7 @@ mod symbols;
 mod tests;
 mod unwind;
 
+pub use buffer::SectionBuffer;
 pub use links::{BuildId, DebugAltLink, DebugLink};
 pub use symbols::{ElfSymbol, SymbolTable, SymbolTableKind};
 pub use unwind::{SectionData, UnwindSections};

@@ -4,7 +4,7 @@
 //! Does not: keep what was read, or move a file position that others share.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 
 use super::{ElfError, MAX_SECTION_BYTES};
@@ -30,7 +30,7 @@ impl Source {
         Source::Bytes(bytes)
     }
 
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         match self {
             Source::File { len, .. } => *len,
             Source::Bytes(bytes) => bytes.len() as u64,
@@ -56,6 +56,27 @@ impl Source {
         }
     }
 
+    /// Fills `into` with the bytes at `offset`; all of them, or an error that names `what`.
+    pub(super) fn read_into(&self, offset: u64, into: &mut [u8], what: &'static str) -> Result<(), ElfError> {
+        match self {
+            Source::File { file, .. } => file.read_exact_at(into, offset).map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => ElfError::Malformed(what),
+                kind => ElfError::Io(kind),
+            }),
+            Source::Bytes(bytes) => {
+                let start = usize::try_from(offset).map_err(|_| ElfError::Malformed(what))?;
+                let end = start.checked_add(into.len()).ok_or(ElfError::Malformed(what))?;
+                into.copy_from_slice(bytes.get(start..end).ok_or(ElfError::Malformed(what))?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads `[offset, offset + len)` from its start, a little at a time.
+    pub(super) fn reader(&self, offset: u64, len: u64) -> SourceReader<'_> {
+        SourceReader { source: self, at: offset, end: offset.saturating_add(len).min(self.len()) }
+    }
+
     /// The CRC-32 of the whole file, as `.gnu_debuglink` uses it (GDB manual, "Debugging Information in Separate
     /// Files"); the same polynomial as gzip's.
     pub(super) fn crc(&self) -> Result<u32, ElfError> {
@@ -72,6 +93,24 @@ impl Source {
             offset += chunk.len() as u64;
         }
         Ok(crc.sum())
+    }
+}
+
+/// A part of a source, to read through once.
+pub(super) struct SourceReader<'a> {
+    source: &'a Source,
+    at: u64,
+    end: u64,
+}
+
+impl Read for SourceReader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let len = into.len().min(left);
+        let into = into.get_mut(..len).unwrap_or_default();
+        self.source.read_into(self.at, into, "section").map_err(std::io::Error::other)?;
+        self.at = self.at.saturating_add(len as u64);
+        Ok(len)
     }
 }
 
