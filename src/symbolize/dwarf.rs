@@ -19,7 +19,9 @@ const INFO: &str = ".debug_info";
 
 /// Addresses that are looked up with one index. What the index has decoded stays until it is dropped, some 100 KB a unit;
 /// neighbours are of few units.
-const BATCH: usize = 128;
+const MIN_BATCH: usize = 128;
+/// Each batch reads the beginnings of all units again, some 20 ms for a libpython: no more batches than so many.
+const MAX_BATCHES: usize = 4;
 
 /// The DWARF of a module and of the file that it shares parts with.
 #[derive(Debug)]
@@ -84,7 +86,9 @@ impl<'f> DwarfData<'f> {
         sorted.dedup();
         let mut found: FxHashMap<u64, Vec<DwarfFrame>> = FxHashMap::default();
         let mut info = self.file.section_buffer(INFO)?;
-        for batch in sorted.chunks(BATCH) {
+        // Where all units are in memory anyway, the index is the smaller part.
+        let batches = if info.is_partial() { MAX_BATCHES } else { 1 };
+        for batch in sorted.chunks(sorted.len().div_ceil(batches).max(MIN_BATCH)) {
             if info.is_partial() {
                 // A new one, for nothing of the batch before is needed.
                 info = self.file.section_buffer(INFO)?;
