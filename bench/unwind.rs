@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use eh_frame::{Function, Tables, program, tables};
 use fpprof::capture::registers::Registers;
+use fpprof::target::elf::{SectionData, UnwindSections};
 use fpprof::target::memory::Region;
 use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::module::ModuleUnwinder;
-use fpprof::unwind::sections::{Section, UnwindSections};
 use fpprof::unwind::stack::{NativeFrame, NativeStack, StackEnd};
 use fpprof::unwind::walk::Unwinder;
 use fpprof::unwind::x86_64::step::StackBytes;
@@ -96,7 +96,7 @@ fn case(keeps_frame_pointers: bool) -> Case {
 }
 
 fn space(case: &Case) -> AddressSpace {
-    let section = |svma, bytes: &Vec<u8>| Some(Section { svma: Svma(svma), bytes: bytes.clone() });
+    let section = |svma, bytes: &Vec<u8>| Some(SectionData { svma: Svma(svma), bytes: bytes.clone() });
     let unwinder = ModuleUnwinder::new(UnwindSections {
         eh_frame_hdr: section(case.tables.eh_frame_hdr_svma, &case.tables.eh_frame_hdr),
         eh_frame: section(case.tables.eh_frame_svma, &case.tables.eh_frame),

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fpprof::capture::registers::Registers;
+use fpprof::target::elf::{SectionData, UnwindSections};
 use fpprof::target::memory::Region;
 use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::module::{ModuleUnwinder, UnwindScratch};
-use fpprof::unwind::sections::{Section, UnwindSections};
 use fpprof::unwind::stack::{NativeStack, StackEnd};
 use fpprof::unwind::walk::Unwinder;
 use fpprof::unwind::x86_64::rule::UnwindRule;
@@ -75,7 +75,7 @@ fn compare(path: &Path) -> Compared {
     let file = object::File::parse(&*bytes).expect("an ELF file");
     let section = |name| {
         let section = file.section_by_name(name)?;
-        Some(Section { svma: Svma(section.address()), bytes: section.data().ok()?.to_vec() })
+        Some(SectionData { svma: Svma(section.address()), bytes: section.data().ok()?.to_vec() })
     };
     let frames = section(".eh_frame").expect(".eh_frame");
     let with_header = Arc::new(ModuleUnwinder::new(UnwindSections {

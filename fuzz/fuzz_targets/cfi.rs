@@ -9,7 +9,7 @@ use fpprof::target::memory::Region;
 use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::module::ModuleUnwinder;
-use fpprof::unwind::sections::{Section, UnwindSections};
+use fpprof::target::elf::{SectionData, UnwindSections};
 use fpprof::unwind::stack::NativeStack;
 use fpprof::unwind::walk::Unwinder;
 use libfuzzer_sys::fuzz_target;
@@ -26,10 +26,10 @@ fuzz_target!(|data: &[u8]| {
     let (header, rest) = rest.split_at(rest.len().min(usize::from(header_len)));
     let (frame, stack) = rest.split_at(rest.len().min(usize::from(frame_len) * 4));
     let svma = u64::from(svma) << 8;
-    let header = Section { svma: Svma(svma + frame.len() as u64), bytes: header.to_vec() };
+    let header = SectionData { svma: Svma(svma + frame.len() as u64), bytes: header.to_vec() };
     let unwinder = Arc::new(ModuleUnwinder::new(UnwindSections {
         eh_frame_hdr: (with_header & 1 != 0).then_some(header),
-        eh_frame: Some(Section { svma: Svma(svma), bytes: frame.to_vec() }),
+        eh_frame: Some(SectionData { svma: Svma(svma), bytes: frame.to_vec() }),
     }));
     let bias = u64::from(bias) << 12;
     let pc = bias + u64::from(u16::from_le_bytes([pc0, pc1]));

@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use gimli::{BaseAddresses, CieOrFde, EhFrame, UnwindSection};
 
-use super::sections::{Bytes, Section, UnwindSections};
+use super::sections::{Bytes, UnwindSections};
+use crate::target::elf::SectionData;
 use crate::types::Svma;
 
 /// Where an entry begins in `.eh_frame`, and the first address it describes.
@@ -115,7 +116,7 @@ fn relative(base: Svma, bytes: &[u8; 4]) -> Svma {
 }
 
 /// The table, if the header is version 1 with a 32-bit count and the usual encodings.
-fn header_table(header: &Section) -> Option<FdeIndex> {
+fn header_table(header: &SectionData) -> Option<FdeIndex> {
     let &[version, pointer_encoding, count_encoding, table_encoding] = header.bytes.first_chunk::<4>()?;
     // DW_EH_PE_udata4 = 0x03, DW_EH_PE_sdata4 = 0x0b: the eh_frame pointer takes four bytes, relative or not.
     let known = version == 1 && matches!(pointer_encoding & 0x0f, 0x03 | 0x0b) && count_encoding == 0x03;

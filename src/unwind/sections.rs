@@ -5,7 +5,7 @@
 
 use gimli::{BaseAddresses, EhFrame, EndianSlice, LittleEndian};
 
-pub use crate::target::elf::{SectionData as Section, UnwindSections};
+pub use crate::target::elf::UnwindSections;
 
 /// A slice of a section, as the decoder wants it. All supported architectures are little-endian.
 pub(super) type Bytes<'a> = EndianSlice<'a, LittleEndian>;

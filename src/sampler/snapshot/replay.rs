@@ -13,13 +13,13 @@ use crate::python::stack::{PythonEntry, PythonStack};
 use crate::sampler::codes::Codes;
 use crate::sampler::journey::{Journey, Moment, walk_python};
 use crate::sampler::sample::SampleFrame;
+use crate::target::elf::{SectionData, UnwindSections};
 use crate::target::memory::{Memory, ReadError, Region, Regions};
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::recover::CodeBytes;
-use crate::unwind::sections::{Section, UnwindSections};
 
 /// A snapshot, open for the pure stages.
 #[derive(Debug)]
@@ -150,13 +150,13 @@ fn address_space(snapshot: &Snapshot, layout: &Layout) -> AddressSpace {
 
 impl SparseSection {
     /// The section in its whole length. What is known of it beyond that is left out.
-    fn fill(&self) -> Section {
+    fn fill(&self) -> SectionData {
         let mut bytes = vec![0; self.len];
         for (offset, part) in &self.parts {
             let place = usize::try_from(*offset).ok().and_then(|start| bytes.get_mut(start..)).unwrap_or_default();
             place.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
         }
-        Section { svma: self.svma, bytes }
+        SectionData { svma: self.svma, bytes }
     }
 }
 

@@ -18,12 +18,12 @@ use crate::python::stack::PythonEntry;
 use crate::sampler::journey::walk_python;
 use crate::sampler::reader::Reader;
 use crate::sampler::thread_history::ThreadHistory;
+use crate::target::elf::SectionData;
 use crate::target::memory::Region;
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::Code;
 use crate::unwind::module::{Footprint, ModuleUnwinder};
-use crate::unwind::sections::Section;
 use crate::unwind::stack::StackEnd;
 
 /// Program counter and stack pointer are copied with so many bytes above the outermost frame: its return address.
@@ -195,7 +195,7 @@ impl<'a> Modules<'a> {
 }
 
 /// A section with nothing but these ranges of it; `None` when nothing of it is needed.
-fn sparse(section: Option<&Section>, ranges: &[Range<usize>]) -> Option<SparseSection> {
+fn sparse(section: Option<&SectionData>, ranges: &[Range<usize>]) -> Option<SparseSection> {
     let section = section.filter(|_| !ranges.is_empty())?;
     let part = |range: &Range<usize>| {
         let len = section.bytes.len();

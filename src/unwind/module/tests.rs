@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::super::eh_frame_writer::{Function, Tables, program, tables};
-use super::super::sections::Section;
 use super::super::x86_64::rule::SavedBp;
 use super::*;
+use crate::target::elf::SectionData;
 
 const TEXT: u64 = 0x1000;
 
@@ -23,10 +23,10 @@ fn three_functions() -> Tables {
 }
 
 fn unwinder(tables: Tables, with_header: bool) -> ModuleUnwinder {
-    let header = Section { svma: Svma(tables.eh_frame_hdr_svma), bytes: tables.eh_frame_hdr };
+    let header = SectionData { svma: Svma(tables.eh_frame_hdr_svma), bytes: tables.eh_frame_hdr };
     ModuleUnwinder::new(UnwindSections {
         eh_frame_hdr: with_header.then_some(header),
-        eh_frame: Some(Section { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
+        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
     })
 }
 

@@ -2,8 +2,8 @@
 
 use super::super::address_space::CodeRange;
 use super::super::eh_frame_writer::{Function, program, tables};
-use super::super::sections::{Section, UnwindSections};
 use super::*;
+use crate::target::elf::{SectionData, UnwindSections};
 
 const BIAS: u64 = 0x7f00_0000_0000;
 const STACK: u64 = 0x7ffc_0000_0000;
@@ -48,7 +48,7 @@ fn space() -> AddressSpace {
     let tables = tables(&[WAITS, CALLER, OTHER, STUB, NOWHERE].map(framed), 0x10_0000);
     let sections = UnwindSections {
         eh_frame_hdr: None,
-        eh_frame: Some(Section { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
+        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
     };
     let unwinder = Arc::new(ModuleUnwinder::new(sections).with_code(Arc::new(Text(text))));
     let code = Code::Module { index: 0, bias: BIAS, unwinder };

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::super::address_space::CodeRange;
 use super::super::eh_frame_writer::{Function, program, tables};
-use super::super::sections::{Section, UnwindSections};
 use super::*;
+use crate::target::elf::{SectionData, UnwindSections};
 
 const BIAS: u64 = 0x7f00_0000_0000;
 const STACK: u64 = 0x7ffc_0000_0000;
@@ -42,8 +42,8 @@ fn module() -> ModuleUnwinder {
     ];
     let tables = tables(&functions, 0x10_0000);
     ModuleUnwinder::new(UnwindSections {
-        eh_frame_hdr: Some(Section { svma: Svma(tables.eh_frame_hdr_svma), bytes: tables.eh_frame_hdr }),
-        eh_frame: Some(Section { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
+        eh_frame_hdr: Some(SectionData { svma: Svma(tables.eh_frame_hdr_svma), bytes: tables.eh_frame_hdr }),
+        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
     })
 }
 
