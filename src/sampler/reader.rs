@@ -74,6 +74,7 @@ pub struct Reader {
     process: Process,
     journey: Journey,
     captured: Captured,
+    capture_calls: u64,
     watched: Vec<Range>,
 }
 
@@ -97,6 +98,7 @@ impl Reader {
             process: process.clone(),
             journey: Journey::default(),
             captured: Captured::default(),
+            capture_calls: 0,
             watched: Vec::new(),
         })
     }
@@ -182,7 +184,7 @@ impl Reader {
         history: &mut ThreadHistory,
         how: impl FnOnce(&mut Thread, &ProcessMemory, &mut ThreadPlan<'_>, &mut Captured) -> Result<(), ReadFailure>,
     ) -> Result<Option<PythonStack>, ReadFailure> {
-        let Reader { found, space, codes, memory, captured, watched, .. } = self;
+        let Reader { found, space, codes, memory, captured, capture_calls, watched, .. } = self;
         let layout = &found.interpreter.layout;
         let mut ranges = std::mem::take(&mut history.ranges);
         ranges.extend_from_slice(watched);
@@ -197,11 +199,13 @@ impl Reader {
             last_sp: history.last_sp,
             walks: Vec::new(),
         };
+        let calls_before = memory.calls();
         if let Err(failure) = how(&mut history.thread, memory, &mut plan, captured) {
             history.ranges = plan.ranges;
             history.ranges.retain(|range| !watched.contains(range));
             return Err(failure);
         }
+        *capture_calls = memory.calls().wrapping_sub(calls_before);
         let python = journey::one_stack(plan.walks);
         history.ranges = used_ranges(plan.ranges, &history.thread_states, python.as_ref());
         Ok(python)
@@ -251,6 +255,12 @@ impl Reader {
     /// What was captured last.
     pub fn captured(&self) -> &Captured {
         &self.captured
+    }
+
+    /// How many system calls read the target's memory for what was captured last: while it stood still, if it was stopped,
+    /// and once before, to warm the caches, if the thread had been stopped before.
+    pub fn capture_calls(&self) -> u64 {
+        self.capture_calls
     }
 
     /// The pure stages, as the last capture went through them.

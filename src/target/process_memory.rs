@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
@@ -33,17 +34,23 @@ pub struct ProcessMemory {
     pid: Pid,
     /// Opened when process_vm_readv is first refused.
     mem_file: OnceLock<Option<File>>,
+    calls: AtomicU64,
 }
 
 impl ProcessMemory {
     /// Names the process; nothing is opened or checked yet.
     pub fn new(pid: Pid) -> Self {
-        ProcessMemory { pid, mem_file: OnceLock::new() }
+        ProcessMemory { pid, mem_file: OnceLock::new(), calls: AtomicU64::new(0) }
     }
 
     /// The process.
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// How many system calls have read it so far.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// Copies many ranges in one system call and gives the number of bytes copied.
@@ -59,6 +66,7 @@ impl ProcessMemory {
             let remote: Vec<_> =
                 ranges[..taken].iter().map(|r| RemoteIoVec { base: r.addr.0 as usize, len: r.into.len() }).collect();
             let mut local: Vec<_> = ranges[..taken].iter_mut().map(|r| IoSliceMut::new(r.into)).collect();
+            self.calls.fetch_add(1, Ordering::Relaxed);
             match process_vm_readv(nix::unistd::Pid::from_raw(self.pid.0), &mut local, &remote) {
                 Err(Errno::ENOSYS | Errno::EPERM) => {}
                 result => return result,
@@ -72,6 +80,7 @@ impl ProcessMemory {
         let file = file.as_ref().ok_or(Errno::EPERM)?;
         let mut total = 0;
         for range in ranges {
+            self.calls.fetch_add(1, Ordering::Relaxed);
             match file.read_exact_at(range.into, range.addr.0) {
                 Ok(()) => total += range.into.len(),
                 Err(_) if total > 0 => break,
@@ -104,13 +113,15 @@ mod tests {
     fn several_ranges_arrive_in_one_read() {
         let (first, second) = ([1u8, 2, 3], [9u8; 5]);
         let (mut a, mut b) = ([0; 3], [0; 5]);
-        let copied = own()
+        let memory = own();
+        let copied = memory
             .read_ranges(&mut [
                 RangeRead { addr: Addr(first.as_ptr() as u64), into: &mut a },
                 RangeRead { addr: Addr(second.as_ptr() as u64), into: &mut b },
             ])
             .unwrap();
         assert_eq!((copied, a, b), (8, first, second));
+        assert_eq!(memory.calls(), 1);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod truth;
 mod blocked;
 mod equality;
 mod modes;
+mod reads;
 mod replaced_code;
 mod rig;
 mod running;

@@ -1,0 +1,42 @@
+//! How often the target's memory is read while it stands still: each time costs it as much as all that is copied.
+
+use std::collections::BTreeMap;
+
+use fpprof::sampler::session::Mode as Sampled;
+
+use crate::interpreters::{self, TestInterpreter};
+use crate::reading;
+use crate::target::{Mode, Target};
+
+/// Samples of each program.
+const SAMPLES: u64 = 400;
+
+/// How many stops there were with so many reads (the one in vain before the stop among them), at every moment of a program that works.
+fn stops_by_reads(interpreter: &TestInterpreter, program: &str) -> BTreeMap<u64, u64> {
+    let target = Target::spawn(interpreter, program, Mode::Work, &[]);
+    let mut session = reading::session(target.pid(), Sampled::Cpu);
+    let mut stops = BTreeMap::new();
+    // All other threads are parked: one tick is at most one stop.
+    while stops.values().sum::<u64>() < SAMPLES {
+        if reading::samples(&mut session, 1000.0, (1, 1)).len() == 1 {
+            *stops.entry(session.reader.capture_calls()).or_default() += 1;
+        }
+    }
+    assert!(target.release().success());
+    stops
+}
+
+#[test]
+fn a_stop_takes_at_most_two_reads_in_the_common_case() {
+    for interpreter in interpreters::all() {
+        for program in ["pure_python", "call_heavy", "c_libraries"] {
+            let stops = stops_by_reads(&interpreter, program);
+            // Two, and one before the stop, which warms the caches.
+            let more: u64 = stops.range(4..).map(|(_, count)| count).sum();
+            println!("{} {program}: {stops:?}", interpreter.name);
+            assert!(stops.keys().all(|reads| *reads > 0), "{} {program}: {stops:?}", interpreter.name);
+            // New code, generators and frames in new places need more, once each.
+            assert!(more * 20 <= SAMPLES, "{} {program}: {stops:?}", interpreter.name);
+        }
+    }
+}
