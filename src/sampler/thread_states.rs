@@ -15,6 +15,9 @@ use crate::types::Addr;
 /// can be listed before it is bound to its thread.
 const LIST_AGAIN_EVERY: Duration = Duration::from_millis(250);
 
+/// Where there are subinterpreters, all are listed again this often: one that has ended has no GIL any more.
+const LIST_INTERPRETERS_EVERY: Duration = Duration::from_secs(1);
+
 /// The thread states of one process.
 #[derive(Debug, Default)]
 pub struct ThreadStates {
@@ -78,7 +81,9 @@ impl ThreadStates {
 
     /// The GILs of the process.
     pub fn gils(&mut self, reader: &mut Reader) -> &[Gil] {
-        if self.listing == 0 {
+        let may_have_ended = self.listed.interpreters.len() > 1
+            && self.listed_at.is_none_or(|at| at.elapsed() >= LIST_INTERPRETERS_EVERY);
+        if self.listing == 0 || may_have_ended {
             self.list(reader);
         }
         &self.gils
