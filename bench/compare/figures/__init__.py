@@ -1,0 +1,1 @@
+"""One module for each figure: `tables(bench)` measures it and returns its tables."""

@@ -1,0 +1,33 @@
+"""What threads that do nothing cost, when all threads are sampled.
+
+Does: hold the rate and the CPU time with one busy thread against those with many idle ones beside it.
+"""
+
+from running import record
+from tables import Missing, Table
+
+RATE = 100
+IDLE = (0, 200, 1000)
+
+
+def tables(bench):
+    """One table."""
+    seconds = bench.seconds(2, 10)
+    columns = [column for idle in IDLE for column in (f"rate held with {idle:,} idle, Hz", f"CPU with {idle:,} idle, s")]
+    table = Table("idle_threads", f"One busy thread and many idle ones: all threads at {RATE} Hz for {seconds} s",
+                  "the rate is the profiler's own count of rounds; CPU time is wait4's rusage of the whole run. A recording that "
+                  "is 3 s late gets Ctrl-C", columns)
+    for interpreter, profiler in bench.pairs():
+        if bench.quick and profiler.name in ("fpprof --native all", "austinp"):
+            continue
+        cells = []
+        for idle in IDLE:
+            cells += _measure(bench, interpreter, profiler, idle, seconds)
+        table.add(profiler.name, interpreter.name, cells)
+    return [table]
+
+
+def _measure(bench, interpreter, profiler, idle, seconds):
+    with bench.target(interpreter, "busy.py", idle) as target:
+        run = record(profiler, target, RATE, seconds, wall=True, patience=bench.patience)
+    return [Missing(run.failure)] * 2 if run.failure else [run.rate, run.cpu]

@@ -1,0 +1,109 @@
+"""The order of things: build, install, measure each figure, write the tables.
+
+Does: hold what all figures need. Does not: measure (`figures/`).
+"""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import machine
+import peers
+import places
+import profilers
+from running import Target
+from tables import Missing
+
+FIGURES = ("standing_still", "cost", "idle_threads", "attach", "interrupted", "slowdown", "highest_rate", "memory")
+PROFILER_NAMES = ("fpprof", "fpprof --native all", "py-spy", "py-spy --native", "austin", "austinp", "Tachyon",
+                  "Tachyon --blocking")
+
+
+class Unusable(Exception):
+    """A run whose figures are not to be used; the message is the reason."""
+
+
+class Bench:
+    """What all figures are measured with."""
+
+    def __init__(self, quick, long, wanted, executable, peers_folder):
+        self.quick, self.long = quick, long
+        # Seconds that a profiler may take to end after Ctrl-C.
+        self.patience = 15 if quick else 60
+        everyone = profilers.all_of(executable, peers_folder)
+        assert tuple(profiler.name for profiler in everyone) == PROFILER_NAMES
+        self.profilers = [profiler for profiler in everyone if not wanted or profiler.name in wanted]
+        # The newest that all but Tachyon read, and the one that Tachyon reads.
+        self.interpreters = [places.pyenv(13), places.debian(15)]
+        self.peers_folder = peers_folder
+
+    def seconds(self, quick, full):
+        """How long to measure: one of the two."""
+        return quick if self.quick else full
+
+    def pairs(self):
+        """Each interpreter with each profiler that reads it."""
+        for interpreter in self.interpreters:
+            for profiler in self.profilers:
+                if interpreter.name not in profiler.not_on:
+                    yield interpreter, profiler
+
+    def target(self, interpreter, program, *arguments, cpu=None):
+        """A program of `targets/`, for a `with` block."""
+        return Target(interpreter, program, *arguments, cpu=cpu)
+
+    def require(self, run):
+        """Goes on only with a run whose figures can be used."""
+        if run.failure:
+            raise Unusable(run.failure)
+
+    def cells(self, table, measure):
+        """The cells of a row, or the reason why there are none: one failed run never fails the comparison."""
+        try:
+            return measure()
+        except (Unusable, places.Unavailable) as reason:
+            return [Missing(str(reason))] * len(table.columns)
+
+
+def main(arguments):
+    """Measures what was asked for; the exit status."""
+    try:
+        executable = Path(arguments.fpprof) if arguments.fpprof else _build()
+        bench = Bench(arguments.quick, arguments.long, arguments.profiler, executable, peers.folder())
+        # Found out before measuring, not after.
+        Path(arguments.output + ".md").touch()
+        about = machine.about(executable, bench)
+    except (places.Unavailable, OSError, subprocess.CalledProcessError) as error:
+        print(f"bench/compare: error: {error}", file=sys.stderr)
+        return 1
+    began, tables = time.monotonic(), []
+    for name in FIGURES:
+        if arguments.only and name not in arguments.only:
+            continue
+        print(f"bench/compare: [{time.monotonic() - began:4.0f} s] {name}", file=sys.stderr)
+        for table in importlib.import_module(f"figures.{name}").tables(bench):
+            tables.append(table)
+            print(table.markdown(), flush=True)
+        # After each figure: an interrupted comparison leaves what it has.
+        _write(arguments.output, about, bench, tables)
+    print(f"bench/compare: [{time.monotonic() - began:4.0f} s] wrote {arguments.output}.md and {arguments.output}.json",
+          file=sys.stderr)
+    return 0
+
+
+def _build():
+    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=places.REPOSITORY, check=True)
+    folder = os.environ.get("CARGO_TARGET_DIR") or "target"
+    return places.REPOSITORY / folder / "release/fpprof"
+
+
+def _write(stem, about, bench, tables):
+    notes = sorted({f"- {profiler.name} is not run on CPython {interpreter}: {reason}."
+                    for profiler in bench.profilers for interpreter, reason in profiler.not_on.items()})
+    parts = [machine.markdown(about), *(table.markdown() for table in tables), "\n".join(notes) + "\n"]
+    Path(stem + ".md").write_text("\n".join(parts))
+    Path(stem + ".json").write_text(json.dumps({**about, "tables": [table.json() for table in tables]}, indent=1) + "\n")
