@@ -22,6 +22,7 @@ fn facts() -> RecordingFacts {
         python_version: Some("3.15.0".into()),
         threads: SampledThreads::Running,
         rate_hz: 100.0,
+        fixed_intervals: false,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000)),
         duration: Duration::from_secs(10),
         samples_wanted: 1000,

@@ -23,6 +23,7 @@ fn facts(text: &str) -> RecordingFacts {
         python_version: Some(text.to_owned()),
         threads: SampledThreads::All,
         rate_hz: 100.0,
+        fixed_intervals: false,
         started: None,
         duration: Duration::from_secs(1),
         samples_wanted: 100,

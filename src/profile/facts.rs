@@ -56,6 +56,8 @@ pub struct RecordingFacts {
     pub threads: SampledThreads,
     /// The rate that was asked for, in samples a second.
     pub rate_hz: f64,
+    /// Whether samples were wanted at fixed intervals, rather than at random moments.
+    pub fixed_intervals: bool,
     /// When the recording began.
     pub started: Option<SystemTime>,
     /// From the first wanted sample to the end.
@@ -134,7 +136,7 @@ impl RecordingFacts {
     /// The quality of the recording in one line of some 120 characters.
     pub fn subtitle(&self) -> String {
         let mut parts = vec![
-            format!("{} mode at {}", self.threads.mode(), rate(self.rate_hz)),
+            format!("{} mode at {}", self.threads.mode(), self.rate()),
             seconds(self.duration),
             self.samples_taken_of_wanted(),
         ];
@@ -156,6 +158,11 @@ impl RecordingFacts {
         parts.join(" · ")
     }
 
+    fn rate(&self) -> String {
+        let intervals = if self.fixed_intervals { " (fixed intervals)" } else { "" };
+        format!("{}{intervals}", rate(self.rate_hz))
+    }
+
     fn samples_taken_of_wanted(&self) -> String {
         format!("{} of {} taken", count(self.samples_taken), plural(self.samples_wanted, "sample", "samples"))
     }
@@ -171,7 +178,7 @@ impl RecordingFacts {
             format!(
                 "recording: {} mode at {} for {}, {}",
                 self.threads.mode(),
-                rate(self.rate_hz),
+                self.rate(),
                 seconds(self.duration),
                 self.started.and_then(date_and_time).map_or("start unknown".into(), |at| format!("from {at}")),
             ),

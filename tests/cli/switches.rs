@@ -178,3 +178,49 @@ fn switches_of_py_spy_that_are_not_offered_are_refused_by_name() {
         assert!(!text.contains("--nonblocking") && !text.contains("--capture"), "{text}");
     }
 }
+
+/// The numbers before these words in a line of the summary.
+#[track_caller]
+fn number_before(ended: &Ended, words: &str) -> u64 {
+    let before = ended.stderr.split_once(words).unwrap_or_else(|| panic!("no {words:?}: {ended:?}")).0;
+    let digits = before.trim_end().rsplit([' ', '\n']).next().unwrap_or_default().replace(',', "");
+    digits.parse().unwrap_or_else(|_| panic!("no number before {words:?}: {ended:?}"))
+}
+
+#[test]
+fn a_recording_keeps_to_its_budget_and_counts_what_it_leaves_out() {
+    let target = Program::start(&python::newest(), BUSY);
+    let record = |overhead: &str| {
+        let ended =
+            record(&["-d", "2s", "-r", "1000", "-o", "o.txt", "--max-overhead", overhead, "-p", &target.pid_text()]);
+        let counted: u64 = stacks(&ended).iter().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum();
+        (
+            number_before(&ended, " of "),
+            number_before(&ended, " samples taken"),
+            number_before(&ended, " late"),
+            counted,
+            ended,
+        )
+    };
+    // A hundredth of a percent is two stops of 50 µs a second.
+    let (taken, wanted, late, counted, ended) = record("0.01");
+    let left_out = number_before(&ended, " samples: stops would");
+    assert!(left_out > wanted / 4, "{ended:?}");
+    assert_eq!(taken + late + left_out, wanted, "every tick is accounted for: {ended:?}");
+    assert!(counted > taken, "a sample stands for those left out before it: {ended:?}");
+    assert!(counted <= taken + left_out, "and for no others: {ended:?}");
+    let (taken, wanted, late, counted, ended) = record("none");
+    assert!(!ended.stderr.contains("left out"), "{ended:?}");
+    assert_eq!((taken + late, counted), (wanted, taken), "{ended:?}");
+}
+
+#[test]
+fn a_fixed_clock_ticks_as_often_as_it_should() {
+    let target = Program::start(&python::newest(), BUSY);
+    let ended = record(&["-d", "2s", "-r", "50", "--clock", "fixed", "-o", "o.txt", "-p", &target.pid_text()]);
+    ended.recorded();
+    let wanted = number_before(&ended, " samples taken");
+    // A Poisson clock would be within one of this in one recording of ten.
+    assert!((99..=100).contains(&wanted), "{ended:?}");
+    assert!(ended.stderr.contains("fixed"), "the clock is told: {ended:?}");
+}

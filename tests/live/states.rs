@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use fpprof::sampler::clock::{Clock, Tick};
+use fpprof::sampler::clock::{Clock, Intervals, Tick};
 use fpprof::sampler::run_state::RunState;
 use fpprof::sampler::session::{Mode as Sampled, Session};
 use nix::sys::signal::{Signal, kill};
@@ -197,11 +197,11 @@ fn the_share_of_sleep_is_what_the_kernel_sees() {
         let mut session = reading::session(target.pid(), Sampled::Wall);
         wait_for_cpu_time(target.pid(), tid);
         let (mut in_truth, mut seen, mut all) = (0, 0, 0);
-        let mut clock = Clock::new(300.0, u64::from(std::process::id()));
+        let mut clock = Clock::new(300.0, Intervals::Poisson, u64::from(std::process::id()));
         for _ in 0..3 * TICKS {
             while clock.wait(None) != Tick::Due {}
             in_truth += u32::from(is_asleep(target.pid(), tid));
-            session.tick(&mut |sample| {
+            session.tick(1, &mut |sample| {
                 all += u32::from(sample.tid.0 == tid);
                 seen += u32::from(sample.tid.0 == tid && sample.run_state == RunState::Sleeping);
             });

@@ -14,6 +14,7 @@ use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopF
 use crate::profile::paths::PathRoots;
 use crate::python::layout::Support;
 use crate::sampler::budget::Exceeded;
+use crate::sampler::clock::Intervals;
 use crate::sampler::run_state::RunState;
 use crate::sampler::session::{Mode, Session};
 use crate::sampler::statistics::{GilLooks, Statistics, Stops};
@@ -107,6 +108,7 @@ fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFa
             Mode::Gil => SampledThreads::GilHolder,
         },
         rate_hz: plan.rate,
+        fixed_intervals: plan.intervals == Intervals::Fixed,
         started: Some(started),
         duration: recording.duration,
         samples_wanted: recording.wanted,

@@ -9,6 +9,7 @@ fn facts() -> RecordingFacts {
         python_version: Some("3.13.0".into()),
         threads: SampledThreads::Running,
         rate_hz: 100.0,
+        fixed_intervals: false,
         started: None,
         duration: Duration::from_secs(30),
         samples_wanted: 3000,
