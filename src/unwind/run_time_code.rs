@@ -123,12 +123,34 @@ fn is_file(pc: Addr, space: &AddressSpace) -> Option<bool> {
 /// Up to `len` bytes of instructions to each side of `pc`, and where they begin: a trace is a loop.
 fn code_around(pc: Addr, len: u64, space: &AddressSpace) -> Option<(Vec<u8>, Addr)> {
     let range = space.find(pc)?;
-    let start = range.start.max(Addr(pc.0.saturating_sub(len)));
-    let end = range.end.min(Addr(pc.0.saturating_add(len)));
-    let len = end.0.checked_sub(start.0)?;
-    let code = match &range.code {
-        Code::Anonymous { .. } => space.run_time_code()?.code(Svma(start.0), len),
-        Code::Module { unwinder, bias, .. } => unwinder.code()?.code(Svma(start.0.wrapping_sub(*bias)), len),
+    let (source, bias) = match &range.code {
+        Code::Anonymous { .. } => (space.run_time_code()?, 0),
+        Code::Module { unwinder, bias, .. } => (unwinder.code()?, *bias),
     };
-    Some((code?, start))
+    let svma = |addr: u64| Svma(addr.wrapping_sub(bias));
+    let before = len.min(pc.0.checked_sub(range.start.0)?);
+    let behind = len.min(range.end.0.checked_sub(pc.0)?);
+    let mut code = longest(before, |len| source.code(svma(pc.0.checked_sub(len)?), len));
+    let base = Addr(pc.0.checked_sub(code.len() as u64)?);
+    code.extend(longest(behind, |len| source.code(svma(pc.0), len)));
+    Some((code, base))
 }
+
+/// The most bytes that can be read, up to `len`. Pages are mapped whole; a file's code can begin and end inside of one.
+fn longest(len: u64, read: impl Fn(u64) -> Option<Vec<u8>>) -> Vec<u8> {
+    if let Some(all) = read(len) {
+        return all;
+    }
+    let (mut bytes, mut can, mut cannot) = (Vec::new(), 0, len);
+    while cannot.saturating_sub(can) > 1 {
+        let middle = can.midpoint(cannot);
+        match read(middle) {
+            Some(more) => (bytes, can) = (more, middle),
+            None => cannot = middle,
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,14 @@
 //! Which instructions the pure stages look at.
 //!
 //! Does: run the native stages once more on a capture, with modules that remember the code that was asked of them.
-//! Does not: decide what is looked at; that is `unwind::recover`'s work, on threads that were not stopped.
+//! Does not: decide what is looked at; that is the work of `unwind::recover`, on threads that were not stopped, and of
+//! `unwind::run_time_code`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustc_hash::FxHashMap;
 
 use super::recorder::join;
-use crate::capture::native;
 use crate::merge::resync::MarkerDistance;
 use crate::sampler::journey::{Journey, Moment, walk_python};
 use crate::sampler::reader::Reader;
@@ -36,14 +36,10 @@ impl CodeBytes for RecordedCode {
 }
 
 impl RecordedCode {
-    /// The code that the stages look at for the last capture of `reader`, by the reader's numbers of the modules. No
-    /// code is looked at for a thread whose registers were all read.
+    /// The code that the stages look at for the last capture of `reader`, by the reader's numbers of the modules.
     pub(super) fn of_replay(reader: &Reader, history: &ThreadHistory) -> FxHashMap<usize, Arc<RecordedCode>> {
         let mut recorded = FxHashMap::default();
         let captured = reader.captured();
-        if captured.registers.get(native::FP).is_some() {
-            return recorded;
-        }
         let mut unwinders = FxHashMap::default();
         let ranges = reader.space.addresses.ranges().iter().map(|range| {
             let Code::Module { index, bias, unwinder } = &range.code else { return range.clone() };
