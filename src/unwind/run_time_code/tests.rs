@@ -5,8 +5,9 @@ use super::super::address_space::CodeRange;
 use super::super::eh_frame_writer::{Function, program, tables};
 use super::super::module::ModuleUnwinder;
 use super::super::recover::CodeBytes;
-use super::super::sections::{Section, UnwindSections};
+use super::super::sections::UnwindSections;
 use super::*;
+use crate::target::elf::SectionData;
 use std::sync::Arc;
 
 const BIAS: u64 = 0x7f00_0000_0000;
@@ -60,7 +61,7 @@ fn space() -> AddressSpace {
     let tables = tables(&[&callers[..], &[described(OTHER, 0x10)]].concat(), 0x10_0000);
     let sections = UnwindSections {
         eh_frame_hdr: None,
-        eh_frame: Some(Section { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
+        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
     };
     let unwinder = Arc::new(ModuleUnwinder::new(sections).with_code(Arc::new(Text(text))));
     let code = Code::Module { index: 0, bias: BIAS, unwinder };
