@@ -7,7 +7,7 @@ use addr2line::Context;
 use gimli::{Dwarf, DwarfSections, EndianSlice, LittleEndian, SectionId};
 use rustc_hash::FxHashMap;
 
-use super::units::fill_needed;
+use super::units::needed_units;
 use crate::target::elf::{ElfError, ElfFile, SectionBuffer};
 use crate::types::Svma;
 
@@ -85,16 +85,15 @@ impl<'f> DwarfData<'f> {
         sorted.sort_unstable();
         sorted.dedup();
         let mut found: FxHashMap<u64, Vec<DwarfFrame>> = FxHashMap::default();
-        let mut info = self.file.section_buffer(INFO)?;
-        // Where all units are in memory anyway, the index is the smaller part.
+        let info = self.file.section_buffer(INFO)?;
+        // A compressed one is decompressed as a whole, and so only once.
         let batches = if info.is_partial() { MAX_BATCHES } else { 1 };
+        let mut ready = Some(info);
         for batch in sorted.chunks(sorted.len().div_ceil(batches).max(MIN_BATCH)) {
-            if info.is_partial() {
-                // A new one, for nothing of the batch before is needed.
-                info = self.file.section_buffer(INFO)?;
-                fill_needed(&mut info, self.file, batch, &self.others)?;
-            }
-            let context = Context::from_dwarf(self.others.with(&info)).map_err(|_| ElfError::Malformed("DWARF"))?;
+            // A new one each time, for nothing of the batch before is needed.
+            let info = ready.take().map_or_else(|| self.file.section_buffer(INFO), Ok)?;
+            let units = needed_units(info, self.file, batch, &self.others)?;
+            let context = Context::from_dwarf(self.others.with(&units)).map_err(|_| ElfError::Malformed("DWARF"))?;
             found.extend(batch.iter().map(|svma| (*svma, frames_at(&context, *svma))));
         }
         Ok(addresses.iter().map(|svma| found.get(&svma.0).cloned().unwrap_or_default()).collect())

@@ -19,21 +19,24 @@ type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 /// How much is read of each unit to see what it covers: its header and its first entry, some 60 bytes with the usual
 /// forms. A unit whose first entry is longer is read as a whole.
 const HEAD: usize = 512;
+/// The abbreviation code 2^63 - 1, which no table has: a unit whose first entry has it cannot be decoded.
+const NO_ABBREVIATION: [u8; 9] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
 /// The most units that are read one by one; LLVM has some 5,000.
 const MAX_UNITS: usize = 1 << 16;
 
-/// Fills in what look-ups of `addresses` (sorted) need of `info`, the `.debug_info` of `file`.
-pub(super) fn fill_needed(
-    info: &mut SectionBuffer,
+/// `info`, the `.debug_info` of `file`, with what look-ups of `addresses` (sorted) need of it. The other units are there, too,
+/// but an index passes over them, instead of keeping what it has decoded of each.
+pub(super) fn needed_units(
+    mut info: SectionBuffer,
     file: &ElfFile,
     addresses: &[u64],
     others: &OtherSections,
-) -> Result<(), ElfError> {
-    if !info.is_partial() {
-        return Ok(());
-    }
-    let Some(units) = read_heads(info, file)? else { return info.fill_all(file) };
-    let mut wanted = covering(&others.with(info), &units, addresses);
+) -> Result<SectionBuffer, ElfError> {
+    let Some(units) = read_heads(&mut info, file)? else {
+        info.fill_all(file)?;
+        return Ok(info);
+    };
+    let mut wanted = covering(&others.with(&info), &units, addresses);
     let mut seen: FxHashSet<usize> = wanted.iter().copied().collect();
     while !wanted.is_empty() {
         for unit in &wanted {
@@ -41,12 +44,30 @@ pub(super) fn fill_needed(
                 info.fill(file, range.clone())?;
             }
         }
-        let dwarf = others.with(info);
+        let dwarf = others.with(&info);
         let targets = wanted.iter().flat_map(|unit| references(&dwarf, units.get(*unit)));
         let targets = targets.filter_map(|offset| units.partition_point(|unit| unit.start <= offset).checked_sub(1));
         wanted = targets.filter(|unit| seen.insert(*unit)).collect();
     }
-    Ok(())
+    let passed_over = || units.iter().enumerate().filter(|(number, _)| !seen.contains(number)).map(|(_, unit)| unit);
+    let root = |dwarf: &Dwarf<Bytes<'_>>, unit: &Range<usize>| {
+        let header = header_at(dwarf, unit.start).map_or(0, |header| header.size_of_header());
+        unit.start.saturating_add(header)
+    };
+    let others_info = others.with(&info);
+    let roots: Vec<usize> = passed_over()
+        .map(|unit| (root(&others_info, unit), unit.end))
+        .filter(|(root, end)| end.saturating_sub(*root) >= NO_ABBREVIATION.len())
+        .map(|(root, _)| root)
+        .collect();
+    if !info.is_partial() {
+        // Decompressed as a whole: lets go of what is not needed.
+        let heads = passed_over().map(|unit| unit.start..unit.end.min(unit.start.saturating_add(HEAD)));
+        let needed = seen.iter().filter_map(|number| units.get(*number).cloned());
+        info = info.with_only(heads.chain(needed))?;
+    }
+    roots.into_iter().for_each(|root| info.overwrite(root, &NO_ABBREVIATION));
+    Ok(info)
 }
 
 /// Fills in the beginning of each unit, and gives their extents; `None` where the chain of them is broken.

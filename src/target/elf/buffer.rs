@@ -61,6 +61,28 @@ impl SectionBuffer {
         Ok(())
     }
 
+    /// A buffer of the same length with only these parts of this one, and nothing to fill in.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn with_only(&self, parts: impl Iterator<Item = Range<usize>>) -> Result<SectionBuffer, ElfError> {
+        let bytes = self.bytes();
+        let mut only = SectionBuffer::new(bytes.len() as u64, "debug section")?;
+        let Some(map) = &mut only.map else { return Ok(only) };
+        for part in parts {
+            if let (Some(into), Some(from)) = (map.get_mut(part.clone()), bytes.get(part)) {
+                into.copy_from_slice(from);
+            }
+        }
+        Ok(only)
+    }
+
+    /// Puts `bytes` at an offset, as far as the section goes.
+    pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let into = self.map.as_deref_mut().and_then(|map| map.get_mut(at..)).unwrap_or_default();
+        into.iter_mut().zip(bytes).for_each(|(into, byte)| *into = *byte);
+    }
+
     /// Whether parts of it may not have been filled in.
     pub fn is_partial(&self) -> bool {
         self.offset.is_some()
