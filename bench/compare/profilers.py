@@ -43,6 +43,8 @@ class Profiler:
     stops: bool
     # The highest rate that its command line takes.
     highest_rate: int
+    # Whether its count is of stacks, one for each thread in each round, and not of rounds.
+    counts_stacks: bool = False
 
 
 def all_of(fpprof, peers):
@@ -89,7 +91,7 @@ def _py_spy(name, peers, extra):
 
     not_on = {"3.15 (Debian)": "on a stripped 3.15 its native stacks end in one wrong libc address, without an error"} \
         if extra else {}
-    return Profiler(name, command, counts, {}, not_on, True, 20_000)
+    return Profiler(name, command, counts, {}, not_on, True, 20_000, counts_stacks=True)
 
 
 def _austin(name, peers, native):
@@ -107,7 +109,7 @@ def _austin(name, peers, native):
         return (int(found[2]), int(found[1])) if found else None
 
     not_on = {"3.15 (Debian)": "austin 4.0.0 does not know CPython 3.15"}
-    return Profiler(name, command, counts, {}, not_on, native, 40_000)
+    return Profiler(name, command, counts, {}, not_on, native, 40_000, counts_stacks=True)
 
 
 def _tachyon(name, extra):

@@ -15,7 +15,7 @@ def tables(bench):
     seconds = bench.seconds(2, 10)
     columns = [column for idle in IDLE for column in (f"rate held with {idle:,} idle, Hz", f"CPU with {idle:,} idle, s")]
     table = Table("idle_threads", f"One busy thread and many idle ones: all threads at {RATE} Hz for {seconds} s",
-                  "the rate is the profiler's own count of rounds; CPU time is wait4's rusage of the whole run. A recording that "
+                  "the rate is of rounds over all threads, by the profiler's own count (of py-spy and austin, which count stacks, divided by the number of threads); CPU time is wait4's rusage of the whole run. A recording that "
                   "is 3 s late gets Ctrl-C", columns)
     for interpreter, profiler in bench.pairs():
         if bench.quick and profiler.name in ("fpprof --native all", "austinp"):
@@ -30,4 +30,6 @@ def tables(bench):
 def _measure(bench, interpreter, profiler, idle, seconds):
     with bench.target(interpreter, "busy.py", idle) as target:
         run = record(profiler, target, RATE, seconds, wall=True, patience=bench.patience)
-    return [Missing(run.failure)] * 2 if run.failure else [run.rate, run.cpu]
+    if run.failure:
+        return [Missing(run.failure)] * 2
+    return [run.rate / (idle + 1 if profiler.counts_stacks else 1), run.cpu]
