@@ -2,8 +2,9 @@
 
 Does: make command lines and read closing words. Does not: run them (`running.py`).
 
-All are attached to a running process and write folded stacks, or what they have of the kind, to a file. A profiler is run at
-what its user would type; the interpreters it cannot read are named with the reason, so that the tables say it.
+All are attached to a running process and write folded stacks, or what they have of the kind, to a file. fpprof is kept from
+leaving samples out to stay in its budget (`--max-overhead none`): no other profiler has one, and costs are compared at equal
+rates. The interpreters that a profiler cannot read are named with the reason, so that the tables say it.
 """
 
 import re
@@ -27,7 +28,7 @@ class Job:
     wall: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profiler:
     """One profiler in one mode."""
 
@@ -64,7 +65,7 @@ def all_of(fpprof, peers):
 def _fpprof(name, executable, native):
     def command(job):
         return [str(executable), "record", "--pid", str(job.pid), "--rate", str(job.rate), "--output", job.output,
-                "--format", "collapsed", "--hideprogress", "--native", native,
+                "--format", "collapsed", "--hideprogress", "--native", native, "--max-overhead", "none",
                 *(["--duration", str(job.seconds)] if job.seconds else []), *(["--mode", "wall"] if job.wall else [])]
 
     def counts(words):
