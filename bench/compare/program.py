@@ -11,11 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import aims
 import machine
 import peers
 import places
 import profilers
-from running import Target
+from running import Target, Unusable
 from tables import Missing
 
 FIGURES = ("standing_still", "cost", "idle_threads", "attach", "interrupted", "slowdown", "highest_rate", "memory")
@@ -23,15 +24,16 @@ PROFILER_NAMES = ("fpprof", "fpprof --native all", "py-spy", "py-spy --native", 
                   "Tachyon --blocking")
 
 
-class Unusable(Exception):
-    """A run whose figures are not to be used; the message is the reason."""
+# What a quick comparison runs unless it is told: those that say most on each interpreter.
+QUICK = {"3.13": ("fpprof", "py-spy", "py-spy --native", "austin"),
+         "3.15 (Debian)": ("fpprof", "Tachyon", "Tachyon --blocking")}
 
 
 class Bench:
     """What all figures are measured with."""
 
     def __init__(self, quick, long, wanted, executable, peers_folder):
-        self.quick, self.long = quick, long
+        self.quick, self.long, self.wanted = quick, long, wanted
         # Seconds that a profiler may take to end after Ctrl-C.
         self.patience = 15 if quick else 60
         everyone = profilers.all_of(executable, peers_folder)
@@ -49,7 +51,8 @@ class Bench:
         """Each interpreter with each profiler that reads it."""
         for interpreter in self.interpreters:
             for profiler in self.profilers:
-                if interpreter.name not in profiler.not_on:
+                told = self.wanted or not self.quick or profiler.name in QUICK[interpreter.name]
+                if told and interpreter.name not in profiler.not_on:
                     yield interpreter, profiler
 
     def target(self, interpreter, program, *arguments, cpu=None):
@@ -80,19 +83,23 @@ def main(arguments):
     except (places.Unavailable, OSError, subprocess.CalledProcessError) as error:
         print(f"bench/compare: error: {error}", file=sys.stderr)
         return 1
-    began, tables = time.monotonic(), []
+    began, tables, status = time.monotonic(), [], 0
     for name in FIGURES:
         if arguments.only and name not in arguments.only:
             continue
         print(f"bench/compare: [{time.monotonic() - began:4.0f} s] {name}", file=sys.stderr)
-        for table in importlib.import_module(f"figures.{name}").tables(bench):
-            tables.append(table)
-            print(table.markdown(), flush=True)
+        try:
+            for table in importlib.import_module(f"figures.{name}").tables(bench):
+                tables.append(table)
+                print(table.markdown(), flush=True)
+        except (places.Unavailable, OSError) as error:
+            print(f"bench/compare: error: {name}: {error}", file=sys.stderr)
+            status = 1
         # After each figure: an interrupted comparison leaves what it has.
         _write(arguments.output, about, bench, tables)
     print(f"bench/compare: [{time.monotonic() - began:4.0f} s] wrote {arguments.output}.md and {arguments.output}.json",
           file=sys.stderr)
-    return 0
+    return status
 
 
 def _build():
@@ -104,6 +111,7 @@ def _build():
 def _write(stem, about, bench, tables):
     notes = sorted({f"- {profiler.name} is not run on CPython {interpreter}: {reason}."
                     for profiler in bench.profilers for interpreter, reason in profiler.not_on.items()})
-    parts = [machine.markdown(about), *(table.markdown() for table in tables), "\n".join(notes) + "\n"]
+    held = aims.table(tables, bench.interpreters)
+    parts = [machine.markdown(about), held.markdown(), *(table.markdown() for table in tables), "\n".join(notes) + "\n"]
     Path(stem + ".md").write_text("\n".join(parts))
-    Path(stem + ".json").write_text(json.dumps({**about, "tables": [table.json() for table in tables]}, indent=1) + "\n")
+    Path(stem + ".json").write_text(json.dumps({**about, "aims": held.json(), "tables": [table.json() for table in tables]}, indent=1) + "\n")

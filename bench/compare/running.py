@@ -20,6 +20,10 @@ from profilers import Job
 GRACE, PATIENCE = 3, 60
 
 
+class Unusable(Exception):
+    """A run whose figures are not to be used; the message is the reason."""
+
+
 class Target:
     """A Python program of `targets/` that runs while the `with` block does.
 
@@ -89,7 +93,7 @@ class Run:
 
 
 class Running:
-    """A profiler that runs; `end` waits for it."""
+    """A profiler that runs; `end` waits for it. At the end of its `with` block it is gone, whatever happened."""
 
     def __init__(self, profiler, job, cpu=None):
         self.profiler, self.peak = profiler, 0
@@ -103,6 +107,16 @@ class Running:
         self.ended = threading.Event()
         self.watcher = threading.Thread(target=self._watch_memory, daemon=True)
         self.watcher.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.returncode is None:
+            self.process.kill()
+            self.process.wait()
+            self.ended.set()
+            self.watcher.join()
 
     def resident(self):
         """Its resident memory now, MB; None when it has ended."""
@@ -158,7 +172,8 @@ class Running:
 
 def record(profiler, target, rate, seconds, wall=False, patience=PATIENCE):
     """Attaches `profiler` to `target` for `seconds`, and waits for its end."""
-    return Running(profiler, Job(target.pid, rate, seconds, target.output, wall)).end(seconds, patience)
+    with Running(profiler, Job(target.pid, rate, seconds, target.output, wall)) as running:
+        return running.end(seconds, patience)
 
 
 def _status(pid, field):

@@ -31,6 +31,8 @@ class Table:
     title: str
     source: str
     columns: list
+    # What the first column names.
+    subject: str = "profiler"
     rows: list = field(default_factory=list)
 
     def add(self, profiler, interpreter, cells):
@@ -41,7 +43,7 @@ class Table:
     def markdown(self):
         reasons = []
         lines = [f"### {self.title}", "", f"Source: {self.source}", "",
-                 "| profiler | CPython | " + " | ".join(self.columns) + " |",
+                 f"| {self.subject} | CPython | " + " | ".join(self.columns) + " |",
                  "|---|---|" + "---:|" * len(self.columns)]
         for profiler, interpreter, cells in self.rows:
             words = [_words(cell, reasons) for cell in cells]
@@ -51,7 +53,7 @@ class Table:
 
     def json(self):
         return {"name": self.name, "title": self.title, "source": self.source, "rows": [
-            {"profiler": profiler, "interpreter": interpreter, **dict(zip(self.columns, map(_plain, cells)))}
+            {self.subject: profiler, "interpreter": interpreter, **dict(zip(self.columns, map(_plain, cells)))}
             for profiler, interpreter, cells in self.rows]}
 
 

@@ -9,8 +9,7 @@ import subprocess
 import time
 
 from places import Unavailable
-from program import Unusable
-from running import record
+from running import Unusable, record
 from scheduler_trace import SchedulerTrace
 from spread import median, middle_half
 from tables import Measured, Missing, Table
@@ -22,7 +21,7 @@ def tables(bench):
     """Recordings, and pystack's dumps."""
     table = Table("attach", "From the start of the profiler to the first sample: 100 Hz",
                   "the first stop is the scheduler's own trace, after the monotonic time at which the process was made; median "
-                  f"and middle half of {bench.seconds(3, 10)} runs", COLUMNS)
+                  f"and middle half of {bench.seconds(2, 10)} runs", COLUMNS)
     for interpreter, profiler in bench.pairs():
         table.add(profiler.name, interpreter.name, bench.cells(table, lambda: _cells(bench, interpreter, profiler)))
     dump = Table("dump", "One dump of a process with one thread", "wall time of `pystack remote --native`; median and middle half",
@@ -35,7 +34,7 @@ def tables(bench):
 def _cells(bench, interpreter, profiler):
     firsts, beyond = [], []
     with bench.target(interpreter, "busy.py", 0) as target:
-        for _ in range(bench.seconds(3, 10)):
+        for _ in range(bench.seconds(2, 10)):
             trace = None
             try:
                 with SchedulerTrace(target.pid) as trace:

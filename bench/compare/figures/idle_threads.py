@@ -7,21 +7,18 @@ from running import record
 from tables import Missing, Table
 
 RATE = 100
-IDLE = (0, 200, 1000)
 
 
 def tables(bench):
     """One table."""
-    seconds = bench.seconds(2, 10)
-    columns = [column for idle in IDLE for column in (f"rate held with {idle:,} idle, Hz", f"CPU with {idle:,} idle, s")]
+    seconds, all_idle = bench.seconds((1, (0, 1000)), (10, (0, 200, 1000)))
+    columns = [column for idle in all_idle for column in (f"rate held with {idle:,} idle, Hz", f"CPU with {idle:,} idle, s per {seconds} s")]
     table = Table("idle_threads", f"One busy thread and many idle ones: all threads at {RATE} Hz for {seconds} s",
                   "the rate is of rounds over all threads, by the profiler's own count (of py-spy and austin, which count stacks, divided by the number of threads); CPU time is wait4's rusage of the whole run. A recording that "
                   "is 3 s late gets Ctrl-C", columns)
     for interpreter, profiler in bench.pairs():
-        if bench.quick and profiler.name in ("fpprof --native all", "austinp"):
-            continue
         cells = []
-        for idle in IDLE:
+        for idle in all_idle:
             cells += _measure(bench, interpreter, profiler, idle, seconds)
         table.add(profiler.name, interpreter.name, cells)
     return [table]

@@ -28,7 +28,7 @@ def tables(bench):
         runs = []
         for interpreter, profiler in pairs:
             target = stack.enter_context(bench.target(interpreter, "busy.py", 0))
-            runs.append(Running(profiler, Job(target.pid, RATE, seconds, target.output)))
+            runs.append(stack.enter_context(Running(profiler, Job(target.pid, RATE, seconds, target.output))))
         began, seen = time.monotonic(), [[] for _ in runs]
         for share in MOMENTS:
             time.sleep(max(0, began + share * seconds - time.monotonic()))

@@ -12,11 +12,11 @@ import time
 
 import places
 from profilers import Profiler
-from running import Job, Running
+from running import Job, Running, Unusable
 from spread import median, middle_half
 from tables import Measured, Missing, Table
 
-QUICK = ("fpprof", "py-spy", "py-spy --native", "austin", "Tachyon --blocking")
+QUICK = ("fpprof", "py-spy --native", "Tachyon --blocking")
 SETTLED = 1.0
 FLOOR, CONTROL = "none (the noise floor)", "control: fpprof's CPU time, nothing touched"
 CONTROL_PROGRAM = places.TARGETS / "control.py"
@@ -48,7 +48,7 @@ def _table(bench, rate, pinned):
         for row in rows:
             try:
                 pairs[row].append(_pair(bench, row, (rate, cpus, turn), pairs))
-            except (places.Unavailable, Failed) as reason:
+            except (places.Unavailable, Unusable) as reason:
                 reasons[row] = str(reason)
     for row in rows:
         interpreter, _, name = row
@@ -59,16 +59,14 @@ def _table(bench, rate, pinned):
     return table
 
 
-class Failed(Exception):
-    """A profiler that did not sample while the work was done."""
-
-
 def _rows(bench):
     """(interpreter, profiler or None, name), each fpprof before the control that burns its time."""
     for interpreter in bench.interpreters:
         yield interpreter, None, FLOOR
         for other, profiler in bench.pairs():
             if other == interpreter and (not bench.quick or profiler.name in QUICK):
+                if bench.quick and interpreter != bench.interpreters[0] and profiler.name == "fpprof":
+                    continue
                 yield interpreter, profiler, profiler.name
                 if profiler.name == "fpprof":
                     yield interpreter, None, CONTROL
@@ -82,7 +80,7 @@ def _pair(bench, row, setting, pairs):
         shares = [pair[2] / 100 for other, done in pairs.items() if other[0] == interpreter and other[2] == "fpprof"
                   for pair in done]
         if not shares:
-            raise Failed("fpprof's CPU time is not known")
+            raise Unusable("fpprof's CPU time is not known")
         profiler = _control(rate, median(shares))
     with bench.target(interpreter, "work.py", cpu=cpus[0]) as target:
         rounds = _rounds(target, bench.seconds(0.3, 0.7))
@@ -97,16 +95,19 @@ def _pair(bench, row, setting, pairs):
 
 def _with(bench, profiler, target, setting):
     rate, cpu, rounds = setting
-    running = Running(profiler, Job(target.pid, rate, None, target.output), cpu=cpu)
-    time.sleep(SETTLED)
-    began, used = time.monotonic(), running.cpu_time()
-    done = _work(target, rounds)
-    share = (running.cpu_time() - used) / (time.monotonic() - began) * 100
-    alive = running.alive()
-    running.interrupt()
-    run = running.end(time.monotonic() - running.started, bench.patience)
-    if run.failure or not alive:
-        raise Failed(run.failure or "it ended before the work was done")
+    with Running(profiler, Job(target.pid, rate, None, target.output), cpu=cpu) as running:
+        time.sleep(SETTLED)
+        if not running.alive():
+            raise Unusable(running.end(0).failure or "it ended before the work began")
+        began, used = time.monotonic(), running.cpu_time()
+        done = _work(target, rounds)
+        if not running.alive():
+            raise Unusable(running.end(0).failure or "it ended before the work was done")
+        share = (running.cpu_time() - used) / (time.monotonic() - began) * 100
+        running.interrupt()
+        run = running.end(time.monotonic() - running.started, bench.patience)
+    if run.failure:
+        raise Unusable(run.failure)
     return done, share
 
 

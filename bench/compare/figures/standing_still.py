@@ -8,13 +8,17 @@ import contextlib
 import struct
 import time
 
+from burners import Burners
 from places import Unavailable
 from running import Job, Running
 from scheduler_trace import SchedulerTrace
 from spread import median, percentile
 from tables import Missing, Table
 
-DEPTHS = (25, 500)
+# (depth, whether other programs keep all CPUs busy)
+SETTINGS = ((25, False), (25, True), (500, False))
+# What a quick comparison leaves out of all but the first.
+QUICK = ("fpprof", "py-spy --native", "Tachyon --blocking")
 RATE = 1000
 # The loop takes some 100 ns: what is longer than this was not Python.
 FLOOR_NS = 2_000
@@ -24,18 +28,24 @@ COLUMNS = ["stop p50, µs", "stop p99, µs", "stop mean, µs", "stops a sample",
 
 
 def tables(bench):
-    """A table for each depth."""
-    return [_table(bench, depth) for depth in DEPTHS]
+    """A table for each setting."""
+    return [_table(bench, depth, busy) for depth, busy in SETTINGS]
 
 
-def _table(bench, depth):
+def _table(bench, depth, busy):
+    machine = "all CPUs busy with other programs" if busy else "a CPU free"
     table = Table(
-        f"standing_still_{depth}", f"How long a running thread stands still for a sample: depth {depth}, {RATE} Hz",
+        f"standing_still_{depth}{'_busy' if busy else ''}",
+        f"How long a running thread stands still for a sample: depth {depth}, {RATE} Hz, {machine}",
         "stops are the scheduler's own trace (`sched_switch`: out in state t, in again; a microsecond is its resolution). The log "
         f"is the target's: gaps beyond {FLOOR_NS / 1000:.0f} µs in a loop that reads the clock, with the profiler less without it",
         COLUMNS)
     for interpreter, profiler in bench.pairs():
-        table.add(profiler.name, interpreter.name, bench.cells(table, lambda: _cells(bench, interpreter, profiler, depth)))
+        if bench.quick and (depth, busy) != SETTINGS[0] and profiler.name not in QUICK:
+            continue
+        with Burners(busy):
+            cells = bench.cells(table, lambda: _cells(bench, interpreter, profiler, depth))
+        table.add(profiler.name, interpreter.name, cells)
     return table
 
 
@@ -48,7 +58,7 @@ def _cells(bench, interpreter, profiler, depth):
             with contextlib.suppress(Unavailable):
                 trace = stack.enter_context(SchedulerTrace(target.pid))
             job = Job(target.pid, RATE, int(seconds + SETTLED), target.output)
-            running = Running(profiler, job)
+            running = stack.enter_context(Running(profiler, job))
             time.sleep(SETTLED)
             began = time.monotonic()
             lost = _lost(target, seconds - 0.3)
