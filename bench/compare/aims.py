@@ -1,7 +1,6 @@
 """The project's aims, held against what was measured in the same run.
 
-Does: look cells up in the tables and say whether an aim is met. Does not: measure, or round in anyone's favour: a figure that
-is missing meets nothing.
+Does: look cells up in the tables and say whether an aim is met. Does not: measure, or speak of an aim without a figure.
 """
 
 from tables import Measured, Missing, Table

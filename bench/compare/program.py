@@ -109,9 +109,10 @@ def _build():
 
 
 def _write(stem, about, bench, tables):
-    notes = sorted({f"- {profiler.name} is not run on CPython {interpreter}: {reason}."
-                    for profiler in bench.profilers for interpreter, reason in profiler.not_on.items()})
+    notes = [f"- {profiler.name} is not run on CPython {interpreter}: {reason}."
+             for profiler in bench.profilers for interpreter, reason in profiler.not_on.items()]
     held = aims.table(tables, bench.interpreters)
     parts = [machine.markdown(about), held.markdown(), *(table.markdown() for table in tables), "\n".join(notes) + "\n"]
     Path(stem + ".md").write_text("\n".join(parts))
-    Path(stem + ".json").write_text(json.dumps({**about, "aims": held.json(), "tables": [table.json() for table in tables]}, indent=1) + "\n")
+    facts = {**about, "aims": held.json(), "tables": [table.json() for table in tables]}
+    Path(stem + ".json").write_text(json.dumps(facts, indent=1) + "\n")

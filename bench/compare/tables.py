@@ -71,7 +71,9 @@ def _words(cell, reasons):
 
 def number(value):
     """Three significant digits, or all of an integer's."""
-    if isinstance(value, int) or value == 0:
+    if value == 0:
+        return "0"
+    if isinstance(value, int):
         return f"{value:,}"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(digits, 4)}f}"

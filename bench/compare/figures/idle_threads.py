@@ -12,10 +12,12 @@ RATE = 100
 def tables(bench):
     """One table."""
     seconds, all_idle = bench.seconds((1, (0, 1000)), (10, (0, 200, 1000)))
-    columns = [column for idle in all_idle for column in (f"rate held with {idle:,} idle, Hz", f"CPU with {idle:,} idle, s per {seconds} s")]
+    columns = [column for idle in all_idle for column in
+               (f"rate held with {idle:,} idle, Hz", f"CPU with {idle:,} idle, s per {seconds} s")]
     table = Table("idle_threads", f"One busy thread and many idle ones: all threads at {RATE} Hz for {seconds} s",
-                  "the rate is of rounds over all threads, by the profiler's own count (of py-spy and austin, which count stacks, divided by the number of threads); CPU time is wait4's rusage of the whole run. A recording that "
-                  "is 3 s late gets Ctrl-C", columns)
+                  "the rate is of rounds over all threads, by the profiler's own count (py-spy's and austin's count stacks: divided by "
+                  "the number of threads); CPU time is wait4's rusage of the whole run. A recording that is 3 s late gets Ctrl-C",
+                  columns)
     for interpreter, profiler in bench.pairs():
         cells = []
         for idle in all_idle:

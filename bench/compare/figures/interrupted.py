@@ -34,15 +34,14 @@ def _none(bench, interpreter, seconds):
     with bench.target(interpreter, "interrupted.py") as target:
         before = json.loads(target.ask("counts"))
         time.sleep(seconds)
-        return _difference(before, json.loads(target.ask("counts")))
+        return _difference(before, json.loads(target.ask("end")))
 
 
 def _cells(bench, interpreter, profiler, seconds, wall):
     with bench.target(interpreter, "interrupted.py") as target:
         before = json.loads(target.ask("counts"))
         run = record(profiler, target, RATE, seconds, wall=wall, patience=bench.patience)
-        after = json.loads(target.ask("counts"))
-    # A recording of threads that all wait has no sample to count, and did disturb or did not.
+        after = json.loads(target.ask("end"))
     if run.failure:
         return [Missing(run.failure)] * (len(CALLS) + 1)
     return _difference(before, after)

@@ -52,7 +52,7 @@ def _table(bench, depth, busy):
 def _cells(bench, interpreter, profiler, depth):
     seconds = bench.seconds(1, 5)
     with bench.target(interpreter, "gaps.py", depth, FLOOR_NS) as target:
-        quiet = _lost(target, seconds)
+        quiet = _lost(target, seconds / 2)
         with contextlib.ExitStack() as stack:
             trace = None
             with contextlib.suppress(Unavailable):

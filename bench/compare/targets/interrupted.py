@@ -1,6 +1,6 @@
 """Threads that wait in the system calls which a stop disturbs, and count how often one was disturbed.
 
-Asked `counts`, it answers a JSON object: for each call how often it was made, and how often it failed with EINTR or came back
+Asked `counts`, or `end`, after which the figures are spoilt, it answers a JSON object: for each call how often it was made, and how often it failed with EINTR or came back
 short. The calls are libc's own, by ctypes: Python's functions try again after EINTR (PEP 475) and hide it.
 Which calls: signal(7), "Interruption of system calls and library functions by stop signals".
 """
@@ -102,6 +102,8 @@ received = ctypes.create_string_buffer(SIZE)
 transfers("recv, MSG_WAITALL", lambda: libc.recv(sink.fileno(), received, ctypes.c_size_t(SIZE), socket.MSG_WAITALL))
 
 print("ready", flush=True)
-for _ in sys.stdin:
+for line in sys.stdin:
+    if line.strip() == "end":
+        # IPC_RMID of <sys/ipc.h>: a semaphore outlives its process.
+        libc.semctl(semaphore, 0, 0)
     print(json.dumps(counts), flush=True)
-libc.semctl(semaphore, 0, 0)
