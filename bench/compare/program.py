@@ -16,6 +16,7 @@ import machine
 import peers
 import places
 import profilers
+import publish
 from running import Target, Unusable
 from tables import Missing
 
@@ -79,8 +80,10 @@ def main(arguments):
         bench = Bench(arguments.quick, arguments.long, arguments.profiler, executable, peers.folder())
         # Found out before measuring, not after.
         Path(arguments.output + ".md").touch()
+        if arguments.publish:
+            publish.check(arguments.publish)
         about = machine.about(executable, bench)
-    except (places.Unavailable, OSError, subprocess.CalledProcessError) as error:
+    except (places.Unavailable, OSError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench/compare: error: {error}", file=sys.stderr)
         return 1
     began, tables, status = time.monotonic(), [], 0
@@ -96,7 +99,7 @@ def main(arguments):
             print(f"bench/compare: error: {name}: {error}", file=sys.stderr)
             status = 1
         # After each figure: an interrupted comparison leaves what it has.
-        _write(arguments.output, about, bench, tables)
+        _write(arguments, about, bench, tables)
     print(f"bench/compare: [{time.monotonic() - began:4.0f} s] wrote {arguments.output}.md and {arguments.output}.json",
           file=sys.stderr)
     return status
@@ -108,11 +111,14 @@ def _build():
     return places.REPOSITORY / folder / "release/fpprof"
 
 
-def _write(stem, about, bench, tables):
+def _write(arguments, about, bench, tables):
     notes = [f"- {profiler.name} is not run on CPython {interpreter}: {reason}."
              for profiler in bench.profilers for interpreter, reason in profiler.not_on.items()]
     held = aims.table(tables, bench.interpreters)
-    parts = [machine.markdown(about), held.markdown(), *(table.markdown() for table in tables), "\n".join(notes) + "\n"]
-    Path(stem + ".md").write_text("\n".join(parts))
+    parts = [machine.markdown(about), *([held.markdown()] if held.rows else []), *(table.markdown() for table in tables), "\n".join(notes) + "\n"]
+    text = "\n".join(parts)
+    Path(arguments.output + ".md").write_text(text)
+    if arguments.publish:
+        publish.into(arguments.publish, text)
     facts = {**about, "aims": held.json(), "tables": [table.json() for table in tables]}
-    Path(stem + ".json").write_text(json.dumps(facts, indent=1) + "\n")
+    Path(arguments.output + ".json").write_text(json.dumps(facts, indent=1) + "\n")
