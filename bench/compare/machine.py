@@ -6,6 +6,7 @@ Does: name the kind of the machine. Does not: name the machine.
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def about(executable, bench):
         "length": "quick" if bench.quick else "full, with an hour of memory" if bench.long else "full",
         "profilers": [fpprof, *(pin.replace("==", " ") for pin in peers.PINNED), "Tachyon of the interpreter 3.15"],
         "interpreters": interpreters,
-        "command": "bench/compare/run " + " ".join(sys.argv[1:]),
+        "command": shlex.join(["bench/compare/run", *_without_paths(sys.argv[1:])]),
     }
 
 
@@ -38,6 +39,17 @@ def markdown(facts):
             return ", ".join(f"{name}: {version}" for name, version in value.items())
         return ", ".join(value) if isinstance(value, list) else value
     return "\n".join(f"- {name}: {words(value)}" for name, value in facts.items()) + "\n"
+
+
+def _without_paths(words):
+    """The arguments that say what was measured; where files were put says nothing to others."""
+    kept, skip = [], False
+    for word in words:
+        option = word.split("=")[0]
+        if not skip and option not in ("--output", "--publish", "--fpprof"):
+            kept.append(word)
+        skip = not skip and word in ("--output", "--publish", "--fpprof")
+    return kept
 
 
 def _cpu():
