@@ -47,12 +47,17 @@ impl Captured {
     /// Forgets the capture before and keeps its buffers.
     pub(super) fn reset(&mut self) {
         self.registers = Registers::new();
-        // The bytes stay: clearing a buffer only makes the next capture fill it with zeroes before the copy.
-        self.stack.start = Addr::NULL;
-        self.used = 0;
+        self.forget_copies();
         self.stood_still = None;
         self.disturbed = false;
         self.system_call = None;
+    }
+
+    /// Forgets the copies and keeps what else is known.
+    pub(super) fn forget_copies(&mut self) {
+        // The bytes stay: clearing a buffer only makes the next capture fill it with zeroes before the copy.
+        self.stack.start = Addr::NULL;
+        self.used = 0;
     }
 
     /// Adds buffers for these ranges, and gives them to be filled.

@@ -24,8 +24,9 @@ pub trait Plan {
     fn stack_end(&self, sp: Addr) -> Addr;
     /// What else to copy with the stack: what the last capture of this thread needed.
     fn ranges(&self) -> &[Range];
-    /// The stack pointer of the last capture of this thread.
-    fn last_sp(&self) -> Option<Addr>;
+    /// The lowest stack pointer that is likely, from the last captures of this thread; `None` if it is not known or the
+    /// thread is not expected to run.
+    fn likely_sp(&self) -> Option<Addr>;
     /// What a complete sample still lacks, given all that was copied so far; left empty when it is complete.
     /// Called while the thread stands still: it must be quick.
     fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>);
@@ -35,17 +36,28 @@ pub trait Plan {
 /// finds the kernel's code, the target's page tables and our own buffers in the caches. Without this the first copy after
 /// a pause takes three times as long.
 pub(super) fn warm_up(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan) {
-    if let Some(sp) = plan.last_sp() {
+    copy_ahead(captured, memory, plan);
+    captured.reset();
+}
+
+/// Copies what is likely to be asked for, before the registers are known: ptrace(2) makes us wait until the thread has
+/// left its CPU before it gives them (`wait_task_inactive` in the kernel), and the memory of a thread that has reported its
+/// stop does not change any more.
+pub(super) fn copy_ahead(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan) {
+    if let Some(sp) = plan.likely_sp() {
         copy_from(captured, memory, plan, sp);
-        captured.reset();
     }
 }
 
-/// Copies what `plan` asks for. The registers are already in `captured`.
+/// Copies what `plan` asks for and has not been copied ahead. The registers are already in `captured`.
 pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut dyn Plan) {
     plan.begin();
     let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
-    copy_from(captured, memory, plan, sp);
+    let needed = plan.stack_end(sp).0.saturating_sub(sp.0.saturating_sub(native::RED_ZONE));
+    if captured.stack.slice(Addr(sp.0.saturating_sub(native::RED_ZONE)), needed as usize).is_none() {
+        captured.forget_copies();
+        copy_from(captured, memory, plan, sp);
+    }
     let mut missing = Vec::new();
     for _ in 0..MAX_ROUNDS {
         missing.clear();

@@ -43,8 +43,8 @@ pub struct ThreadPlan<'a> {
     pub thread_states: &'a [Addr],
     /// What the last sample of this thread needed beside its stack, its thread states among it.
     pub ranges: Vec<Range>,
-    /// The stack pointer of the last sample of this thread.
-    pub last_sp: Option<Addr>,
+    /// The lowest stack pointer that is likely, of a thread that is expected to run.
+    pub likely_sp: Option<Addr>,
     /// One walk for each thread state.
     pub walks: Vec<FrameWalk<'a>>,
 }
@@ -74,8 +74,8 @@ impl Plan for ThreadPlan<'_> {
         &self.ranges
     }
 
-    fn last_sp(&self) -> Option<Addr> {
-        self.last_sp
+    fn likely_sp(&self) -> Option<Addr> {
+        self.likely_sp
     }
 
     fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>) {

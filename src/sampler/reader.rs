@@ -18,8 +18,7 @@ use super::thread_history::ThreadHistory;
 use crate::capture::blocked::{self, BlockedError};
 use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
-use crate::capture::read::Plan;
-use crate::capture::running::{self, RunningError};
+use crate::capture::running::{RunningError, Stopper};
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
 use crate::target::memory::Memory;
@@ -34,6 +33,8 @@ use crate::unwind::stack::StackEnd;
 const ATTEMPTS: usize = 3;
 /// A thread that was let go takes some microseconds to run again; stopped before that, it stands where it stood.
 const BEFORE_NEXT_ATTEMPT: Duration = Duration::from_micros(50);
+/// Words that lie this close together are copied in one range: each range costs as much as some kilobytes.
+const WATCHED_TOGETHER: u64 = 1 << 10;
 /// What is copied beyond the outermost frame: the words of its return address.
 const BEYOND_OUTERMOST: u64 = 64;
 
@@ -59,6 +60,13 @@ pub enum OpenError {
     Denied(#[from] std::io::Error),
 }
 
+/// Which threads to stop.
+#[derive(Debug, Clone, Copy)]
+enum Stopping {
+    IfRunning,
+    InAnyState,
+}
+
 /// Reads the threads of one process.
 #[derive(Debug)]
 pub struct Reader {
@@ -74,6 +82,7 @@ pub struct Reader {
     process: Process,
     journey: Journey,
     captured: Captured,
+    stopper: Stopper,
     capture_calls: u64,
     watched: Vec<Range>,
 }
@@ -98,6 +107,7 @@ impl Reader {
             process: process.clone(),
             journey: Journey::default(),
             captured: Captured::default(),
+            stopper: Stopper::default(),
             capture_calls: 0,
             watched: Vec::new(),
         })
@@ -111,8 +121,16 @@ impl Reader {
     /// Copies these words with every thread from now on: they are of the same moment as its stack, and cost no call of
     /// their own.
     pub fn watch(&mut self, words: impl Iterator<Item = Addr>) {
+        let mut words: Vec<Addr> = words.collect();
+        words.sort_unstable();
         self.watched.clear();
-        self.watched.extend(words.map(|start| Range { start, len: size_of::<u64>() }));
+        for start in words {
+            let end = start.0.saturating_add(size_of::<u64>() as u64);
+            match self.watched.last_mut() {
+                Some(last) if end - last.start.0 <= WATCHED_TOGETHER => last.len = (end - last.start.0) as usize,
+                _ => self.watched.push(Range { start, len: size_of::<u64>() }),
+            }
+        }
     }
 
     /// Reads a thread that runs: it stands still meanwhile, for the time that is given with its stack.
@@ -124,7 +142,7 @@ impl Reader {
         history: &mut ThreadHistory,
         stops: &mut Stops,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        self.read_stopped(history, stops, running::capture)
+        self.read_stopped(history, stops, Stopping::IfRunning)
     }
 
     /// Reads a thread by stopping it, even if it is blocked, which a program can notice: for programs of one's own.
@@ -136,22 +154,31 @@ impl Reader {
         history: &mut ThreadHistory,
         stops: &mut Stops,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        self.read_stopped(history, stops, running::capture_in_any_state)
+        self.read_stopped(history, stops, Stopping::InAnyState)
     }
 
     fn read_stopped(
         &mut self,
         history: &mut ThreadHistory,
         stops: &mut Stops,
-        capture: fn(&mut Thread, &ProcessMemory, &mut dyn Plan, &mut Captured) -> Result<(), RunningError>,
+        how: Stopping,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         let mut attempts = 1;
         loop {
+            let mut stopper = std::mem::take(&mut self.stopper);
             let python = self.capture(history, |thread, memory, plan, captured| {
-                capture(thread, memory, plan, captured).map_err(ReadFailure::Running)
-            })?;
+                match how {
+                    Stopping::IfRunning => stopper.capture(thread, memory, plan, captured),
+                    Stopping::InAnyState => stopper.capture_in_any_state(thread, memory, plan, captured),
+                }
+                .map_err(ReadFailure::Running)
+            });
+            self.stopper = stopper;
+            let python = python?;
             stops.count(&self.captured);
-            history.last_sp = self.captured.registers.get(native::SP).map(Addr);
+            if let Some(sp) = self.captured.registers.get(native::SP) {
+                history.ran_at(Addr(sp));
+            }
             let torn = matches!(python.as_ref().map(|p| p.end), Some(ChainEnd::Torn(_)));
             // A code object that has taken another's place has been forgotten: the next stop reads it.
             let codes = self.check_codes(python.as_ref());
@@ -170,7 +197,7 @@ impl Reader {
     /// # Errors
     /// See [`ReadFailure`].
     pub fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        history.last_sp = None;
+        history.likely_sp = None;
         let python = self.capture(history, |thread, memory, plan, captured| {
             blocked::capture(thread, memory, plan, captured).map_err(ReadFailure::Blocked)
         })?;
@@ -196,7 +223,7 @@ impl Reader {
             stack_end: history.stack_end,
             thread_states: &history.thread_states,
             ranges,
-            last_sp: history.last_sp,
+            likely_sp: history.likely_sp,
             walks: Vec::new(),
         };
         let calls_before = memory.calls();

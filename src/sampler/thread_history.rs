@@ -14,6 +14,9 @@ use crate::types::Addr;
 /// What is read of a thread state: all fields that the walk needs are in its first kilobyte (3.15 has 888 bytes).
 const THREAD_STATE_BYTES: usize = 1024;
 
+/// Stacks that were deeper by more bytes than this are not expected again: copying them in vain costs some 5 µs.
+const FORGET_BEYOND: u64 = 64 << 10;
+
 /// One thread of the target, over time.
 #[derive(Debug)]
 pub struct ThreadHistory {
@@ -29,8 +32,8 @@ pub struct ThreadHistory {
     pub listing: u64,
     /// The end of its outermost frame, once a complete walk has found it.
     pub stack_end: Option<Addr>,
-    /// Its stack pointer when it was sampled last, if it ran then: it is likely to run again.
-    pub last_sp: Option<Addr>,
+    /// The lowest stack pointer that is likely in the next sample, if it ran in the last: then it is likely to run again.
+    pub likely_sp: Option<Addr>,
     /// What the last sample needed beside the stack: thread states, chunks of frames, generators.
     pub ranges: Vec<Range>,
     /// The system call in which it was last seen blocked.
@@ -52,7 +55,7 @@ impl ThreadHistory {
             thread_pointer: None,
             listing: 0,
             stack_end: None,
-            last_sp: None,
+            likely_sp: None,
             ranges: Vec::new(),
             last_call: None,
             blocked_at: None,
@@ -68,16 +71,43 @@ impl ThreadHistory {
         }
     }
 
+    /// Takes note of the stack pointer of a sample. What is expected follows a deeper stack at once and a shallower one
+    /// slowly: a copy that begins too low costs little, one that begins too high has to be taken again.
+    pub fn ran_at(&mut self, sp: Addr) {
+        let likely = self.likely_sp.filter(|likely| *likely < sp && sp.0 - likely.0 < FORGET_BEYOND);
+        self.likely_sp = Some(likely.map_or(sp, |likely| Addr((likely.0 + (sp.0 - likely.0) / 8) & !15)));
+    }
+
     /// Takes note of a blocked thread that is not to be read: what proves that it has not run since.
     pub fn pass_over(&mut self) {
         let before = self.thread.run_count();
         if matches!(self.thread.activity(), Ok(Activity::Blocked { .. })) {
-            (self.blocked_at, self.last_sp) = (before, None);
+            (self.blocked_at, self.likely_sp) = (before, None);
         }
     }
 
     /// Whether the thread is still blocked where it was seen last: it has not run since.
     pub fn is_unchanged(&self) -> bool {
         self.blocked_at.is_some() && self.thread.run_count() == self.blocked_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Pid, Tid};
+
+    #[test]
+    fn a_deeper_stack_is_expected_at_once_and_a_shallower_one_slowly() {
+        let (pid, tid) = (std::process::id() as i32, nix::unistd::gettid().as_raw());
+        let mut history = ThreadHistory::new(Thread::open(Pid(pid), Tid(tid)).unwrap());
+        let mut expected_after = |sp| {
+            history.ran_at(Addr(sp));
+            history.likely_sp
+        };
+        assert_eq!(expected_after(0x10_8000), Some(Addr(0x10_8000)));
+        assert_eq!(expected_after(0x10_0000), Some(Addr(0x10_0000)));
+        assert_eq!(expected_after(0x10_8000), Some(Addr(0x10_1000)));
+        assert_eq!(expected_after(0x20_0000), Some(Addr(0x20_0000)), "another stack, or the end of a deep recursion");
     }
 }
