@@ -28,10 +28,6 @@ const WORKLOADS: [(&str, &str); 4] = [
     ("numpy_work", "NumPy"),
 ];
 
-/// OpenBLAS's kernels are assembly without unwind tables, some of it with wrong ones: whether their stacks must be complete
-/// all the same.
-const OPENBLAS_IS_COMPLETE: bool = true;
-
 /// Rare moments in the code of 3.14's JIT, which has neither unwind tables nor frame pointers, cannot be left yet: whether
 /// such stacks must be complete all the same.
 const JIT_3_14_IS_COMPLETE: bool = false;
@@ -44,8 +40,6 @@ const SHORT: usize = 1000;
 struct Findings {
     samples: usize,
     incomplete: usize,
-    /// Those of them that end in OpenBLAS.
-    in_openblas: usize,
     /// Evaluations in the wrong native frame, or native frames of the interpreter's loop that show no Python frame
     /// though they are not the innermost.
     wrong_merges: usize,
@@ -139,7 +133,6 @@ impl Findings {
         let gaps: Vec<_> = sample.frames.iter().filter(|frame| matches!(frame, SampleFrame::Missing(_))).collect();
         if !gaps.is_empty() {
             self.incomplete += 1;
-            self.in_openblas += usize::from(ends_in_openblas(session, sample));
             self.examples.entry(format!("{gaps:?}")).or_insert_with(|| described(session, sample));
         }
         if let Some(what) = wrong_merge {
@@ -170,13 +163,6 @@ fn described(session: &Session, sample: &Sample) -> String {
     sample.frames.iter().take(14).map(text).collect::<Vec<_>>().join(" < ")
 }
 
-/// Whether the walk broke in NumPy's OpenBLAS, whose assembly has no unwind tables, or wrong ones.
-fn ends_in_openblas(session: &Session, sample: &Sample) -> bool {
-    let before_gap = sample.frames.iter().take_while(|frame| !matches!(frame, SampleFrame::Missing(_))).last();
-    let Some(SampleFrame::Native { module, .. }) = before_gap else { return false };
-    session.reader.space.modules.get(*module).is_some_and(|module| module.name().contains("openblas"))
-}
-
 /// Samples each program on an interpreter and gives what was found, by program.
 fn judge_all(interpreter: &TestInterpreter, count: usize) -> Vec<(&'static str, Findings)> {
     WORKLOADS.iter().map(|(program, about)| (*about, judge(interpreter, program, count))).collect()
@@ -188,9 +174,8 @@ fn prove(name: &str) {
     let interpreter = interpreters::named(name);
     let findings = judge_all(&interpreter, SHORT);
     let sum = |of: fn(&Findings) -> usize| findings.iter().map(|(_, findings)| of(findings)).sum::<usize>();
-    let outside_openblas = sum(|f| f.incomplete) - sum(|f| f.in_openblas);
-    let counted = if OPENBLAS_IS_COMPLETE { sum(|f| f.incomplete) } else { outside_openblas };
-    let counted = if rig::is_jit_without_rules(&interpreter) && !JIT_3_14_IS_COMPLETE { 0 } else { counted };
+    let is_exempt = rig::is_jit_without_rules(&interpreter) && !JIT_3_14_IS_COMPLETE;
+    let counted = if is_exempt { 0 } else { sum(|f| f.incomplete) };
     assert!(counted * 1000 <= sum(|f| f.samples), "{name}: incomplete: {findings:#?}");
     assert_eq!((sum(|f| f.wrong_merges - f.told_merges), sum(|f| f.impossible_pairs)), (0, 0), "{name}: {findings:#?}");
 }
@@ -241,18 +226,15 @@ fn debian_3_15_with_frame_pointers_and_jit() {
 #[ignore = "takes minutes; it makes the figures of docs/testing.md"]
 fn figures() {
     let count = std::env::var("FPPROF_SAMPLES").map_or(5000, |count| count.parse().expect("a number"));
-    println!(
-        "| interpreter | program | samples | complete | not complete in OpenBLAS | wrong merges | impossible pairs |"
-    );
-    println!("|---|---|---|---|---|---|---|");
+    println!("| interpreter | program | samples | complete | wrong merges | impossible pairs |");
+    println!("|---|---|---|---|---|---|");
     for interpreter in interpreters::all() {
         for (about, f) in judge_all(&interpreter, count) {
             println!(
-                "| {} | {about} | {} | {:.2} % | {} | {} | {} |",
+                "| {} | {about} | {} | {:.2} % | {} | {} |",
                 interpreter.name,
                 f.samples,
                 100.0 * (f.samples - f.incomplete) as f64 / f.samples as f64,
-                f.in_openblas,
                 f.wrong_merges,
                 f.impossible_pairs,
             );

@@ -17,7 +17,9 @@ const FRAMED: u64 = 0x1100;
 const FRAMELESS: u64 = 0x1200;
 const TRAMPOLINE: u64 = 0x1300;
 const NEEDS_RBX: u64 = 0x1400;
-const TEXT_END: u64 = 0x1500;
+/// It says that rbp is saved at rbp, as functions do that have realigned their frame.
+const REALIGNED: u64 = 0x1500;
+const TEXT_END: u64 = 0x1600;
 const JIT: u64 = 0x7e00_0000_0000;
 
 fn module() -> ModuleUnwinder {
@@ -39,6 +41,7 @@ fn module() -> ModuleUnwinder {
         function(FRAMELESS, program::no_frame_pointer(32)),
         Function { start: TRAMPOLINE, len: 0x100, program: trampoline, is_signal_frame: true },
         function(NEEDS_RBX, [program::cfa_register(3), program::cfa_offset(16)].concat()),
+        function(REALIGNED, [program::cfa_offset(16), program::expression(6, &[0x76, 0])].concat()),
     ];
     let tables = tables(&functions, 0x10_0000);
     ModuleUnwinder::new(UnwindSections {
@@ -108,6 +111,18 @@ fn a_leaf_in_its_prologue_keeps_its_caller() {
     let out = unwind(&registers(&[(16, BIAS + FRAMED), (7, STACK), (6, at(2))]), &words);
     assert_eq!(pcs(&out), [BIAS + FRAMED, call_in(FRAMED), call_in(ENTRY)]);
     assert_eq!(out.end, StackEnd::ThreadEntry);
+}
+
+#[test]
+fn an_rbp_that_points_above_its_frame_is_the_callers_again() {
+    let callers = [call_in(FRAMED), call_in(ENTRY)];
+    // The record of FRAMED is at word 2, and a wrong one at the address that is in it.
+    let words = [at(2), callers[0], at(5), callers[1], 0, at(99), 0x1234];
+    for bp in [at(0), at(2)] {
+        let out = unwind(&registers(&[(16, call_in(REALIGNED)), (7, STACK), (6, bp)]), &words);
+        assert_eq!(pcs(&out), [call_in(REALIGNED), callers[0], callers[1]], "saved, and restored");
+        assert_eq!(out.end, StackEnd::ThreadEntry);
+    }
 }
 
 #[test]

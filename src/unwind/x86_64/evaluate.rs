@@ -67,9 +67,11 @@ impl Evaluator<'_> {
                 RegisterRule::Offset(n) => self.word(cfa.wrapping_add_signed(*n)).map(Some),
                 RegisterRule::ValOffset(n) => Ok(Some(cfa.wrapping_add_signed(*n))),
                 RegisterRule::Register(from) => self.register(from.0).map(Some),
-                RegisterRule::Expression(e) => {
-                    self.expression(e, eh_frame, encoding, Some(cfa)).and_then(|addr| self.word(addr)).map(Some)
-                }
+                RegisterRule::Expression(e) => match self.expression(e, eh_frame, encoding, Some(cfa)) {
+                    Ok(addr) if !is_signal_frame && self.is_restored(register.0, addr, cfa) => Ok(Some(addr)),
+                    Ok(addr) => self.word(addr).map(Some),
+                    Err(error) => Err(error),
+                },
                 RegisterRule::ValExpression(e) => self.expression(e, eh_frame, encoding, Some(cfa)).map(Some),
                 _ => Ok(None),
             };
@@ -82,6 +84,12 @@ impl Evaluator<'_> {
         }
         let end = caller.get(SP).ok_or(StepError::UnknownRegister)?;
         Ok(Evaluated { end, caller: Some(caller), is_signal_frame })
+    }
+
+    /// Whether rbp is the caller's again though the row says that it is saved at rbp. GCC leaves the restore out where a
+    /// function that has realigned its frame returns in its middle: behind the `pop %rbp` rbp points above the frame.
+    fn is_restored(&self, register: u16, saved_at: u64, cfa: u64) -> bool {
+        register == BP && self.registers.get(BP) == Some(saved_at) && saved_at >= cfa
     }
 
     fn register(&self, register: u16) -> Result<u64, StepError> {
