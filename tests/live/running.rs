@@ -17,7 +17,6 @@ use crate::allowed_calls::AllowedCalls;
 use crate::extension;
 use crate::interpreters::{self, TestInterpreter};
 use crate::reading;
-use crate::rig;
 use crate::target::{Mode, Target};
 
 /// The programs, by what they are about.
@@ -27,10 +26,6 @@ const WORKLOADS: [(&str, &str); 4] = [
     ("c_libraries", "zlib, bz2, json, re, hashlib"),
     ("numpy_work", "NumPy"),
 ];
-
-/// Rare moments in the code of 3.14's JIT, which has neither unwind tables nor frame pointers, cannot be left yet: whether
-/// such stacks must be complete all the same.
-const JIT_3_14_IS_COMPLETE: bool = false;
 
 /// Samples of each program in the short version.
 const SHORT: usize = 1000;
@@ -174,9 +169,7 @@ fn prove(name: &str) {
     let interpreter = interpreters::named(name);
     let findings = judge_all(&interpreter, SHORT);
     let sum = |of: fn(&Findings) -> usize| findings.iter().map(|(_, findings)| of(findings)).sum::<usize>();
-    let is_exempt = rig::is_jit_without_rules(&interpreter) && !JIT_3_14_IS_COMPLETE;
-    let counted = if is_exempt { 0 } else { sum(|f| f.incomplete) };
-    assert!(counted * 1000 <= sum(|f| f.samples), "{name}: incomplete: {findings:#?}");
+    assert!(sum(|f| f.incomplete) * 1000 <= sum(|f| f.samples), "{name}: incomplete: {findings:#?}");
     assert_eq!((sum(|f| f.wrong_merges - f.told_merges), sum(|f| f.impossible_pairs)), (0, 0), "{name}: {findings:#?}");
 }
 
