@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::codes::Codes;
 use super::native_walk::NativeWalk;
 use super::sample::{GapKind, SampleFrame};
@@ -21,6 +23,9 @@ use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code};
 use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
 use crate::unwind::stack::{NativeStack, StackEnd};
+
+/// The evaluation function has some ten thousand instructions; most are never met.
+const MAX_SAVED_FRAME_POINTERS: usize = 8_192;
 
 /// One thread at one moment, copied, and what is known of its process.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +46,8 @@ pub struct Journey {
     native: NativeWalk,
     distance: MarkerDistance,
     scratch: UnwindScratch,
+    /// Where evaluations save their caller's frame pointer, by their program counters: the tables are read once for each.
+    saved_frame_pointers: FxHashMap<(ModuleId, Svma), Option<i32>>,
     merged: MergedStack,
 }
 
@@ -84,10 +91,14 @@ impl Journey {
 
     /// Learns from a stack that is complete.
     pub fn learn(&mut self, moment: Moment<'_>, python: &PythonStack) {
-        let scratch = &mut self.scratch;
+        let Journey { scratch, saved_frame_pointers, .. } = self;
+        if saved_frame_pointers.len() >= MAX_SAVED_FRAME_POINTERS {
+            saved_frame_pointers.clear();
+        }
         self.distance.learn(&self.merged, python, |addr| {
-            let (_, svma, unwinder) = locate(moment.addresses, addr)?;
-            unwinder.rule(svma, scratch)?.saved_frame_pointer()
+            let (module, svma, unwinder) = locate(moment.addresses, addr)?;
+            let look_up = || unwinder.rule(svma, scratch)?.saved_frame_pointer();
+            *saved_frame_pointers.entry((module, svma)).or_insert_with(look_up)
         });
     }
 
