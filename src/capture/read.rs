@@ -5,7 +5,7 @@
 
 use super::captured::{Captured, Range};
 use super::native;
-use crate::target::process_memory::{ProcessMemory, RangeRead};
+use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
 /// How many times what is missing is fetched. Each round adds one step of a chain (a generator's frame on the heap)
@@ -78,8 +78,7 @@ fn copy_from(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan, s
     copy(captured, memory, plan.ranges(), true);
 }
 
-/// Reads `ranges`, and the stack before them when asked, with one system call. A range that cannot be read whole
-/// ends the kernel's copying: it is cut or dropped, and the rest is tried again.
+/// Reads `ranges`, and the stack before them when asked, with one system call. A range that cannot be read whole is cut.
 fn copy(captured: &mut Captured, memory: &ProcessMemory, ranges: &[Range], with_stack: bool) {
     let mut room = MAX_ROUND;
     let bounded: Vec<Range> = ranges
@@ -93,20 +92,6 @@ fn copy(captured: &mut Captured, memory: &ProcessMemory, ranges: &[Range], with_
     let mut stack = std::mem::take(&mut captured.stack);
     let mut regions: Vec<_> = with_stack.then_some(&mut stack).into_iter().collect();
     regions.extend(captured.prepare(&bounded));
-    let mut done = 0;
-    while done < regions.len() {
-        let mut reads: Vec<_> =
-            regions[done..].iter_mut().map(|r| RangeRead { addr: r.start, into: &mut r.bytes }).collect();
-        let mut copied = memory.read_ranges(&mut reads).unwrap_or(0);
-        while let Some(region) = regions.get_mut(done) {
-            if copied < region.bytes.len() {
-                region.bytes.truncate(copied);
-                done += 1;
-                break;
-            }
-            copied -= region.bytes.len();
-            done += 1;
-        }
-    }
+    memory.read_regions(&mut regions);
     captured.stack = stack;
 }

@@ -125,6 +125,20 @@ impl CodeObject {
         })
     }
 
+    /// Reads all that [`CodeObject::read`] would, as far as `mem` leads there, and keeps nothing of it: for a memory that
+    /// notes what it lacks, so that much of it can be fetched at once.
+    pub fn touch(mem: &impl Memory, layout: &Layout, code: Addr) {
+        let Ok(identity) = CodeIdentity::read(mem, layout, code) else { return };
+        let _ = check_type(mem, layout, code);
+        for string in [identity.filename, identity.name, identity.qualname] {
+            let _ = strings::bytes(mem, layout, string);
+        }
+        let _ = read_bytes(mem, layout, identity.line_table);
+        if identity.version.is_none() {
+            evidence(mem, layout, &identity);
+        }
+    }
+
     /// The line of the instruction at `offset` bytes; `None` where the code has no line there, or the offset is not in it.
     pub fn line_at(&self, offset: u32) -> Option<u32> {
         if u64::from(offset) >= self.bytecode_len {

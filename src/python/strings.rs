@@ -45,14 +45,20 @@ pub(super) struct Characters {
 /// # Errors
 /// [`StringError`], of any kind.
 pub fn read(mem: &impl Memory, layout: &Layout, object: Addr) -> Result<String, StringError> {
-    let Characters { data, length, kind } = characters(mem, layout, object)?;
-    let chars = length.min(MAX_CHARS);
-    let bytes = mem.read_vec(data, usize::try_from(chars * u64::from(kind)).unwrap_or(0))?;
+    let (Characters { length, kind, .. }, bytes) = bytes(mem, layout, object)?;
     let mut text = decode(&bytes, kind);
     if length > MAX_CHARS {
         text.push('…');
     }
     Ok(text)
+}
+
+/// Finds the characters of the string at `object`, and copies the first [`MAX_CHARS`] of them.
+pub(super) fn bytes(mem: &impl Memory, layout: &Layout, object: Addr) -> Result<(Characters, Vec<u8>), StringError> {
+    let characters = characters(mem, layout, object)?;
+    let chars = characters.length.min(MAX_CHARS);
+    let bytes = mem.read_vec(characters.data, usize::try_from(chars * u64::from(characters.kind)).unwrap_or(0))?;
+    Ok((characters, bytes))
 }
 
 /// Finds the characters of the string at `object`.

@@ -8,6 +8,7 @@ pub mod durations;
 pub mod find;
 pub mod journey;
 pub mod native_walk;
+pub mod new_codes;
 pub mod observe;
 pub mod plan;
 pub mod reader;

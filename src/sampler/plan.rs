@@ -15,13 +15,12 @@ use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
 use super::codes::Codes;
+use super::new_codes::NewCodes;
 
 /// The stack that is copied when nothing tells how large it is.
 const UNKNOWN_STACK: u64 = 256 << 10;
 /// Thread stacks larger than this are copied when a walk has shown that they are used.
 const LARGE_STACK: u64 = 1 << 20;
-/// The most code objects that are read in one stop, at some 10 µs each; those beyond are read in the next.
-const MAX_NEW_CODES: usize = 256;
 /// What is read of a frame that lies elsewhere (a generator's, on the heap).
 const HEAP_FRAME: u64 = 128;
 /// Memory can be read or not by whole pages.
@@ -32,8 +31,8 @@ pub struct ThreadPlan<'a> {
     /// The interpreter's layout.
     pub layout: &'a Layout,
     /// The code objects met so far.
-    pub codes: &'a mut Codes,
-    /// The live memory: new code objects are read from it while the thread cannot free them.
+    pub codes: &'a Codes,
+    /// The live memory: new code objects are copied from it while the thread cannot free them.
     pub memory: &'a ProcessMemory,
     /// The mappings, to find the end of a stack.
     pub mappings: &'a Mappings,
@@ -47,11 +46,14 @@ pub struct ThreadPlan<'a> {
     pub likely_sp: Option<Addr>,
     /// One walk for each thread state.
     pub walks: Vec<FrameWalk<'a>>,
+    /// The code objects on the stack that have not been met.
+    pub new_codes: NewCodes,
 }
 
 impl Plan for ThreadPlan<'_> {
     fn begin(&mut self) {
         self.walks.clear();
+        self.new_codes.clear();
         self.walks.extend(self.thread_states.iter().map(|state| FrameWalk::new(self.layout, *state)));
     }
 
@@ -96,23 +98,22 @@ impl Plan for ThreadPlan<'_> {
             return self.missing(captured, missing);
         }
         if missing.is_empty() {
-            self.read_new_codes();
+            self.copy_new_codes();
         }
     }
 }
 
 impl ThreadPlan<'_> {
-    /// A code object that cannot be read now is told by the frame that lacks it.
-    fn read_new_codes(&mut self) {
-        let mut left = MAX_NEW_CODES;
-        for entry in self.walks.iter().flat_map(|walk| &walk.stack().entries) {
-            if let PythonEntry::Frame(frame) = entry
-                && !self.codes.contains(frame.code)
-                && left > 0
-            {
-                left -= 1;
-                let _ = self.codes.read(self.memory, self.layout, frame.code);
-            }
+    /// A code object that cannot be copied now is told by the frame that lacks it.
+    fn copy_new_codes(&mut self) {
+        let entries = self.walks.iter().flat_map(|walk| &walk.stack().entries);
+        let codes = entries.filter_map(|entry| match entry {
+            PythonEntry::Frame(frame) => Some(frame.code).filter(|code| !self.codes.contains(*code)),
+            PythonEntry::Marker(_) => None,
+        });
+        let mut codes = codes.peekable();
+        if codes.peek().is_some() {
+            self.new_codes.copy(self.memory, self.layout, codes);
         }
     }
 }

@@ -11,6 +11,7 @@ use super::code_space::CodeSpace;
 use super::codes::Codes;
 use super::find::{self, Found};
 use super::journey::{self, Journey, Moment};
+use super::new_codes::NewCodes;
 use super::plan::ThreadPlan;
 use super::sample::SampleFrame;
 use super::statistics::Stops;
@@ -225,6 +226,7 @@ impl Reader {
             ranges,
             likely_sp: history.likely_sp,
             walks: Vec::new(),
+            new_codes: NewCodes::default(),
         };
         let calls_before = memory.calls();
         if let Err(failure) = how(&mut history.thread, memory, &mut plan, captured) {
@@ -233,8 +235,13 @@ impl Reader {
             return Err(failure);
         }
         *capture_calls = memory.calls().wrapping_sub(calls_before);
-        let python = journey::one_stack(plan.walks);
-        history.ranges = used_ranges(plan.ranges, &history.thread_states, python.as_ref());
+        let ThreadPlan { walks, ranges, new_codes, .. } = plan;
+        let python = journey::one_stack(walks);
+        for code in new_codes.addresses() {
+            // One that cannot be read is told by the frame that lacks it.
+            let _ = codes.read(&new_codes, layout, *code);
+        }
+        history.ranges = used_ranges(ranges, &history.thread_states, python.as_ref());
         Ok(python)
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 
-use super::memory::{Memory, ReadError};
+use super::memory::{Memory, ReadError, Region};
 use crate::types::{Addr, Pid};
 
 /// The kernel takes at most this many ranges in one call (`UIO_MAXIOV`, uio.h).
@@ -75,6 +75,27 @@ impl ProcessMemory {
         self.read_ranges_from_file(ranges)
     }
 
+    /// Fills the regions, whose lengths say how much is wanted, with as few system calls as there can be. One that cannot
+    /// be read whole is cut where it ends to be readable; the others are not affected.
+    pub fn read_regions(&self, regions: &mut [&mut Region]) {
+        let mut rest = regions;
+        while !rest.is_empty() {
+            let taken = rest.len().min(MAX_RANGES);
+            let reads = rest[..taken].iter_mut().map(|r| RangeRead { addr: r.start, into: &mut r.bytes });
+            let mut copied = self.read_ranges(&mut reads.collect::<Vec<_>>()).unwrap_or(0);
+            let whole = rest[..taken].iter().take_while(|region| {
+                let left = copied.checked_sub(region.bytes.len());
+                copied = left.unwrap_or(copied);
+                left.is_some()
+            });
+            let whole = whole.count();
+            if whole < taken {
+                rest[whole].bytes.truncate(copied);
+            }
+            rest = &mut rest[taken.min(whole + 1)..];
+        }
+    }
+
     fn read_ranges_from_file(&self, ranges: &mut [RangeRead<'_>]) -> Result<usize, Errno> {
         let file = self.mem_file.get_or_init(|| File::open(format!("/proc/{}/mem", self.pid)).ok());
         let file = file.as_ref().ok_or(Errno::EPERM)?;
@@ -133,6 +154,25 @@ mod tests {
         assert_eq!(own().read_ranges(&mut ranges), Ok(4));
         assert_eq!(a, good);
         assert_eq!(own().read(Addr(8), &mut [0; 4]), Err(ReadError { addr: Addr(8), len: 4 }));
+    }
+
+    #[test]
+    fn a_region_that_cannot_be_read_does_not_affect_the_others() {
+        let good = [7_u8; 4];
+        let region = |start, len| Region { start, bytes: vec![0; len] };
+        let readable = |addr: Addr| addr != Addr(8);
+        // More than one call takes, some bad ones among them, the last one, too.
+        let mut regions: Vec<Region> = (1..=MAX_RANGES + 501)
+            .map(|n| if n % 500 == 0 { Addr(8) } else { Addr(good.as_ptr() as u64) })
+            .map(|start| region(start, 4))
+            .collect();
+        regions.push(region(Addr(8), 4));
+        let memory = own();
+        memory.read_regions(&mut regions.iter_mut().collect::<Vec<_>>());
+        for region in &regions {
+            assert_eq!(region.bytes, if readable(region.start) { &good[..] } else { &[] });
+        }
+        assert!(memory.calls() <= 9, "{}", memory.calls());
     }
 
     #[test]
