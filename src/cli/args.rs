@@ -12,7 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::output::format::{Format, UnknownFormat};
 
 /// The highest rate that is taken: beyond it a sample would cost more than the interval.
-const MAX_RATE: f64 = 20_000.0;
+const MAX_RATE: f64 = 100_000.0;
 
 /// A sampling profiler for Python: Python and native code in one true stack.
 #[derive(Debug, Parser)]
