@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::module_marks::ModuleMarks;
+use crate::capture::captured::Range;
 use crate::target::elf::ElfFile;
 use crate::target::maps::Mappings;
-use crate::target::memory::Memory;
+use crate::target::memory::{Memory, Region, Regions};
 use crate::target::modules::{MappedCode, ModuleId, Modules};
 use crate::target::process::Process;
 use crate::target::process_memory::ProcessMemory;
@@ -39,6 +41,8 @@ pub struct CodeSpace {
     pub modules: Modules,
     /// The executable ranges, for unwinding.
     pub addresses: AddressSpace,
+    /// What identifies the modules met so far.
+    pub marks: ModuleMarks,
     unwinders: FxHashMap<ModuleId, Arc<ModuleUnwinder>>,
     anonymous_keeps_frame_pointers: bool,
     /// Pages that walks have led to and that were not mapped, since then.
@@ -77,6 +81,7 @@ impl CodeSpace {
             mappings: Mappings::default(),
             modules: Modules::default(),
             addresses: AddressSpace::new(Vec::new()),
+            marks: ModuleMarks::default(),
             unwinders: FxHashMap::default(),
             anonymous_keeps_frame_pointers: false,
             unmapped: FxHashSet::default(),
@@ -113,10 +118,20 @@ impl CodeSpace {
         changed && found
     }
 
-    /// Reads the mappings again without a reason to: a module in another's place leads no walk to unmapped code.
-    pub fn follow(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) {
+    /// Reads the mappings again without unmapped code to look for: a module in another's place leads no walk to any. Gives
+    /// whether they have changed.
+    pub fn follow(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> bool {
         // A process that is gone keeps what was known of it.
-        let _ = self.read(process, root, memory);
+        self.read(process, root, memory).unwrap_or(false)
+    }
+
+    /// Those of these modules that are not where the mappings say.
+    pub fn replaced_now(&mut self, ids: &[ModuleId], memory: &ProcessMemory) -> Vec<ModuleId> {
+        self.marks.learn(ids, &self.modules);
+        let region = |range: Range| Region { start: range.start, bytes: vec![0; range.len] };
+        let mut now: Vec<Region> = self.marks.ranges(ids).map(region).collect();
+        memory.read_regions(&mut now.iter_mut().collect::<Vec<_>>());
+        self.marks.replaced(ids, &Regions::from_iter(now))
     }
 
     /// The extent of the function at an address of a module, by its unwind tables.
@@ -166,5 +181,24 @@ impl CodeSpace {
         });
         let run_time_code = Arc::new(RunTimeCode(ProcessMemory::new(self.pid)));
         self.addresses = AddressSpace::new(ranges.collect()).with_run_time_code(run_time_code);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_that_identify_a_file_are_in_memory_where_it_is_mapped() {
+        let pid = Pid(std::process::id() as i32);
+        let (process, memory) = (Process::open(pid).unwrap(), ProcessMemory::new(pid));
+        let root = TargetRoot::of(pid).unwrap();
+        let mut space = CodeSpace::new(&process, &root, &memory).unwrap();
+        let modules = space.modules.list().len();
+        // This program, its C library, the loader and the vDSO, at least.
+        assert!(modules >= 4, "{:?}", space.modules);
+        let ids: Vec<ModuleId> = (0..modules as u32).map(ModuleId).collect();
+        assert_eq!(space.replaced_now(&ids, &memory), []);
+        assert_eq!(space.marks.ranges(&ids).count(), modules);
     }
 }

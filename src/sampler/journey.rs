@@ -89,6 +89,15 @@ impl Journey {
         self.merged.gaps().next().is_none()
     }
 
+    /// The modules of the merged stack's native frames, innermost first.
+    pub fn modules(&self, moment: Moment<'_>) -> Vec<ModuleId> {
+        let module = |frame: &MergedFrame| match frame {
+            MergedFrame::Native { frame, .. } => Some(locate(moment.addresses, frame.lookup_address())?.0),
+            MergedFrame::Python(_) | MergedFrame::Gap(_) => None,
+        };
+        self.merged.frames.iter().filter_map(module).collect()
+    }
+
     /// Learns from a stack that is complete.
     pub fn learn(&mut self, moment: Moment<'_>, python: &PythonStack) {
         let Journey { scratch, saved_frame_pointers, .. } = self;

@@ -7,6 +7,7 @@ pub mod codes;
 pub mod durations;
 pub mod find;
 pub mod journey;
+pub mod module_marks;
 pub mod native_walk;
 pub mod new_codes;
 pub mod observe;

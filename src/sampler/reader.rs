@@ -4,6 +4,8 @@
 //! sample of it cheap.
 //! Does not: choose threads, keep time, or name native functions.
 
+mod checks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
 use crate::capture::running::{RunningError, Stopper};
 use crate::python::runtime::RuntimeError;
-use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
+use crate::python::stack::{ChainEnd, PythonStack};
 use crate::target::memory::Memory;
 use crate::target::process::Process;
 use crate::target::process_memory::ProcessMemory;
@@ -48,6 +50,8 @@ pub enum ReadFailure {
     Blocked(BlockedError),
     /// A code object on its stack was replaced meanwhile.
     CodeReplaced,
+    /// A module on its stack was unloaded, and another mapped in its place, since the mappings had been read.
+    ModuleReplaced,
 }
 
 /// Why a process cannot be read.
@@ -99,6 +103,8 @@ impl Reader {
         let mut space = CodeSpace::new(process, &root, &memory)?;
         let found = find::find(&space.modules, &memory)?;
         space.set_jit_keeps_frame_pointers(found.interpreter.layout.jit_keeps_frame_pointers);
+        // It is the interpreter for as long as it is read.
+        space.marks.ignore(found.module);
         Ok(Reader {
             found,
             space,
@@ -181,10 +187,13 @@ impl Reader {
                 history.ran_at(Addr(sp));
             }
             let torn = matches!(python.as_ref().map(|p| p.end), Some(ChainEnd::Torn(_)));
-            // A code object that has taken another's place has been forgotten: the next stop reads it.
-            let codes = self.check_codes(python.as_ref());
-            if attempts == ATTEMPTS || !(torn || codes.is_err()) {
-                return codes.map(|()| self.finish(history, python));
+            // What has taken another's place is known by now: the next stop reads it.
+            let checked = self.check(history, python.as_ref());
+            if attempts == ATTEMPTS || !(torn || checked.is_err()) {
+                let finished = checked.and_then(|()| self.finish(history, python));
+                if attempts == ATTEMPTS || finished.is_ok() {
+                    return finished;
+                }
             }
             attempts += 1;
             if torn {
@@ -202,8 +211,8 @@ impl Reader {
         let python = self.capture(history, |thread, memory, plan, captured| {
             blocked::capture(thread, memory, plan, captured).map_err(ReadFailure::Blocked)
         })?;
-        self.check_codes(python.as_ref())?;
-        Ok(self.finish(history, python))
+        self.check(history, python.as_ref())?;
+        self.finish(history, python)
     }
 
     /// Captures a thread with `how`, into `self.captured`, and gives its Python stack.
@@ -215,7 +224,9 @@ impl Reader {
         let Reader { found, space, codes, memory, captured, capture_calls, watched, .. } = self;
         let layout = &found.interpreter.layout;
         let mut ranges = std::mem::take(&mut history.ranges);
-        ranges.extend_from_slice(watched);
+        let modules = history.modules.watched(space.addresses.generation());
+        let passing: Vec<Range> = watched.iter().copied().chain(space.marks.ranges(modules)).collect();
+        ranges.extend_from_slice(&passing);
         let mut plan = ThreadPlan {
             layout,
             codes,
@@ -231,7 +242,7 @@ impl Reader {
         let calls_before = memory.calls();
         if let Err(failure) = how(&mut history.thread, memory, &mut plan, captured) {
             history.ranges = plan.ranges;
-            history.ranges.retain(|range| !watched.contains(range));
+            history.ranges.retain(|range| !passing.contains(range));
             return Err(failure);
         }
         *capture_calls = memory.calls().wrapping_sub(calls_before);
@@ -241,16 +252,21 @@ impl Reader {
             // One that cannot be read is told by the frame that lacks it.
             let _ = codes.read(&new_codes, layout, *code);
         }
-        history.ranges = used_ranges(ranges, &history.thread_states, python.as_ref());
+        history.keep_used(ranges, python.as_ref());
         Ok(python)
     }
 
     /// Everything that can be done after the thread runs again.
-    fn finish(&mut self, history: &mut ThreadHistory, mut python: Option<PythonStack>) -> Arc<[SampleFrame]> {
+    fn finish(
+        &mut self,
+        history: &mut ThreadHistory,
+        mut python: Option<PythonStack>,
+    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         self.unwind();
+        let complete = self.journey.merge(moment(&self.captured, &self.space, &self.codes), python.as_mut());
+        self.check_new_modules(history, complete)?;
         let Reader { space, codes, captured, journey, .. } = self;
         let moment = moment(captured, space, codes);
-        let complete = journey.merge(moment, python.as_mut());
         if let Some(python) = python.as_ref().filter(|_| complete) {
             journey.learn(moment, python);
         }
@@ -261,18 +277,7 @@ impl Reader {
             // More of the stack is used than was copied: the next sample copies all of it.
             history.stack_end = space.mappings.find_stack(captured.stack.start).map(|mapping| mapping.end);
         }
-        journey.resolve(moment)
-    }
-
-    /// Whether the code objects on the stack are those that were read at their addresses.
-    fn check_codes(&mut self, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
-        let Some(python) = python else { return Ok(()) };
-        let layout = &self.found.interpreter.layout;
-        let mut addresses: Vec<Addr> = python.entries.iter().filter_map(code_address).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        let replaced = self.codes.forget_replaced(&self.memory, layout, &addresses);
-        if replaced { Err(ReadFailure::CodeReplaced) } else { Ok(()) }
+        Ok(journey.resolve(moment))
     }
 
     /// The native stack; reads the mappings again when it leads to unknown code.
@@ -327,33 +332,4 @@ impl Reader {
 
 fn moment<'a>(captured: &'a Captured, space: &'a CodeSpace, codes: &'a Codes) -> Moment<'a> {
     Moment { registers: &captured.registers, stack: &captured.stack, addresses: &space.addresses, codes }
-}
-
-fn code_address(entry: &PythonEntry) -> Option<Addr> {
-    match entry {
-        PythonEntry::Frame(frame) => Some(frame.code),
-        PythonEntry::Marker(_) => None,
-    }
-}
-
-/// The ranges that the thread's states and frames lie in: the next sample will need them again.
-fn used_ranges(mut ranges: Vec<Range>, states: &[Addr], stack: Option<&PythonStack>) -> Vec<Range> {
-    let frames = stack.into_iter().flat_map(|stack| &stack.entries).map(|entry| match entry {
-        PythonEntry::Frame(frame) => frame.frame,
-        PythonEntry::Marker(addr) => *addr,
-    });
-    let mut used = vec![false; ranges.len()];
-    let mut last = 0;
-    for addr in frames.chain(states.iter().copied()) {
-        // Neighbours in the chain are neighbours in memory.
-        if ranges.get(last).is_some_and(|range| range.holds(addr)) {
-            used[last] = true;
-        } else if let Some(index) = ranges.iter().position(|range| range.holds(addr)) {
-            used[index] = true;
-            last = index;
-        }
-    }
-    let mut used = used.into_iter();
-    ranges.retain(|_| used.next().unwrap_or(false));
-    ranges
 }

@@ -31,7 +31,8 @@ const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);
 const COUNT_THREADS_EVERY: Duration = Duration::from_millis(5);
 /// A thread that falls asleep and wakes all the time is looked at so often.
 const LOOKS: usize = 8;
-/// New code is noticed when a walk comes to it; code in the place of other code this late.
+/// New code is noticed when a walk comes to it, a library in the place of another by its bytes; what has no bytes of its own,
+/// this late.
 const FOLLOW_MAPPINGS_EVERY: Duration = Duration::from_secs(1);
 
 /// Which threads to sample.
@@ -249,6 +250,7 @@ impl Session {
                 // It has changed between two looks at it.
                 Err(ReadFailure::Running(RunningError::Blocked)) => runs = false,
                 Err(ReadFailure::Blocked(BlockedError::Runs)) => runs = true,
+                Err(ReadFailure::ModuleReplaced) if !runs => {}
                 // A thread that is ending cannot be traced any more.
                 Err(ReadFailure::Running(RunningError::Stop(StopError::Denied))) if history.thread.has_ended() => {
                     return Outcome::Gone(None);
@@ -301,5 +303,6 @@ fn outcome_of(failure: ReadFailure) -> Outcome {
         ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke) => Outcome::Failed(SampleFailure::Woke),
         ReadFailure::Blocked(BlockedError::Unreadable(error)) => outcome_of_look(&error),
         ReadFailure::CodeReplaced => Outcome::Failed(SampleFailure::CodeReplaced),
+        ReadFailure::ModuleReplaced => Outcome::Failed(SampleFailure::ModuleReplaced),
     }
 }

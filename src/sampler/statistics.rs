@@ -21,6 +21,8 @@ pub enum SampleFailure {
     Woke,
     /// A code object on its stack was freed, and its memory given to another, while the sample was taken.
     CodeReplaced,
+    /// A library on its stack was unloaded, and another loaded in its place, while the sample was taken.
+    ModuleReplaced,
     /// It could not be read for another reason.
     Unreadable,
 }
@@ -32,6 +34,7 @@ impl SampleFailure {
             SampleFailure::Denied => "thread traced by another program",
             SampleFailure::Woke => "blocked thread woke while it was read",
             SampleFailure::CodeReplaced => "code object replaced while it was read",
+            SampleFailure::ModuleReplaced => "library replaced while it was read",
             SampleFailure::Unreadable => "thread could not be read",
         }
     }

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use super::module_marks::MetModules;
 use super::run_state::RunState;
 use super::sample::SampleFrame;
 use crate::capture::captured::Range;
+use crate::python::stack::{PythonEntry, PythonStack};
 use crate::target::threads::{Activity, RunCount, SystemCall, Thread};
 use crate::types::Addr;
 
@@ -36,6 +38,8 @@ pub struct ThreadHistory {
     pub likely_sp: Option<Addr>,
     /// What the last sample needed beside the stack: thread states, chunks of frames, generators.
     pub ranges: Vec<Range>,
+    /// The modules that the last sample led through.
+    pub modules: MetModules,
     /// The system call in which it was last seen blocked.
     pub last_call: Option<SystemCall>,
     /// Its run count when it was last seen blocked.
@@ -57,6 +61,7 @@ impl ThreadHistory {
             stack_end: None,
             likely_sp: None,
             ranges: Vec::new(),
+            modules: MetModules::default(),
             last_call: None,
             blocked_at: None,
             blocked_stack: None,
@@ -76,6 +81,28 @@ impl ThreadHistory {
     pub fn ran_at(&mut self, sp: Addr) {
         let likely = self.likely_sp.filter(|likely| *likely < sp && sp.0 - likely.0 < FORGET_BEYOND);
         self.likely_sp = Some(likely.map_or(sp, |likely| Addr((likely.0 + (sp.0 - likely.0) / 8) & !15)));
+    }
+
+    /// Keeps those of `ranges` that the thread's states and frames lie in: the next sample will need them again.
+    pub fn keep_used(&mut self, mut ranges: Vec<Range>, stack: Option<&PythonStack>) {
+        let frames = stack.into_iter().flat_map(|stack| &stack.entries).map(|entry| match entry {
+            PythonEntry::Frame(frame) => frame.frame,
+            PythonEntry::Marker(addr) => *addr,
+        });
+        let mut used = vec![false; ranges.len()];
+        let mut last = 0;
+        for addr in frames.chain(self.thread_states.iter().copied()) {
+            // Neighbours in the chain are neighbours in memory.
+            if ranges.get(last).is_some_and(|range| range.holds(addr)) {
+                used[last] = true;
+            } else if let Some(index) = ranges.iter().position(|range| range.holds(addr)) {
+                used[index] = true;
+                last = index;
+            }
+        }
+        let mut used = used.into_iter();
+        ranges.retain(|_| used.next().unwrap_or(false));
+        self.ranges = ranges;
     }
 
     /// Takes note of a blocked thread that is not to be read: what proves that it has not run since.

@@ -1,6 +1,7 @@
 //! Targets that end, fork, become another program or unload code while they are watched.
 
 use nix::sys::signal::Signal;
+use object::{Object, ObjectSymbol};
 
 use crate::extension;
 use crate::processes::{assert_untouched, eventually};
@@ -107,37 +108,59 @@ fn a_target_that_becomes_something_else_which_ends() {
     assert!(ended.stderr.contains("the target has "), "{ended:?}");
 }
 
+/// Where a function that is not exported is in a library, from the library's first byte in memory.
+fn offset_of(function: &str, library: &std::path::Path) -> u64 {
+    let bytes = std::fs::read(library).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    file.symbols().find(|symbol| symbol.name() == Ok(function)).expect("it is not stripped").address()
+}
+
 /// Spins in a library, unloads it, works on, and loads another where it was.
 #[test]
 fn a_target_that_unloads_a_library() {
     let scratch = Scratch::new();
-    let [first, second] = ["one.so", "two.so"].map(|name| {
+    let [first, second] = [(0, "one.so"), (1, "two.so")].map(|(index, name)| {
+        let library = &extension::files()[index];
         let copy = scratch.path().join(name);
-        std::fs::copy(&extension::files()[0], &copy).unwrap();
-        copy.to_string_lossy().into_owned()
+        std::fs::copy(library, &copy).unwrap();
+        format!("'{}', {}", copy.display(), offset_of("fpext_spin_inner", library))
     });
     let code = format!(
         "
 import ctypes, _ctypes
-def spin(path, ms):
+def base_of(path):
+    with open('/proc/self/maps') as maps:
+        return next((int(line.split('-')[0], 16) for line in maps if line.rstrip().endswith(path)), None)
+def spin(path, offset, ms):
     library = ctypes.PyDLL(path)
-    spin = library.fpext_spin_inner
-    spin.argtypes = [ctypes.c_ulong]
+    base = base_of(path)
+    spin = ctypes.PYFUNCTYPE(None, ctypes.c_ulong)(base + offset)
     t = time.perf_counter() + ms / 1000
     while time.perf_counter() < t: spin(100000)
     _ctypes.dlclose(library._handle)
-def twice():
-    spin('{first}', 300)
-    work(300)
-    spin('{second}', 300)
-    work(300)
-twice()"
+    assert base_of(path) is None
+    return base
+def spin_one():
+    return spin({first}, 300)
+def spin_two():
+    return spin({second}, 300)
+one = spin_one()
+work(300)
+two = spin_two()
+work(300)
+print('the same place' if one == two else 'another place', flush=True)
+os.read(0, 1)"
     );
     let mut target = Program::start(&python::shared(), &format!("{WORK}\n{code}"));
     let running = watch(&target, &[]);
     target.say("g");
+    assert_eq!(target.line(), "the same place");
+    assert!(target.end().success());
     let ended = running.wait();
-    assert!(ended.recorded().contains("work (<string>:5)"), "{ended:?}");
+    for caller in ["<module> (<string>:28);spin_one (<string>:25);", "<module> (<string>:30);spin_two (<string>:27);"] {
+        let spins = |stack: &str| stack.starts_with(caller) && stack.contains(";fpext_spin_inner (");
+        assert!(ended.recorded().lines().any(spins), "{caller}: {ended:?}");
+    }
     let complete = ended.stderr.lines().find(|line| line.contains("stacks: ")).expect("it says so");
     let share: f64 = complete.rsplit_once('(').and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()).unwrap();
     assert!(share > 90.0, "{ended:?}");

@@ -22,6 +22,7 @@ mod equality;
 mod modes;
 mod reads;
 mod replaced_code;
+mod replaced_module;
 mod rig;
 mod running;
 mod spinning;

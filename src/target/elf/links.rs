@@ -7,12 +7,15 @@ use std::fmt;
 use object::elf;
 
 use super::source::{string_at, u32_at};
-use super::{ElfError, ElfFile};
+use super::{ElfError, ElfFile, FILE_HEADER_SIZE};
+use crate::types::{FileOffset, Svma};
 
 /// Build-ids are 16 (MD5) or 20 bytes (SHA-1) in practice; the format sets no limit.
 const MAX_BUILD_ID: usize = 64;
 /// Notes are small; a larger segment of them is not worth a search.
 const MAX_NOTES: u64 = 1 << 20;
+/// The most bytes that identify a file: build-ids have 36 with their note's header, and another note or two beside them.
+const MAX_IDENTIFYING: u64 = 256;
 /// A link is a file name (or a path) and a few bytes.
 const MAX_LINK: u64 = 1 << 14;
 
@@ -74,6 +77,20 @@ impl ElfFile {
         sections.chain(segments).find_map(|(offset, size)| {
             let notes = self.source.read(offset, size.min(MAX_NOTES), "notes").ok()?;
             build_id_note(&notes)
+        })
+    }
+
+    /// Bytes of the loaded image, at most 256 of them, that no other file has there: the notes with the build-id; or the file header, which
+    /// has the place of the section headers, hence the file's size, and the entry point.
+    pub fn identifying_bytes(&self) -> Option<(Svma, Vec<u8>)> {
+        let loaded = |svma, len| self.loaded_bytes(svma, len, "notes").ok();
+        let notes = self.segments_of(elf::PT_NOTE).find_map(|s| {
+            let notes = loaded(s.svma, s.file_size.min(MAX_IDENTIFYING))?;
+            build_id_note(&notes).is_some().then_some((s.svma, notes))
+        });
+        notes.or_else(|| {
+            let first = self.load_segments().find(|s| s.offset == FileOffset(0))?;
+            Some((first.svma, loaded(first.svma, FILE_HEADER_SIZE as u64)?))
         })
     }
 

@@ -1,0 +1,68 @@
+//! Whether what is remembered of the process is still so: between two samples it can free code objects and unload libraries,
+//! and put others in their places.
+//!
+//! Does: compare what a sample has met with what is there, and see to it that the next attempt finds what is there now.
+//! Does not: take the sample again.
+
+use super::{ReadFailure, Reader, moment};
+use crate::python::stack::{PythonEntry, PythonStack};
+use crate::sampler::thread_history::ThreadHistory;
+use crate::target::modules::ModuleId;
+use crate::types::Addr;
+
+impl Reader {
+    /// Whether what the last samples have read of the process is still so.
+    pub(super) fn check(&mut self, history: &ThreadHistory, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
+        let watched = history.modules.watched(self.space.addresses.generation());
+        let replaced = self.space.marks.replaced(watched, &self.captured);
+        // Both, so that the next attempt finds both right.
+        let codes = self.check_codes(python);
+        self.follow_replaced(&replaced).and(codes)
+    }
+
+    /// Whether the modules on the stack that the thread's last sample did not meet are there: their marks were not copied
+    /// with the stack.
+    pub(super) fn check_new_modules(&mut self, history: &mut ThreadHistory, complete: bool) -> Result<(), ReadFailure> {
+        let generation = self.space.addresses.generation();
+        let modules = self.journey.modules(moment(&self.captured, &self.space, &self.codes));
+        let met = history.modules.of(generation);
+        let mut new: Vec<ModuleId> = modules.iter().copied().filter(|id| !met.contains(id)).collect();
+        if !new.is_empty() {
+            new.sort_unstable();
+            new.dedup();
+            let replaced = self.space.replaced_now(&new, &self.memory);
+            self.follow_replaced(&replaced)?;
+        }
+        history.modules.set(generation, &modules, complete);
+        Ok(())
+    }
+
+    /// Reads the mappings again if there are replaced modules, which make the sample a failure.
+    fn follow_replaced(&mut self, replaced: &[ModuleId]) -> Result<(), ReadFailure> {
+        if replaced.is_empty() {
+            return Ok(());
+        }
+        if !self.space.follow(&self.process, &self.root, &self.memory) {
+            self.space.marks.doubt(replaced);
+        }
+        Err(ReadFailure::ModuleReplaced)
+    }
+
+    /// Whether the code objects on the stack are those that were read at their addresses.
+    fn check_codes(&mut self, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
+        let Some(python) = python else { return Ok(()) };
+        let layout = &self.found.interpreter.layout;
+        let mut addresses: Vec<Addr> = python.entries.iter().filter_map(code_address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        let replaced = self.codes.forget_replaced(&self.memory, layout, &addresses);
+        if replaced { Err(ReadFailure::CodeReplaced) } else { Ok(()) }
+    }
+}
+
+fn code_address(entry: &PythonEntry) -> Option<Addr> {
+    match entry {
+        PythonEntry::Frame(frame) => Some(frame.code),
+        PythonEntry::Marker(_) => None,
+    }
+}
