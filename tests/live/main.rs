@@ -27,3 +27,4 @@ mod rig;
 mod running;
 mod spinning;
 mod states;
+mod undisturbed;

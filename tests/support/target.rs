@@ -36,7 +36,7 @@ pub struct Target {
     child: Child,
     stdin: Option<ChildStdin>,
     /// Kept open: a target whose output is closed would be ended by SIGPIPE.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     folder: Folder,
     truth: Truth,
 }
@@ -69,7 +69,7 @@ impl Target {
         let line = first_line(&mut stdout);
         let truth = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{program} on {} said {line:?}: {error}", interpreter.name));
-        let target = Target { child, stdin, _stdout: stdout, folder, truth };
+        let target = Target { child, stdin, stdout, folder, truth };
         target.wait_for_shape(mode);
         target
     }
@@ -87,6 +87,19 @@ impl Target {
     /// The folder in which the interpreter finds the program, as the interpreter sees it.
     pub fn program_folder(&self) -> &Path {
         &self.folder.inside
+    }
+
+    /// Lets it go on to its end, and gives the line that it says there.
+    ///
+    /// # Panics
+    /// When it says none, or fails.
+    #[allow(dead_code, reason = "each test program uses a part")]
+    pub fn last_word(mut self) -> String {
+        let mut stdin = self.stdin.take().expect("standard input is open until here");
+        stdin.write_all(b"\n").expect("the target reads its standard input");
+        let line = first_line(&mut self.stdout);
+        assert!(self.child.wait().is_ok_and(|status| status.success()), "after {line:?}");
+        line
     }
 
     /// Lets it go on to its end, and waits for that.
