@@ -15,6 +15,7 @@ mod python;
 mod run;
 
 mod bad_targets;
+mod debugger;
 mod endings;
 mod launching;
 mod memory;

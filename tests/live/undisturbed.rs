@@ -2,7 +2,8 @@
 //!
 //! Which calls a stop ends early: signal(7), ptrace(2). The target itself counts what came of each, and what it counts is
 //! the truth. A thread that is blocked is never stopped: nothing can come of its call. One that enters its call between the
-//! look and the stop, or that is at work inside it, can be stopped there: then fpprof has counted as many calls.
+//! look and the stop, or that is at work inside it, can be stopped there: then fpprof has counted no fewer calls. (It can
+//! count one twice: a thread that gets no CPU between two stops is stopped where it was.)
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -103,15 +104,16 @@ fn calls_that_wait_all_the_time_notice_nothing() {
     }
 }
 
-/// Checks that fpprof has counted each call that the target saw disturbed, and no other.
+/// Checks that fpprof has counted each call that the target saw disturbed.
 fn prove_counts(way: &str) {
     for interpreter in interpreters::all() {
         for sampled in [Sampled::Wall, Sampled::Cpu] {
             let outcome = sample(&interpreter, &[way], sampled, TICKS);
             let where_ = format!("{sampled:?} on {}: {:?}", interpreter.name, outcome.calls);
-            assert_eq!(outcome.stops.disturbed_calls, outcome.disturbed(), "{where_}");
+            let counted = outcome.stops.disturbed_calls;
+            assert!(counted >= outcome.disturbed(), "{counted} counted, {where_}");
             assert_eq!(outcome.wrong(), 0, "{where_}");
-            assert!(outcome.stops.disturbed_calls <= outcome.stops.durations.count(), "{where_}");
+            assert!(counted <= outcome.stops.durations.count(), "{where_}");
             assert!(outcome.calls.values().all(|counts| counts.made > 0), "{where_}");
         }
     }
