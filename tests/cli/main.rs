@@ -14,6 +14,7 @@ mod processes;
 mod python;
 mod run;
 
+mod accuracy;
 mod bad_targets;
 mod debugger;
 mod endings;

@@ -1,0 +1,116 @@
+//! What is reported is what was: a short version of `bench/accuracy`, on one interpreter, with the same targets.
+//!
+//! A target waits until it is sampled, works, logs its own thread CPU time, and waits again: log and profile are of the same
+//! time, and no clock lies between them. A share is allowed five standard errors, which are exceeded once in two million
+//! tests: too few samples make a test weak, never wrong.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::python::{self, Program};
+use crate::run::start;
+
+/// The standard errors that a share may be off by.
+const LIMIT: f64 = 5.0;
+
+/// What a target has logged, and its stacks, outermost frame first, each with its samples.
+struct Recorded {
+    log: Value,
+    stacks: Vec<(Vec<String>, u64)>,
+}
+
+impl Recorded {
+    /// Lets a program of `bench/accuracy/targets` work for some seconds and records it.
+    fn of(program: &str, arguments: &[&str], seconds: u32, switches: &[&str]) -> Recorded {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/accuracy/targets").join(program);
+        let mut command = python::shared().command();
+        command.arg(path).args(arguments);
+        let mut target = Program::spawn(command);
+        assert_eq!(target.line(), "ready", "{program}");
+        let pid = target.pid_text();
+        let always = ["-o", "o.txt", "--native", "none", "--max-overhead", "none", "-p", &pid];
+        let running = start(&[&always, switches].concat());
+        running.wait_until_sampling(target.pid());
+        target.say(&format!("{seconds}\n"));
+        let log = serde_json::from_str(&target.line()).expect("the target logs JSON");
+        running.signal(Signal::SIGINT);
+        let ended = running.wait();
+        let lines = ended.recorded().lines().filter(|line| !line.starts_with('#'));
+        let stack = |line: &str| {
+            let (frames, count) = line.rsplit_once(' ').expect("a stack has a count");
+            (frames.split(';').map(str::to_owned).collect(), count.parse().expect("a number"))
+        };
+        Recorded { log, stacks: lines.map(stack).collect() }
+    }
+
+    /// Samples whose innermost frame begins and ends so.
+    fn at(&self, begin: &str, end: &str) -> u64 {
+        let is_there =
+            |frames: &Vec<String>| frames.last().is_some_and(|leaf| leaf.starts_with(begin) && leaf.ends_with(end));
+        self.stacks.iter().filter(|(frames, _)| is_there(frames)).map(|(_, count)| count).sum()
+    }
+}
+
+/// Checks the samples of each part of the whole against the time that was logged of it.
+#[track_caller]
+fn assert_shares(parts: &[(u64, &Value)]) {
+    let samples: u64 = parts.iter().map(|(samples, _)| samples).sum();
+    let logged = |value: &Value| value.as_f64().expect("the target logs nanoseconds");
+    let time: f64 = parts.iter().map(|(_, value)| logged(value)).sum();
+    assert!(samples > 0 && time > 0.0, "{parts:?}");
+    for (part, value) in parts {
+        let truth = logged(value) / time;
+        let error = (truth * (1.0 - truth) / samples as f64).sqrt();
+        let told = *part as f64 / samples as f64;
+        assert!((told - truth).abs() <= LIMIT * error, "{told} of {samples} samples, {truth} in truth: {parts:?}");
+    }
+}
+
+#[test]
+fn functions_have_the_shares_that_they_log() {
+    let recorded = Recorded::of("shares.py", &["10", "60", "30"], 2, &["-r", "2000"]);
+    let spent = &recorded.log["spent"];
+    assert_shares(&["first", "second", "third"].map(|name| (recorded.at(&format!("{name} ("), ")"), &spent[name])));
+}
+
+#[test]
+fn lines_have_the_shares_that_they_log() {
+    let recorded = Recorded::of("lines.py", &[], 2, &["-r", "2000"]);
+    let lines = recorded.log.as_object().expect("times by line");
+    assert_eq!(lines.len(), 3);
+    let parts: Vec<_> = lines.iter().map(|(line, time)| (recorded.at("lines (", &format!(":{line})")), time)).collect();
+    assert_shares(&parts);
+}
+
+#[test]
+fn a_period_of_the_target_does_not_hide_from_the_clock() {
+    // At 100 Hz a clock of fixed intervals meets one millisecond of ten always or never.
+    let recorded = Recorded::of("periodic.py", &["10"], 5, &["-r", "100"]);
+    let parts = ["operation", "rest"].map(|name| (recorded.at(&format!("{name} ("), ")"), &recorded.log[name]));
+    assert_shares(&parts);
+}
+
+#[test]
+fn no_stack_is_told_that_never_was() {
+    let pairs = [("first_caller", "first_callee"), ("second_caller", "second_callee")];
+    let generators = [("first_consumer", "first_generator"), ("second_consumer", "second_generator")];
+    let freed = [("caller_0", "made_0"), ("caller_1", "made_1"), ("caller_2", "made_2")];
+    for (way, pairs) in [("calls", &pairs[..]), ("generators", &generators), ("freed", &freed)] {
+        let recorded = Recorded::of("impossible.py", &[way], 1, &["-r", "5000", "--nolineno"]);
+        let mut met = BTreeSet::new();
+        for (frames, _) in &recorded.stacks {
+            let names: Vec<&str> = frames.iter().filter_map(|frame| frame.split(" (").next()).collect();
+            for pair in names.windows(2) {
+                let Some((caller, callee)) = pairs.iter().find(|(_, callee)| *callee == pair[1]) else { continue };
+                // 3.11 gives a comprehension a frame of its own.
+                let own = format!("{caller}.<locals>.");
+                assert!(pair[0] == *caller || pair[0].starts_with(&own), "{names:?}");
+                met.insert(*callee);
+            }
+        }
+        assert!(!met.is_empty(), "{way}: none of these functions was seen: {:?}", recorded.stacks);
+    }
+}
