@@ -90,9 +90,15 @@ pub struct Running {
 }
 
 /// Starts `fpprof record` with these arguments.
+///
+/// Without a budget unless one is given: a debug build on a busy machine would leave most samples out.
 pub fn start<S: AsRef<OsStr>>(arguments: &[S]) -> Running {
     let mut command = Command::new(FPPROF);
-    command.arg("record").args(arguments);
+    command.arg("record");
+    if !arguments.iter().any(|argument| argument.as_ref() == "--max-overhead") {
+        command.args(["--max-overhead", "none"]);
+    }
+    command.args(arguments);
     start_command(command, Scratch::new())
 }
 
