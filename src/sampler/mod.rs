@@ -20,3 +20,4 @@ pub mod snapshot;
 pub mod statistics;
 pub mod thread_history;
 pub mod thread_states;
+pub mod transfers;

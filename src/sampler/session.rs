@@ -18,6 +18,7 @@ use super::sample::{Sample, SampleFrame};
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::ThreadHistory;
 use super::thread_states::ThreadStates;
+use super::transfers;
 use crate::capture::blocked::BlockedError;
 use crate::capture::ptrace::StopError;
 use crate::capture::running::RunningError;
@@ -224,15 +225,23 @@ impl Session {
         for _ in 0..LOOKS {
             if !runs {
                 match history.thread.activity() {
-                    Ok(activity) => runs = activity == Activity::Running,
+                    Ok(Activity::Running) => runs = true,
+                    Ok(activity) => history.transfer = transfers::of(activity),
                     Err(error) => return outcome_of_look(&error),
                 }
+            }
+            let transfer = history.transfer.take_if(|_| runs);
+            let goes_on = transfer.is_some_and(|transfer| transfers::goes_on(&mut history.thread, transfer));
+            if goes_on {
+                (runs, history.transfer) = (false, transfer);
             }
             let before = history.thread.run_count().filter(|_| !runs);
             let result = match runs {
                 true => self.reader.read_running(history, &mut self.statistics.stops),
                 false => self.reader.read_blocked(history),
             };
+            // A stop that has disturbed it met it in the call: it is likely to be there again.
+            history.transfer = history.transfer.or(transfer.filter(|_| self.reader.captured().disturbed));
             match result {
                 Ok(_) if self.is_missing_states(history) => continue,
                 Ok(stack) => {
@@ -241,7 +250,11 @@ impl Session {
                         history.blocked_at = Some(before);
                         history.blocked_stack = Some((Arc::clone(stack), *run_state));
                     }
-                    return outcome;
+                    return match outcome {
+                        // At the tick it was copying, in the kernel.
+                        Outcome::Stack(stack, _) if goes_on => Outcome::Stack(stack, RunState::Native),
+                        outcome => outcome,
+                    };
                 }
                 Err(ReadFailure::Running(RunningError::Blocked)) if self.mode == Mode::Cpu => {
                     history.pass_over();

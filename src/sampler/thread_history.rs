@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::module_marks::MetModules;
 use super::run_state::RunState;
 use super::sample::SampleFrame;
+use super::transfers;
 use crate::capture::captured::Range;
 use crate::python::stack::{PythonEntry, PythonStack};
 use crate::target::threads::{Activity, RunCount, SystemCall, Thread};
@@ -42,6 +43,8 @@ pub struct ThreadHistory {
     pub modules: MetModules,
     /// The system call in which it was last seen blocked.
     pub last_call: Option<SystemCall>,
+    /// The large transfer in which it was last seen blocked, unless it has been seen elsewhere since.
+    pub transfer: Option<Activity>,
     /// Its run count when it was last seen blocked.
     pub blocked_at: Option<RunCount>,
     /// The stack that it had then, and what it waited for.
@@ -63,6 +66,7 @@ impl ThreadHistory {
             ranges: Vec::new(),
             modules: MetModules::default(),
             last_call: None,
+            transfer: None,
             blocked_at: None,
             blocked_stack: None,
         }
@@ -108,7 +112,8 @@ impl ThreadHistory {
     /// Takes note of a blocked thread that is not to be read: what proves that it has not run since.
     pub fn pass_over(&mut self) {
         let before = self.thread.run_count();
-        if matches!(self.thread.activity(), Ok(Activity::Blocked { .. })) {
+        if let Ok(activity @ Activity::Blocked { .. }) = self.thread.activity() {
+            self.transfer = transfers::of(activity);
             (self.blocked_at, self.likely_sp) = (before, None);
         }
     }

@@ -170,6 +170,23 @@ pub fn restarted(numbers: &Numbers, blocked: SystemCall, before: Option<SystemCa
     before.filter(|before| is_restart && before.arguments == blocked.arguments).unwrap_or(blocked)
 }
 
+/// `PIPE_BUF` (linux/limits.h): a pipe takes so many bytes whole or not at all (pipe(7)).
+const PIPE_BUF: u64 = 4096;
+/// `MSG_WAITALL` (linux/socket.h): the call waits until all bytes have come.
+const MSG_WAITALL: u64 = 0x100;
+
+/// Whether a call moves data in several pieces and waits between them: one that is interrupted then moves less than it was
+/// to (write(2), send(2), recv(2)).
+pub fn moves_in_pieces(numbers: &Numbers, call: &SystemCall) -> bool {
+    let [_, _, length, flags, ..] = call.arguments;
+    match numbers.iter().find(|(number, _)| *number == call.number) {
+        Some((_, "write" | "sendto")) => length > PIPE_BUF,
+        Some((_, "recvfrom")) => flags & MSG_WAITALL != 0,
+        Some((_, "writev" | "sendmsg" | "sendfile" | "splice")) => true,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +210,19 @@ mod tests {
         assert_eq!(x86(61, [0; 3]), Some(Wait::Child));
         assert_eq!(x86(34, [0; 3]), Some(Wait::Signal));
         assert_eq!(x86(9999, [0; 3]), None);
+    }
+
+    #[test]
+    fn what_moves_much_moves_in_pieces() {
+        let moves = |number, length, flags| {
+            let call = SystemCall { number, arguments: [3, 0x7000, length, flags, 0, 0] };
+            moves_in_pieces(x86_64::NUMBERS, &call)
+        };
+        assert!(moves(1, 4097, 0) && !moves(1, 4096, 0), "a pipe takes 4,096 bytes at once");
+        assert!(moves(44, 1 << 20, 0) && !moves(44, 1, 0));
+        assert!(moves(45, 1, 0x100) && !moves(45, 1 << 20, 0), "only with MSG_WAITALL");
+        assert!(moves(20, 1, 0) && !moves(0, 1 << 20, 0), "writev does, read does not");
+        assert!(moves_in_pieces(aarch64::NUMBERS, &blocked(64, [3, 0x7000, 4097])));
     }
 
     #[test]
