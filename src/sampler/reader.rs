@@ -32,9 +32,12 @@ use crate::target::threads::Thread;
 use crate::types::Addr;
 use crate::unwind::stack::StackEnd;
 
-/// A thread is looked at so often when its chain of frames was being linked, or a code object had been replaced.
+/// A thread is looked at so often when a code object had been replaced, or a frame could not be read.
 const ATTEMPTS: usize = 3;
-/// A thread that was let go takes some microseconds to run again; stopped before that, it stands where it stood.
+/// And this often when its chain of frames was being linked.
+const ATTEMPTS_WHEN_TORN: usize = 8;
+/// A thread that was let go takes some microseconds to run again, and milliseconds where others have its CPU; stopped
+/// before that, it stands where it stood. Each attempt waits twice as long as the one before.
 const BEFORE_NEXT_ATTEMPT: Duration = Duration::from_micros(50);
 /// Words that lie this close together are copied in one range: each range costs as much as some kilobytes.
 const WATCHED_TOGETHER: u64 = 1 << 10;
@@ -171,6 +174,7 @@ impl Reader {
         how: Stopping,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         let mut attempts = 1;
+        let mut pause = BEFORE_NEXT_ATTEMPT;
         loop {
             let mut stopper = std::mem::take(&mut self.stopper);
             let python = self.capture(history, |thread, memory, plan, captured| {
@@ -186,19 +190,22 @@ impl Reader {
             if let Some(sp) = self.captured.registers.get(native::SP) {
                 history.ran_at(Addr(sp));
             }
-            let torn = matches!(python.as_ref().map(|p| p.end), Some(ChainEnd::Torn(_)));
+            let end = python.as_ref().map(|python| python.end);
+            let torn = matches!(end, Some(ChainEnd::Torn(_) | ChainEnd::Unreadable(_)));
+            let last = attempts >= if matches!(end, Some(ChainEnd::Torn(_))) { ATTEMPTS_WHEN_TORN } else { ATTEMPTS };
             // What has taken another's place is known by now: the next stop reads it.
             let checked = self.check(history, python.as_ref());
-            if attempts == ATTEMPTS || !(torn || checked.is_err()) {
+            if last || !(torn || checked.is_err()) {
                 let finished = checked.and_then(|()| self.finish(history, python));
-                if attempts == ATTEMPTS || finished.is_ok() {
+                if last || finished.is_ok() {
                     return finished;
                 }
             }
-            attempts += 1;
             if torn {
-                std::thread::sleep(BEFORE_NEXT_ATTEMPT);
+                std::thread::sleep(pause);
+                pause *= 2;
             }
+            attempts += 1;
         }
     }
 
