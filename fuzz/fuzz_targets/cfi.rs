@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use fpprof::capture::registers::Registers;
+use fpprof::target::elf::{SectionData, UnwindSections};
 use fpprof::target::memory::Region;
 use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::module::ModuleUnwinder;
-use fpprof::target::elf::{SectionData, UnwindSections};
 use fpprof::unwind::stack::NativeStack;
 use fpprof::unwind::walk::Unwinder;
 use libfuzzer_sys::fuzz_target;
