@@ -19,9 +19,9 @@ const INFO: &str = ".debug_info";
 
 /// Addresses that are looked up with one index. What the index has decoded stays until it is dropped, some 100 KB a unit;
 /// neighbours are of few units.
-const MIN_BATCH: usize = 128;
-/// Each batch reads the beginnings of all units again, some 20 ms for a libpython: no more batches than so many.
-const MAX_BATCHES: usize = 4;
+const MIN_BATCH: usize = 96;
+/// Each batch decodes the beginnings of all units again, some 20 ms for a libpython: no more batches than so many.
+const MAX_BATCHES: usize = 3;
 
 /// The DWARF of a module and of the file that it shares parts with.
 #[derive(Debug)]
@@ -39,10 +39,10 @@ pub(super) struct OtherSections {
 
 impl OtherSections {
     /// All sections as one.
-    pub(super) fn with<'a>(&'a self, info: &'a SectionBuffer) -> Dwarf<EndianSlice<'a, LittleEndian>> {
+    pub(super) fn with<'a>(&'a self, info: &'a [u8]) -> Dwarf<EndianSlice<'a, LittleEndian>> {
         let bytes = |section: &'a SectionBuffer| EndianSlice::new(section.bytes(), LittleEndian);
         let mut dwarf = self.main.borrow_with_sup(self.shared.as_ref(), bytes);
-        dwarf.debug_info = gimli::DebugInfo::new(info.bytes(), LittleEndian);
+        dwarf.debug_info = gimli::DebugInfo::new(info, LittleEndian);
         dwarf
     }
 }
@@ -85,15 +85,17 @@ impl<'f> DwarfData<'f> {
         sorted.sort_unstable();
         sorted.dedup();
         let mut found: FxHashMap<u64, Vec<DwarfFrame>> = FxHashMap::default();
-        let info = self.file.section_buffer(INFO)?;
-        // A compressed one is decompressed as a whole, and so only once.
-        let batches = if info.is_partial() { MAX_BATCHES } else { 1 };
-        let mut ready = Some(info);
-        for batch in sorted.chunks(sorted.len().div_ceil(batches).max(MIN_BATCH)) {
-            // A new one each time, for nothing of the batch before is needed.
-            let info = ready.take().map_or_else(|| self.file.section_buffer(INFO), Ok)?;
-            let units = needed_units(info, self.file, batch, &self.others)?;
-            let context = Context::from_dwarf(self.others.with(&units)).map_err(|_| ElfError::Malformed("DWARF"))?;
+        let needed =
+            |addresses: &[u64]| needed_units(self.file.section_buffer(INFO)?, self.file, addresses, &self.others);
+        // Going through a compressed one takes longer than all else: once for all batches.
+        let is_stream = self.file.section_buffer(INFO)?.is_stream();
+        let of_all = if is_stream { Some(needed(&sorted)?) } else { None };
+        let batches = (sorted.len() / MIN_BATCH).clamp(1, MAX_BATCHES);
+        for batch in sorted.chunks(sorted.len().div_ceil(batches).max(1)) {
+            let of_batch = if is_stream { None } else { Some(needed(batch)?) };
+            let Some(units) = of_all.as_ref().or(of_batch.as_ref()) else { break };
+            let dwarf = self.others.with(units.bytes());
+            let context = Context::from_dwarf(dwarf).map_err(|_| ElfError::Malformed("DWARF"))?;
             found.extend(batch.iter().map(|svma| (*svma, frames_at(&context, *svma))));
         }
         Ok(addresses.iter().map(|svma| found.get(&svma.0).cloned().unwrap_or_default()).collect())

@@ -13,6 +13,7 @@ pub mod names;
 mod native_symbol;
 mod perf_map;
 mod plumbing;
+mod references;
 mod symbol_index;
 mod symbolizer;
 mod units;

@@ -13,7 +13,7 @@ mod symbols;
 mod tests;
 mod unwind;
 
-pub use buffer::SectionBuffer;
+pub use buffer::{Filler, SectionBuffer};
 pub use links::{BuildId, DebugAltLink, DebugLink};
 pub use symbols::{ElfSymbol, SymbolTable, SymbolTableKind};
 pub use unwind::{SectionData, UnwindSections};

@@ -11,16 +11,83 @@ use flate2::read::ZlibDecoder;
 use memmap2::MmapMut;
 use object::elf;
 
-use super::source::{u32_at, u64_at};
+use super::source::{SourceReader, u32_at, u64_at};
 use super::{COMPRESSION_HEADER_SIZE, ElfError, ElfFile, MAX_SECTION_BYTES};
+
+const WHAT: &str = "debug section";
 
 /// A section's bytes. What has not been filled in is zero.
 #[derive(Debug, Default)]
 pub struct SectionBuffer {
     /// `None` for no bytes at all, which cannot be mapped.
     map: Option<MmapMut>,
-    /// Where the section begins in the file; `None` when everything has been filled in.
-    offset: Option<u64>,
+    origin: Origin,
+}
+
+/// Where the bytes are that have not been filled in.
+#[derive(Debug, Default, Clone, Copy)]
+enum Origin {
+    /// There are none.
+    #[default]
+    Complete,
+    /// As they are, from this offset in the file.
+    Plain(u64),
+    /// A zlib stream of `size` bytes at `offset` in the file.
+    Zlib { offset: u64, size: u64 },
+}
+
+/// One way through a section, from its beginning to its end, that fills parts of its buffer in.
+pub struct Filler<'a> {
+    map: &'a mut [u8],
+    source: Parts<'a>,
+}
+
+enum Parts<'a> {
+    Complete,
+    Plain {
+        file: &'a ElfFile,
+        offset: u64,
+    },
+    /// `at` is how much of the section has been decompressed.
+    Zlib {
+        stream: Box<ZlibDecoder<SourceReader<'a>>>,
+        at: usize,
+    },
+}
+
+impl Filler<'_> {
+    /// The section at its full length.
+    pub fn bytes(&self) -> &[u8] {
+        self.map
+    }
+
+    /// Fills in a part of the section, as far as the section goes. No part begins before the one that was asked for
+    /// last: what a compressed section has between two parts is decompressed to be thrown away.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or cannot be decompressed, or has become shorter.
+    pub fn fill(&mut self, range: Range<usize>) -> Result<(), ElfError> {
+        let end = range.end.min(self.map.len());
+        match &mut self.source {
+            Parts::Complete => Ok(()),
+            Parts::Plain { file, offset } => {
+                let at = offset.saturating_add(range.start as u64);
+                let Some(part) = self.map.get_mut(range.start..end) else { return Ok(()) };
+                file.source.read_into(at, part, WHAT)
+            }
+            Parts::Zlib { stream, at } => {
+                let start = range.start.max(*at);
+                let Some(part) = self.map.get_mut(start..end) else { return Ok(()) };
+                let skipped = start.saturating_sub(*at) as u64;
+                let copied = std::io::copy(&mut stream.by_ref().take(skipped), &mut std::io::sink());
+                if copied.ok() != Some(skipped) || stream.read_exact(part).is_err() {
+                    return Err(ElfError::Malformed(WHAT));
+                }
+                *at = end;
+                Ok(())
+            }
+        }
+    }
 }
 
 impl SectionBuffer {
@@ -31,7 +98,7 @@ impl SectionBuffer {
         }
         let len = usize::try_from(len).map_err(|_| too_large.clone())?;
         let map = if len == 0 { None } else { Some(MmapMut::map_anon(len).map_err(|_| too_large)?) };
-        Ok(SectionBuffer { map, offset: None })
+        Ok(SectionBuffer { map, origin: Origin::Complete })
     }
 
     /// The section at its full length.
@@ -39,42 +106,27 @@ impl SectionBuffer {
         self.map.as_deref().unwrap_or_default()
     }
 
-    /// Fills in a part of the section, as far as the section goes. `file` is the one that the buffer is from.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or has become shorter.
-    pub fn fill(&mut self, file: &ElfFile, range: Range<usize>) -> Result<(), ElfError> {
-        let (Some(offset), Some(map)) = (self.offset, &mut self.map) else { return Ok(()) };
-        let range = range.start..range.end.min(map.len());
-        let at = offset.saturating_add(range.start as u64);
-        let Some(part) = map.get_mut(range) else { return Ok(()) };
-        file.source.read_into(at, part, "debug section")
+    /// Begins to fill in parts. `file` is the one that the buffer is from.
+    pub fn filler<'a>(&'a mut self, file: &'a ElfFile) -> Filler<'a> {
+        let source = match self.origin {
+            Origin::Complete => Parts::Complete,
+            Origin::Plain(offset) => Parts::Plain { file, offset },
+            Origin::Zlib { offset, size } => {
+                let stream = Box::new(ZlibDecoder::new(file.source.reader(offset, size)));
+                Parts::Zlib { stream, at: 0 }
+            }
+        };
+        Filler { map: self.map.as_deref_mut().unwrap_or_default(), source }
     }
 
     /// Fills in the whole section.
     ///
     /// # Errors
-    /// Those of [`SectionBuffer::fill`].
+    /// Those of [`Filler::fill`].
     pub fn fill_all(&mut self, file: &ElfFile) -> Result<(), ElfError> {
-        self.fill(file, 0..usize::MAX)?;
-        self.offset = None;
+        self.filler(file).fill(0..usize::MAX)?;
+        self.origin = Origin::Complete;
         Ok(())
-    }
-
-    /// A buffer of the same length with only these parts of this one, and nothing to fill in.
-    ///
-    /// # Errors
-    /// When there is no memory for it.
-    pub fn with_only(&self, parts: impl Iterator<Item = Range<usize>>) -> Result<SectionBuffer, ElfError> {
-        let bytes = self.bytes();
-        let mut only = SectionBuffer::new(bytes.len() as u64, "debug section")?;
-        let Some(map) = &mut only.map else { return Ok(only) };
-        for part in parts {
-            if let (Some(into), Some(from)) = (map.get_mut(part.clone()), bytes.get(part)) {
-                into.copy_from_slice(from);
-            }
-        }
-        Ok(only)
     }
 
     /// Puts `bytes` at an offset, as far as the section goes.
@@ -83,40 +135,37 @@ impl SectionBuffer {
         into.iter_mut().zip(bytes).for_each(|(into, byte)| *into = *byte);
     }
 
-    /// Whether parts of it may not have been filled in.
-    pub fn is_partial(&self) -> bool {
-        self.offset.is_some()
+    /// Whether going to a part of it means decompressing all that is before.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.origin, Origin::Zlib { .. })
     }
 }
 
 impl ElfFile {
-    /// The first section of that name, with nothing filled in yet; a compressed one is decompressed at once.
+    /// The first section of that name, with nothing filled in yet; but all of one that is compressed with Zstandard.
     ///
     /// # Errors
     /// Those of [`ElfFile::section_bytes`].
     pub fn section_buffer(&self, name: &'static str) -> Result<SectionBuffer, ElfError> {
         let section = self.section(name).filter(|s| s.has_bytes()).ok_or(ElfError::Missing(name))?;
         if section.flags & elf::SHF_COMPRESSED.0 != 0 {
-            return self.decompressed(section.offset, section.size, name);
+            return self.compressed(section.offset, section.size, name);
         }
         if section.offset.checked_add(section.size).is_none_or(|end| end > self.source.len()) {
             return Err(ElfError::Malformed(name));
         }
-        Ok(SectionBuffer { offset: Some(section.offset), ..SectionBuffer::new(section.size, name)? })
+        Ok(SectionBuffer { origin: Origin::Plain(section.offset), ..SectionBuffer::new(section.size, name)? })
     }
 
-    /// Decompresses while it reads, so that the compressed bytes are never all in memory.
-    fn decompressed(&self, offset: u64, size: u64, name: &'static str) -> Result<SectionBuffer, ElfError> {
+    fn compressed(&self, offset: u64, size: u64, name: &'static str) -> Result<SectionBuffer, ElfError> {
         let malformed = ElfError::Malformed(name);
         let header = self.source.read(offset, COMPRESSION_HEADER_SIZE as u64, name)?;
         let mut buffer = SectionBuffer::new(u64_at(&header, 8).unwrap_or(0), name)?;
-        let Some(map) = &mut buffer.map else { return Ok(buffer) };
         if u32_at(&header, 0) == Some(elf::ELFCOMPRESS_ZLIB.0) {
-            let data = size.checked_sub(COMPRESSION_HEADER_SIZE as u64).ok_or(malformed.clone())?;
-            let start = offset.saturating_add(COMPRESSION_HEADER_SIZE as u64);
-            let reader = self.source.reader(start, data);
-            ZlibDecoder::new(reader).read_exact(map).map_err(|_| malformed)?;
-        } else {
+            let size = size.checked_sub(COMPRESSION_HEADER_SIZE as u64).ok_or(malformed)?;
+            let offset = offset.saturating_add(COMPRESSION_HEADER_SIZE as u64);
+            buffer.origin = Origin::Zlib { offset, size };
+        } else if let Some(map) = &mut buffer.map {
             let bytes = self.section_bytes(name)?;
             map.get_mut(..bytes.len()).ok_or(malformed)?.copy_from_slice(&bytes);
         }
