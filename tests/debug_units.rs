@@ -4,6 +4,8 @@
 //! whole of every section.
 
 use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use addr2line::Context;
@@ -25,6 +27,17 @@ fn addresses(elf: &ElfFile, count: usize) -> Vec<Svma> {
     middles.iter().step_by(middles.len() / count).copied().collect()
 }
 
+/// A copy of a file, with its debug information compressed.
+fn compressed(path: &Path, into: &Path) -> PathBuf {
+    let copy = into.join("compressed");
+    let status = Command::new("objcopy").arg("--compress-debug-sections=zlib").arg(path).arg(&copy).status();
+    assert!(status.expect("objcopy").success());
+    let elf = ElfFile::open(File::open(&copy).expect("the copy")).expect("an ELF file");
+    let info = elf.section(".debug_info").expect("debug information");
+    assert!(info.size < elf.uncompressed_size(info));
+    copy
+}
+
 #[test]
 fn a_part_of_the_units_gives_the_same_lines_as_all_of_them() {
     let path = std::env::current_exe().expect("the test's own path");
@@ -36,6 +49,13 @@ fn a_part_of_the_units_gives_the_same_lines_as_all_of_them() {
     };
     let whole = Context::from_dwarf(Dwarf::load(section).expect("DWARF")).expect("DWARF");
 
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for path in [compressed(&path, folder), path] {
+        gives_the_lines_of(&whole, path);
+    }
+}
+
+fn gives_the_lines_of(whole: &Context<EndianSlice<'_, LittleEndian>>, path: PathBuf) {
     let elf = Arc::new(ElfFile::open(File::open(&path).expect("the file")).expect("an ELF file"));
     let module = ModuleFile { path, elf: Ok(Arc::clone(&elf)) };
     // As many as make several batches, and so few that most units are left out.
