@@ -17,7 +17,7 @@ use super::extension;
 use super::interpreters::TestInterpreter;
 use super::truth::Truth;
 
-/// How long a target may take to say its word: far more than the slowest needs on a busy machine.
+/// How long a target may take to say its word, or to end: far more than the slowest needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a target holds still.
@@ -66,7 +66,7 @@ impl Target {
         let stdin = child.stdin.take();
         let mut stdout = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
         // From here on a panic must not leave the child behind: its standard input closes, which ends it.
-        let line = first_line(&mut stdout);
+        let line = next_line(&mut stdout);
         let truth = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{program} on {} said {line:?}: {error}", interpreter.name));
         let target = Target { child, stdin, stdout, folder, truth };
@@ -97,15 +97,24 @@ impl Target {
     pub fn last_word(mut self) -> String {
         let mut stdin = self.stdin.take().expect("standard input is open until here");
         stdin.write_all(b"\n").expect("the target reads its standard input");
-        let line = first_line(&mut self.stdout);
-        assert!(self.child.wait().is_ok_and(|status| status.success()), "after {line:?}");
+        let line = next_line(&mut self.stdout);
+        assert!(self.wait_for_end().success(), "after {line:?}");
         line
     }
 
     /// Lets it go on to its end, and waits for that.
+    ///
+    /// # Panics
+    /// When it does not end.
     pub fn release(mut self) -> ExitStatus {
         let mut stdin = self.stdin.take().expect("standard input is open until here");
         stdin.write_all(b"\n").expect("the target reads its standard input");
+        self.wait_for_end()
+    }
+
+    /// Its standard output is closed when it ends, and not before.
+    fn wait_for_end(&mut self) -> ExitStatus {
+        while !next_line(&mut self.stdout).is_empty() {}
         self.child.wait().expect("the target is a child of this process")
     }
 
@@ -153,10 +162,13 @@ impl Drop for Target {
     }
 }
 
-fn first_line(stdout: &mut BufReader<ChildStdout>) -> String {
-    let timeout = PollTimeout::try_from(PATIENCE).expect("it is less than 24 days");
-    let ready = poll(&mut [PollFd::new(stdout.get_ref().as_fd(), PollFlags::POLLIN)], timeout);
-    assert_eq!(ready, Ok(1), "the target says nothing");
+/// The next line of its output; empty when it has closed that.
+fn next_line(stdout: &mut BufReader<ChildStdout>) -> String {
+    if stdout.buffer().is_empty() {
+        let timeout = PollTimeout::try_from(PATIENCE).expect("it is less than 24 days");
+        let ready = poll(&mut [PollFd::new(stdout.get_ref().as_fd(), PollFlags::POLLIN)], timeout);
+        assert_eq!(ready, Ok(1), "the target neither says a word nor ends");
+    }
     let mut line = String::new();
     stdout.read_line(&mut line).expect("the target writes UTF-8");
     line
