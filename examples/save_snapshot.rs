@@ -14,6 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Parser;
 use fpprof::capture::blocked::BlockedError;
+use fpprof::capture::running::Stopping;
 use fpprof::python::layout::CurrentFrame;
 use fpprof::python::stack::PythonEntry;
 use fpprof::python::threads::Threads;
@@ -103,7 +104,9 @@ fn sample(
     stops: &mut Stops,
 ) -> anyhow::Result<Option<Arc<[SampleFrame]>>> {
     let result = match reader.read_blocked(history) {
-        Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => reader.read_in_any_state(history, stops),
+        Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => {
+            reader.read_stopped(history, stops, Stopping::InAnyState)
+        }
         result => result,
     };
     match result {

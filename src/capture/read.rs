@@ -53,8 +53,8 @@ pub(super) fn copy_ahead(captured: &mut Captured, memory: &ProcessMemory, plan: 
 pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut dyn Plan) {
     plan.begin();
     let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
-    let needed = plan.stack_end(sp).0.saturating_sub(sp.0.saturating_sub(native::RED_ZONE));
-    if captured.stack.slice(Addr(sp.0.saturating_sub(native::RED_ZONE)), needed as usize).is_none() {
+    let window = stack_window(plan, sp);
+    if captured.stack.slice(window.start, window.len).is_none() {
         captured.forget_copies();
         copy_from(captured, memory, plan, sp);
     }
@@ -71,11 +71,17 @@ pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut d
 
 /// Copies the stack from `sp` on and the planned ranges.
 fn copy_from(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan, sp: Addr) {
+    let window = stack_window(plan, sp);
+    captured.stack.start = window.start;
+    captured.stack.bytes.resize(window.len, 0);
+    copy(captured, memory, plan.ranges(), true);
+}
+
+/// What is copied of a stack whose pointer is `sp`.
+fn stack_window(plan: &dyn Plan, sp: Addr) -> Range {
     let start = Addr(sp.0.saturating_sub(native::RED_ZONE));
     let len = plan.stack_end(sp).0.saturating_sub(start.0).min(MAX_RANGE as u64) as usize;
-    captured.stack.start = start;
-    captured.stack.bytes.resize(len, 0);
-    copy(captured, memory, plan.ranges(), true);
+    Range { start, len }
 }
 
 /// Reads `ranges`, and the stack before them when asked, with one system call. A range that cannot be read whole is cut.

@@ -34,6 +34,15 @@ pub enum RunningError {
     Unreadable(#[from] io::Error),
 }
 
+/// Which threads are stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopping {
+    /// Those that run.
+    IfRunning,
+    /// Blocked ones, too, which a program can notice: for programs of one's own.
+    InAnyState,
+}
+
 /// Stops threads, and knows how long that takes on this machine.
 #[derive(Debug, Default)]
 pub struct Stopper {
@@ -42,7 +51,7 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Captures a thread if it runs: stops it for as long as copying takes, and fills `captured`.
+    /// Captures a thread: stops it for as long as copying takes, and fills `captured`.
     ///
     /// # Errors
     /// See [`RunningError`].
@@ -52,6 +61,7 @@ impl Stopper {
         memory: &ProcessMemory,
         plan: &mut dyn Plan,
         captured: &mut Captured,
+        stopping: Stopping,
     ) -> Result<(), RunningError> {
         captured.reset();
         warm_up(captured, memory, plan);
@@ -60,7 +70,7 @@ impl Stopper {
         let wait = if shares_our_cpu { Wait::Sleep } else { Wait::SpinFor(spin) };
         // The last look before the stop decides, and nothing comes between: a system call in which a thread waits can
         // return EINTR or short when the thread is stopped (ptrace(2), BUGS; signal(7)).
-        if thread.activity()? != Activity::Running {
+        if stopping == Stopping::IfRunning && thread.activity()? != Activity::Running {
             return Err(RunningError::Blocked);
         }
         let stopped_after = stop_and_copy(thread, wait, (memory, plan, captured))?;
@@ -68,21 +78,6 @@ impl Stopper {
             self.latency = (self.latency * 7 + stopped_after.min(*SPIN.end())) / 8;
         }
         Ok(())
-    }
-
-    /// Captures a thread whether it runs or not: for programs of one's own, whose system calls may be disturbed.
-    ///
-    /// # Errors
-    /// See [`RunningError`].
-    pub fn capture_in_any_state(
-        &mut self,
-        thread: &mut Thread,
-        memory: &ProcessMemory,
-        plan: &mut dyn Plan,
-        captured: &mut Captured,
-    ) -> Result<(), RunningError> {
-        captured.reset();
-        stop_and_copy(thread, Wait::Sleep, (memory, plan, captured)).map(|_| ())
     }
 }
 

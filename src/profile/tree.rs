@@ -94,11 +94,6 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
         node
     }
 
-    /// Counts a stack that has been added before.
-    pub fn add_again(&mut self, stack: NodeId, weight: u64) {
-        self.add_weight(stack, weight);
-    }
-
     /// The stack of `parent` with `frame` inside it, made if it is new; `None` when there are no numbers left.
     fn child(&mut self, parent: NodeId, frame: &F) -> Option<NodeId> {
         let frame = match self.frame_ids.get(frame) {
@@ -119,7 +114,8 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
         Some(child)
     }
 
-    fn add_weight(&mut self, node: NodeId, weight: u64) {
+    /// Counts a stack that has been added before.
+    pub fn add_weight(&mut self, node: NodeId, weight: u64) {
         if let Some(node) = self.nodes.get_mut(node.index()) {
             node.own_weight = node.own_weight.saturating_add(weight);
             self.total = self.total.saturating_add(weight);

@@ -21,7 +21,7 @@ use super::thread_history::ThreadHistory;
 use crate::capture::blocked::{self, BlockedError};
 use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
-use crate::capture::running::{RunningError, Stopper};
+use crate::capture::running::{RunningError, Stopper, Stopping};
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonStack};
 use crate::target::memory::Memory;
@@ -66,13 +66,6 @@ pub enum OpenError {
     /// The system does not let it be looked at.
     #[error("it cannot be looked at: {0}")]
     Denied(#[from] std::io::Error),
-}
-
-/// Which threads to stop.
-#[derive(Debug, Clone, Copy)]
-enum Stopping {
-    IfRunning,
-    InAnyState,
 }
 
 /// Reads the threads of one process.
@@ -130,8 +123,7 @@ impl Reader {
 
     /// Copies these words with every thread from now on: they are of the same moment as its stack, and cost no call of
     /// their own.
-    pub fn watch(&mut self, words: impl Iterator<Item = Addr>) {
-        let mut words: Vec<Addr> = words.collect();
+    pub fn watch(&mut self, mut words: Vec<Addr>) {
         words.sort_unstable();
         self.watched.clear();
         for start in words {
@@ -143,49 +135,22 @@ impl Reader {
         }
     }
 
-    /// Reads a thread that runs: it stands still meanwhile, for the time that is given with its stack.
+    /// Reads a thread that stands still meanwhile, for the time that is counted in `stops`.
     ///
     /// # Errors
     /// See [`ReadFailure`].
-    pub fn read_running(
+    pub fn read_stopped(
         &mut self,
         history: &mut ThreadHistory,
         stops: &mut Stops,
-    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        self.read_stopped(history, stops, Stopping::IfRunning)
-    }
-
-    /// Reads a thread by stopping it, even if it is blocked, which a program can notice: for programs of one's own.
-    ///
-    /// # Errors
-    /// See [`ReadFailure`].
-    pub fn read_in_any_state(
-        &mut self,
-        history: &mut ThreadHistory,
-        stops: &mut Stops,
-    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        self.read_stopped(history, stops, Stopping::InAnyState)
-    }
-
-    fn read_stopped(
-        &mut self,
-        history: &mut ThreadHistory,
-        stops: &mut Stops,
-        how: Stopping,
+        stopping: Stopping,
     ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         let mut attempts = 1;
         let mut pause = BEFORE_NEXT_ATTEMPT;
         loop {
-            let mut stopper = std::mem::take(&mut self.stopper);
-            let python = self.capture(history, |thread, memory, plan, captured| {
-                match how {
-                    Stopping::IfRunning => stopper.capture(thread, memory, plan, captured),
-                    Stopping::InAnyState => stopper.capture_in_any_state(thread, memory, plan, captured),
-                }
-                .map_err(ReadFailure::Running)
-            });
-            self.stopper = stopper;
-            let python = python?;
+            let python = self.capture(history, |stopper, thread, memory, plan, captured| {
+                stopper.capture(thread, memory, plan, captured, stopping).map_err(ReadFailure::Running)
+            })?;
             stops.count(&self.captured);
             if let Some(sp) = self.captured.registers.get(native::SP) {
                 history.ran_at(Addr(sp));
@@ -215,7 +180,7 @@ impl Reader {
     /// See [`ReadFailure`].
     pub fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         history.likely_sp = None;
-        let python = self.capture(history, |thread, memory, plan, captured| {
+        let python = self.capture(history, |_, thread, memory, plan, captured| {
             blocked::capture(thread, memory, plan, captured).map_err(ReadFailure::Blocked)
         })?;
         self.check(history, python.as_ref())?;
@@ -226,9 +191,15 @@ impl Reader {
     fn capture(
         &mut self,
         history: &mut ThreadHistory,
-        how: impl FnOnce(&mut Thread, &ProcessMemory, &mut ThreadPlan<'_>, &mut Captured) -> Result<(), ReadFailure>,
+        how: impl FnOnce(
+            &mut Stopper,
+            &mut Thread,
+            &ProcessMemory,
+            &mut ThreadPlan<'_>,
+            &mut Captured,
+        ) -> Result<(), ReadFailure>,
     ) -> Result<Option<PythonStack>, ReadFailure> {
-        let Reader { found, space, codes, memory, captured, capture_calls, watched, .. } = self;
+        let Reader { found, space, codes, memory, captured, stopper, capture_calls, watched, .. } = self;
         let layout = &found.interpreter.layout;
         let mut ranges = std::mem::take(&mut history.ranges);
         let modules = history.modules.watched(space.addresses.generation());
@@ -247,7 +218,7 @@ impl Reader {
             new_codes: NewCodes::default(),
         };
         let calls_before = memory.calls();
-        if let Err(failure) = how(&mut history.thread, memory, &mut plan, captured) {
+        if let Err(failure) = how(stopper, &mut history.thread, memory, &mut plan, captured) {
             history.ranges = plan.ranges;
             history.ranges.retain(|range| !passing.contains(range));
             return Err(failure);

@@ -21,14 +21,14 @@ use super::thread_states::ThreadStates;
 use super::transfers;
 use crate::capture::blocked::BlockedError;
 use crate::capture::ptrace::StopError;
-use crate::capture::running::RunningError;
+use crate::capture::running::{RunningError, Stopping};
 use crate::target::process::Process;
 use crate::target::threads::{self, Activity, Thread};
 use crate::types::Tid;
 
-/// The number of threads is looked at with each tick; a thread that ends as another begins is noticed this late.
+/// Threads are listed when their number has changed; one that ends as another begins is noticed this late.
 const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);
-/// And its number this often: a look costs some microseconds.
+/// Their number is looked at this often: a look costs some microseconds.
 const COUNT_THREADS_EVERY: Duration = Duration::from_millis(5);
 /// A thread that falls asleep and wakes all the time is looked at so often.
 const LOOKS: usize = 8;
@@ -235,9 +235,9 @@ impl Session {
             if goes_on {
                 (runs, history.transfer) = (false, transfer);
             }
-            let before = history.thread.run_count().filter(|_| !runs);
+            let before = if runs { None } else { history.thread.run_count() };
             let result = match runs {
-                true => self.reader.read_running(history, &mut self.statistics.stops),
+                true => self.reader.read_stopped(history, &mut self.statistics.stops, Stopping::IfRunning),
                 false => self.reader.read_blocked(history),
             };
             // A stop that has disturbed it met it in the call: it is likely to be there again.

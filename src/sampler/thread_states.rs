@@ -74,7 +74,7 @@ impl ThreadStates {
         let heads = self.listed.heads(&reader.found.interpreter);
         let collectors = self.listed.collector_words(&reader.found.interpreter.layout);
         let words: Vec<Addr> = heads.chain(self.gils.iter().flat_map(Gil::words)).chain(collectors).collect();
-        reader.watch(words.into_iter());
+        reader.watch(words);
         self.listed_at = Some(Instant::now());
         self.listing += 1;
     }

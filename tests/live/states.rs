@@ -56,12 +56,18 @@ fn look_until(session: &mut Session, mut is_there: impl FnMut(&BTreeMap<i32, Str
     }
 }
 
+/// Threads that wait in every way that has a state of its own, once each is where it says.
+fn waiting(interpreter: &TestInterpreter) -> (Target, Session) {
+    let target = Target::spawn(interpreter, "waiting", Mode::Work, &[]);
+    let mut session = reading::session(target.pid(), Sampled::Wall);
+    look_until(&mut session, |states| wrong(&target, states).is_empty());
+    (target, session)
+}
+
 #[test]
 fn a_thread_that_waits_waits_for_what_it_says() {
     for interpreter in interpreters::all() {
-        let target = Target::spawn(&interpreter, "waiting", Mode::Work, &[]);
-        let mut session = reading::session(target.pid(), Sampled::Wall);
-        look_until(&mut session, |states| wrong(&target, states).is_empty());
+        let (target, mut session) = waiting(&interpreter);
         for _ in 0..LOOKS {
             let wrong = wrong(&target, &look(&mut session));
             assert!(wrong.is_empty(), "{}: {wrong:#?}", interpreter.name);
@@ -74,9 +80,7 @@ fn a_thread_that_waits_waits_for_what_it_says() {
 
 #[test]
 fn a_stopped_process_waits_for_nothing() {
-    let target = Target::spawn(&interpreters::named("pyenv 3.12"), "waiting", Mode::Work, &[]);
-    let mut session = reading::session(target.pid(), Sampled::Wall);
-    look_until(&mut session, |states| wrong(&target, states).is_empty());
+    let (target, mut session) = waiting(&interpreters::named("pyenv 3.12"));
     let pid = Pid::from_raw(i32::try_from(target.pid()).expect("a pid"));
     kill(pid, Signal::SIGSTOP).expect("it can be stopped");
     let stopped = |states: &BTreeMap<i32, String>| states.values().all(|state| state == "stopped");
@@ -216,9 +220,7 @@ fn the_share_of_sleep_is_what_the_kernel_sees() {
 
 #[test]
 fn a_recording_shows_what_threads_do() {
-    let target = Target::spawn(&interpreters::named("pyenv 3.13"), "waiting", Mode::Work, &[]);
-    let mut session = reading::session(target.pid(), Sampled::Wall);
-    look_until(&mut session, |states| wrong(&target, states).is_empty());
+    let (target, _) = waiting(&interpreters::named("pyenv 3.13"));
     let record = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_fpprof"))
             .args(["record", "-f", "collapsed", "-o", "-", "-d", "0.5", "--pid", &target.pid().to_string()])

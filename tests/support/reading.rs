@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fpprof::capture::blocked::BlockedError;
+use fpprof::capture::running::Stopping;
 use fpprof::merge::MergedFrame;
 use fpprof::python::threads::Threads;
 use fpprof::sampler::clock::{Clock, Intervals, Tick};
@@ -81,7 +82,7 @@ impl OneByOne {
         let frames = loop {
             let frames = match how {
                 How::Blocked => self.reader.read_blocked(&mut history),
-                How::Stopped => self.reader.read_in_any_state(&mut history, &mut Stops::default()),
+                How::Stopped => self.reader.read_stopped(&mut history, &mut Stops::default(), Stopping::InAnyState),
             };
             // A debugger that has just let the thread go leaves it running until its call has begun again.
             match frames {

@@ -71,7 +71,7 @@ impl Epoch {
             taken = true;
             let Sample { tid, frames, run_state } = sample;
             if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
-                return stacks.add_again(same.node, weight);
+                return stacks.add_weight(same.node, weight);
             }
             let thread = extras.thread.then_some(Counted::Thread(tid));
             let counted = frames.iter().rev().map(|frame| Counted::Frame(*frame));
