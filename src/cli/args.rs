@@ -186,7 +186,7 @@ pub enum MaxOverhead {
 /// `--clock`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ClockArg {
-    /// Random moments: a Poisson process.
+    /// Random moments: a Poisson process, but for the time that a sample takes.
     Poisson,
     /// Fixed intervals.
     Fixed,

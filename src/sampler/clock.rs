@@ -1,7 +1,8 @@
 //! The sampling clock: when to look.
 //!
-//! Does: draw exponentially distributed intervals (a Poisson process), so that no period of the target can lock onto
-//! ours, or fixed ones on request; keep absolute deadlines; count the ticks that could not be kept.
+//! Does: draw intervals with an exponential distribution, none shorter than a sample takes (a Poisson process with a dead
+//! time), so that no period of the target can lock onto ours, or fixed ones on request; keep absolute deadlines; count the
+//! ticks that could not be kept.
 //! Does not: make up for late ticks: a burst of catch-up samples would all show the same moment.
 
 use std::time::Duration;
@@ -21,10 +22,18 @@ const TIMER_SLACK: u64 = 1_000;
 /// Going to sleep and waking up takes longer than this.
 const SPIN_BELOW: Nanos = Nanos(15_000);
 
+/// The dead time is so many times what a sample takes on average, as some take longer.
+const ROOM: f64 = 1.5;
+/// And at most this share of the mean interval: the rest is what makes ticks fall anywhere in a period of the target.
+const LONGEST_DEAD_TIME: f64 = 0.5;
+/// What the last sample counts for in the average.
+const NEWEST: f64 = 1.0 / 16.0;
+
 /// How the intervals between ticks are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intervals {
-    /// Exponentially distributed: each moment is as likely as any other, whatever the target does when.
+    /// A dead time and an exponentially distributed rest: each moment is as likely as any other, whatever the target does
+    /// when.
     Poisson,
     /// All equal. A target with the same period, or a multiple of it, is always seen doing the same.
     Fixed,
@@ -35,7 +44,11 @@ pub enum Intervals {
 pub struct Clock {
     intervals: Intervals,
     mean: f64,
+    /// What a sample takes, in nanoseconds: a moving average.
+    sample: f64,
     random: u64,
+    /// When the last tick was due.
+    due: Nanos,
     deadline: Nanos,
     wanted: u64,
     late: u64,
@@ -55,7 +68,9 @@ impl Clock {
     pub fn new(rate: f64, intervals: Intervals, seed: u64) -> Clock {
         // A kernel that refuses this only makes ticks come later, by the 50 µs that are usual.
         let _ = set_timerslack(TIMER_SLACK);
-        let mut clock = Clock { intervals, mean: 1e9 / rate, random: seed | 1, deadline: now(), wanted: 0, late: 0 };
+        let (mean, begin) = (1e9 / rate, now());
+        let random = seed | 1;
+        let mut clock = Clock { intervals, mean, sample: 0.0, random, due: begin, deadline: begin, wanted: 0, late: 0 };
         clock.advance();
         clock
     }
@@ -82,6 +97,7 @@ impl Clock {
             return Tick::Interrupted;
         }
         self.wanted += 1;
+        self.due = until;
         self.advance();
         Tick::Due
     }
@@ -96,9 +112,10 @@ impl Clock {
         self.late
     }
 
-    /// Counts ticks that passed while a sample was taken.
+    /// A sample has been taken: counts the ticks that passed meanwhile.
     pub fn skip_missed(&mut self) {
         let now = now();
+        self.learn(now.0.saturating_sub(self.due.0) as f64);
         while self.deadline < now {
             self.wanted += 1;
             self.late += 1;
@@ -106,11 +123,17 @@ impl Clock {
         }
     }
 
+    /// Takes note of how long a sample took. One during which this thread had no CPU for long says nothing of the next.
+    fn learn(&mut self, sample: f64) {
+        self.sample += (sample.min(self.mean) - self.sample) * NEWEST;
+    }
+
     fn advance(&mut self) {
         self.deadline.0 += self.interval().max(1.0) as u64;
     }
 
-    /// Inverse transform sampling: -ln(U) / rate.
+    /// Without the dead time a tenth of the ticks would be lost to a sample that takes a tenth of the mean interval: so many
+    /// exponentially distributed intervals are shorter. Inverse transform sampling: -ln(U) / rate.
     fn interval(&mut self) -> f64 {
         if self.intervals == Intervals::Fixed {
             return self.mean;
@@ -121,7 +144,8 @@ impl Clock {
         self.random ^= self.random >> 27;
         let bits = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
         let uniform = (bits as f64 + 1.0) / (1u64 << 53) as f64;
-        self.mean * (-uniform.ln()).min(LONGEST)
+        let dead = (self.sample * ROOM).min(self.mean * LONGEST_DEAD_TIME);
+        dead + (self.mean - dead) * (-uniform.ln()).min(LONGEST)
     }
 }
 
@@ -150,6 +174,37 @@ mod tests {
         assert!((variance.sqrt() / 1e7 - 1.0).abs() < 0.02, "deviation {}", variance.sqrt());
         let median = sample.iter().filter(|x| **x < 1e7 * std::f64::consts::LN_2).count();
         assert!((49_000..51_000).contains(&median), "{median} of 100,000 are below the median");
+    }
+
+    #[test]
+    fn no_interval_is_shorter_than_a_sample_takes_and_the_rate_is_the_same() {
+        let mut clock = Clock::new(1000.0, Intervals::Poisson, 42);
+        clock.sample = 200_000.0;
+        let sample: Vec<f64> = (0..100_000).map(|_| clock.interval()).collect();
+        let mean = sample.iter().sum::<f64>() / sample.len() as f64;
+        assert!((mean / 1e6 - 1.0).abs() < 0.01, "mean {mean}");
+        assert!(sample.iter().all(|interval| *interval >= 300_000.0));
+        let spread = (sample.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / sample.len() as f64).sqrt();
+        assert!((spread / 7e5 - 1.0).abs() < 0.02, "the rest is exponential: its deviation is {spread}");
+    }
+
+    #[test]
+    fn samples_that_take_longer_than_the_interval_leave_half_of_it_to_chance() {
+        let mut clock = Clock::new(1000.0, Intervals::Poisson, 42);
+        clock.sample = 5e6;
+        assert!((0..10_000).all(|_| clock.interval() >= 500_000.0));
+        assert!((0..10_000).any(|_| clock.interval() >= 2_000_000.0));
+    }
+
+    #[test]
+    fn what_a_sample_takes_is_learned() {
+        let mut clock = Clock::new(1000.0, Intervals::Poisson, 42);
+        for _ in 0..200 {
+            clock.learn(400_000.0);
+        }
+        assert!((clock.sample / 4e5 - 1.0).abs() < 0.01, "{}", clock.sample);
+        clock.learn(1e9);
+        assert!(clock.sample < 440_000.0, "one that took a second: {}", clock.sample);
     }
 
     #[test]
