@@ -64,7 +64,10 @@ class SchedulerTrace:
 
 
 def stops(text, tid):
-    """The stops in a trace: (monotonic time of the beginning, duration), in microseconds."""
+    """The stops in a trace: (monotonic time of the beginning, duration), in microseconds.
+
+    The duration is None where the trace does not have the end: a kernel can stop telling of switches from the idle task of a CPU.
+    """
     began = None
     for line in text.splitlines():
         event = EVENT.search(line)
@@ -72,6 +75,8 @@ def stops(text, tid):
             continue
         at = int(event["seconds"]) * 1_000_000 + int(event["micros"])
         if int(event["out"]) == tid:
+            if began is not None:
+                yield began, None
             began = at if event["state"][0] in "tT" else None
         elif int(event["into"]) == tid and began is not None:
             yield began, at - began

@@ -31,6 +31,10 @@ class Stops(unittest.TestCase):
                           out("1.000030", "t")])
         self.assertEqual(list(scheduler_trace.stops(text, 7)), [])
 
+    def test_a_stop_whose_end_is_not_told_is_told_of(self):
+        text = "\n".join([out("1.000100", "t"), out("1.000200", "t"), into("1.000230"), out("1.000300", "t"), out("1.000400", "R")])
+        self.assertEqual(list(scheduler_trace.stops(text, 7)), [(1_000_100, None), (1_000_200, 30), (1_000_300, None)])
+
 
 class Numbers(unittest.TestCase):
     def test_spreads(self):
