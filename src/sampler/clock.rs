@@ -22,12 +22,15 @@ const TIMER_SLACK: u64 = 1_000;
 /// Going to sleep and waking up takes longer than this.
 const SPIN_BELOW: Nanos = Nanos(15_000);
 
-/// The dead time is so many times what a sample takes on average, as some take longer.
-const ROOM: f64 = 1.5;
-/// And at most this share of the mean interval: the rest is what makes ticks fall anywhere in a period of the target.
+/// By what the dead time changes when a sample takes longer, and when one does not: with 49 that do not for each one that does
+/// it stays as it is, so that one sample in fifty takes longer. An average would not do: threads that run take longer to
+/// sample than threads that wait, and the ticks that are lost would be those of threads that run.
+const LONGER: f64 = 1.05;
+const SHORTER: f64 = 0.999;
+/// The dead time is at most this share of the mean interval: the rest makes ticks fall anywhere in a period of the target.
 const LONGEST_DEAD_TIME: f64 = 0.5;
-/// What the last sample counts for in the average.
-const NEWEST: f64 = 1.0 / 16.0;
+/// And not so short that it could not grow, in nanoseconds.
+const SHORTEST_DEAD_TIME: f64 = 1_000.0;
 
 /// How the intervals between ticks are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +47,8 @@ pub enum Intervals {
 pub struct Clock {
     intervals: Intervals,
     mean: f64,
-    /// What a sample takes, in nanoseconds: a moving average.
-    sample: f64,
+    /// What nearly all samples take at most, in nanoseconds.
+    dead_time: f64,
     random: u64,
     /// When the last tick was due.
     due: Nanos,
@@ -70,7 +73,8 @@ impl Clock {
         let _ = set_timerslack(TIMER_SLACK);
         let (mean, begin) = (1e9 / rate, now());
         let random = seed | 1;
-        let mut clock = Clock { intervals, mean, sample: 0.0, random, due: begin, deadline: begin, wanted: 0, late: 0 };
+        let mut clock =
+            Clock { intervals, mean, dead_time: 0.0, random, due: begin, deadline: begin, wanted: 0, late: 0 };
         clock.advance();
         clock
     }
@@ -123,9 +127,11 @@ impl Clock {
         }
     }
 
-    /// Takes note of how long a sample took. One during which this thread had no CPU for long says nothing of the next.
+    /// Takes note of how long a sample took.
     fn learn(&mut self, sample: f64) {
-        self.sample += (sample.min(self.mean) - self.sample) * NEWEST;
+        let longer = sample > self.dead_time;
+        let changed = self.dead_time * if longer { LONGER } else { SHORTER };
+        self.dead_time = changed.clamp(SHORTEST_DEAD_TIME, (self.mean * LONGEST_DEAD_TIME).max(SHORTEST_DEAD_TIME));
     }
 
     fn advance(&mut self) {
@@ -144,8 +150,7 @@ impl Clock {
         self.random ^= self.random >> 27;
         let bits = self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
         let uniform = (bits as f64 + 1.0) / (1u64 << 53) as f64;
-        let dead = (self.sample * ROOM).min(self.mean * LONGEST_DEAD_TIME);
-        dead + (self.mean - dead) * (-uniform.ln()).min(LONGEST)
+        self.dead_time + (self.mean - self.dead_time) * (-uniform.ln()).min(LONGEST)
     }
 }
 
@@ -179,7 +184,7 @@ mod tests {
     #[test]
     fn no_interval_is_shorter_than_a_sample_takes_and_the_rate_is_the_same() {
         let mut clock = Clock::new(1000.0, Intervals::Poisson, 42);
-        clock.sample = 200_000.0;
+        clock.dead_time = 300_000.0;
         let sample: Vec<f64> = (0..100_000).map(|_| clock.interval()).collect();
         let mean = sample.iter().sum::<f64>() / sample.len() as f64;
         assert!((mean / 1e6 - 1.0).abs() < 0.01, "mean {mean}");
@@ -191,20 +196,26 @@ mod tests {
     #[test]
     fn samples_that_take_longer_than_the_interval_leave_half_of_it_to_chance() {
         let mut clock = Clock::new(1000.0, Intervals::Poisson, 42);
-        clock.sample = 5e6;
+        (0..1000).for_each(|_| clock.learn(5e6));
         assert!((0..10_000).all(|_| clock.interval() >= 500_000.0));
         assert!((0..10_000).any(|_| clock.interval() >= 2_000_000.0));
     }
 
     #[test]
-    fn what_a_sample_takes_is_learned() {
+    fn what_nearly_all_samples_take_is_learned() {
         let mut clock = Clock::new(1000.0, Intervals::Poisson, 42);
-        for _ in 0..200 {
-            clock.learn(400_000.0);
-        }
-        assert!((clock.sample / 4e5 - 1.0).abs() < 0.01, "{}", clock.sample);
-        clock.learn(1e9);
-        assert!(clock.sample < 440_000.0, "one that took a second: {}", clock.sample);
+        // Most take 20 µs; one in ten takes 200 µs, one in two hundred a second.
+        let takes = |n: u32| {
+            if n.is_multiple_of(200) {
+                1e9
+            } else if n.is_multiple_of(10) {
+                200_000.0
+            } else {
+                20_000.0
+            }
+        };
+        (1..5000).for_each(|n| clock.learn(takes(n)));
+        assert!((200_000.0..230_000.0).contains(&clock.dead_time), "{}", clock.dead_time);
     }
 
     #[test]
