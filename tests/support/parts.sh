@@ -1,0 +1,47 @@
+# What the scripts share that set up what the tests need: messages, and parts that are made once and kept.
+#
+# Sourced. The caller sets CACHE, the folder that the parts are kept in.
+# Every part is built aside and moved into place when it is complete, and carries a stamp with the hash of what it
+# was made from: an interrupted or outdated part is made again, a complete one is left alone.
+
+say() { printf '%s: %s\n' "$0" "$*" >&2; }
+die() { printf '%s: error: %s\n' "$0" "$*" >&2; exit 1; }
+
+# stamped FOLDER WORDS...: whether FOLDER is complete and was made from exactly WORDS.
+stamped() { [ -e "$1/.fpprof-stamp" ] && [ "$(cat "$1/.fpprof-stamp")" = "$(stamp "${@:2}")" ]; }
+stamp() { printf '%s\n' "$@" | sha256sum | cut -d' ' -f1; }
+
+# into_place NEW FOLDER WORDS...: stamps NEW and makes it FOLDER; what was there before goes.
+into_place() {
+    local new=$1 folder=$2 old=
+    stamp "${@:3}" >"$new/.fpprof-stamp"
+    mkdir -p "$(dirname "$folder")"
+    if [ -e "$folder" ]; then
+        old=$(mktemp -d "$CACHE/.old.XXXXXX")
+        mv -T "$folder" "$old/it"
+    fi
+    mv -T "$new" "$folder"
+    [ -z "$old" ] || rm -rf --one-file-system "$old"
+}
+
+# host_packages NAMES...: installs those that are missing.
+host_packages() {
+    local package missing=()
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} != 0 ] || return 0
+    say "installing ${missing[*]}"
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 </dev/null
+}
+
+# The mirror that this machine's own apt uses for Debian itself, whatever form its sources have.
+debian_mirror() {
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null |
+        grep -m1 . || {
+        # Before the first `apt-get update` apt knows no Origin: the first source that is not for security updates.
+        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v -m1 security
+    }
+}
