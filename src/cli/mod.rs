@@ -4,7 +4,9 @@
 
 pub mod args;
 pub mod failure;
+mod open;
 mod record;
+mod refusal;
 
 use std::process::ExitCode;
 

@@ -5,12 +5,10 @@
 //! Does not: any of them itself.
 
 mod epoch;
-mod open;
 mod output_file;
 mod patience;
 mod progress;
 mod recorder;
-mod refusal;
 mod report;
 
 use std::path::Path;
@@ -23,6 +21,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::args::{ClockArg, MaxOverhead, ModeArg, NativeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
+use super::{open, refusal};
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::sampler::budget::Limits;

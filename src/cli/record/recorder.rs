@@ -110,7 +110,7 @@ impl<'a> Recorder<'a> {
             let Some(epoch) = epochs.last_mut() else { break Ended::TargetGone };
             match self.record(epoch, limit, launched, progress, started) {
                 Pause::Ended(ended) => break ended,
-                Pause::Replaced(pid) => match super::open::replaced(pid, self.plan.mode, self.stop) {
+                Pause::Replaced(pid) => match crate::cli::open::replaced(pid, self.plan.mode, self.stop) {
                     Some(session) => epochs.push(Epoch::new(session)),
                     None => break after_replacement(pid),
                 },

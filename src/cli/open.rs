@@ -5,9 +5,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::failure::Failure;
 use super::refusal;
 use crate::capture::ptrace::{StopError, may_trace};
-use crate::cli::failure::Failure;
 use crate::python::runtime::RuntimeError;
 use crate::sampler::reader::OpenError;
 use crate::sampler::session::{Mode, Session};
@@ -32,7 +32,7 @@ const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(50);
 /// Attaches to a running process.
 ///
 /// # Errors
-/// Why it cannot be recorded, and what to do.
+/// Why it cannot be read, and what to do.
 pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
     let mut process = Process::open(pid).map_err(|error| refusal::process(&error))?;
     check_permission(pid)?;

@@ -1,10 +1,10 @@
-//! Why something cannot be recorded, as words and a remedy.
+//! Why a process cannot be read, as words and a remedy.
 //!
 //! Does: turn every reason into a message and what to do about it. Does not: find the reasons.
 
 use std::process::ExitStatus;
 
-use crate::cli::failure::Failure;
+use super::failure::Failure;
 use crate::python::runtime::RuntimeError;
 use crate::sampler::reader::OpenError;
 use crate::target::access::{Obstacle, diagnose};
@@ -16,7 +16,7 @@ use crate::types::Pid;
 pub fn denied(pid: Pid) -> Failure {
     let obstacle = diagnose(pid);
     let what = match obstacle {
-        Obstacle::TracedBy { .. } => format!("process {pid} cannot be recorded: {obstacle}"),
+        Obstacle::TracedBy { .. } => format!("process {pid} cannot be read: {obstacle}"),
         _ => format!("no permission to read process {pid}: {obstacle}"),
     };
     Failure::new(what).with_hint(obstacle.remedy())
@@ -29,12 +29,12 @@ pub fn process(error: &ProcessError) -> Failure {
         ProcessError::NotFound(_) => failure.with_hint(
             "`pgrep -af python` lists the Python processes; in a container, use the pid that fpprof's own pid namespace shows.",
         ),
-        ProcessError::IsThread { process, .. } => failure.with_hint(format!("Record the process: `--pid {process}`.")),
+        ProcessError::IsThread { process, .. } => failure.with_hint(format!("Give the process: `--pid {process}`.")),
         ProcessError::Zombie(_) | ProcessError::KernelThread(_) => {
-            failure.with_hint("It runs no code that could be recorded: choose a process that is alive.")
+            failure.with_hint("It runs no code: choose a process that is alive.")
         }
         ProcessError::ForeignArchitecture { .. } => {
-            failure.with_hint("fpprof records 64-bit programs of the machine that it runs on.")
+            failure.with_hint("fpprof reads 64-bit programs of the machine that it runs on.")
         }
         ProcessError::Denied { pid, .. } => denied(*pid),
     }
@@ -47,10 +47,10 @@ pub fn open(process: &Process, error: &OpenError) -> Failure {
     let failure = Failure::new(format_args!("process {pid} ({program}): {error}"));
     failure.with_hint(match error {
         RuntimeError::NotPython => {
-            "fpprof records CPython 3.11 and later. If a wrapper has started Python, give the pid of Python itself \
+            "fpprof reads CPython 3.11 and later. If a wrapper has started Python, give the pid of Python itself \
              (`pgrep -P PID` lists a process's children)."
         }
-        RuntimeError::PyPy => "fpprof records CPython only; PyPy has a profiler of its own, vmprof.",
+        RuntimeError::PyPy => "fpprof reads CPython only; PyPy has a profiler of its own, vmprof.",
         RuntimeError::TooOld(_) => "Run the program with CPython 3.11 or later.",
         RuntimeError::NotInitialised(_) => {
             "Wait until the program has started Python, or let fpprof start it: `fpprof record -- python3 …`."
