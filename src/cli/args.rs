@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::dump::args::DumpArgs;
 use crate::output::format::{Format, UnknownFormat};
 
 /// The highest rate that is taken: beyond it a sample would cost more than the interval.
@@ -28,6 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Record a running process, or a program from its start, into a flame graph.
     Record(RecordArgs),
+    /// Show what each thread of a running process does: its stack, its state, and who holds the GIL.
+    Dump(DumpArgs),
 }
 
 /// `fpprof record`.
@@ -224,7 +227,7 @@ fn parse_format(text: &str) -> Result<Format, String> {
 }
 
 /// Decimal, or hexadecimal with `0x`, as py-spy takes it.
-fn parse_pid(text: &str) -> Result<i32, String> {
+pub(super) fn parse_pid(text: &str) -> Result<i32, String> {
     let number = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| i32::from_str_radix(hex, 16));
     match number {
         Ok(pid) if pid > 0 => Ok(pid),
@@ -280,8 +283,10 @@ mod tests {
     use super::*;
 
     fn record(arguments: &[&str]) -> Result<RecordArgs, clap::Error> {
-        let Command::Record(args) = Cli::try_parse_from([&["fpprof", "record"], arguments].concat())?.command;
-        Ok(args)
+        match Cli::try_parse_from([&["fpprof", "record"], arguments].concat())?.command {
+            Command::Record(args) => Ok(args),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! Does: everything that a user sees of a run. Does not: exit; `main` does.
 
 pub mod args;
+pub mod dump;
 pub mod failure;
 mod open;
 mod record;
 mod refusal;
+mod style;
 
 use std::process::ExitCode;
 
@@ -20,5 +22,6 @@ use failure::Failure;
 pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Record(args) => record::run(args),
+        Command::Dump(args) => dump::run(args),
     }
 }

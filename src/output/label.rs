@@ -22,12 +22,22 @@ pub struct LabelOptions {
 /// - a number behind the last space would be read as a count: that space becomes `_`,
 /// - `#` at the beginning would make a comment: `_` is put in front.
 pub fn label(frame: &Frame, options: &LabelOptions) -> String {
-    let name = if frame.name.trim().is_empty() { "[no name]" } else { &frame.name };
+    let name = name(frame);
     let text = match place(frame, options) {
         Some(place) => format!("{name} ({place})"),
         None => name.to_owned(),
     };
     foldable(&one_line(&text))
+}
+
+/// The name of a frame, and where it is: each on one line and clean, for readers that do not fold stacks.
+pub fn name_and_place(frame: &Frame, options: &LabelOptions) -> (String, Option<String>) {
+    let place = place(frame, options).map(|place| one_line(&place).into_owned());
+    (one_line(name(frame)).into_owned(), place)
+}
+
+fn name(frame: &Frame) -> &str {
+    if frame.name.trim().is_empty() { "[no name]" } else { &frame.name }
 }
 
 /// Where the frame is: `file:line`, `file`, or the native module; `None` where the name tells it.

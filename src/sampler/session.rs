@@ -109,6 +109,11 @@ impl Session {
         self.threads.get(self.position(tid).ok()?)?.thread.name()
     }
 
+    /// The threads that are known, by their numbers, with what the last tick has learned of each.
+    pub fn threads(&self) -> &[ThreadHistory] {
+        &self.threads
+    }
+
     /// How many threads are known.
     pub fn thread_count(&self) -> usize {
         self.threads.len()
@@ -144,12 +149,16 @@ impl Session {
             let tid = history.thread.tid;
             match self.sample(history) {
                 Outcome::Stack(frames, run_state) => {
+                    history.failure = None;
                     let sample = Sample { tid, frames, run_state };
                     self.statistics.count(&sample, weight);
                     take(sample);
                 }
                 Outcome::NotWanted => {}
-                Outcome::Failed(reason) => self.statistics.fail(reason),
+                Outcome::Failed(reason) => {
+                    history.failure = Some(reason);
+                    self.statistics.fail(reason);
+                }
                 Outcome::Gone(status) => {
                     ended = ended.or(status.filter(|_| tid.0 == self.process.pid.0));
                     self.statistics.ended += 1;
@@ -283,6 +292,7 @@ impl Session {
     /// The stack, unless it was read from thread states that have become another thread's.
     fn if_states_fit(&mut self, history: &mut ThreadHistory, stack: Arc<[SampleFrame]>) -> Outcome {
         if self.reader.states_fit(history) {
+            history.holds_gil = self.states.holds_gil(history, &self.reader);
             let run_state = observe::run_state(&self.reader, history, &self.states, &stack);
             return Outcome::Stack(stack, run_state);
         }

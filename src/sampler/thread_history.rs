@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::module_marks::MetModules;
 use super::run_state::RunState;
 use super::sample::SampleFrame;
+use super::statistics::SampleFailure;
 use super::transfers;
 use crate::capture::captured::Range;
 use crate::python::stack::{PythonEntry, PythonStack};
@@ -49,6 +50,10 @@ pub struct ThreadHistory {
     pub blocked_at: Option<RunCount>,
     /// The stack that it had then, and what it waited for.
     pub blocked_stack: Option<(Arc<[SampleFrame]>, RunState)>,
+    /// Whether it held a GIL at the moment of its last stack.
+    pub holds_gil: bool,
+    /// Why it has no stack of the last tick that wanted one.
+    pub failure: Option<SampleFailure>,
 }
 
 impl ThreadHistory {
@@ -69,6 +74,8 @@ impl ThreadHistory {
             transfer: None,
             blocked_at: None,
             blocked_stack: None,
+            holds_gil: false,
+            failure: None,
         }
     }
 

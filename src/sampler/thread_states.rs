@@ -99,6 +99,12 @@ impl ThreadStates {
         self.listed.is_collecting(&reader.found.interpreter.layout, &history.thread_states, reader.captured())
     }
 
+    /// Whether the thread that was captured last held a GIL at that moment.
+    pub fn holds_gil(&self, history: &ThreadHistory, reader: &Reader) -> bool {
+        let holders = self.gils.iter().filter_map(|gil| gil.holder(reader.captured()).ok()?);
+        holders.into_iter().any(|holder| history.thread_states.contains(&holder))
+    }
+
     /// Whether a thread held a GIL when the states were listed.
     pub fn held_gil(&self, history: &ThreadHistory) -> bool {
         let id = history.namespace_id.unsigned_abs().into();

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::plumbing::is_plumbing;
 use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer, python_trampoline};
@@ -98,6 +98,23 @@ pub fn name(
         shown.add(choose(&stack, native), weight);
     }
     shown
+}
+
+/// Names the frames of each of `stacks` (outermost first), and gives those to show, in the stacks' order.
+pub fn name_stacks(
+    stacks: &[Vec<Counted>],
+    origin: &Origin<'_>,
+    symbolizer: &Symbolizer,
+    native: NativeFrames,
+) -> Vec<Vec<Frame>> {
+    let distinct: FxHashSet<&Counted> = stacks.iter().flatten().collect();
+    let wanted = |counted: &&Counted| native != NativeFrames::None || !is_native(counted);
+    let names = name_frames(distinct.into_iter().filter(wanted), origin, symbolizer);
+    let shown = |stack: &Vec<Counted>| {
+        let stack: Vec<&Named> = stack.iter().filter_map(|counted| names.get(counted)).collect();
+        choose(&stack, native).into_iter().cloned().collect()
+    };
+    stacks.iter().map(shown).collect()
 }
 
 /// The frames of a stack (outermost first) that are shown.

@@ -1,0 +1,40 @@
+//! The arguments of `fpprof dump`.
+//!
+//! Does: declare them. Does not: act on them.
+
+use clap::Args;
+
+use crate::cli::args::{NativeArg, parse_pid};
+use crate::cli::style::ColorArg;
+
+/// `fpprof dump`.
+#[derive(Debug, Args)]
+#[command(after_help = "Threads that are blocked are read without being stopped; one that runs stands still for some \
+    microseconds.\n\nExit status:\n  0  the threads are shown; of one that could not be read, the reason is\n  1  the \
+    process cannot be read\n  2  the command line is wrong\n\nExamples:\n  fpprof dump --pid 1234\n  fpprof dump --pid \
+    1234 --native all --json")]
+pub struct DumpArgs {
+    /// The process to look at.
+    #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
+    pub pid: i32,
+
+    /// Which native frames to show.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
+    pub native: NativeArg,
+
+    /// The same as `--native calls`.
+    #[arg(short = 'n', conflicts_with = "native")]
+    pub native_calls: bool,
+
+    /// Write JSON for programs; its schema is in docs/dump.md.
+    #[arg(short, long)]
+    pub json: bool,
+
+    /// Show the paths of files in full. JSON always has them in full.
+    #[arg(long)]
+    pub full_filenames: bool,
+
+    /// How to colour the text.
+    #[command(flatten)]
+    pub color: ColorArg,
+}

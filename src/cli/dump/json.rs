@@ -1,0 +1,154 @@
+//! A dump for programs. `docs/dump.md` is its schema: what is there stays, in name and meaning, for as long as `version`
+//! does.
+//!
+//! Does: write it. Does not: clean or shorten anything; JSON can hold every text.
+
+use std::time::UNIX_EPOCH;
+
+use serde::Serialize;
+
+use super::look::{Dump, ThreadDump};
+use crate::profile::frame::{Frame, FrameKind};
+use crate::sampler::run_state::RunState;
+
+/// Fields may be added to a version; one that is taken away or changes its meaning makes the next.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: &'static str,
+    version: u32,
+    fpprof: &'static str,
+    time: f64,
+    process: ProcessFacts<'a>,
+    python: PythonFacts<'a>,
+    threads: Vec<Thread<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProcessFacts<'a> {
+    pid: i32,
+    namespace_pid: i32,
+    executable: String,
+    command_line: &'a [String],
+    current_directory: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PythonFacts<'a> {
+    version: &'a str,
+    module: &'a str,
+    free_threaded: bool,
+}
+
+#[derive(Serialize)]
+struct Thread<'a> {
+    tid: i32,
+    namespace_tid: i32,
+    name: Option<&'a str>,
+    main: bool,
+    python: bool,
+    holds_gil: Option<bool>,
+    state: &'static str,
+    state_text: Option<String>,
+    complete: bool,
+    error: Option<&'static str>,
+    frames: Vec<FrameFacts<'a>>,
+}
+
+#[derive(Serialize)]
+struct FrameFacts<'a> {
+    kind: &'static str,
+    name: &'a str,
+    file: Option<&'a str>,
+    line: Option<u32>,
+    first_line: Option<u32>,
+    module: Option<&'a str>,
+    inlined: bool,
+}
+
+/// The document, and a line end.
+pub fn write(dump: &Dump) -> String {
+    let process = &dump.process;
+    let document = Document {
+        format: "fpprof dump",
+        version: VERSION,
+        fpprof: env!("CARGO_PKG_VERSION"),
+        time: dump.time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64()),
+        process: ProcessFacts {
+            pid: process.pid.0,
+            namespace_pid: process.namespace_pid,
+            executable: process.executable.to_string_lossy().into_owned(),
+            command_line: &process.command_line,
+            current_directory: process.current_directory.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        },
+        python: PythonFacts { version: &dump.version, module: &dump.interpreter, free_threaded: dump.free_threaded },
+        threads: dump.threads.iter().map(|each| thread(each, dump.free_threaded)).collect(),
+    };
+    // Nothing in it can fail to be written: no map with other keys than text, no number that is not finite.
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+}
+
+fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
+    let stack = thread.stack.as_ref();
+    Thread {
+        tid: thread.tid.0,
+        namespace_tid: thread.namespace_tid,
+        name: thread.name.as_deref(),
+        main: thread.is_main,
+        python: thread.is_python,
+        holds_gil: (!free_threaded && stack.is_ok()).then_some(thread.holds_gil),
+        state: stack.map_or("unknown", |stack| state(stack.run_state)),
+        state_text: stack.ok().map(|stack| stack.run_state.to_string()),
+        complete: stack.is_ok_and(super::look::ThreadStack::is_complete),
+        error: stack.err().map(|reason| reason.reason()),
+        frames: stack.map_or_else(|_| Vec::new(), |stack| stack.frames.iter().map(frame).collect()),
+    }
+}
+
+fn frame(frame: &Frame) -> FrameFacts<'_> {
+    let source = frame.source.as_ref();
+    FrameFacts {
+        kind: kind(frame.kind),
+        name: &frame.name,
+        file: source.map(|source| &*source.file),
+        line: source.and_then(|source| source.line),
+        first_line: source.and_then(|source| source.first_line),
+        module: frame.module.as_deref(),
+        inlined: frame.is_inlined,
+    }
+}
+
+fn state(state: RunState) -> &'static str {
+    match state {
+        RunState::Python => "cpu_python",
+        RunState::Native => "cpu_native",
+        RunState::GarbageCollection => "cpu_gc",
+        RunState::Gil => "gil",
+        RunState::Lock => "lock",
+        RunState::Futex => "futex",
+        RunState::Io { .. } => "io",
+        RunState::Sleeping => "sleeping",
+        RunState::Child => "child",
+        RunState::Signal => "signal",
+        RunState::Stopped => "stopped",
+        RunState::Uninterruptible => "uninterruptible",
+        RunState::Unknown => "unknown",
+    }
+}
+
+fn kind(kind: FrameKind) -> &'static str {
+    match kind {
+        FrameKind::UserCode => "user",
+        FrameKind::StandardLibrary => "standard_library",
+        FrameKind::InstalledPackage => "installed_package",
+        FrameKind::NativeExtension => "native_extension",
+        FrameKind::Interpreter => "interpreter",
+        FrameKind::System => "system",
+        FrameKind::Jit => "jit",
+        FrameKind::Process => "process",
+        FrameKind::Thread => "thread",
+        FrameKind::RunState => "state",
+        FrameKind::Gap => "gap",
+    }
+}

@@ -1,0 +1,152 @@
+//! One look at every thread of a process, with names.
+//!
+//! Does: take one tick of a session in wall mode, again for threads that could not be read, and name the frames.
+//! Does not: write it for anybody.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustc_hash::FxHashMap;
+
+use crate::profile::frame::{Frame, FrameKind};
+use crate::profile::paths::PathRoots;
+use crate::python::layout::GilLocation;
+use crate::sampler::run_state::RunState;
+use crate::sampler::sample::SampleFrame;
+use crate::sampler::session::Session;
+use crate::sampler::statistics::SampleFailure;
+use crate::symbolize::names::{Counted, NativeFrames, Origin, name_stacks};
+use crate::symbolize::{PerfMap, Symbolizer};
+use crate::target::process::Process;
+use crate::types::Tid;
+
+/// How often threads are looked at until each has a stack: one that wakes and blocks all the time can escape a look.
+const LOOKS: usize = 3;
+
+/// What was seen of a process.
+#[derive(Debug)]
+pub struct Dump {
+    /// The process.
+    pub process: Process,
+    /// When.
+    pub time: SystemTime,
+    /// CPython's version.
+    pub version: String,
+    /// The file that holds the interpreter.
+    pub interpreter: String,
+    /// Whether there is no GIL in this build.
+    pub free_threaded: bool,
+    /// Its threads, by number, the main thread first.
+    pub threads: Vec<ThreadDump>,
+}
+
+/// What was seen of a thread.
+#[derive(Debug)]
+pub struct ThreadDump {
+    /// Its number.
+    pub tid: Tid,
+    /// Its number in its own pid namespace.
+    pub namespace_tid: i32,
+    /// Its name, as the kernel knows it.
+    pub name: Option<String>,
+    /// Whether the process began with it.
+    pub is_main: bool,
+    /// Whether an interpreter knows it.
+    pub is_python: bool,
+    /// Whether it held a GIL.
+    pub holds_gil: bool,
+    /// What it did, and its frames, innermost first.
+    pub stack: Result<ThreadStack, SampleFailure>,
+}
+
+/// A thread's stack, and what it did.
+#[derive(Debug)]
+pub struct ThreadStack {
+    /// What the thread did.
+    pub run_state: RunState,
+    /// The frames that are shown, innermost first.
+    pub frames: Vec<Frame>,
+}
+
+impl ThreadStack {
+    /// Whether no frame is missing.
+    pub fn is_complete(&self) -> bool {
+        !self.frames.iter().any(|frame| frame.kind == FrameKind::Gap)
+    }
+}
+
+impl Dump {
+    /// Looks.
+    pub fn take(mut session: Session, native: NativeFrames, full_filenames: bool) -> Dump {
+        let time = SystemTime::now();
+        let mut seen: FxHashMap<Tid, (Arc<[SampleFrame]>, RunState)> = FxHashMap::default();
+        for _ in 0..LOOKS {
+            session.tick(1, &mut |sample| {
+                seen.insert(sample.tid, (sample.frames, sample.run_state));
+            });
+            if session.threads().iter().all(|history| history.failure.is_none()) {
+                break;
+            }
+        }
+        let outermost_first =
+            |frames: &[SampleFrame]| frames.iter().rev().map(|frame| Counted::Frame(*frame)).collect();
+        let (tids, stacks): (Vec<Tid>, Vec<Vec<Counted>>) =
+            seen.iter().map(|(tid, (frames, _))| (*tid, outermost_first(frames))).unzip();
+        let mut named: FxHashMap<Tid, Vec<Frame>> =
+            tids.into_iter().zip(name(&session, &stacks, native, full_filenames)).collect();
+        let mut stack = |tid: &Tid| {
+            let mut frames = named.remove(tid)?;
+            frames.reverse();
+            Some(ThreadStack { run_state: seen.get(tid)?.1, frames })
+        };
+        let main = session.process().pid.0;
+        let mut threads: Vec<ThreadDump> = session
+            .threads()
+            .iter()
+            .map(|history| ThreadDump {
+                tid: history.thread.tid,
+                namespace_tid: history.namespace_id,
+                name: history.thread.name(),
+                is_main: history.thread.tid.0 == main,
+                is_python: !history.thread_states.is_empty(),
+                holds_gil: history.holds_gil,
+                stack: stack(&history.thread.tid).ok_or(history.failure.unwrap_or(SampleFailure::Unreadable)),
+            })
+            .collect();
+        threads.sort_by_key(|thread| (!thread.is_main, thread.tid));
+        let found = &session.reader.found;
+        let module = session.reader.space.modules.get(found.module);
+        Dump {
+            process: session.process().clone(),
+            time,
+            version: found.interpreter.version.to_string(),
+            interpreter: module.map_or_else(String::new, |module| text(&module.path)),
+            free_threaded: found.interpreter.layout.interpreter.gil == GilLocation::None,
+            threads,
+        }
+    }
+}
+
+fn name(session: &Session, stacks: &[Vec<Counted>], native: NativeFrames, full_filenames: bool) -> Vec<Vec<Frame>> {
+    let (process, reader) = (session.process(), &session.reader);
+    let root = reader.root();
+    let origin = Origin {
+        space: &reader.space,
+        interpreter: reader.found.module,
+        functions: reader.codes.functions(),
+        thread_names: &FxHashMap::default(),
+        // A process that has no map names nothing by it.
+        perf_map: &PerfMap::load(&root, process.namespace_pid).unwrap_or_default(),
+        roots: &PathRoots {
+            project: process.current_directory.as_deref().map(text),
+            home: std::env::var("HOME").ok(),
+            full: full_filenames,
+        },
+    };
+    name_stacks(stacks, &origin, &Symbolizer::new(root), native)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

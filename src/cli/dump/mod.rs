@@ -1,0 +1,45 @@
+//! `fpprof dump`: what every thread of a process does, once.
+//!
+//! Does: the order of things: get hold of the process, look once, name, write.
+//! Does not: any of them itself.
+
+pub mod args;
+mod json;
+mod look;
+mod text;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use self::args::DumpArgs;
+use self::look::Dump;
+use super::args::NativeArg;
+use super::failure::Failure;
+use super::open;
+use crate::sampler::session::Mode;
+use crate::symbolize::names::NativeFrames;
+use crate::types::Pid;
+
+/// Runs the command.
+///
+/// # Errors
+/// Why the process cannot be read, or the text not be written.
+pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
+    let native = match args.native {
+        NativeArg::Calls => NativeFrames::Calls,
+        NativeArg::All => NativeFrames::All,
+        NativeArg::None => NativeFrames::None,
+    };
+    // Ctrl-C ends this process at once: nothing is lost by that.
+    let session = open::attach(Pid(args.pid), Mode::Wall, &AtomicBool::new(false))?;
+    let dump = Dump::take(session, native, args.full_filenames || args.json);
+    let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // `fpprof dump … | head`
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(Failure::new(format_args!("standard output cannot be written: {error}"))
+            .with_hint("Is there space left where it goes?")),
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
+}
