@@ -53,6 +53,9 @@ pub enum SymbolSource {
 /// Why there are no lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoLines {
+    /// They were not asked for.
+    #[error("lines were not looked up")]
+    NotWanted,
     /// The module cannot be read.
     #[error("the module's file is unusable: {0}")]
     Module(ElfError),
@@ -87,12 +90,20 @@ pub struct ModuleNames {
 #[derive(Debug)]
 pub struct Symbolizer {
     files: DebugFiles,
+    lines: bool,
 }
 
 impl Symbolizer {
     /// A symbolizer that looks for debug files in the target's root and then in the profiler's own.
     pub fn new(target: impl Into<Option<Arc<TargetRoot>>>) -> Symbolizer {
-        Symbolizer { files: DebugFiles::new(target.into()) }
+        Symbolizer { files: DebugFiles::new(target.into()), lines: true }
+    }
+
+    /// The same, which looks neither lines nor inlined functions up: a symbol table is read in milliseconds, the DWARF of
+    /// an interpreter in a hundred.
+    #[must_use]
+    pub fn without_lines(self) -> Symbolizer {
+        Symbolizer { lines: false, ..self }
     }
 
     /// Names addresses of one module. Loads the module's tables and drops them again: ask for many at once.
@@ -102,8 +113,8 @@ impl Symbolizer {
             Ok(elf) => elf,
             Err(error) => return unreadable(&name, error, queries),
         };
-        let debug_file =
-            if has_symbols(elf) && has_dwarf(elf) { None } else { Some(self.files.find(&module.path, elf)) };
+        let suffices = has_symbols(elf) && (has_dwarf(elf) || !self.lines);
+        let debug_file = if suffices { None } else { Some(self.files.find(&module.path, elf)) };
         // DWARF first, so that the two are not in memory together.
         let (frames, lines) = match self.look_up(module, elf, debug_file.as_ref(), queries) {
             Ok((frames, from)) => (frames, Ok(from)),
@@ -125,6 +136,9 @@ impl Symbolizer {
         debug_file: Option<&Result<DebugFile, NoDebugFile>>,
         queries: &[Query],
     ) -> Result<(Vec<Vec<DwarfFrame>>, Option<DebugFileSource>), NoLines> {
+        if !self.lines {
+            return Err(NoLines::NotWanted);
+        }
         let debug_file = match debug_file {
             Some(found) if !has_dwarf(elf) => Some(found.as_ref().map_err(NoDebugFile::clone)?),
             _ => None,

@@ -26,6 +26,11 @@ pub struct DumpArgs {
     #[arg(short = 'n', conflicts_with = "native")]
     pub native_calls: bool,
 
+    /// Look up the lines of native code, and the functions that compilers have inlined. Where there is debug information,
+    /// that takes some hundred milliseconds.
+    #[arg(short, long)]
+    pub lines: bool,
+
     /// Write JSON for programs; its schema is in docs/dump.md.
     #[arg(short, long)]
     pub json: bool,

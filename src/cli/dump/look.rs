@@ -24,6 +24,17 @@ use crate::types::Tid;
 /// How often threads are looked at until each has a stack: one that wakes and blocks all the time can escape a look.
 const LOOKS: usize = 3;
 
+/// How frames are named.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// Which native frames are shown.
+    pub native: NativeFrames,
+    /// Whether lines of native code, and inlined functions, are looked up.
+    pub lines: bool,
+    /// Whether paths are left as long as they are.
+    pub full_filenames: bool,
+}
+
 /// What was seen of a process.
 #[derive(Debug)]
 pub struct Dump {
@@ -78,7 +89,7 @@ impl ThreadStack {
 
 impl Dump {
     /// Looks.
-    pub fn take(mut session: Session, native: NativeFrames, full_filenames: bool) -> Dump {
+    pub fn take(mut session: Session, view: View) -> Dump {
         let time = SystemTime::now();
         let mut seen: FxHashMap<Tid, (Arc<[SampleFrame]>, RunState)> = FxHashMap::default();
         for _ in 0..LOOKS {
@@ -93,8 +104,7 @@ impl Dump {
             |frames: &[SampleFrame]| frames.iter().rev().map(|frame| Counted::Frame(*frame)).collect();
         let (tids, stacks): (Vec<Tid>, Vec<Vec<Counted>>) =
             seen.iter().map(|(tid, (frames, _))| (*tid, outermost_first(frames))).unzip();
-        let mut named: FxHashMap<Tid, Vec<Frame>> =
-            tids.into_iter().zip(name(&session, &stacks, native, full_filenames)).collect();
+        let mut named: FxHashMap<Tid, Vec<Frame>> = tids.into_iter().zip(name(&session, &stacks, view)).collect();
         let mut stack = |tid: &Tid| {
             let mut frames = named.remove(tid)?;
             frames.reverse();
@@ -128,7 +138,7 @@ impl Dump {
     }
 }
 
-fn name(session: &Session, stacks: &[Vec<Counted>], native: NativeFrames, full_filenames: bool) -> Vec<Vec<Frame>> {
+fn name(session: &Session, stacks: &[Vec<Counted>], view: View) -> Vec<Vec<Frame>> {
     let (process, reader) = (session.process(), &session.reader);
     let root = reader.root();
     let origin = Origin {
@@ -141,10 +151,12 @@ fn name(session: &Session, stacks: &[Vec<Counted>], native: NativeFrames, full_f
         roots: &PathRoots {
             project: process.current_directory.as_deref().map(text),
             home: std::env::var("HOME").ok(),
-            full: full_filenames,
+            full: view.full_filenames,
         },
     };
-    name_stacks(stacks, &origin, &Symbolizer::new(root), native)
+    let symbolizer = Symbolizer::new(root);
+    let symbolizer = if view.lines { symbolizer } else { symbolizer.without_lines() };
+    name_stacks(stacks, &origin, &symbolizer, view.native)
 }
 
 fn text(path: &Path) -> String {

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use self::args::DumpArgs;
-use self::look::Dump;
+use self::look::{Dump, View};
 use super::args::NativeArg;
 use super::failure::Failure;
 use super::open;
@@ -33,7 +33,8 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     };
     // Ctrl-C ends this process at once: nothing is lost by that.
     let session = open::attach(Pid(args.pid), Mode::Wall, &AtomicBool::new(false))?;
-    let dump = Dump::take(session, native, args.full_filenames || args.json);
+    let dump =
+        Dump::take(session, View { native, lines: args.lines, full_filenames: args.full_filenames || args.json });
     let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // `fpprof dump … | head`
