@@ -10,6 +10,13 @@ mod extension;
 #[path = "../support/interpreters.rs"]
 mod interpreters;
 
+#[allow(dead_code, reason = "a target that is looked at is not let go to its end")]
+#[path = "../support/target.rs"]
+mod target;
+#[allow(dead_code, reason = "frames are enough here, not evaluations")]
+#[path = "../support/truth.rs"]
+mod truth;
+
 mod processes;
 mod python;
 mod run;
@@ -17,6 +24,7 @@ mod run;
 mod accuracy;
 mod bad_targets;
 mod debugger;
+mod dump;
 mod endings;
 mod launching;
 mod memory;

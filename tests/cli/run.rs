@@ -102,6 +102,13 @@ pub fn start<S: AsRef<OsStr>>(arguments: &[S]) -> Running {
     start_command(command, Scratch::new())
 }
 
+/// Runs `fpprof` with these arguments to its end.
+pub fn fpprof<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
+    let mut command = Command::new(FPPROF);
+    command.args(arguments);
+    start_command(command, Scratch::new()).wait()
+}
+
 /// Runs `fpprof record` with these arguments to its end.
 pub fn record<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
     start(arguments).wait()
