@@ -41,16 +41,12 @@ pub struct Program {
 
 /// The newest interpreter: static, stripped, run by chroot.
 pub fn newest() -> TestInterpreter {
-    named("sid 3.15")
+    interpreters::named("sid 3.15")
 }
 
 /// An interpreter without frame pointers in a shared library, that sees the same files as we do.
 pub fn shared() -> TestInterpreter {
-    named("pyenv 3.13")
-}
-
-fn named(name: &str) -> TestInterpreter {
-    interpreters::all().into_iter().find(|interpreter| interpreter.name == name).expect("it is one of them")
+    interpreters::named("pyenv 3.13")
 }
 
 impl Program {

@@ -1,9 +1,12 @@
-//! Finds the interpreters that the tests run: pyenv's, and those in the Debian sid root.
+//! Finds the interpreters that the tests run: pyenv's, and those in the Debian sid root. The arm64 machine has the latter only.
 //!
 //! A missing one is a failure, not a skipped test: `tests/setup` installs them all.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Whether there are interpreters that were built from source on this machine (see tests/arm64).
+const HAS_PYENV: bool = cfg!(target_arch = "x86_64");
 
 /// One interpreter in one configuration.
 #[derive(Debug, Clone)]
@@ -49,16 +52,17 @@ impl TestInterpreter {
 /// # Panics
 /// When one is missing.
 pub fn all() -> Vec<TestInterpreter> {
-    let pyenv = [11, 12, 13].map(pyenv);
+    let pyenv: &[u8] = if HAS_PYENV { &[11, 12, 13] } else { &[] };
     let sid = [(13, false), (14, false), (15, false), (14, true), (15, true)].map(|(minor, jit)| sid(minor, jit));
-    pyenv.into_iter().chain(sid).collect()
+    pyenv.iter().copied().map(self::pyenv).chain(sid).collect()
 }
 
-/// The interpreter of that name.
+/// The interpreter of that name; where there are none by pyenv, the oldest in the place of each.
 ///
 /// # Panics
 /// When there is none.
 pub fn named(name: &str) -> TestInterpreter {
+    let name = if !HAS_PYENV && name.starts_with("pyenv") { "sid 3.13" } else { name };
     all().into_iter().find(|interpreter| interpreter.name == name).unwrap_or_else(|| panic!("no interpreter {name}"))
 }
 

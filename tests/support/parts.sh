@@ -1,6 +1,6 @@
 # What the scripts share that set up what the tests need: messages, and parts that are made once and kept.
 #
-# Sourced. The caller sets CACHE, the folder that the parts are kept in.
+# Sourced. The caller sets CACHE, the folder that the parts are kept in, TESTS, the folder of the tests, and PYENV.
 # Every part is built aside and moved into place when it is complete, and carries a stamp with the hash of what it
 # was made from: an interrupted or outdated part is made again, a complete one is left alone.
 
@@ -44,4 +44,33 @@ debian_mirror() {
         # Before the first `apt-get update` apt knows no Origin: the first source that is not for security updates.
         apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v -m1 security
     }
+}
+
+# The newest pyenv CPython of a minor version, as a folder.
+pyenv_prefix() {
+    find "$PYENV/versions" -maxdepth 1 -name "$1.*" -exec test -x '{}/bin/python'"$1" ';' -print 2>/dev/null |
+        sort -V | tail -1
+}
+
+# extension COMPILER FOLDER: the tests' own extension module, built three ways (see tests/extension).
+#
+# It is written against the stable ABI of 3.11: one build serves all tested interpreters of an architecture, and one that is
+# made on this machine runs in the sid root, whose libc is newer. The headers are the same for x86-64 and arm64.
+extension() {
+    local compiler=$1 folder=$2 source=$TESTS/extension/fpext.c include new
+    include=$(pyenv_prefix 3.11)/include/python3.11
+    local inputs=("$(sha256sum <"$source")" "$include" "$("$compiler" --version | head -1)" "$(declare -f extension)")
+    ! stamped "$folder" "${inputs[@]}" || return 0
+    say "building the tests' extension module in $folder"
+    new=$(mktemp -d "$CACHE/.extension.XXXXXX")
+    build() { # NAME FLAG
+        "$compiler" -std=c11 -O2 -g -Wall -Wextra -Werror -fPIC -shared "$2" -I "$include" -D "FPEXT_NAME=$1" \
+            -o "$new/$1.abi3.so" "$source"
+    }
+    build fpext_fp -fno-omit-frame-pointer
+    build fpext_nofp -fomit-frame-pointer
+    build fpext_stripped -fomit-frame-pointer
+    "${compiler%gcc}strip" --strip-all "$new/fpext_stripped.abi3.so"
+    chmod 755 "$new"
+    into_place "$new" "$folder" "${inputs[@]}"
 }
