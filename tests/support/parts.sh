@@ -46,6 +46,23 @@ debian_mirror() {
     }
 }
 
+# For each version of CPython the newest NumPy that has a wheel for it.
+declare -A NUMPY=([3.11]=2.4.6 [3.12]=2.5.5 [3.13]=2.5.5 [3.14]=2.5.5 [3.15]=2.5.5)
+
+# numpy_wheel PYTHON PLATFORM FOLDER: NumPy for that version of CPython, unpacked.
+numpy_wheel() {
+    local new version=${NUMPY[$1]}
+    ! stamped "$3" "$version" || return 0
+    say "unpacking NumPy $version for CPython $1, $2"
+    new=$(mktemp -d "$CACHE/.numpy.XXXXXX")
+    "$(pyenv_prefix 3.13)/bin/python3.13" -m pip install --quiet --disable-pip-version-check \
+        --root-user-action=ignore --target "$new" --no-deps --only-binary=:all: --python-version "$1" \
+        --platform "$2" "numpy==$version" >&2
+    # A quarter of it.
+    find "$new" -type d -name tests -prune -exec rm -rf --one-file-system '{}' +
+    into_place "$new" "$3" "$version"
+}
+
 # The newest pyenv CPython of a minor version, as a folder.
 pyenv_prefix() {
     find "$PYENV/versions" -maxdepth 1 -name "$1.*" -exec test -x '{}/bin/python'"$1" ';' -print 2>/dev/null |
