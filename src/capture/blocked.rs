@@ -30,7 +30,7 @@ pub enum BlockedError {
 }
 
 /// Copies the memory of a blocked thread into `captured`. Of its registers only the program counter and the stack
-/// pointer are known.
+/// pointer are known; `signature_mask` says which bits of its return addresses are no address.
 ///
 /// # Errors
 /// See [`BlockedError`].
@@ -39,6 +39,7 @@ pub fn capture(
     memory: &ProcessMemory,
     plan: &mut dyn Plan,
     captured: &mut Captured,
+    signature_mask: u64,
 ) -> Result<(), BlockedError> {
     for _ in 0..ATTEMPTS {
         let before = thread.run_count();
@@ -47,6 +48,7 @@ pub fn capture(
         captured.reset();
         captured.registers.set(native::SP, sp.0);
         captured.registers.set(native::PC, pc.0);
+        captured.registers.signature_mask = signature_mask;
         captured.system_call = call;
         fill(captured, memory, plan);
         // Where the kernel keeps no count, the same call at the same place is the best that can be had.

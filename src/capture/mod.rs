@@ -3,6 +3,7 @@
 //! A running thread is stopped for some microseconds ([`running`]); a blocked one is read without a stop
 //! ([`blocked`]). Both give a [`captured::Captured`], and everything after that is pure.
 
+pub mod aarch64;
 pub mod blocked;
 pub mod captured;
 pub mod ptrace;
@@ -11,5 +12,7 @@ pub mod registers;
 pub mod running;
 pub mod x86_64;
 
+#[cfg(target_arch = "aarch64")]
+pub use aarch64 as native;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64 as native;

@@ -100,10 +100,19 @@ impl Stop {
     /// # Errors
     /// When the thread was killed meanwhile.
     pub fn general_registers<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], StopError> {
+        self.register_set(libc::NT_PRSTATUS, buffer)
+    }
+
+    /// A register set by its number (`NT_…` in linux/elf.h), as the kernel lays it out; the bytes that were filled.
+    ///
+    /// # Errors
+    /// [`StopError::System`] with EINVAL or ENODEV when the processor has no such registers; when the thread was killed
+    /// meanwhile.
+    pub fn register_set<'b>(&self, number: libc::c_int, buffer: &'b mut [u8]) -> Result<&'b [u8], StopError> {
         let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         // SAFETY: `vector` describes `buffer`, which is writable for its whole length; the kernel fills at most
         // that and stores in `vector` how much it was.
-        call(unsafe { libc::ptrace(libc::PTRACE_GETREGSET, self.tid, libc::NT_PRSTATUS, &raw mut vector) })?;
+        call(unsafe { libc::ptrace(libc::PTRACE_GETREGSET, self.tid, number, &raw mut vector) })?;
         let filled = vector.iov_len;
         Ok(buffer.get(..filled).unwrap_or_default())
     }
@@ -155,6 +164,28 @@ pub fn may_trace(tid: Tid) -> Result<(), StopError> {
     let asker =
         asker.map_err(|error| StopError::System(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EAGAIN))))?;
     asker.join().unwrap_or(Err(StopError::System(Errno::EAGAIN)))
+}
+
+/// Stops a child of our own that does nothing, asks `ask` about it, and ends it: for what the kernel says of every
+/// process alike, and only of a stopped one. `None` when there can be no child.
+pub fn ask_of_a_child<T>(ask: impl FnOnce(&Stop) -> Option<T>) -> Option<T> {
+    // SAFETY: the child calls nothing but pause(2), which is safe after fork in a process with threads.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        loop {
+            // SAFETY: pause has no arguments.
+            unsafe { libc::pause() };
+        }
+    }
+    if child < 0 {
+        return None;
+    }
+    let stop = Stop::new(Pid(child), Tid(child), Wait::Sleep);
+    let answer = stop.ok().and_then(|stop| ask(&stop));
+    // SAFETY: the child is ours and has not been waited for, so that its number is no other's.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    while wait_for_change(child, Wait::Sleep).is_ok_and(|status| libc::WIFSTOPPED(status)) {}
+    answer
 }
 
 fn interrupt(tid: libc::pid_t) -> Result<(), StopError> {

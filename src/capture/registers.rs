@@ -15,11 +15,13 @@ pub struct Registers {
     known: u64,
     /// The base of thread-local storage (`fs_base`, `tpidr_el0`): glibc's `pthread_t`.
     pub thread_pointer: Option<Addr>,
+    /// The bits of a return address that are its signature, by the kernel's word for the process; 0: none is signed.
+    pub signature_mask: u64,
 }
 
 impl Default for Registers {
     fn default() -> Self {
-        Registers { values: [0; MAX_REGISTERS], known: 0, thread_pointer: None }
+        Registers { values: [0; MAX_REGISTERS], known: 0, thread_pointer: None, signature_mask: 0 }
     }
 }
 

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use super::captured::Captured;
 use super::native;
-use super::ptrace::{Stop, StopError, Wait};
+use super::ptrace::{self, Stop, StopError, Wait};
 use super::read::{Plan, copy_ahead, fill, warm_up};
+use crate::target::memory::Memory;
 use crate::target::process_memory::ProcessMemory;
 use crate::target::threads::{Activity, Thread};
-use crate::types::Nanos;
+use crate::types::{Addr, Nanos};
 
 /// Spinning for a stop on another CPU is given up after twice the time that stops take there, which depends on the
 /// machine (5 µs, 40 in some virtual machines), within these bounds: a thread that waits for a CPU takes much longer.
@@ -48,6 +49,8 @@ pub enum Stopping {
 pub struct Stopper {
     /// How long it took the last threads on other CPUs to stand still: a moving average.
     latency: Duration,
+    /// Which bits of the process's return addresses are their signature, once the kernel was asked.
+    signature_mask: Option<u64>,
 }
 
 impl Stopper {
@@ -73,12 +76,37 @@ impl Stopper {
         if stopping == Stopping::IfRunning && thread.activity()? != Activity::Running {
             return Err(RunningError::Blocked);
         }
-        let stopped_after = stop_and_copy(thread, wait, (memory, plan, captured))?;
+        let stopped_after = stop_and_copy(thread, wait, (memory, plan, captured), &mut self.signature_mask)?;
         if !shares_our_cpu {
             self.latency = (self.latency * 7 + stopped_after.min(*SPIN.end())) / 8;
         }
         Ok(())
     }
+
+    /// Which bits of the process's return addresses are their signature, found out without stopping one of its threads:
+    /// until one was stopped, the kernel is asked about a child of our own, of which it says the same.
+    pub fn signature_mask(&mut self) -> u64 {
+        match native::SIGNATURE_SET {
+            None => 0,
+            Some(_) => *self
+                .signature_mask
+                .get_or_insert_with(|| ptrace::ask_of_a_child(|stop| Some(signature_mask(stop))).unwrap_or(0)),
+        }
+    }
+}
+
+/// The kernel's mask; 0 where the processor signs nothing (EINVAL).
+fn signature_mask(stop: &Stop) -> u64 {
+    let mut buffer = [0; 16];
+    let set = native::SIGNATURE_SET.and_then(|number| stop.register_set(number, &mut buffer).ok());
+    set.map_or(0, native::decode_signature_mask)
+}
+
+/// The thread pointer where it is a register set of its own.
+fn thread_pointer(stop: &Stop) -> Option<Addr> {
+    let mut buffer = [0; 8];
+    stop.register_set(native::THREAD_POINTER_SET?, &mut buffer).ok().filter(|set| set.len() == 8)?;
+    Some(Addr(u64::from_le_bytes(buffer)))
 }
 
 /// Gives how long it took the thread to stand still.
@@ -86,6 +114,7 @@ fn stop_and_copy(
     thread: &Thread,
     wait: Wait,
     (memory, plan, captured): (&ProcessMemory, &mut dyn Plan, &mut Captured),
+    known_mask: &mut Option<u64>,
 ) -> Result<Duration, RunningError> {
     let asked = Instant::now();
     let stop = Stop::new(memory.pid(), thread.tid, wait)?;
@@ -94,11 +123,17 @@ fn stop_and_copy(
     let mut buffer = [0; native::REGISTER_SET_SIZE];
     let set = stop.general_registers(&mut buffer)?;
     captured.registers = native::decode(set).ok_or(StopError::Gone)?;
-    captured.disturbed = !stop.holds_signal() && native::interrupted_call(set);
+    captured.registers.thread_pointer = captured.registers.thread_pointer.or_else(|| thread_pointer(&stop));
+    captured.registers.signature_mask = *known_mask.get_or_insert_with(|| signature_mask(&stop));
+    let holds_signal = stop.holds_signal();
     fill(captured, memory, plan);
     if let Some(status) = stop.resume() {
         return Err(StopError::Exited(status).into());
     }
     captured.stood_still = Some(Nanos(asked.elapsed().as_nanos() as u64));
+    // Code does not change: what is in front of the program counter can be read while the thread runs.
+    let pc = captured.registers.get(native::PC);
+    let before_pc = || memory.read_u32(Addr(pc?.checked_sub(4)?)).ok();
+    captured.disturbed = !holds_signal && native::interrupted_call(set, before_pc);
     Ok(stopped_after)
 }

@@ -22,6 +22,16 @@ pub fn return_address_slot(cfa: Addr) -> Option<Addr> {
     cfa.0.checked_sub(8).map(Addr)
 }
 
+/// `user_regs_struct` holds the thread pointer.
+pub const THREAD_POINTER_SET: Option<libc::c_int> = None;
+/// Return addresses are not signed.
+pub const SIGNATURE_SET: Option<libc::c_int> = None;
+
+/// No bit of a return address is a signature's.
+pub fn decode_signature_mask(_: &[u8]) -> u64 {
+    0
+}
+
 /// The size of `struct user_regs_struct`.
 pub const REGISTER_SET_SIZE: usize = 27 * 8;
 
@@ -67,7 +77,8 @@ const ORIG_RAX: usize = 15;
 /// Whether the stop has ended a system call early, so that the program notices: it is on its way out with EINTR, which the
 /// kernel does not turn into a new start as it does its internal ERESTART codes, or with a part of what it was to transfer.
 /// A call that would have transferred only so much in any case counts, too: the two cannot be told apart.
-pub fn interrupted_call(set: &[u8]) -> bool {
+/// The instruction in front of the program counter is not needed: `orig_rax` tells.
+pub fn interrupted_call(set: &[u8], _: impl FnOnce() -> Option<u32>) -> bool {
     let word = |index: usize| Some(u64::from_le_bytes(set.get(index * 8..index * 8 + 8)?.try_into().ok()?));
     let call = || {
         let number = libc::c_long::try_from(word(ORIG_RAX)?.cast_signed()).ok()?;
@@ -104,7 +115,7 @@ mod tests {
         let left_with = |number: i64, result: i64, length: i64, flags: i64| {
             let mut words = [0i64; 27];
             (words[ORIG_RAX], words[RAX], words[RDX], words[R10]) = (number, result, length, flags);
-            interrupted_call(&words.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<u8>>())
+            interrupted_call(&words.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<u8>>(), || None)
         };
         let (eintr, restart) = (-i64::from(libc::EINTR), -512);
         assert!(left_with(libc::SYS_epoll_wait, eintr, 8, 0));
@@ -117,6 +128,6 @@ mod tests {
         assert!(!left_with(libc::SYS_write, 4096, 4096, 0));
         let all = i64::from(libc::MSG_WAITALL);
         assert!(left_with(libc::SYS_recvfrom, 10, 20, all) && !left_with(libc::SYS_recvfrom, 10, 20, 0));
-        assert!(!interrupted_call(&[0; 16]));
+        assert!(!interrupted_call(&[0; 16], || None));
     }
 }

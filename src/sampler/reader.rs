@@ -180,8 +180,8 @@ impl Reader {
     /// See [`ReadFailure`].
     pub fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         history.likely_sp = None;
-        let python = self.capture(history, |_, thread, memory, plan, captured| {
-            blocked::capture(thread, memory, plan, captured).map_err(ReadFailure::Blocked)
+        let python = self.capture(history, |stopper, thread, memory, plan, captured| {
+            blocked::capture(thread, memory, plan, captured, stopper.signature_mask()).map_err(ReadFailure::Blocked)
         })?;
         self.check(history, python.as_ref())?;
         self.finish(history, python)
