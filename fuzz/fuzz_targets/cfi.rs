@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use fpprof::capture::registers::Registers;
-use fpprof::target::elf::{SectionData, UnwindSections};
+use fpprof::target::elf::{Machine, SectionData, UnwindSections};
 use fpprof::target::memory::Region;
 use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
+use fpprof::unwind::frame_pointers::{FramePointerUse, FrameRecordRule};
 use fpprof::unwind::module::ModuleUnwinder;
 use fpprof::unwind::stack::NativeStack;
 use fpprof::unwind::walk::Unwinder;
@@ -31,6 +32,9 @@ fuzz_target!(|data: &[u8]| {
         eh_frame_hdr: (with_header & 1 != 0).then_some(header),
         eh_frame: Some(SectionData { svma: Svma(svma), bytes: frame.to_vec() }),
     }));
+    for machine in [Machine::X86_64, Machine::Aarch64] {
+        FramePointerUse::measure(unwinder.sections(), FrameRecordRule::of(machine));
+    }
     let bias = u64::from(bias) << 12;
     let pc = bias + u64::from(u16::from_le_bytes([pc0, pc1]));
     unwinder.function_start(Svma(pc - bias));

@@ -13,6 +13,7 @@
 
 pub mod address_space;
 pub mod cache;
+pub mod frame_pointers;
 pub mod index;
 pub mod module;
 pub mod recover;
