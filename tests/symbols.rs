@@ -199,6 +199,34 @@ fn a_stripped_interpreter_is_named_by_its_debug_file_in_the_targets_root() {
 }
 
 #[test]
+fn where_names_would_come_from_is_where_they_come_from() {
+    let root = Arc::new(sid());
+    let symbolizer = Symbolizer::new(Arc::clone(&root));
+    let stripped = ["/usr/bin/python3.13", "/usr/bin/python3.15", "/usr/bin/true"].map(|path| module_in(&root, path));
+    let own = module(&home(".pyenv/versions/3.13.0/lib/libpython3.13.so.1.0"));
+    let foreign = ModuleFile { path: PathBuf::from("/lib/libx.so"), elf: Err(ElfError::NotElf) };
+    for module in stripped.iter().chain([&own, &foreign]) {
+        assert_eq!(symbolizer.sources(module), resolve(&symbolizer, module, &[]).sources, "{}", module.path.display());
+    }
+}
+
+#[test]
+fn without_lines_functions_have_the_names_of_their_symbols() {
+    let module = module_in(&sid(), "/usr/bin/python3.15");
+    let [with, without] = [Symbolizer::new(Arc::new(sid())), Symbolizer::new(Arc::new(sid())).without_lines()];
+    let addresses = addresses(module.elf.as_ref().unwrap(), 300);
+    let (lines, names) = (resolve(&with, &module, &addresses).names, resolve(&without, &module, &addresses));
+    assert_eq!(names.sources.lines, Err(NoLines::NotWanted));
+    let mut same = 0;
+    for (lined, named) in lines.iter().zip(&names.names) {
+        assert!(named.len() == 1 && named[0].line.is_none() && named[0].file.is_none(), "{named:?}");
+        same += usize::from(lined.last().and_then(known) == known(&named[0]));
+    }
+    // Identical functions that the linker has made one have several symbols.
+    assert!(same > 290, "{same} of 300");
+}
+
+#[test]
 fn the_cold_part_of_the_bytecode_loop_has_the_loops_name() {
     let root = sid();
     let module = module_in(&root, "/usr/bin/python3.15");

@@ -89,7 +89,7 @@ pub struct ModuleNames {
 /// Names addresses, module by module.
 #[derive(Debug)]
 pub struct Symbolizer {
-    files: DebugFiles,
+    pub(super) files: DebugFiles,
     lines: bool,
 }
 
