@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::doctor::args::DoctorArgs;
 use super::dump::args::DumpArgs;
 use crate::output::format::{Format, UnknownFormat};
 
@@ -31,6 +32,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Show what each thread of a running process does: its stack, its state, and who holds the GIL.
     Dump(DumpArgs),
+    /// Tell what fpprof can see of a process, a program or a file, and what would make its stacks or names incomplete.
+    Doctor(DoctorArgs),
 }
 
 /// `fpprof record`.

@@ -3,6 +3,7 @@
 //! Does: everything that a user sees of a run. Does not: exit; `main` does.
 
 pub mod args;
+pub mod doctor;
 pub mod dump;
 pub mod failure;
 mod open;
@@ -23,5 +24,6 @@ pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
         Command::Record(args) => record::run(args),
         Command::Dump(args) => dump::run(args),
+        Command::Doctor(args) => doctor::run(args),
     }
 }

@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use super::failure::Failure;
 use super::refusal;
 use crate::capture::ptrace::{StopError, may_trace};
@@ -52,6 +54,14 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failur
         if !pace.wait() {
             return Err(refusal::open(&process, &error));
         }
+    }
+}
+
+/// Each thread of the target has two files open while it is watched, and the soft limit is 1,024 in most places.
+pub fn raise_open_files_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // With the old limit fewer threads can be watched, and each that cannot is counted as an error.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

@@ -50,6 +50,23 @@ impl FrameKind {
         FrameKind::Gap,
     ];
 
+    /// What programs call it, in JSON.
+    pub fn id(self) -> &'static str {
+        match self {
+            FrameKind::UserCode => "user",
+            FrameKind::StandardLibrary => "standard_library",
+            FrameKind::InstalledPackage => "installed_package",
+            FrameKind::NativeExtension => "native_extension",
+            FrameKind::Interpreter => "interpreter",
+            FrameKind::System => "system",
+            FrameKind::Jit => "jit",
+            FrameKind::Process => "process",
+            FrameKind::Thread => "thread",
+            FrameKind::RunState => "state",
+            FrameKind::Gap => "gap",
+        }
+    }
+
     /// What a reader calls it.
     pub fn description(self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 //!
 //! Yama's settings are not among them: they belong to the whole machine, and are tested where they are told apart.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -15,29 +16,33 @@ use crate::run::{Ended, FPPROF, Scratch, start_command};
 /// The user and group that own nothing.
 const NOBODY: &str = "65534";
 
+/// Runs `fpprof record` through `setpriv` with these switches.
+fn record_as<S: AsRef<OsStr>>(setpriv: &[S], pid: i32) -> Ended {
+    run_as(setpriv, &["record", "-d", "300ms", "-o", "o.txt", "-p", &pid.to_string()])
+}
+
 /// Runs fpprof through `setpriv` with these switches, from a copy that any user can reach.
-fn record_as(setpriv: &[&str], pid: i32) -> Ended {
+pub fn run_as<S: AsRef<OsStr>>(setpriv: &[S], arguments: &[&str]) -> Ended {
     let program = Scratch::new();
     let copy = program.path().join("fpprof");
     std::fs::copy(FPPROF, &copy).unwrap();
     let open_to_all = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(program.path(), open_to_all).unwrap();
     let mut command = Command::new("setpriv");
-    command.args(setpriv).arg(copy).args(["record", "-d", "300ms", "-o", "o.txt", "-p", &pid.to_string()]);
+    command.args(setpriv).arg(copy).args(arguments);
     let folder = Scratch::new();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     start_command(command, folder).wait()
 }
 
-fn as_nobody() -> Vec<String> {
+pub fn as_nobody() -> Vec<String> {
     vec![format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".into()]
 }
 
 #[test]
 fn the_process_of_another_user() {
     let target = Program::start(&python::newest(), BUSY);
-    let nobody = as_nobody();
-    let ended = record_as(&nobody.iter().map(String::as_str).collect::<Vec<_>>(), target.pid());
+    let ended = record_as(&as_nobody(), target.pid());
     ended.assert_refused(&["it belongs to user 0", "fpprof runs as user 65534", "sudo fpprof"]);
     assert_untouched(target.pid());
 }
@@ -52,8 +57,7 @@ fn an_unprivileged_user_records_processes_of_its_own() {
     let (root, program) = (arguments[0], arguments[1]);
     command.args(["--reuid=0", "chroot", &format!("--userspec={NOBODY}:{NOBODY}")]).args([root, program]);
     let target = Program::start_command(command, BUSY);
-    let nobody = as_nobody();
-    let ended = record_as(&nobody.iter().map(String::as_str).collect::<Vec<_>>(), target.pid());
+    let ended = record_as(&as_nobody(), target.pid());
     assert!(ended.recorded().contains(";inner (<string>:"), "{ended:?}");
     assert_untouched(target.pid());
 }

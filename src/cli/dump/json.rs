@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 use serde::Serialize;
 
 use super::look::{Dump, ThreadDump};
-use crate::profile::frame::{Frame, FrameKind};
+use crate::profile::frame::Frame;
 use crate::sampler::run_state::RunState;
 
 /// Fields may be added to a version; one that is taken away or changes its meaning makes the next.
@@ -109,7 +109,7 @@ fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
 fn frame(frame: &Frame) -> FrameFacts<'_> {
     let source = frame.source.as_ref();
     FrameFacts {
-        kind: kind(frame.kind),
+        kind: frame.kind.id(),
         name: &frame.name,
         file: source.map(|source| &*source.file),
         line: source.and_then(|source| source.line),
@@ -134,21 +134,5 @@ fn state(state: RunState) -> &'static str {
         RunState::Stopped => "stopped",
         RunState::Uninterruptible => "uninterruptible",
         RunState::Unknown => "unknown",
-    }
-}
-
-fn kind(kind: FrameKind) -> &'static str {
-    match kind {
-        FrameKind::UserCode => "user",
-        FrameKind::StandardLibrary => "standard_library",
-        FrameKind::InstalledPackage => "installed_package",
-        FrameKind::NativeExtension => "native_extension",
-        FrameKind::Interpreter => "interpreter",
-        FrameKind::System => "system",
-        FrameKind::Jit => "jit",
-        FrameKind::Process => "process",
-        FrameKind::Thread => "thread",
-        FrameKind::RunState => "state",
-        FrameKind::Gap => "gap",
     }
 }

@@ -31,6 +31,7 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
         NativeArg::All => NativeFrames::All,
         NativeArg::None => NativeFrames::None,
     };
+    open::raise_open_files_limit();
     // Ctrl-C ends this process at once: nothing is lost by that.
     let session = open::attach(Pid(args.pid), Mode::Wall, &AtomicBool::new(false))?;
     let dump =

@@ -17,8 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
 use super::args::{ClockArg, MaxOverhead, ModeArg, NativeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
 use super::{open, refusal};
@@ -63,7 +61,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         None => Some(Launched::start(&args.program, program_output(args)).map_err(|error| refusal::launch(&error))?),
     };
     // Only now, for a program that we start inherits the limit.
-    raise_open_files_limit();
+    open::raise_open_files_limit();
     let session = match (args.pid, &mut launched) {
         (Some(pid), _) => open::attach(Pid(pid), mode, &stop)?,
         (None, Some(launched)) => open::launched(launched, &program_name(args), mode, &stop)?,
@@ -133,14 +131,6 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
             .map_err(|error| Failure::new(format_args!("signals cannot be handled: {error}")))?;
     }
     Ok(stop)
-}
-
-/// Each thread of the target has two files open while it is watched, and the soft limit is 1,024 in most places.
-fn raise_open_files_limit() {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // With the old limit fewer threads can be watched, and each that cannot is counted as an error.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
 }
 
 /// A profile on standard output is to be read by another program: nothing else may be in it.

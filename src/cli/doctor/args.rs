@@ -1,0 +1,42 @@
+//! The arguments of `fpprof doctor`.
+//!
+//! Does: declare them. Does not: act on them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+
+use crate::cli::args::parse_pid;
+use crate::cli::style::ColorArg;
+
+/// `fpprof doctor`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A program that is started is examined one second later, or when it ends before; it runs on, and \
+    its output goes to standard error.\n\nExit status:\n  0  it has been examined, whatever was found\n  1  it cannot be \
+    examined, or is no Python that fpprof can read: the message says why\n  2  the command line is wrong\n\nExamples:\n  \
+    fpprof doctor --pid 1234\n  fpprof doctor -- python3 app.py\n  fpprof doctor /usr/bin/python3"
+)]
+#[command(group(ArgGroup::new("target").required(true).args(["pid", "file", "program"])))]
+pub struct DoctorArgs {
+    /// The process to examine.
+    #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
+    pub pid: Option<i32>,
+
+    /// The executable or library to examine, without running it.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// The program to start and examine, with its arguments.
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
+
+    /// Write JSON for programs; its schema is in docs/doctor.md.
+    #[arg(short, long)]
+    pub json: bool,
+
+    /// How to colour the text.
+    #[command(flatten)]
+    pub color: ColorArg,
+}
