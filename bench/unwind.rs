@@ -18,8 +18,9 @@ use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::module::ModuleUnwinder;
 use fpprof::unwind::stack::{NativeFrame, NativeStack, StackEnd};
+use fpprof::unwind::step::StackBytes;
 use fpprof::unwind::walk::Unwinder;
-use fpprof::unwind::x86_64::step::StackBytes;
+use fpprof::unwind::x86_64::X86_64;
 use framehop::Unwinder as _;
 
 const FRAMES: usize = 64;
@@ -143,7 +144,7 @@ fn believe_records(case: &Case) -> f64 {
 
 fn fpprof_walk(case: &Case) -> f64 {
     let space = space(case);
-    let mut unwinder = Unwinder::new();
+    let mut unwinder = Unwinder::<X86_64>::new();
     let mut out = NativeStack::empty();
     unwinder.unwind(&case.registers, &case.stack, &space, &mut out);
     check(&out);
@@ -155,7 +156,7 @@ fn fpprof_walk(case: &Case) -> f64 {
 
 fn fpprof_cold(case: &Case) -> f64 {
     let spaces = [space(case), space(case)];
-    let mut unwinder = Unwinder::new();
+    let mut unwinder = Unwinder::<X86_64>::new();
     let mut out = NativeStack::empty();
     let mut turn = 0;
     measure(|| {

@@ -5,6 +5,30 @@
 
 use std::fmt;
 
+/// An architecture that threads can be unwound on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Machine {
+    /// x86-64 with the System V psABI.
+    X86_64,
+    /// AArch64 with the AAPCS64.
+    Aarch64,
+}
+
+impl Machine {
+    /// Its name, as saved snapshots have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Machine::X86_64 => "x86-64",
+            Machine::Aarch64 => "aarch64",
+        }
+    }
+
+    /// The machine of this name.
+    pub fn named(name: &str) -> Option<Machine> {
+        [Machine::X86_64, Machine::Aarch64].into_iter().find(|machine| machine.name() == name)
+    }
+}
+
 /// A process id, as seen from the profiler's own pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pid(pub i32);

@@ -15,9 +15,11 @@ use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::module::{ModuleUnwinder, UnwindScratch};
 use fpprof::unwind::stack::{NativeStack, StackEnd};
+use fpprof::unwind::step::{Cursor, StackBytes, StepError};
 use fpprof::unwind::walk::Unwinder;
+use fpprof::unwind::x86_64::X86_64;
 use fpprof::unwind::x86_64::rule::UnwindRule;
-use fpprof::unwind::x86_64::step::{Cursor, StackBytes, StepError, step};
+use fpprof::unwind::x86_64::step::step;
 use gimli::{
     CfaRule, CieOrFde, EhFrame, EndianSlice, EvaluationResult, Expression, LittleEndian, Register, RegisterRule,
     UnwindSection, Value,
@@ -94,7 +96,7 @@ fn compare(path: &Path) -> Compared {
     let eh_frame = EhFrame::new(&frames.bytes, LittleEndian);
     let bases = gimli::BaseAddresses::default().set_eh_frame(frames.svma.0);
     let (mut context, mut scratch) = (gimli::UnwindContext::new(), UnwindScratch::new());
-    let (mut unwinder, mut out) = (Unwinder::new(), NativeStack::empty());
+    let (mut unwinder, mut out) = (Unwinder::<X86_64>::new(), NativeStack::empty());
     let mut compared = Compared::default();
     let mut entries = eh_frame.entries(&bases);
     while let Some(entry) = entries.next().expect("a table") {
@@ -112,9 +114,9 @@ fn compare(path: &Path) -> Compared {
                 let pc = BIAS + svma;
                 registers.set(16, pc);
                 let expected = expect(row, &eh_frame, fde.cie().encoding(), &registers, &stack);
-                let rule = with_header.rule(Svma(svma), &mut scratch).expect("a rule");
+                let rule = with_header.rule::<X86_64>(Svma(svma), &mut scratch).expect("a rule");
                 if compared.rows.is_multiple_of(8) {
-                    assert_eq!(Some(rule), without_header.rule(Svma(svma), &mut scratch), "{svma:#x}");
+                    assert_eq!(Some(rule), without_header.rule::<X86_64>(Svma(svma), &mut scratch), "{svma:#x}");
                 }
                 check_rule(&rule, pc, &stack, &expected);
                 for _ in ["cold", "cached"] {
@@ -140,14 +142,14 @@ fn check_rule(rule: &UnwindRule, pc: u64, stack: &Region, expected: &Option<Expe
     if matches!(rule, UnwindRule::Complex | UnwindRule::ThreadEntry) {
         return;
     }
-    let got = step(rule, Cursor { pc, sp: SP, bp: Some(BP) }, StackBytes::new(stack));
+    let got = step(rule, Cursor { pc, sp: SP, fp: Some(BP), lr: None }, StackBytes::new(stack));
     let Some(expected) = expected else {
         assert!(matches!(got, Err(StepError::Unreadable(_))), "{pc:#x} {rule:?}: {got:?}");
         return;
     };
     match got {
         Ok((cfa, caller)) => {
-            let got = Expected { cfa, return_address: Some(caller.pc), bp: caller.bp };
+            let got = Expected { cfa, return_address: Some(caller.pc), bp: caller.fp };
             assert_eq!(&got, expected, "{pc:#x} {rule:?}");
         }
         Err(error) => assert!(expected.cfa <= SP, "{pc:#x} {rule:?}: {error:?}, {expected:?}"),

@@ -13,6 +13,7 @@ use fpprof::unwind::frame_pointers::{FramePointerUse, FrameRecordRule};
 use fpprof::unwind::module::ModuleUnwinder;
 use fpprof::unwind::stack::NativeStack;
 use fpprof::unwind::walk::Unwinder;
+use fpprof::unwind::x86_64::X86_64;
 use libfuzzer_sys::fuzz_target;
 
 const STACK: u64 = 0x7ffc_0000_0000;
@@ -49,7 +50,7 @@ fuzz_target!(|data: &[u8]| {
     registers.set(6, STACK + u64::from(bp));
     let stack = Region { start: Addr(STACK), bytes: stack.to_vec() };
     let mut out = NativeStack::empty();
-    let mut unwinder = Unwinder::new();
+    let mut unwinder = Unwinder::<X86_64>::new();
     for _ in ["cold", "cached"] {
         unwinder.unwind(&registers, &stack, &space, &mut out);
         assert!(out.frames.windows(2).all(|f| f[0].cfa < f[1].cfa), "{out:?}");

@@ -5,9 +5,10 @@
 //! Does not: obtain registers, or unwind.
 
 use super::registers::Registers;
+use crate::types::Machine;
 
-/// What saved snapshots call this architecture.
-pub const NAME: &str = "aarch64";
+/// This architecture.
+pub const MACHINE: Machine = Machine::Aarch64;
 /// The frame pointer, `x29`.
 pub const FP: usize = 29;
 /// The stack pointer.

@@ -4,10 +4,10 @@
 //! Does not: obtain registers, or unwind.
 
 use super::registers::Registers;
-use crate::types::Addr;
+use crate::types::{Addr, Machine};
 
-/// What saved snapshots call this architecture.
-pub const NAME: &str = "x86-64";
+/// This architecture.
+pub const MACHINE: Machine = Machine::X86_64;
 /// The stack pointer, `rsp`.
 pub const SP: usize = 7;
 /// The frame pointer, `rbp`.
@@ -16,11 +16,6 @@ pub const FP: usize = 6;
 pub const PC: usize = 16;
 /// The bytes below the stack pointer that a leaf function may use (psABI 3.2.2).
 pub const RED_ZONE: u64 = 128;
-
-/// Where a frame's return address is, given its CFA (psABI 3.2.2: the call has pushed it last).
-pub fn return_address_slot(cfa: Addr) -> Option<Addr> {
-    cfa.0.checked_sub(8).map(Addr)
-}
 
 /// `user_regs_struct` holds the thread pointer.
 pub const THREAD_POINTER_SET: Option<libc::c_int> = None;
@@ -87,13 +82,18 @@ pub fn interrupted_call(set: &[u8], _: impl FnOnce() -> Option<u32>) -> bool {
         Some(match number {
             // Those that transfer, too: a socket with a time limit fails so when nothing has been moved yet.
             0.. if result == -i64::from(libc::EINTR) => true,
-            libc::SYS_write | libc::SYS_sendto => is_short,
-            libc::SYS_recvfrom => is_short && word(R10)? & libc::MSG_WAITALL as u64 != 0,
+            WRITE | SENDTO => is_short,
+            RECVFROM => is_short && word(R10)? & libc::MSG_WAITALL as u64 != 0,
             _ => false,
         })
     };
     call().unwrap_or(false)
 }
+
+// asm/unistd_64.h: the names of the C library are those of the machine that this is built for.
+const WRITE: libc::c_long = 1;
+const SENDTO: libc::c_long = 44;
+const RECVFROM: libc::c_long = 45;
 
 #[cfg(test)]
 mod tests {
@@ -118,16 +118,16 @@ mod tests {
             interrupted_call(&words.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<u8>>(), || None)
         };
         let (eintr, restart) = (-i64::from(libc::EINTR), -512);
-        assert!(left_with(libc::SYS_epoll_wait, eintr, 8, 0));
-        for transfer in [libc::SYS_recvfrom, libc::SYS_sendto, libc::SYS_write] {
+        assert!(left_with(232, eintr, 8, 0));
+        for transfer in [RECVFROM, SENDTO, WRITE] {
             assert!(left_with(transfer, eintr, 8, 0), "as with SO_RCVTIMEO and SO_SNDTIMEO");
         }
-        assert!(!left_with(libc::SYS_read, restart, 8, 0), "the kernel starts it anew");
+        assert!(!left_with(0, restart, 8, 0), "the kernel starts it anew");
         assert!(!left_with(-1, eintr, 8, 0), "a register's value in user code");
-        assert!(left_with(libc::SYS_write, 4096, 1 << 20, 0) && left_with(libc::SYS_sendto, 0, 1, 0));
-        assert!(!left_with(libc::SYS_write, 4096, 4096, 0));
+        assert!(left_with(WRITE, 4096, 1 << 20, 0) && left_with(SENDTO, 0, 1, 0));
+        assert!(!left_with(WRITE, 4096, 4096, 0));
         let all = i64::from(libc::MSG_WAITALL);
-        assert!(left_with(libc::SYS_recvfrom, 10, 20, all) && !left_with(libc::SYS_recvfrom, 10, 20, 0));
+        assert!(left_with(RECVFROM, 10, 20, all) && !left_with(RECVFROM, 10, 20, 0));
         assert!(!interrupted_call(&[0; 16], || None));
     }
 }

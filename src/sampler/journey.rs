@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::codes::Codes;
-use super::native_walk::NativeWalk;
+use super::native_walk::{self, NativeWalk};
 use super::sample::{GapKind, SampleFrame};
 use crate::capture::registers::Registers;
 use crate::merge::resync::MarkerDistance;
@@ -19,9 +19,9 @@ use crate::python::layout::Layout;
 use crate::python::stack::{ChainEnd, PythonStack};
 use crate::target::memory::{Memory, Region};
 use crate::target::modules::ModuleId;
-use crate::types::{Addr, Svma};
+use crate::types::{Addr, Machine, Svma};
 use crate::unwind::address_space::{AddressSpace, Code};
-use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::stack::{NativeStack, StackEnd};
 
 /// The evaluation function has some ten thousand instructions; most are never met.
@@ -41,20 +41,25 @@ pub struct Moment<'a> {
 }
 
 /// Takes samples of one process through the pure stages, one after the other; keeps its buffers and what it learns.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Journey {
-    native: NativeWalk,
+    native: Box<dyn NativeWalk>,
     distance: MarkerDistance,
-    scratch: UnwindScratch,
     /// Where evaluations save their caller's frame pointer, by their program counters: the tables are read once for each.
     saved_frame_pointers: FxHashMap<(ModuleId, Svma), Option<i32>>,
     merged: MergedStack,
 }
 
 impl Journey {
-    /// A journey that has learned before where markers lie in their evaluations.
-    pub fn with_distance(distance: MarkerDistance) -> Journey {
-        Journey { distance, ..Journey::default() }
+    /// A journey for threads of this machine. What was learned before of where markers lie in their evaluations is in
+    /// `distance`.
+    pub fn new(machine: Machine, distance: MarkerDistance) -> Journey {
+        Journey {
+            native: native_walk::for_machine(machine),
+            distance,
+            saved_frame_pointers: FxHashMap::default(),
+            merged: MergedStack::default(),
+        }
     }
 
     /// What has been learned of where markers lie in their evaluations.
@@ -100,13 +105,13 @@ impl Journey {
 
     /// Learns from a stack that is complete.
     pub fn learn(&mut self, moment: Moment<'_>, python: &PythonStack) {
-        let Journey { scratch, saved_frame_pointers, .. } = self;
+        let Journey { native, saved_frame_pointers, .. } = self;
         if saved_frame_pointers.len() >= MAX_SAVED_FRAME_POINTERS {
             saved_frame_pointers.clear();
         }
         self.distance.learn(&self.merged, python, |addr| {
             let (module, svma, unwinder) = locate(moment.addresses, addr)?;
-            let look_up = || unwinder.rule(svma, scratch)?.saved_frame_pointer();
+            let look_up = || native.saved_frame_pointer(unwinder, svma);
             *saved_frame_pointers.entry((module, svma)).or_insert_with(look_up)
         });
     }

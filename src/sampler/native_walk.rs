@@ -4,38 +4,64 @@
 //! no tables, or restart at the innermost marker that was not reached. Remembers what it learns of the interpreter's evaluation frames.
 //! Does not: capture, read the target, or merge.
 
+use std::fmt::Debug;
+
 use super::journey::Moment;
-use crate::capture::native;
 use crate::merge::resync::{MarkerDistance, Restart};
 use crate::python::stack::PythonStack;
-use crate::types::Addr;
+use crate::types::{Addr, Machine, Svma};
+use crate::unwind::aarch64::Aarch64;
+use crate::unwind::architecture::Architecture;
+use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
 use crate::unwind::recover::FramePointerFinder;
 use crate::unwind::run_time_code::{Captured, WaysOut};
 use crate::unwind::stack::{NativeStack, StackEnd};
 use crate::unwind::walk::{FramePosition, Unwinder};
+use crate::unwind::x86_64::X86_64;
 
 /// A stack that breaks more often than this is not worth more.
 const MAX_SEGMENTS: usize = 8;
 /// How often the JIT's code may be entered on one stack: as often as Python is called by C.
 const MAX_RUN_TIME_CALLS: usize = 1_024;
 
-/// Walks native stacks of one process.
+/// Walks native stacks of one process, on whatever architecture it is.
+pub trait NativeWalk: Debug + Send {
+    /// The stack that was walked last, innermost segment first: one when nothing is missing.
+    fn segments(&self) -> &[NativeStack];
+
+    /// Unwinds from the registers, in one segment. Gives why that ended.
+    fn unwind(&mut self, moment: Moment<'_>) -> StackEnd;
+
+    /// Does what can be done about a walk that broke off.
+    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance);
+
+    /// Where the frame at an address of a module saves its caller's frame pointer, in bytes from the CFA.
+    fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32>;
+}
+
+/// A walk for threads of this machine.
+pub fn for_machine(machine: Machine) -> Box<dyn NativeWalk> {
+    match machine {
+        Machine::X86_64 => Box::new(Walk::<X86_64>::default()),
+        Machine::Aarch64 => Box::new(Walk::<Aarch64>::default()),
+    }
+}
+
 #[derive(Debug, Default)]
-pub struct NativeWalk {
-    unwinder: Unwinder,
+struct Walk<A: Architecture> {
+    unwinder: Unwinder<A>,
     finder: FramePointerFinder,
     ways_out: WaysOut,
     segments: Vec<NativeStack>,
+    scratch: UnwindScratch,
 }
 
-impl NativeWalk {
-    /// The stack that was walked last, innermost segment first: one when nothing is missing.
-    pub fn segments(&self) -> &[NativeStack] {
+impl<A: Architecture> NativeWalk for Walk<A> {
+    fn segments(&self) -> &[NativeStack] {
         &self.segments
     }
 
-    /// Unwinds from the registers, in one segment. Gives why that ended.
-    pub fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {
+    fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {
         let mut first = self.segments.drain(..).next().unwrap_or_else(NativeStack::empty);
         self.unwinder.unwind(moment.registers, moment.stack, moment.addresses, &mut first);
         let end = first.end;
@@ -43,15 +69,16 @@ impl NativeWalk {
         end
     }
 
-    /// Does what can be done about a walk that broke off.
-    pub fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) {
-        if let Some(whole) = self.recover(moment, python, learned) {
-            self.segments.clear();
-            self.segments.push(whole);
-        }
-        if let Some(whole) = self.leave_run_time_code(moment, python, learned) {
-            self.segments.pop();
-            self.segments.push(whole);
+    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) {
+        if A::READS_INSTRUCTIONS {
+            if let Some(whole) = self.recover(moment, python, learned) {
+                self.segments.clear();
+                self.segments.push(whole);
+            }
+            if let Some(whole) = self.leave_run_time_code(moment, python, learned) {
+                self.segments.pop();
+                self.segments.push(whole);
+            }
         }
         while self.segments.len() < MAX_SEGMENTS
             && let Some(failed) = self.segments.last()
@@ -62,7 +89,13 @@ impl NativeWalk {
         }
     }
 
-    /// Goes on where a frame needs rbp and the thread was not stopped, if everything agrees on what rbp is.
+    fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32> {
+        A::saved_frame_pointer(module.rule::<A>(svma, &mut self.scratch)?)
+    }
+}
+
+impl<A: Architecture> Walk<A> {
+    /// Goes on where a frame needs the frame pointer and the thread was not stopped, if everything agrees on what it is.
     fn recover(
         &mut self,
         moment: Moment<'_>,
@@ -70,13 +103,13 @@ impl NativeWalk {
         learned: &MarkerDistance,
     ) -> Option<NativeStack> {
         let failed = self.segments.last()?;
-        if !matches!(failed.end, StackEnd::UnknownRegister(_)) || moment.registers.get(native::FP).is_some() {
+        if !matches!(failed.end, StackEnd::UnknownRegister(_)) || moment.registers.get(A::FP.into()).is_some() {
             return None;
         }
         let (frame, before) = failed.frames.split_last()?;
         let bp = self.finder.find(frame, moment.stack, moment.addresses)?;
         let mut whole = NativeStack { frames: before.to_vec(), end: failed.end };
-        let from = FramePosition { pc: frame.pc, is_return_address: true, sp: frame.sp, bp: Some(bp) };
+        let from = FramePosition { pc: frame.pc, is_return_address: true, sp: frame.sp, fp: Some(bp) };
         self.unwinder.resume(from, moment.stack, moment.addresses, &mut whole);
         learned.confirms(&whole, frame.sp, python).then_some(whole)
     }
@@ -91,14 +124,14 @@ impl NativeWalk {
     ) -> Option<NativeStack> {
         let mut walked = self.segments.last()?.clone();
         let mut confirmed = None;
-        let mut bp = self.unwinder.stopped_bp();
+        let mut bp = self.unwinder.stopped_fp();
         let captured = Captured { registers: moment.registers, stack: moment.stack, space: moment.addresses };
         for _ in 0..MAX_RUN_TIME_CALLS {
             let sp = walked.frames.last()?.sp;
             let left = self.ways_out.leave(&mut walked, bp, captured, &mut self.finder);
             let Some(from) = left else { break };
             self.unwinder.resume(from, moment.stack, moment.addresses, &mut walked);
-            bp = self.unwinder.stopped_bp();
+            bp = self.unwinder.stopped_fp();
             if learned.confirms(&walked, sp, python) {
                 confirmed = Some(walked.clone());
             } else if learned.certain().is_some() {
@@ -110,10 +143,10 @@ impl NativeWalk {
 
     /// Walks on in the caller of an evaluation.
     fn restart(&mut self, moment: Moment<'_>, at: Restart) -> Option<NativeStack> {
-        let pc = Addr(moment.stack.u64_at(native::return_address_slot(at.cfa)?)?);
-        let bp = at.saved_frame_pointer.and_then(|slot| moment.stack.u64_at(slot)).map(Addr);
+        let pc = Addr(moment.stack.u64_at(A::return_address_slot(at.cfa, at.saved_frame_pointer)?)?);
+        let fp = at.saved_frame_pointer.and_then(|slot| moment.stack.u64_at(slot)).map(Addr);
         let mut segment = NativeStack::empty();
-        let from = FramePosition { pc, is_return_address: true, sp: at.cfa, bp };
+        let from = FramePosition { pc, is_return_address: true, sp: at.cfa, fp };
         self.unwinder.resume(from, moment.stack, moment.addresses, &mut segment);
         (!segment.frames.is_empty()).then_some(segment)
     }

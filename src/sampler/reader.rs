@@ -22,6 +22,7 @@ use crate::capture::blocked::{self, BlockedError};
 use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
 use crate::capture::running::{RunningError, Stopper, Stopping};
+use crate::merge::resync::MarkerDistance;
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonStack};
 use crate::target::memory::Memory;
@@ -108,7 +109,7 @@ impl Reader {
             memory,
             root,
             process: process.clone(),
-            journey: Journey::default(),
+            journey: Journey::new(native::MACHINE, MarkerDistance::default()),
             captured: Captured::default(),
             stopper: Stopper::default(),
             capture_calls: 0,

@@ -2,13 +2,15 @@
 //!
 //! Does: remember what each address led to in one address space. Does not: look anything up, or count.
 
-use super::x86_64::rule::UnwindRule;
+use super::aarch64::Aarch64;
+use super::architecture::Architecture;
+use super::x86_64::X86_64;
 
 /// What an address leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CodeRule {
+pub enum CodeRule<R> {
     /// A module's tables describe it.
-    Rule(UnwindRule),
+    Rule(R),
     /// Code without a file whose maker keeps frame pointers: each record is verified.
     Anonymous,
     /// Code that no table describes.
@@ -23,40 +25,43 @@ const ENTRIES: usize = 1 << BITS;
 const BITS: u32 = 14;
 
 /// An address and what it leads to: a quarter of a cache line.
-type Entry = (u64, CodeRule);
+type Entry<R> = (u64, CodeRule<R>);
 
-const _: () = assert!(size_of::<Entry>() == 16);
+const _: () = assert!(size_of::<Entry<<X86_64 as Architecture>::Rule>>() == 16);
+const _: () = assert!(size_of::<Entry<<Aarch64 as Architecture>::Rule>>() == 16);
 
 /// A direct-mapped cache. An address has one place; a newer one takes it.
 #[derive(Debug)]
-pub struct RuleCache {
-    entries: Box<[Entry; ENTRIES]>,
+pub struct RuleCache<R> {
+    entries: Box<[Entry<R>; ENTRIES]>,
 }
 
 /// An empty place answers for address 0 what is true of it: nothing is mapped there.
-const EMPTY: Entry = (0, CodeRule::Unmapped);
+const fn empty<R>() -> Entry<R> {
+    (0, CodeRule::Unmapped)
+}
 
-impl Default for RuleCache {
+impl<R: Copy> Default for RuleCache<R> {
     fn default() -> Self {
-        RuleCache { entries: Box::new([EMPTY; ENTRIES]) }
+        RuleCache { entries: Box::new([empty(); ENTRIES]) }
     }
 }
 
-impl RuleCache {
+impl<R: Copy> RuleCache<R> {
     /// Forgets everything: what was mapped has changed.
     pub fn clear(&mut self) {
-        self.entries.fill(EMPTY);
+        self.entries.fill(empty());
     }
 
     /// What is known of `address`.
     #[inline]
-    pub fn get(&self, address: u64) -> Option<&CodeRule> {
+    pub fn get(&self, address: u64) -> Option<&CodeRule<R>> {
         let (key, rule) = &self.entries[place(address)];
         (*key == address).then_some(rule)
     }
 
     /// Remembers `rule` for `address`.
-    pub fn insert(&mut self, address: u64, rule: CodeRule) {
+    pub fn insert(&mut self, address: u64, rule: CodeRule<R>) {
         self.entries[place(address)] = (address, rule);
     }
 }
@@ -70,6 +75,7 @@ fn place(address: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unwind::x86_64::rule::UnwindRule;
     use proptest::prelude::*;
 
     #[test]
@@ -87,7 +93,7 @@ mod tests {
         #[test]
         fn never_answers_for_another_address(a in 1u64.., b in 1u64..) {
             prop_assume!(a != b);
-            let mut cache = RuleCache::default();
+            let mut cache = RuleCache::<UnwindRule>::default();
             cache.insert(a, CodeRule::NoRule);
             prop_assert_eq!(cache.get(b), None);
             cache.insert(b, CodeRule::Anonymous);

@@ -3,23 +3,29 @@
 //! Every step out of a frame is by the unwind rule of its program counter, so that it is exact; cheapest first:
 //!
 //! 1. [`cache`]: the rule, seen before. Where it is the frame record of code that keeps frame pointers, the step is two
-//!    loads from rbp, and does not wait for the rule.
+//!    loads from the frame pointer, and does not wait for the rule.
 //! 2. [`module`]: the rule, looked up in the module's `.eh_frame`; evaluated with all registers where it needs them.
 //!
-//! Where a thread was not stopped and rbp is not known, [`recover`] finds it; [`run_time_code`] leaves the frames of
+//! Where a thread was not stopped and the frame pointer is not known, [`recover`] finds it; [`run_time_code`] leaves the frames of
 //! code that has no tables.
 //!
-//! What belongs to one architecture only (register numbers, the compact rule, the step) is in its folder.
+//! What belongs to one architecture only (register numbers, the compact rule, the step) is in its folder, behind
+//! [`architecture::Architecture`]. All of them are compiled everywhere: a saved thread can come from another machine.
 
+pub mod aarch64;
 pub mod address_space;
+pub mod architecture;
 pub mod cache;
+pub mod evaluate;
 pub mod frame_pointers;
 pub mod index;
 pub mod module;
 pub mod recover;
+pub mod registers;
 pub mod run_time_code;
 pub mod sections;
 pub mod stack;
+pub mod step;
 pub mod walk;
 pub mod x86_64;
 

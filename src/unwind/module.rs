@@ -11,20 +11,20 @@ use std::sync::Arc;
 
 use gimli::{BaseAddresses, EhFrame, FrameDescriptionEntry, UnwindContext, UnwindSection, UnwindTableRow};
 
+use super::architecture::Architecture;
 use super::index::FdeIndex;
 use super::recover::CodeBytes;
 use super::sections::{Bytes, UnwindSections};
-use super::x86_64::rule::UnwindRule;
 use crate::types::Svma;
 
 /// The decoder's working memory, reused from one lookup to the next.
 pub type UnwindScratch = UnwindContext<usize>;
 
 /// One row of the table that an entry of `.eh_frame` stands for.
-pub(super) type Row = UnwindTableRow<usize>;
+pub type Row = UnwindTableRow<usize>;
 
 /// An entry of `.eh_frame`: the rows of one function, or of one part of it.
-pub(super) type Fde<'a> = FrameDescriptionEntry<Bytes<'a>>;
+pub type Fde<'a> = FrameDescriptionEntry<Bytes<'a>>;
 
 /// Answers for one ELF file, in the file's own addresses.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ impl ModuleUnwinder {
     }
 
     /// The unwind rule of the instruction at `svma`, or `None` when no table describes it.
-    pub fn rule(&self, svma: Svma, scratch: &mut UnwindScratch) -> Option<UnwindRule> {
-        self.with_row(svma, scratch, |row, eh_frame, fde| UnwindRule::from_row(row, eh_frame, fde))
+    pub fn rule<A: Architecture>(&self, svma: Svma, scratch: &mut UnwindScratch) -> Option<A::Rule> {
+        self.with_row(svma, scratch, |row, eh_frame, fde| A::rule(row, eh_frame, fde))
     }
 
     /// The extent `[start, end)` of the function, or of the part of a function, that covers `svma`.

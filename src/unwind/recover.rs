@@ -3,6 +3,7 @@
 //! Does: where a walk has come to a frame whose CFA the tables state by rbp, find rbp from the frame's size at the
 //! call in progress, and check all that can be checked of it: there is a frame record, it returns behind a call, and
 //! that call leads to this function.
+//! It reads x86-64's instructions: on other architectures such a frame is the end of the walk, and told as that.
 //! Does not: walk on from there; that the walk then arrives where it must is for the caller to see.
 
 use std::fmt::Debug;
@@ -13,9 +14,10 @@ use rustc_hash::FxHashMap;
 use super::address_space::{AddressSpace, Code};
 use super::module::{ModuleUnwinder, UnwindScratch};
 use super::stack::NativeFrame;
+use super::step::StackBytes;
+use super::x86_64::X86_64;
 use super::x86_64::call_site::{CallSite, FunctionCode, MAX_FUNCTION};
 use super::x86_64::rule::UnwindRule;
-use super::x86_64::step::StackBytes;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
 
@@ -54,7 +56,7 @@ impl FramePointerFinder {
         }
         let place = place(space, frame.lookup_address())?;
         let svma = Svma(frame.lookup_address().0.wrapping_sub(place.bias));
-        if place.unwinder.rule(svma, &mut self.scratch)? != UnwindRule::FrameRecord {
+        if place.unwinder.rule::<X86_64>(svma, &mut self.scratch)? != UnwindRule::FrameRecord {
             return None;
         }
         let depth = self.call_before(frame.pc, space)?.depth?;
@@ -135,7 +137,7 @@ fn with_function<T>(
     let (start, end) = module.function_start(svma)?;
     let len = end.0.checked_sub(start.0).filter(|len| *len <= MAX_FUNCTION)?;
     let bytes = module.code()?.code(start, len)?;
-    let entry_depth = match module.rule(start, scratch)? {
+    let entry_depth = match module.rule::<X86_64>(start, scratch)? {
         UnwindRule::FromSp { offset, .. } => Some(i64::from(offset)),
         _ => None,
     };

@@ -3,6 +3,7 @@
 //!
 //! Does: find the return address of each such frame by following its instructions to their return, up to the first
 //! frame in a file's code, which must be making a call there that can have led to that code.
+//! It reads x86-64's instructions: on other architectures such a frame is the end of the walk, and told as that.
 //! Does not: judge what it arrives at; that the walk from there goes where it must is for the caller to see.
 //!
 //! The instructions are read after the thread has run on, and may have been replaced since. Then the walk arrives
@@ -92,7 +93,7 @@ impl WaysOut {
                     let begins_here = frame.pc.0.checked_sub(callee).is_some_and(|offset| offset < FAR);
                     begins_here || finder.leads_to(Addr(callee), frame.pc, space)
                 });
-                let from = FramePosition { pc, is_return_address: true, sp: cfa, bp };
+                let from = FramePosition { pc, is_return_address: true, sp: cfa, fp: bp };
                 return led_here.then_some(from);
             }
             frame = NativeFrame { pc, is_return_address: true, sp: cfa, cfa };

@@ -8,13 +8,13 @@
 //! its CFA is then the first word above its sp.
 
 use super::address_space::{AddressSpace, Code};
+use super::architecture::{Architecture, RuleKind};
 use super::cache::{CodeRule, RuleCache};
+use super::evaluate::{Evaluated, Evaluator};
 use super::module::{ModuleUnwinder, UnwindScratch};
+use super::registers::RegisterSet;
 use super::stack::{NativeFrame, NativeStack, StackEnd};
-use super::x86_64::evaluate::{Evaluated, Evaluator};
-use super::x86_64::registers::{BP, PC, RegisterSet, SP};
-use super::x86_64::rule::UnwindRule;
-use super::x86_64::step::{Cursor, StackBytes, StepError, quick_step, step};
+use super::step::{Cursor, StackBytes, StepError};
 use crate::capture::registers::Registers;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
@@ -31,19 +31,33 @@ pub struct FramePosition {
     pub is_return_address: bool,
     /// The frame's stack pointer.
     pub sp: Addr,
-    /// The frame's rbp, if it is known.
-    pub bp: Option<Addr>,
+    /// The frame's frame pointer, if it is known.
+    pub fp: Option<Addr>,
 }
 
 /// Unwinds threads of one process at a time. Keeps what it has learned about its code.
-#[derive(Debug, Default)]
-pub struct Unwinder {
-    cache: RuleCache,
+#[derive(Debug)]
+pub struct Unwinder<A: Architecture> {
+    cache: RuleCache<A::Rule>,
     scratch: UnwindScratch,
     /// Of the address space that the cache is about. No space has generation 0.
     generation: u64,
-    /// The rbp of the frame at which the last walk gave up.
-    stopped_bp: Option<u64>,
+    /// The frame pointer of the frame at which the last walk gave up.
+    stopped_fp: Option<u64>,
+    /// Which bits of the return addresses are a signature in the thread that was unwound last.
+    signature_mask: u64,
+}
+
+impl<A: Architecture> Default for Unwinder<A> {
+    fn default() -> Self {
+        Unwinder {
+            cache: RuleCache::default(),
+            scratch: UnwindScratch::default(),
+            generation: 0,
+            stopped_fp: None,
+            signature_mask: 0,
+        }
+    }
 }
 
 /// What a walk reads, and what it fills.
@@ -53,48 +67,53 @@ struct Walk<'a> {
     frames: &'a mut Vec<NativeFrame>,
 }
 
-impl Unwinder {
+impl<A: Architecture> Unwinder<A> {
     /// An unwinder with an empty cache.
     pub fn new() -> Self {
         Unwinder::default()
     }
 
-    /// Unwinds a thread from its registers, of which it needs rip and rsp; the frames before in `out` are dropped.
+    /// Unwinds a thread from its registers, of which it needs program counter and stack pointer; the frames before in `out` are dropped.
     pub fn unwind(&mut self, registers: &Registers, stack: &Region, space: &AddressSpace, out: &mut NativeStack) {
         out.frames.clear();
         let get = |register: u16| registers.get(usize::from(register));
-        let (Some(pc), Some(sp)) = (get(PC), get(SP)) else {
-            out.end = StackEnd::UnknownRegister(Addr(get(PC).unwrap_or(0)));
+        let (Some(pc), Some(sp)) = (get(A::PC), get(A::SP)) else {
+            out.end = StackEnd::UnknownRegister(Addr(get(A::PC).unwrap_or(0)));
             return;
         };
         self.learn(space);
-        self.stopped_bp = None;
-        let bp = get(BP);
-        let mut walk = Walk { stack: StackBytes::new(stack), space, frames: &mut out.frames };
-        out.end = self.run(&mut walk, Cursor { pc, sp, bp }, false);
-        // Only a captured rbp shows that there are more registers than those three to try with.
-        if matches!(out.end, StackEnd::UnknownRegister(_)) && bp.is_some() {
+        self.stopped_fp = None;
+        let fp = get(A::FP);
+        self.signature_mask = registers.signature_mask;
+        let stack = StackBytes::new(stack).signed(self.signature_mask);
+        let mut walk = Walk { stack, space, frames: &mut out.frames };
+        out.end = self.run(&mut walk, Cursor { pc, sp, fp, lr: A::LR.and_then(get) }, false);
+        // Only a captured frame pointer shows that there are more registers than those to try with.
+        if matches!(out.end, StackEnd::UnknownRegister(_)) && fp.is_some() {
             walk.frames.clear();
             out.end = self.run_with_all(&mut walk, RegisterSet::from_captured(registers));
         }
     }
 
-    /// Walks on at `from`, which must not be below the last frame of `out`, and appends what it finds.
+    /// Walks on at `from`, which must not be below the last frame of `out`, in the thread that was unwound last, and appends
+    /// what it finds.
     pub fn resume(&mut self, from: FramePosition, stack: &Region, space: &AddressSpace, out: &mut NativeStack) {
         if out.frames.last().is_some_and(|last| from.sp < last.cfa) {
             out.end = StackEnd::NotAscending(from.pc);
             return;
         }
         self.learn(space);
-        self.stopped_bp = None;
-        let mut walk = Walk { stack: StackBytes::new(stack), space, frames: &mut out.frames };
-        let cursor = Cursor { pc: from.pc.0, sp: from.sp.0, bp: from.bp.map(|bp| bp.0) };
+        self.stopped_fp = None;
+        let stack = StackBytes::new(stack).signed(self.signature_mask);
+        let mut walk = Walk { stack, space, frames: &mut out.frames };
+        let pc = if from.is_return_address { stack.without_signature(from.pc.0) } else { from.pc.0 };
+        let cursor = Cursor { pc, sp: from.sp.0, fp: from.fp.map(|fp| fp.0), lr: None };
         out.end = self.run(&mut walk, cursor, from.is_return_address);
     }
 
-    /// The rbp of the last frame of the last walk, if that walk could not leave the frame and rbp is known there.
-    pub fn stopped_bp(&self) -> Option<Addr> {
-        self.stopped_bp.map(Addr)
+    /// The frame pointer of the last frame of the last walk, if that walk could not leave the frame and it is known there.
+    pub fn stopped_fp(&self) -> Option<Addr> {
+        self.stopped_fp.map(Addr)
     }
 
     fn learn(&mut self, space: &AddressSpace) {
@@ -104,11 +123,11 @@ impl Unwinder {
         }
     }
 
-    /// The walk with rip, rsp and rbp only.
+    /// The walk with the registers of a [`Cursor`] only.
     fn run(&mut self, walk: &mut Walk<'_>, mut cursor: Cursor, mut is_return_address: bool) -> StackEnd {
         loop {
             if is_return_address {
-                walk.follow_rules(&mut cursor, &self.cache);
+                walk.follow_rules::<A>(&mut cursor, &self.cache);
             }
             let pc = Addr(cursor.pc);
             if walk.frames.len() >= MAX_FRAMES {
@@ -127,25 +146,27 @@ impl Unwinder {
             let stepped = match rule {
                 CodeRule::Unmapped => return StackEnd::UnmappedCode(pc),
                 CodeRule::NoRule => Err(StepError::Unsupported),
-                CodeRule::Anonymous => walk.verified_record(cursor).map(|(cfa, next)| (cfa, next, true)),
-                CodeRule::Rule(UnwindRule::ThreadEntry) => {
-                    walk.push_unended(pc, is_return_address, cursor.sp, None);
-                    return StackEnd::ThreadEntry;
-                }
-                CodeRule::Rule(UnwindRule::Complex) => match self.evaluate_cursor(walk, cursor, Addr(lookup)) {
-                    Ok(Some(caller)) => Ok(caller),
-                    Ok(None) => {
+                CodeRule::Anonymous => self.step_by_record(walk, cursor).map(|(cfa, next)| (cfa, next, true)),
+                CodeRule::Rule(rule) => match A::kind(rule) {
+                    RuleKind::Compact => A::step(&rule, cursor, walk.stack).map(|(cfa, next)| (cfa, next, true)),
+                    RuleKind::ThreadEntry => {
                         walk.push_unended(pc, is_return_address, cursor.sp, None);
                         return StackEnd::ThreadEntry;
                     }
-                    Err(error) => Err(error),
+                    RuleKind::Complex => match self.evaluate_cursor(walk, cursor, Addr(lookup)) {
+                        Ok(Some(caller)) => Ok(caller),
+                        Ok(None) => {
+                            walk.push_unended(pc, is_return_address, cursor.sp, None);
+                            return StackEnd::ThreadEntry;
+                        }
+                        Err(error) => Err(error),
+                    },
                 },
-                CodeRule::Rule(rule) => step(&rule, cursor, walk.stack).map(|(cfa, next)| (cfa, next, true)),
             };
             let (cfa, next, next_is_return_address) = match stepped {
                 Ok(stepped) => stepped,
                 Err(error) => {
-                    self.stopped_bp = cursor.bp;
+                    self.stopped_fp = cursor.fp;
                     return walk.give_up(error, cursor, is_return_address);
                 }
             };
@@ -159,8 +180,8 @@ impl Unwinder {
     fn run_with_all(&mut self, walk: &mut Walk<'_>, mut registers: RegisterSet) -> StackEnd {
         let mut is_return_address = false;
         loop {
-            let (Some(pc), Some(sp)) = (registers.get(PC), registers.get(SP)) else {
-                return StackEnd::UnknownRegister(Addr(registers.get(PC).unwrap_or(0)));
+            let (Some(pc), Some(sp)) = (registers.get(A::PC), registers.get(A::SP)) else {
+                return StackEnd::UnknownRegister(Addr(registers.get(A::PC).unwrap_or(0)));
             };
             if walk.frames.len() >= MAX_FRAMES {
                 return StackEnd::TooDeep;
@@ -168,18 +189,18 @@ impl Unwinder {
             if is_return_address && pc == 0 {
                 return StackEnd::ThreadEntry;
             }
-            let cursor = Cursor { pc, sp, bp: registers.get(BP) };
+            let cursor = Cursor { pc, sp, fp: registers.get(A::FP), lr: A::LR.and_then(|lr| registers.get(lr)) };
             let lookup = Addr(pc.wrapping_sub(u64::from(is_return_address)));
             let stepped = match walk.space.find(lookup).map(|range| &range.code) {
                 None => return StackEnd::UnmappedCode(Addr(pc)),
                 Some(Code::Anonymous { keeps_frame_pointers: false }) => Err(StepError::Unsupported),
-                Some(Code::Anonymous { .. }) => walk.verified_record(cursor).map(|(end, next)| Evaluated {
+                Some(Code::Anonymous { .. }) => self.step_by_record(walk, cursor).map(|(end, next)| Evaluated {
                     end,
-                    caller: Some(register_set(next)),
+                    caller: Some(register_set::<A>(next)),
                     is_signal_frame: false,
                 }),
                 Some(Code::Module { bias, unwinder, .. }) => {
-                    evaluate(&mut self.scratch, (unwinder, *bias), lookup, (&registers, walk.stack))
+                    evaluate::<A>(&mut self.scratch, (unwinder, *bias), lookup, (&registers, walk.stack))
                 }
             };
             match stepped {
@@ -200,7 +221,7 @@ impl Unwinder {
         }
     }
 
-    /// A `Complex` rule with the three registers in hand. `None`: there is no caller.
+    /// A `Complex` rule with a cursor in hand. `None`: there is no caller.
     fn evaluate_cursor(
         &mut self,
         walk: &Walk<'_>,
@@ -210,30 +231,52 @@ impl Unwinder {
         let Some(Code::Module { bias, unwinder, .. }) = walk.space.find(lookup).map(|range| &range.code) else {
             return Err(StepError::Unsupported);
         };
-        let registers = register_set(cursor);
-        let out = evaluate(&mut self.scratch, (unwinder, *bias), lookup, (&registers, walk.stack))?;
+        let registers = register_set::<A>(cursor);
+        let out = evaluate::<A>(&mut self.scratch, (unwinder, *bias), lookup, (&registers, walk.stack))?;
         let Some(caller) = out.caller else { return Ok(None) };
-        let pc = caller.get(PC).ok_or(StepError::Unsupported)?;
+        let pc = caller.get(A::PC).ok_or(StepError::Unsupported)?;
         if !goes_up(walk, cursor.sp, out.end) {
             return Err(StepError::NotAscending);
         }
-        Ok(Some((out.end, Cursor { pc, sp: out.end, bp: caller.get(BP) }, !out.is_signal_frame)))
+        let next = Cursor { pc, sp: out.end, fp: caller.get(A::FP), lr: A::LR.and_then(|lr| caller.get(lr)) };
+        Ok(Some((out.end, next, !out.is_signal_frame)))
     }
 
     /// Finds what `lookup` leads to, and remembers it.
     #[cold]
-    fn look_up(&mut self, space: &AddressSpace, lookup: Addr) -> CodeRule {
+    fn look_up(&mut self, space: &AddressSpace, lookup: Addr) -> CodeRule<A::Rule> {
         let rule = match space.find(lookup).map(|range| &range.code) {
             None => CodeRule::Unmapped,
             Some(Code::Anonymous { keeps_frame_pointers: true }) => CodeRule::Anonymous,
             Some(Code::Anonymous { keeps_frame_pointers: false }) => CodeRule::NoRule,
             Some(Code::Module { bias, unwinder, .. }) => {
                 let svma = Svma(lookup.0.wrapping_sub(*bias));
-                unwinder.rule(svma, &mut self.scratch).map_or(CodeRule::NoRule, CodeRule::Rule)
+                let rule = unwinder.rule::<A>(svma, &mut self.scratch);
+                rule.or_else(|| is_trampoline::<A>(unwinder, svma).then_some(A::COMPLEX))
+                    .map_or(CodeRule::NoRule, CodeRule::Rule)
             }
         };
         self.cache.insert(lookup.0, rule);
         rule
+    }
+
+    /// A step by the record at the frame pointer in code that has no tables, if all that can be checked of it holds: it is
+    /// in this frame or above, the next record is above it, and it returns into code.
+    fn step_by_record(&mut self, walk: &Walk<'_>, cursor: Cursor) -> Result<(u64, Cursor), StepError> {
+        let record = cursor.fp.ok_or(StepError::UnknownRegister)?;
+        let (fp, pc) = walk.stack.pair(record).ok_or(StepError::Unsupported)?;
+        let pc = walk.stack.without_signature(pc);
+        let lookup = Addr(pc.wrapping_sub(1));
+        let caller = match self.look_up(walk.space, lookup) {
+            CodeRule::Unmapped => return Err(StepError::Unsupported),
+            CodeRule::Rule(rule) => Some(rule),
+            CodeRule::Anonymous | CodeRule::NoRule => None,
+        };
+        let cfa = A::end_above_record(record, caller, fp).ok_or(StepError::Unsupported)?;
+        if record < cursor.sp || fp <= record {
+            return Err(StepError::Unsupported);
+        }
+        Ok((cfa, Cursor { pc, sp: cfa, fp: Some(fp), lr: None }))
     }
 }
 
@@ -241,44 +284,31 @@ impl Walk<'_> {
     /// Steps out of callers as long as their rules are in the cache and of the two shapes that nearly all have. What
     /// cannot be stepped out of so is left to the walk, whose own step says why.
     ///
-    /// Its time is the chain of dependent loads, so the loop calls nothing, and keeps rip, rsp and rbp in registers:
+    /// Its time is the chain of dependent loads, so the loop calls nothing, and keeps the three registers in registers:
     /// room for frames is made outside of it, and there is one reason only to leave it.
     #[inline(never)]
-    fn follow_rules(&mut self, cursor: &mut Cursor, cache: &RuleCache) {
+    fn follow_rules<A: Architecture>(&mut self, cursor: &mut Cursor, cache: &RuleCache<A::Rule>) {
         const ROOM: usize = 64;
-        let Cursor { mut pc, mut sp, bp: Some(mut bp) } = *cursor else { return };
+        let Cursor { mut pc, mut sp, fp: Some(mut fp), .. } = *cursor else { return };
         let stack = self.stack;
         loop {
             self.frames.reserve(ROOM);
             let room = self.frames.capacity().min(MAX_FRAMES);
             while self.frames.len() < room {
                 let Some(CodeRule::Rule(rule)) = cache.get(pc.wrapping_sub(1)) else { break };
-                let Some((cfa, caller_pc, caller_bp)) = quick_step(*rule, sp, bp, stack) else { break };
+                let Some((cfa, caller_pc, caller_fp)) = A::quick_step(*rule, sp, fp, stack) else { break };
                 let frame = NativeFrame { pc: Addr(pc), is_return_address: true, sp: Addr(sp), cfa: Addr(cfa) };
                 // Always true; said again, for then the compiler knows that the vector will not grow here.
                 if self.frames.len() < self.frames.capacity() {
                     self.frames.push(frame);
                 }
-                (pc, sp, bp) = (caller_pc, cfa, caller_bp);
+                (pc, sp, fp) = (caller_pc, cfa, caller_fp);
             }
             if self.frames.len() < room || room == MAX_FRAMES {
                 break;
             }
         }
-        *cursor = Cursor { pc, sp, bp: Some(bp) };
-    }
-
-    /// A step by the record at rbp in code that has no tables, if all that can be checked of it holds: it is in this
-    /// frame or above, the next record is above it, and it returns into code.
-    fn verified_record(&self, cursor: Cursor) -> Result<(u64, Cursor), StepError> {
-        let bp = cursor.bp.ok_or(StepError::UnknownRegister)?;
-        let (next_bp, pc) = self.stack.pair(bp).ok_or(StepError::Unsupported)?;
-        let cfa = bp.checked_add(16).ok_or(StepError::Unsupported)?;
-        let returns_to_code = self.space.find(Addr(pc.wrapping_sub(1))).is_some();
-        if bp < cursor.sp || next_bp <= bp || !returns_to_code {
-            return Err(StepError::Unsupported);
-        }
-        Ok((cfa, Cursor { pc, sp: cfa, bp: Some(next_bp) }))
+        *cursor = Cursor { pc, sp, fp: Some(fp), lr: None };
     }
 
     /// Adds a frame whose caller is not known, with as much of it as is.
@@ -307,16 +337,19 @@ fn goes_up(walk: &Walk<'_>, sp: u64, end: u64) -> bool {
     end > sp || end == sp && walk.frames.is_empty()
 }
 
-fn register_set(cursor: Cursor) -> RegisterSet {
+fn register_set<A: Architecture>(cursor: Cursor) -> RegisterSet {
     let mut registers = RegisterSet::default();
-    registers.set(PC, Some(cursor.pc));
-    registers.set(SP, Some(cursor.sp));
-    registers.set(BP, cursor.bp);
+    registers.set(A::PC, Some(cursor.pc));
+    registers.set(A::SP, Some(cursor.sp));
+    registers.set(A::FP, cursor.fp);
+    if let Some(lr) = A::LR {
+        registers.set(lr, cursor.lr);
+    }
     registers
 }
 
 /// Evaluates the row of `lookup` in a module (and its load bias) on a frame (its registers and the stack).
-fn evaluate(
+fn evaluate<A: Architecture>(
     scratch: &mut UnwindScratch,
     (module, bias): (&ModuleUnwinder, u64),
     lookup: Addr,
@@ -324,9 +357,25 @@ fn evaluate(
 ) -> Result<Evaluated, StepError> {
     let evaluator = Evaluator { registers, stack, bias };
     let svma = Svma(lookup.0.wrapping_sub(bias));
-    module
-        .with_row(svma, scratch, |row, eh_frame, fde| evaluator.step(row, eh_frame, fde))
-        .unwrap_or(Err(StepError::Unsupported))
+    match module.with_row(svma, scratch, |row, eh_frame, fde| evaluator.step::<A>(row, eh_frame, fde)) {
+        Some(stepped) => stepped,
+        None if is_trampoline::<A>(module, svma) => A::leave_signal(registers, stack),
+        None => Err(StepError::Unsupported),
+    }
+}
+
+/// Whether the instructions at `svma`, or at the one behind it where that is the last byte before a return address, are a
+/// signal trampoline's: the kernel's has no tables on AArch64 (arch/arm64/kernel/vdso/sigreturn.S says why).
+fn is_trampoline<A: Architecture>(module: &ModuleUnwinder, svma: Svma) -> bool {
+    let Some(trampoline) = A::TRAMPOLINE else { return false };
+    let len = trampoline.code.len() as u64;
+    let starts = (0..len).step_by(trampoline.instruction as usize);
+    let instruction = svma.0.checked_next_multiple_of(trampoline.instruction);
+    let begins_at = |offset: u64| {
+        let start = Svma(instruction?.checked_sub(offset)?);
+        Some(module.code()?.code(start, len)?.as_slice() == trampoline.code)
+    };
+    starts.into_iter().any(|offset| begins_at(offset).unwrap_or(false))
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::packed::{Budget, Packed, PackedError, Part};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
-use crate::capture::native;
+use crate::capture::aarch64;
 use crate::capture::registers::{MAX_REGISTERS, Registers};
 use crate::merge::resync::EvaluationFrame;
 use crate::target::memory::Region;
-use crate::types::{Addr, Svma};
+use crate::types::{Addr, Machine, Svma};
 
 /// The version of the format that is written and read.
 const VERSION: u32 = 1;
@@ -38,8 +38,8 @@ pub enum FormatError {
     /// A later version of the format.
     #[error("the snapshot has format version {0}; this fpprof reads version {VERSION}")]
     Version(u32),
-    /// A thread of a machine that cannot be unwound here.
-    #[error("the snapshot is of a {0} machine; this fpprof unwinds {name}", name = native::NAME)]
+    /// A thread of a machine that cannot be unwound.
+    #[error("the snapshot is of a {0} machine, which fpprof cannot unwind")]
     Architecture(String),
     /// Its bytes cannot be unpacked.
     #[error(transparent)]
@@ -70,10 +70,15 @@ impl Hex {
 struct File {
     what: String,
     version: u32,
+    /// Snapshots from before there was a second one name none.
+    #[serde(default = "first_architecture")]
     architecture: String,
     runtime: FileRuntime,
     registers: BTreeMap<u8, Hex>,
     thread_pointer: Option<Hex>,
+    /// The bits of a return address that are its signature; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    signature_mask: Option<Hex>,
     thread_states: Vec<Hex>,
     evaluation_frame: Option<FileEvaluationFrame>,
     stack: Packed,
@@ -116,13 +121,17 @@ struct FileSection {
     known: Packed,
 }
 
+fn first_architecture() -> String {
+    Machine::X86_64.name().into()
+}
+
 impl Snapshot {
     /// The snapshot as the text of a file.
     pub fn to_json(&self) -> String {
         let file = File {
             what: WHAT.into(),
             version: VERSION,
-            architecture: native::NAME.into(),
+            architecture: self.machine.name().into(),
             runtime: FileRuntime {
                 address: self.runtime.address.0.into(),
                 version_symbol: self.runtime.version_symbol.map(|addr| addr.0.into()),
@@ -132,6 +141,7 @@ impl Snapshot {
                 .filter_map(|n| Some((u8::try_from(n).ok()?, self.registers.get(n)?.into())))
                 .collect(),
             thread_pointer: self.registers.thread_pointer.map(|addr| addr.0.into()),
+            signature_mask: Some(self.registers.signature_mask).filter(|mask| *mask != 0).map(Hex::from),
             thread_states: self.thread_states.iter().map(|state| state.0.into()).collect(),
             evaluation_frame: self.evaluation_frame.map(|frame| FileEvaluationFrame {
                 distance: frame.distance,
@@ -158,9 +168,18 @@ impl Snapshot {
         if file.version != VERSION {
             return Err(FormatError::Version(file.version));
         }
-        if file.architecture != native::NAME {
+        let Some(machine) = Machine::named(&file.architecture) else {
             return Err(FormatError::Architecture(file.architecture));
-        }
+        };
+        let mut registers = registers(&file.registers, optional(file.thread_pointer, "registers")?)?;
+        registers.signature_mask = match file.signature_mask {
+            Some(mask) => {
+                let mask = mask.value("registers")?;
+                // What the kernel would not have said is none, as it is for a live process.
+                aarch64::decode_signature_mask(&[[0; 8], mask.to_le_bytes()].concat())
+            }
+            None => 0,
+        };
         let mut budget = Budget(MAX_BYTES);
         let [stack] = <[Part; 1]>::try_from(file.stack.unpack(&mut budget)?)
             .map_err(|_| FormatError::Nonsense("ranges of the stack"))?;
@@ -175,7 +194,8 @@ impl Snapshot {
                 version_symbol: optional(file.runtime.version_symbol, "runtime addresses")?,
                 file_name: file.runtime.file_name,
             },
-            registers: registers(&file.registers, optional(file.thread_pointer, "registers")?)?,
+            machine,
+            registers,
             stack: region(stack),
             memory: in_order(memory)?,
             thread_states: addresses(&file.thread_states)?,

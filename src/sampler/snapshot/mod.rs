@@ -15,11 +15,13 @@ pub mod take;
 use crate::capture::registers::Registers;
 use crate::merge::resync::EvaluationFrame;
 use crate::target::memory::Region;
-use crate::types::{Addr, Svma};
+use crate::types::{Addr, Machine, Svma};
 
 /// One thread at one moment, and what is known of its process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
+    /// The architecture that the thread ran on.
+    pub machine: Machine,
     /// Where the interpreter was found.
     pub runtime: Runtime,
     /// The thread's registers.

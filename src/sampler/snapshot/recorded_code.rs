@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustc_hash::FxHashMap;
 
 use super::recorder::join;
+use crate::capture::native;
 use crate::merge::resync::MarkerDistance;
 use crate::sampler::journey::{Journey, Moment, walk_python};
 use crate::sampler::reader::Reader;
@@ -59,7 +60,7 @@ impl RecordedCode {
             codes: &reader.codes,
         };
         let learned = reader.journey().distance().certain().map(MarkerDistance::known);
-        let mut journey = Journey::with_distance(learned.unwrap_or_default());
+        let mut journey = Journey::new(native::MACHINE, learned.unwrap_or_default());
         let mut python = walk_python(&reader.found.interpreter.layout, &history.thread_states, captured);
         journey.unwind(moment);
         journey.merge(moment, python.as_mut());

@@ -63,7 +63,8 @@ impl Replay {
 
     /// A journey that knows what was known when the snapshot was taken.
     pub fn journey(&self) -> Journey {
-        Journey::with_distance(self.snapshot.evaluation_frame.map(MarkerDistance::known).unwrap_or_default())
+        let learned = self.snapshot.evaluation_frame.map(MarkerDistance::known).unwrap_or_default();
+        Journey::new(self.snapshot.machine, learned)
     }
 
     /// What the native stages are given.

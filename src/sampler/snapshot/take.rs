@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::recorded_code::RecordedCode;
 use super::recorder::{Recorder, join};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
+use crate::capture::native;
 use crate::python::code::CodeObject;
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::python::stack::PythonEntry;
@@ -56,6 +57,7 @@ impl Snapshot {
         });
         let code = code.collect();
         Ok(Snapshot {
+            machine: native::MACHINE,
             runtime: Runtime {
                 address: reader.found.interpreter.runtime,
                 version_symbol: reader.found.version_symbol,
@@ -86,7 +88,7 @@ fn used_stack(reader: &Reader) -> Region {
 /// a return address.
 fn possible_pcs(reader: &Reader, stack: &Region) -> Vec<Addr> {
     let words = stack.bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-    let pc = reader.captured().registers.get(crate::capture::native::PC);
+    let pc = reader.captured().registers.get(native::PC);
     let all: FxHashSet<Addr> = words.chain(pc).flat_map(|word| [Addr(word.wrapping_sub(1)), Addr(word)]).collect();
     all.into_iter().filter(|addr| reader.space.addresses.find(*addr).is_some()).collect()
 }

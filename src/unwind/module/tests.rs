@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::super::eh_frame_writer::{Function, Tables, program, tables};
-use super::super::x86_64::rule::SavedBp;
+use super::super::x86_64::X86_64;
+use super::super::x86_64::rule::{SavedBp, UnwindRule};
 use super::*;
 use crate::target::elf::SectionData;
 
@@ -35,7 +36,7 @@ fn answers_the_same_with_and_without_the_header() {
     let mut scratch = UnwindScratch::new();
     for with_header in [true, false] {
         let module = unwinder(three_functions(), with_header);
-        let mut rule = |offset| module.rule(Svma(TEXT + offset), &mut scratch);
+        let mut rule = |offset| module.rule::<X86_64>(Svma(TEXT + offset), &mut scratch);
         assert_eq!(rule(0), Some(UnwindRule::FromSp { offset: 8, bp: SavedBp::SAME }));
         assert_eq!(rule(1), SavedBp::at(-16).map(|bp| UnwindRule::FromSp { offset: 16, bp }));
         assert_eq!(rule(4), Some(UnwindRule::FrameRecord));
@@ -43,7 +44,7 @@ fn answers_the_same_with_and_without_the_header() {
         assert_eq!(rule(0x80), Some(UnwindRule::Complex), "a signal frame");
         assert_eq!(rule(0x30), None, "padding");
         assert_eq!(rule(0xb0), None, "after the last function");
-        assert_eq!(module.rule(Svma(TEXT - 1), &mut scratch), None);
+        assert_eq!(module.rule::<X86_64>(Svma(TEXT - 1), &mut scratch), None);
     }
 }
 
@@ -59,13 +60,13 @@ fn a_header_that_promises_more_rows_than_it_has_is_not_used() {
     let mut tables = three_functions();
     tables.eh_frame_hdr[8] = 200;
     let module = unwinder(tables, true);
-    assert!(module.rule(Svma(TEXT), &mut UnwindScratch::new()).is_some());
+    assert!(module.rule::<X86_64>(Svma(TEXT), &mut UnwindScratch::new()).is_some());
 }
 
 #[test]
 fn no_sections_means_no_rules() {
     let module = ModuleUnwinder::new(UnwindSections::default());
-    assert_eq!(module.rule(Svma(TEXT), &mut UnwindScratch::new()), None);
+    assert_eq!(module.rule::<X86_64>(Svma(TEXT), &mut UnwindScratch::new()), None);
 }
 
 proptest! {
@@ -90,7 +91,7 @@ proptest! {
         let module = unwinder(tables, with_header);
         let mut scratch = UnwindScratch::new();
         for offset in (0..0x100).step_by(4) {
-            module.rule(Svma(TEXT + offset), &mut scratch);
+            module.rule::<X86_64>(Svma(TEXT + offset), &mut scratch);
             module.function_start(Svma(TEXT + offset));
         }
     }

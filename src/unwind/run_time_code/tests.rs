@@ -96,7 +96,7 @@ fn an_aligned_frame_is_left_by_the_captured_register() {
     let (frame, from) = leave(BIAS + INSIDE, Some(KEPT_SP), (SLOT, BIAS + CALLER + RETURN)).expect("it can be left");
     assert_eq!((frame.pc.0, frame.sp.0, frame.cfa.0), (BIAS + INSIDE, STACK, SLOT + 8));
     assert_eq!((from.pc.0, from.sp.0), (BIAS + CALLER + RETURN, SLOT + 8));
-    assert_eq!((from.bp, from.is_return_address), (Some(Addr(CALLERS_BP)), true));
+    assert_eq!((from.fp, from.is_return_address), (Some(Addr(CALLERS_BP)), true));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_register_that_is_not_known_or_points_below_leads_nowhere() {
 #[test]
 fn a_stub_at_the_end_of_the_file_s_code_is_left() {
     let (_, from) = leave(BIAS + STUB, None, (STACK, BIAS + CALLER_OF_STUB + RETURN)).expect("it can be left");
-    assert_eq!((from.sp.0, from.bp), (STACK + 8, Some(Addr(0x77))), "rbp is still the caller's");
+    assert_eq!((from.sp.0, from.fp), (STACK + 8, Some(Addr(0x77))), "rbp is still the caller's");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::super::address_space::CodeRange;
 use super::super::eh_frame_writer::{Function, program, tables};
 use super::*;
 use crate::target::elf::{SectionData, UnwindSections};
+use crate::unwind::x86_64::X86_64;
 
 const BIAS: u64 = 0x7f00_0000_0000;
 const STACK: u64 = 0x7ffc_0000_0000;
@@ -84,7 +85,7 @@ fn call_in(function: u64) -> u64 {
 
 fn unwind(registers: &Registers, words: &[u64]) -> NativeStack {
     let mut out = NativeStack::empty();
-    Unwinder::new().unwind(registers, &stack(words), &space(), &mut out);
+    Unwinder::<X86_64>::new().unwind(registers, &stack(words), &space(), &mut out);
     out
 }
 
@@ -188,11 +189,11 @@ fn anonymous_code_is_stepped_out_of_only_where_its_record_holds() {
 fn resumes_above_what_it_has_and_not_below() {
     let words = [0, 0, 0, 0x99, 0, 0, 0, call_in(ENTRY), 0];
     let mut out = NativeStack::empty();
-    let (mut unwinder, space, stack) = (Unwinder::new(), space(), stack(&words));
+    let (mut unwinder, space, stack) = (Unwinder::<X86_64>::new(), space(), stack(&words));
     unwinder.unwind(&registers(&[(16, call_in(FRAMELESS)), (7, STACK)]), &stack, &space, &mut out);
     assert_eq!(out.end, StackEnd::UnmappedCode(Addr(0x99)));
     let pc = Addr(call_in(FRAMELESS));
-    let mut from = FramePosition { pc, is_return_address: true, sp: Addr(at(4)), bp: None };
+    let mut from = FramePosition { pc, is_return_address: true, sp: Addr(at(4)), fp: None };
     unwinder.resume(from, &stack, &space, &mut out);
     assert_eq!((out.end, out.frames.len()), (StackEnd::ThreadEntry, 3));
     from.sp = Addr(at(1));
@@ -203,7 +204,7 @@ fn resumes_above_what_it_has_and_not_below() {
 #[test]
 fn a_new_address_space_makes_the_cache_forget() {
     let words = [0, 0, 0, 0, 0];
-    let (mut unwinder, mut out) = (Unwinder::new(), NativeStack::empty());
+    let (mut unwinder, mut out) = (Unwinder::<X86_64>::new(), NativeStack::empty());
     let registers = registers(&[(16, call_in(FRAMELESS)), (7, STACK)]);
     unwinder.unwind(&registers, &stack(&words), &space(), &mut out);
     assert_eq!(out.end, StackEnd::ThreadEntry);
@@ -239,7 +240,7 @@ proptest! {
         let mut region = stack(&words);
         region.start = Addr(start);
         let mut out = NativeStack::empty();
-        Unwinder::new().unwind(&registers, &region, &space(), &mut out);
+        Unwinder::<X86_64>::new().unwind(&registers, &region, &space(), &mut out);
         prop_assert!(out.frames.windows(2).all(|f| f[0].cfa < f[1].cfa), "{out:?}");
         prop_assert!(out.frames.iter().all(|f| f.sp <= f.cfa), "{out:?}");
     }

@@ -4,24 +4,22 @@
 
 use gimli::{CfaRule, EhFrame, Evaluation, EvaluationResult, Register, RegisterRule, UnwindExpression, Value};
 
-use super::registers::{BP, PC, RegisterSet, SP};
+use super::architecture::Architecture;
+use super::module::{Fde, Row};
+use super::registers::RegisterSet;
+use super::sections::Bytes;
 use super::step::{StackBytes, StepError};
-use crate::unwind::module::{Fde, Row};
-use crate::unwind::sections::Bytes;
 
 /// The most operations that one expression may take. Real ones have about ten.
 const MAX_OPERATIONS: u32 = 1_000;
 
-/// The registers that a function gives back as it found them (psABI, figure 3.4): rbx, rbp, r12–r15.
-const CALLEE_SAVED: [u16; 6] = [3, BP, 12, 13, 14, 15];
-
 /// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evaluated {
-    /// Where the frame ends: the caller's rsp. That is the CFA, save where a row restores rsp from elsewhere (signal
+    /// Where the frame ends: the caller's stack pointer. That is the CFA, save where a row restores it from elsewhere (signal
     /// trampolines, `setcontext`).
     pub end: u64,
-    /// The caller's registers; rip and rsp are known. `None`: there is no caller.
+    /// The caller's registers; program counter and stack pointer are known. `None`: there is no caller.
     pub caller: Option<RegisterSet>,
     /// The frame that was left is a signal's: the caller was interrupted, its pc is not a return address.
     pub is_signal_frame: bool,
@@ -39,15 +37,15 @@ pub struct Evaluator<'a> {
 
 impl Evaluator<'_> {
     /// Steps out of the frame that `row` describes.
-    pub(in crate::unwind) fn step(
+    pub(super) fn step<A: Architecture>(
         &self,
         row: &Row,
         eh_frame: &EhFrame<Bytes<'_>>,
         fde: &Fde<'_>,
     ) -> Result<Evaluated, StepError> {
         let is_signal_frame = fde.is_signal_trampoline();
-        if row.register(Register(PC)) == Some(RegisterRule::Undefined) {
-            let end = self.register(SP)?.saturating_add(8);
+        if row.register(Register(A::RETURN_ADDRESS)) == Some(RegisterRule::Undefined) {
+            let end = self.register(A::SP)?.saturating_add(8);
             return Ok(Evaluated { end, caller: None, is_signal_frame });
         }
         let encoding = fde.cie().encoding();
@@ -56,10 +54,10 @@ impl Evaluator<'_> {
             CfaRule::Expression(e) => self.expression(e, eh_frame, encoding, None)?,
         };
         let mut caller = RegisterSet::default();
-        for register in CALLEE_SAVED {
-            caller.set(register, self.registers.get(register));
+        for register in A::CALLEE_SAVED {
+            caller.set(*register, self.registers.get(*register));
         }
-        caller.set(SP, Some(cfa));
+        caller.set(A::SP, Some(cfa));
         for (register, rule) in row.registers() {
             let value = match rule {
                 RegisterRule::Undefined => Ok(None),
@@ -68,7 +66,7 @@ impl Evaluator<'_> {
                 RegisterRule::ValOffset(n) => Ok(Some(cfa.wrapping_add_signed(*n))),
                 RegisterRule::Register(from) => self.register(from.0).map(Some),
                 RegisterRule::Expression(e) => match self.expression(e, eh_frame, encoding, Some(cfa)) {
-                    Ok(addr) if !is_signal_frame && self.is_restored(register.0, addr, cfa) => Ok(Some(addr)),
+                    Ok(addr) if !is_signal_frame && self.is_restored::<A>(register.0, addr, cfa) => Ok(Some(addr)),
                     Ok(addr) => self.word(addr).map(Some),
                     Err(error) => Err(error),
                 },
@@ -76,20 +74,21 @@ impl Evaluator<'_> {
                 _ => Ok(None),
             };
             // Without its pc and sp there is no caller; any other register is only unknown in it.
-            let essential = matches!(register.0, PC | SP);
+            let essential = register.0 == A::RETURN_ADDRESS || register.0 == A::SP;
             caller.set(register.0, if essential { value? } else { value.unwrap_or(None) });
         }
-        if caller.get(PC).is_none() {
-            return Err(StepError::Unsupported);
+        let return_address = caller.get(A::RETURN_ADDRESS).ok_or(StepError::Unsupported)?;
+        // A call has overwritten the link register: what it held before is nowhere.
+        if let Some(lr) = A::LR.filter(|_| !is_signal_frame) {
+            caller.set(lr, None);
         }
-        let end = caller.get(SP).ok_or(StepError::UnknownRegister)?;
+        caller.set(A::PC, Some(self.stack.without_signature(return_address)));
+        let end = caller.get(A::SP).ok_or(StepError::UnknownRegister)?;
         Ok(Evaluated { end, caller: Some(caller), is_signal_frame })
     }
 
-    /// Whether rbp is the caller's again though the row says that it is saved at rbp. GCC leaves the restore out where a
-    /// function that has realigned its frame returns in its middle: behind the `pop %rbp` rbp points above the frame.
-    fn is_restored(&self, register: u16, saved_at: u64, cfa: u64) -> bool {
-        register == BP && self.registers.get(BP) == Some(saved_at) && saved_at >= cfa
+    fn is_restored<A: Architecture>(&self, register: u16, saved_at: u64, cfa: u64) -> bool {
+        A::is_restored(register, self.registers.get(register), saved_at, cfa)
     }
 
     fn register(&self, register: u16) -> Result<u64, StepError> {

@@ -1,0 +1,95 @@
+//! What unwinding has to know of an architecture: register numbers, the compact rule, the steps.
+//!
+//! Does: state the interface between the walk, which is the same everywhere, and `x86_64` and `aarch64`.
+//! Does not: choose one: a thread brings its own with it, and a saved one may come from elsewhere.
+
+use std::fmt::Debug;
+
+use gimli::EhFrame;
+
+use super::evaluate::Evaluated;
+use super::module::{Fde, Row};
+use super::registers::RegisterSet;
+use super::sections::Bytes;
+use super::step::{Cursor, StackBytes, StepError};
+use crate::types::Addr;
+
+/// What kind of step a compact rule asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleKind {
+    /// The rule says all.
+    Compact,
+    /// There is no caller.
+    ThreadEntry,
+    /// The row must be evaluated with every register.
+    Complex,
+}
+
+/// An architecture, as unwinding sees it.
+pub trait Architecture: Debug + Default + Send + Sync + 'static {
+    /// What nearly all rows of its unwind tables say, in 8 bytes: [`super::cache`] keeps thousands.
+    type Rule: Debug + Clone + Copy + PartialEq + Eq + Send + Sync;
+
+    /// The rule for what [`RuleKind::Complex`] says.
+    const COMPLEX: Self::Rule;
+    /// The DWARF number of the program counter.
+    const PC: u16;
+    /// The DWARF number of the stack pointer.
+    const SP: u16;
+    /// The DWARF number of the frame pointer.
+    const FP: u16;
+    /// The DWARF number of the link register, where there is one.
+    const LR: Option<u16>;
+    /// The column of the tables that stands for the return address.
+    const RETURN_ADDRESS: u16;
+    /// The registers that a function gives back as it found them, without the stack pointer.
+    const CALLEE_SAVED: &'static [u16];
+    /// Whether instructions can be read: what [`super::recover`] and [`super::run_time_code`] need, which know x86-64's.
+    const READS_INSTRUCTIONS: bool;
+    /// The instructions that return from a signal, where the tables need not describe them.
+    const TRAMPOLINE: Option<Trampoline>;
+
+    /// Decodes a row of `fde`.
+    fn rule(row: &Row, eh_frame: &EhFrame<Bytes<'_>>, fde: &Fde<'_>) -> Self::Rule;
+
+    /// What kind of rule it is.
+    fn kind(rule: Self::Rule) -> RuleKind;
+
+    /// Where a rule says that the caller's frame pointer is saved, in bytes from the CFA, if it is.
+    fn saved_frame_pointer(rule: Self::Rule) -> Option<i32>;
+
+    /// Steps out of a frame that makes a call, by the shapes that nearly all have. Gives the CFA and the caller's program
+    /// counter and frame pointer; `None` for other shapes, and where [`Architecture::step`] would fail.
+    fn quick_step(rule: Self::Rule, sp: u64, fp: u64, stack: StackBytes<'_>) -> Option<(u64, u64, u64)>;
+
+    /// Steps out of `cursor`'s frame by a rule that says all. Gives its CFA and the caller's registers.
+    ///
+    /// # Errors
+    /// See [`StepError`].
+    fn step(rule: &Self::Rule, cursor: Cursor, stack: StackBytes<'_>) -> Result<(u64, Cursor), StepError>;
+
+    /// The end of a frame whose record, of two words, is at `record`: of code that has no tables, where that is all that is
+    /// known. `caller` is the rule of the code that it returns to, of which `caller_fp` is the frame pointer.
+    fn end_above_record(record: u64, caller: Option<Self::Rule>, caller_fp: u64) -> Option<u64>;
+
+    /// Whether the row says that a register is saved where it is no more: it is the caller's again.
+    fn is_restored(register: u16, held: Option<u64>, saved_at: u64, cfa: u64) -> bool;
+
+    /// Where the return address of a frame is, by its CFA and the place in which it saves the caller's frame pointer.
+    fn return_address_slot(cfa: Addr, saved_frame_pointer: Option<Addr>) -> Option<Addr>;
+
+    /// Leaves a signal's frame by what the kernel has saved, where the tables do not say how.
+    ///
+    /// # Errors
+    /// See [`StepError`].
+    fn leave_signal(registers: &RegisterSet, stack: StackBytes<'_>) -> Result<Evaluated, StepError>;
+}
+
+/// The instructions that return from a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trampoline {
+    /// Their bytes.
+    pub code: &'static [u8],
+    /// The length of each instruction; all are aligned to it.
+    pub instruction: u64,
+}
