@@ -251,9 +251,11 @@ impl<A: Architecture> Unwinder<A> {
             Some(Code::Anonymous { keeps_frame_pointers: false }) => CodeRule::NoRule,
             Some(Code::Module { bias, unwinder, .. }) => {
                 let svma = Svma(lookup.0.wrapping_sub(*bias));
-                let rule = unwinder.rule::<A>(svma, &mut self.scratch);
-                rule.or_else(|| is_trampoline::<A>(unwinder, svma).then_some(A::COMPLEX))
-                    .map_or(CodeRule::NoRule, CodeRule::Rule)
+                if is_trampoline::<A>(unwinder, svma) {
+                    CodeRule::Rule(A::COMPLEX)
+                } else {
+                    unwinder.rule::<A>(svma, &mut self.scratch).map_or(CodeRule::NoRule, CodeRule::Rule)
+                }
             }
         };
         self.cache.insert(lookup.0, rule);
@@ -357,25 +359,29 @@ fn evaluate<A: Architecture>(
 ) -> Result<Evaluated, StepError> {
     let evaluator = Evaluator { registers, stack, bias };
     let svma = Svma(lookup.0.wrapping_sub(bias));
-    match module.with_row(svma, scratch, |row, eh_frame, fde| evaluator.step::<A>(row, eh_frame, fde)) {
-        Some(stepped) => stepped,
-        None if is_trampoline::<A>(module, svma) => A::leave_signal(registers, stack),
-        None => Err(StepError::Unsupported),
+    if is_trampoline::<A>(module, svma) {
+        return A::leave_signal(registers, stack);
     }
+    module
+        .with_row(svma, scratch, |row, eh_frame, fde| evaluator.step::<A>(row, eh_frame, fde))
+        .unwrap_or(Err(StepError::Unsupported))
 }
 
 /// Whether the instructions at `svma`, or at the one behind it where that is the last byte before a return address, are a
-/// signal trampoline's: the kernel's has no tables on AArch64 (arch/arm64/kernel/vdso/sigreturn.S says why).
+/// signal trampoline's that the tables do not describe: the kernel's is none of theirs on AArch64
+/// (arch/arm64/kernel/vdso/sigreturn.S says why). What stands in front of it can have tables, up to there.
 fn is_trampoline<A: Architecture>(module: &ModuleUnwinder, svma: Svma) -> bool {
     let Some(trampoline) = A::TRAMPOLINE else { return false };
+    if module.function_start(svma).is_some_and(|(_, end)| svma.0.checked_add(1) != Some(end.0)) {
+        return false;
+    }
     let len = trampoline.code.len() as u64;
-    let starts = (0..len).step_by(trampoline.instruction as usize);
     let instruction = svma.0.checked_next_multiple_of(trampoline.instruction);
-    let begins_at = |offset: u64| {
-        let start = Svma(instruction?.checked_sub(offset)?);
+    let begins_at = |before: u64| {
+        let start = Svma(instruction?.checked_sub(before)?);
         Some(module.code()?.code(start, len)?.as_slice() == trampoline.code)
     };
-    starts.into_iter().any(|offset| begins_at(offset).unwrap_or(false))
+    (0..len).step_by(trampoline.instruction as usize).any(|before| begins_at(before).unwrap_or(false))
 }
 
 #[cfg(test)]

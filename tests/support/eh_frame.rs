@@ -65,8 +65,17 @@ pub mod program {
     }
 }
 
-/// Lays the functions' tables out at `svma`; the header comes after them.
+/// Lays the tables of x86-64 functions out at `svma`; the header comes after them.
 pub fn tables(functions: &[Function], svma: u64) -> Tables {
+    lay_out(functions, svma, cie)
+}
+
+/// As [`tables`], of AArch64 functions: their instructions are counted, not their bytes.
+pub fn aarch64_tables(functions: &[Function], svma: u64) -> Tables {
+    lay_out(functions, svma, aarch64_cie)
+}
+
+fn lay_out(functions: &[Function], svma: u64, cie: fn(bool) -> Vec<u8>) -> Tables {
     let mut bytes = Vec::new();
     let cies = [false, true].map(|is_signal_frame| {
         let offset = bytes.len();
@@ -105,6 +114,15 @@ fn cie(is_signal_frame: bool) -> Vec<u8> {
     body.extend(if is_signal_frame { &b"zRS\0"[..] } else { &b"zR\0"[..] });
     body.extend([1, 0x78, 16, 1, 0x1b]);
     body.extend([0x0c, 7, 8, 0x90, 1]);
+    body
+}
+
+/// The common entry of AArch64: as above, but CFA = sp, and the return address is in x30.
+fn aarch64_cie(is_signal_frame: bool) -> Vec<u8> {
+    let mut body = vec![0, 0, 0, 0, 1];
+    body.extend(if is_signal_frame { &b"zRS\0"[..] } else { &b"zR\0"[..] });
+    body.extend([4, 0x78, 30, 1, 0x1b]);
+    body.extend([0x0c, 31, 0]);
     body
 }
 

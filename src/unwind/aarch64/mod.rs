@@ -82,3 +82,6 @@ impl Architecture for Aarch64 {
         signal::leave_signal(registers, stack)
     }
 }
+
+#[cfg(test)]
+mod tests;
