@@ -2,14 +2,13 @@
 
 use std::process::Command;
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::extension;
 use crate::permissions::{as_nobody, run_as};
-use crate::processes::{self, assert_untouched};
+use crate::processes::assert_untouched;
 use crate::python::{self, BUSY, IDLE, Program};
-use crate::run::{Ended, fpprof};
+use crate::run::fpprof;
 
 fn examined(arguments: &[&str]) -> Value {
     let ended = fpprof(&[&["doctor", "--json"], arguments].concat());
@@ -82,32 +81,21 @@ fn one_source_built_in_three_ways_is_told_apart() {
     assert_eq!(with["process"], Value::Null);
 }
 
-/// A program that imports an extension module, says a word, and then goes on for so long.
-fn start(seconds: &str) -> Ended {
+#[test]
+fn a_program_that_is_started_is_examined_and_runs_on() {
     let interpreter = python::shared();
     let program = interpreter.command().get_program().to_str().expect("UTF-8").to_owned();
-    let code = format!("import time, zlib; print('out', flush=True); time.sleep({seconds})");
-    let ended = fpprof(&["doctor", "--json", "--", &program, "-c", &code]);
+    // It ends when fpprof has.
+    let code = "import os, time, zlib; fpprof = os.getppid(); print('begins', flush=True)\n\
+        while os.getppid() == fpprof: time.sleep(0.01)\n\
+        print('ends', flush=True)";
+    let ended = fpprof(&["doctor", "--json", "--", &program, "-c", code]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let report: Value = serde_json::from_str(&ended.stdout).expect("nothing of the program's is in it");
     assert_eq!(module(&report, "zlib")["kind"], "native_extension", "{report:#}");
-    assert!(ended.stderr.contains("out\n"), "{ended:?}");
-    ended
-}
-
-#[test]
-fn a_program_that_ends_soon_is_examined_all_the_same() {
-    let ended = start("0.5");
-    assert!(!ended.stderr.contains("runs on"), "{ended:?}");
-}
-
-#[test]
-fn a_program_that_goes_on_is_not_ended() {
-    let ended = start("600");
-    let pid = ended.stderr.split_once("runs on as process ").and_then(|(_, rest)| rest.split_once(':'));
-    let pid: i32 = pid.and_then(|(pid, _)| pid.parse().ok()).unwrap_or_else(|| panic!("{ended:?}"));
-    assert_untouched(pid);
-    processes::send(pid, Signal::SIGKILL);
+    for words in ["begins\n", "the program runs on as process ", "ends\n"] {
+        assert!(ended.stderr.contains(words), "{words:?} is missing in {ended:?}");
+    }
 }
 
 #[test]
