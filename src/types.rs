@@ -59,6 +59,16 @@ impl Addr {
     /// The null pointer.
     pub const NULL: Addr = Addr(0);
 
+    /// The address that a pointer of the target leads to: without the tag in its top byte.
+    ///
+    /// AArch64 ignores that byte of a data pointer (TBI; Linux, Documentation/arch/arm64/tagged-pointers.rst), and memory
+    /// tagging and HWASan keep their tags there. No address of a user's has anything in it, on x86-64 either: the largest
+    /// are of 52 and of 56 bits.
+    #[inline]
+    pub fn of_pointer(pointer: u64) -> Addr {
+        Addr(pointer & (u64::MAX >> 8))
+    }
+
     /// `self + offset`, or `None` when it would leave the address space.
     #[inline]
     pub fn checked_add(self, offset: u64) -> Option<Addr> {
@@ -111,5 +121,28 @@ impl fmt::Display for Pid {
 impl fmt::Display for Tid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_no_part_of_an_address_and_the_largest_address_has_none() {
+        let (largest_52, largest_56) = (0x000f_ffff_ffff_fff8, 0x00ff_ffff_ffff_f000);
+        for address in [0x0000_ffff_8000_1230, largest_52, largest_56] {
+            for tag in [0, 0x01, 0x5a, 0xff] {
+                assert_eq!(Addr::of_pointer(address | tag << 56), Addr(address));
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_is_found_by_its_name() {
+        for machine in [Machine::X86_64, Machine::Aarch64] {
+            assert_eq!(Machine::named(machine.name()), Some(machine));
+        }
+        assert_eq!(Machine::named("s390x"), None);
     }
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use fpprof::sampler::snapshot::Snapshot;
 use fpprof::sampler::snapshot::format::FormatError;
 use fpprof::sampler::snapshot::replay::Replay;
+use fpprof::types::Machine;
 
 /// Snapshots are kept by git: in bytes. Most have 20,000; with the code of the evaluation of bytecode (80 KB, for a
 /// blocked thread of 3.15) it is 90,000.
@@ -94,6 +95,34 @@ fn a_snapshot_that_is_read_and_written_is_the_same() {
         let snapshot = Snapshot::from_json(case.text.as_bytes()).expect("it is a snapshot");
         let again = Snapshot::from_json(snapshot.to_json().as_bytes()).expect("what was written is a snapshot");
         assert_eq!(again, snapshot, "{}", case.name);
+    }
+}
+
+/// The machine it was taken on is what a snapshot says, not the one that it is read on.
+#[test]
+fn a_snapshot_brings_its_machine_with_it() {
+    for case in cases() {
+        let mut snapshot = Snapshot::from_json(case.text.as_bytes()).expect("it is a snapshot");
+        let unnamed = case.text.replacen("\"architecture\"", "\"formerly\"", 1);
+        assert_eq!(Snapshot::from_json(unnamed.as_bytes()).expect("an old snapshot").machine, Machine::X86_64);
+        let other = case.text.replacen(snapshot.machine.name(), "s390x", 1);
+        assert!(
+            matches!(Snapshot::from_json(other.as_bytes()), Err(FormatError::Architecture(name)) if name == "s390x")
+        );
+
+        let frames = |snapshot: Snapshot| {
+            let replay = Replay::new(snapshot).expect("it has an interpreter");
+            replay.run(&mut replay.journey())
+        };
+        let expected = frames(snapshot.clone());
+        snapshot.machine = match snapshot.machine {
+            Machine::X86_64 => Machine::Aarch64,
+            Machine::Aarch64 => Machine::X86_64,
+        };
+        snapshot.registers.signature_mask = 0x007f_0000_0000_0000;
+        let again = Snapshot::from_json(snapshot.to_json().as_bytes()).expect("what was written is a snapshot");
+        assert_eq!(again, snapshot, "{}", case.name);
+        assert_ne!(frames(snapshot), expected, "{}: the stack is read by the other machine's rules", case.name);
     }
 }
 

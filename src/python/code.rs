@@ -40,10 +40,10 @@ impl CodeIdentity {
         let word = |offset: usize| Some(u64::from_le_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?));
         let half = |offset: usize| Some(u32::from_le_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?));
         Some(CodeIdentity {
-            filename: Addr(word(filename)?),
-            name: Addr(word(name)?),
-            qualname: Addr(word(qualname)?),
-            line_table: Addr(word(linetable)?),
+            filename: Addr::of_pointer(word(filename)?),
+            name: Addr::of_pointer(word(name)?),
+            qualname: Addr::of_pointer(word(qualname)?),
+            line_table: Addr::of_pointer(word(linetable)?),
             first_line: half(first_line)?,
             first_traceable: half(first_traceable)?,
             version: version.and_then(half),

@@ -193,7 +193,7 @@ impl<'a> FrameWalk<'a> {
         let bytes = buf.get_mut(..fields.read_len).ok_or(ChainEnd::Torn(frame))?;
         mem.read(frame, bytes).map_err(|_| ChainEnd::Unreadable(frame))?;
         let torn = ChainEnd::Torn(frame);
-        let previous = word(bytes, fields.previous).map(Addr).filter(|p| is_aligned(*p)).ok_or(torn)?;
+        let previous = word(bytes, fields.previous).map(Addr::of_pointer).filter(|p| is_aligned(*p)).ok_or(torn)?;
         let owner = bytes.get(fields.owner).copied().filter(|owner| *owner <= fields.max_owner).ok_or(torn)?;
         match self.layout.markers {
             MarkerRule::FrameOwner { owner: marker, .. } if owner >= marker => {
@@ -240,7 +240,7 @@ impl<'a> FrameWalk<'a> {
     /// The Python frame in `bytes`, or `None` when they cannot be one.
     fn python_frame(&self, frame: Addr, bytes: &[u8]) -> Option<PythonFrame> {
         let fields = &self.layout.frame;
-        let code = Addr(word(bytes, fields.executable)? & !fields.tag_bits);
+        let code = Addr::of_pointer(word(bytes, fields.executable)? & !fields.tag_bits);
         if code.is_null() || !is_aligned(code) {
             return None;
         }
@@ -249,7 +249,7 @@ impl<'a> FrameWalk<'a> {
             None => true,
         };
         let first = code.0.checked_add(self.layout.code.bytecode as u64)?;
-        let instruction = word(bytes, fields.instruction)?;
+        let instruction = Addr::of_pointer(word(bytes, fields.instruction)?).0;
         // `prev_instr` of a frame that has not begun is the code unit in front of the first one.
         let offset = if instruction.checked_add(2) == Some(first) { Some(0) } else { instruction.checked_sub(first) };
         let instruction_offset = offset.filter(|o| own_bytecode && o.is_multiple_of(2) && *o < MAX_BYTECODE);

@@ -186,7 +186,7 @@ impl Threads {
                 thread_id: Addr(word(layout.thread_id)?),
                 native_thread_id: word(layout.native_thread_id)?,
             });
-            next = Addr(word(layout.next)?);
+            next = Addr::of_pointer(word(layout.next)?);
         }
         Ok(())
     }

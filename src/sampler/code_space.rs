@@ -28,7 +28,7 @@ use crate::unwind::recover::CodeBytes;
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// So many pages of such code in that time, and the stacks are garbage: no more are looked for.
 const MAX_UNMAPPED: usize = 32;
-/// The smallest unit of a mapping, in bytes.
+/// The smallest unit of a mapping, in bytes: pages of 16 and 64 KiB (AArch64) consist of it.
 const PAGE: u64 = 4096;
 
 /// The target's code.

@@ -22,7 +22,7 @@ const MAX_ROUNDS: usize = 8;
 const READ_AHEAD: u64 = 512;
 /// The most that is copied in one stop, in bytes: one location table as long as any that is read, and more.
 const MAX_BYTES: usize = 24 << 20;
-/// Memory can be read or not by whole pages.
+/// Memory can be read or not by whole pages. This is the smallest; those of 16 and 64 KiB (AArch64) consist of it.
 const PAGE: u64 = 4096;
 
 /// Copies of code objects and of what they lead to.

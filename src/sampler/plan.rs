@@ -23,7 +23,7 @@ const UNKNOWN_STACK: u64 = 256 << 10;
 const LARGE_STACK: u64 = 1 << 20;
 /// What is read of a frame that lies elsewhere (a generator's, on the heap).
 const HEAP_FRAME: u64 = 128;
-/// Memory can be read or not by whole pages.
+/// Memory can be read or not by whole pages. This is the smallest; those of 16 and 64 KiB (AArch64) consist of it.
 const PAGE: u64 = 4096;
 
 /// The plan for one thread.

@@ -41,9 +41,9 @@ pub trait Memory {
         Ok(u64::from_le_bytes(buf))
     }
 
-    /// Reads a pointer.
+    /// Reads a pointer: the address that it leads to.
     fn read_addr(&self, addr: Addr) -> Result<Addr, ReadError> {
-        self.read_u64(addr).map(Addr)
+        self.read_u64(addr).map(Addr::of_pointer)
     }
 
     /// Reads `len` bytes into a new vector. The caller bounds `len`.

@@ -176,6 +176,22 @@ fn an_instruction_outside_the_code_is_unknown() {
 }
 
 #[test]
+fn tags_in_pointers_are_no_part_of_addresses() {
+    for mut target in [two_evaluations(), one_evaluation()] {
+        let untagged = target.walk();
+        assert!(untagged.entries.len() > 1);
+        for word in target.bytes.as_chunks_mut::<8>().0 {
+            // A tag of its own for each pointer, as memory tagging gives them.
+            let value = u64::from_le_bytes(*word);
+            if (0x1000..0x20_0000).contains(&value) {
+                *word = (value | (value >> 4 & 0xf) << 56).to_le_bytes();
+            }
+        }
+        assert_eq!(target.walk(), untagged);
+    }
+}
+
+#[test]
 fn a_cycle_ends_the_walk() {
     let mut target = one_evaluation();
     target.frame(0x2100, 0x2000);

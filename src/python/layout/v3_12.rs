@@ -1,4 +1,5 @@
-//! CPython 3.12: offsets of a 64-bit release build, from its own headers (docs/layouts.md has the program).
+//! CPython 3.12: offsets of a 64-bit release build, from its own headers (docs/layouts.md has the program): the
+//! same ones on x86-64 and AArch64.
 
 use super::*;
 

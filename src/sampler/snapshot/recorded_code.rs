@@ -1,8 +1,8 @@
 //! Which instructions the pure stages look at.
 //!
 //! Does: run the native stages once more on a capture, with modules that remember the code that was asked of them.
-//! Does not: decide what is looked at; that is the work of `unwind::recover`, on threads that were not stopped, and of
-//! `unwind::run_time_code`.
+//! Does not: decide what is looked at; that is the work of `unwind::recover`, on threads that were not stopped, of
+//! `unwind::run_time_code`, and of the walk where it looks for a signal trampoline.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

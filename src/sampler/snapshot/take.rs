@@ -13,6 +13,7 @@ use super::recorded_code::RecordedCode;
 use super::recorder::{Recorder, join};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use crate::capture::native;
+use crate::capture::registers::MAX_REGISTERS;
 use crate::python::code::CodeObject;
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::python::stack::PythonEntry;
@@ -84,12 +85,14 @@ fn used_stack(reader: &Reader) -> Region {
     Region { start: stack.start, bytes: stack.bytes.get(..len).unwrap_or(&stack.bytes).to_vec() }
 }
 
-/// Every address that a walk of this stack can look up, however it goes: the program counter, and each word that may be
-/// a return address.
+/// Every address that a walk of this stack can look up, however it goes: each register and each word that may be a program
+/// counter or a return address, signed or not.
 fn possible_pcs(reader: &Reader, stack: &Region) -> Vec<Addr> {
+    let registers = &reader.captured().registers;
     let words = stack.bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-    let pc = reader.captured().registers.get(native::PC);
-    let all: FxHashSet<Addr> = words.chain(pc).flat_map(|word| [Addr(word.wrapping_sub(1)), Addr(word)]).collect();
+    let words = words.chain((0..MAX_REGISTERS).filter_map(|number| registers.get(number)));
+    let words = words.map(|word| word & !registers.signature_mask);
+    let all: FxHashSet<Addr> = words.flat_map(|word| [Addr(word.wrapping_sub(1)), Addr(word)]).collect();
     all.into_iter().filter(|addr| reader.space.addresses.find(*addr).is_some()).collect()
 }
 
