@@ -32,6 +32,8 @@ pub fn decode(set: &[u8]) -> Option<Registers> {
     Some(registers)
 }
 
+/// From a thread's `pthread_t` to its thread pointer: the C library's own affair.
+pub const PTHREAD_DISTANCE: Option<u64> = None;
 /// The register set that holds the thread pointer, `tpidr_el0`, as its first word: `NT_ARM_TLS` (linux/elf.h).
 pub const THREAD_POINTER_SET: Option<libc::c_int> = Some(0x401);
 /// The register set that tells which bits of a pointer are its signature: `NT_ARM_PAC_MASK` (linux/elf.h).

@@ -13,7 +13,7 @@ pub const MAX_REGISTERS: usize = 33;
 pub struct Registers {
     values: [u64; MAX_REGISTERS],
     known: u64,
-    /// The base of thread-local storage (`fs_base`, `tpidr_el0`): glibc's `pthread_t`.
+    /// The base of thread-local storage (`fs_base`, `tpidr_el0`).
     pub thread_pointer: Option<Addr>,
     /// The bits of a return address that are its signature, by the kernel's word for the process; 0: none is signed.
     pub signature_mask: u64,

@@ -17,6 +17,8 @@ pub const PC: usize = 16;
 /// The bytes below the stack pointer that a leaf function may use (psABI 3.2.2).
 pub const RED_ZONE: u64 = 128;
 
+/// From a thread's `pthread_t` to its thread pointer: the same (psABI, "thread control block").
+pub const PTHREAD_DISTANCE: Option<u64> = Some(0);
 /// `user_regs_struct` holds the thread pointer.
 pub const THREAD_POINTER_SET: Option<libc::c_int> = None;
 /// Return addresses are not signed.

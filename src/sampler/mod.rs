@@ -12,6 +12,7 @@ pub mod native_walk;
 pub mod new_codes;
 pub mod observe;
 pub mod plan;
+pub mod pthreads;
 pub mod reader;
 pub mod run_state;
 pub mod sample;

@@ -15,6 +15,7 @@ use super::find::{self, Found};
 use super::journey::{self, Journey, Moment};
 use super::new_codes::NewCodes;
 use super::plan::ThreadPlan;
+use super::pthreads::Pthreads;
 use super::sample::SampleFrame;
 use super::statistics::Stops;
 use super::thread_history::ThreadHistory;
@@ -87,6 +88,7 @@ pub struct Reader {
     stopper: Stopper,
     capture_calls: u64,
     watched: Vec<Range>,
+    pthreads: Pthreads,
 }
 
 impl Reader {
@@ -114,6 +116,7 @@ impl Reader {
             stopper: Stopper::default(),
             capture_calls: 0,
             watched: Vec::new(),
+            pthreads: Pthreads::new(native::PTHREAD_DISTANCE),
         })
     }
 
@@ -286,20 +289,28 @@ impl Reader {
         &self.journey
     }
 
-    /// The thread pointer of the thread that was captured last, if its registers were read.
-    pub fn thread_pointer(&self) -> Option<Addr> {
-        self.captured.registers.thread_pointer
+    /// The `pthread_t` of the thread that was captured last, if its registers were read and tell it.
+    pub fn pthread(&self) -> Option<Addr> {
+        self.pthreads.of(self.captured.registers.thread_pointer?)
     }
 
     /// Whether the thread states that were copied last belong to the thread that was captured: a state that was freed
-    /// may be another thread's by now. The pointer decides; the number of a process that has forked can be stale.
-    pub fn states_fit(&self, history: &ThreadHistory) -> bool {
+    /// may be another thread's by now. The `pthread_t` decides; the number of a process that has forked can be stale.
+    pub fn states_fit(&mut self, history: &ThreadHistory) -> bool {
         let layout = &self.found.interpreter.layout.thread;
-        let pointer = self.captured.registers.thread_pointer.or(history.thread_pointer);
+        let number = u64::from(history.namespace_id.unsigned_abs());
         let word = |state: &Addr, offset: u64| self.captured.read_u64(state.wrapping_add(offset)).ok();
-        history.thread_states.iter().all(|state| match pointer {
-            Some(pointer) => word(state, layout.thread_id) == Some(pointer.0),
-            None => word(state, layout.native_thread_id) == Some(history.namespace_id.unsigned_abs().into()),
+        let is_numbered = |state: &&Addr| word(state, layout.native_thread_id) == Some(number);
+        if let Some(pointer) = self.captured.registers.thread_pointer
+            && let Some(state) = history.thread_states.iter().find(is_numbered)
+            && let Some(pthread) = word(state, layout.thread_id)
+        {
+            self.pthreads.learn(Addr(pthread), pointer);
+        }
+        let pthread = self.pthread().or(history.pthread);
+        history.thread_states.iter().all(|state| match pthread {
+            Some(pthread) => word(state, layout.thread_id) == Some(pthread.0),
+            None => is_numbered(&state),
         })
     }
 

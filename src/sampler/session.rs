@@ -285,7 +285,7 @@ impl Session {
 
     /// Whether a thread that has just been stopped turns out to have states that are found by its thread pointer only.
     fn is_missing_states(&mut self, history: &mut ThreadHistory) -> bool {
-        history.thread_pointer = self.reader.thread_pointer().or(history.thread_pointer);
+        history.pthread = self.reader.pthread().or(history.pthread);
         history.thread_states.is_empty() && self.states.assign_by_pointer(history, &self.reader)
     }
 

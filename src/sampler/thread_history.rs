@@ -30,8 +30,8 @@ pub struct ThreadHistory {
     pub namespace_id: i32,
     /// Its thread states, one for each interpreter that it has entered; empty for a thread without Python.
     pub thread_states: Vec<Addr>,
-    /// Its thread pointer, once it has been stopped: that never changes.
-    pub thread_pointer: Option<Addr>,
+    /// Its `pthread_t`, once it has been stopped: that never changes.
+    pub pthread: Option<Addr>,
     /// Which listing of thread states `thread_states` is from.
     pub listing: u64,
     /// The end of its outermost frame, once a complete walk has found it.
@@ -64,7 +64,7 @@ impl ThreadHistory {
             thread,
             namespace_id,
             thread_states: Vec::new(),
-            thread_pointer: None,
+            pthread: None,
             listing: 0,
             stack_end: None,
             likely_sp: None,

@@ -50,11 +50,11 @@ impl ThreadStates {
         true
     }
 
-    /// Tells a thread without states those that have its thread pointer: a process that forked can leave the thread's
+    /// Tells a thread without states those that have its `pthread_t`: a process that forked can leave the thread's
     /// number stale in the interpreter. Gives whether there are any.
     pub fn assign_by_pointer(&self, history: &mut ThreadHistory, reader: &Reader) -> bool {
-        let pointer = reader.thread_pointer().unwrap_or(Addr::NULL);
-        let states: Vec<Addr> = self.listed.of_thread_pointer(pointer).map(|state| state.address).collect();
+        let pthread = reader.pthread().unwrap_or(Addr::NULL);
+        let states: Vec<Addr> = self.listed.of_thread_pointer(pthread).map(|state| state.address).collect();
         let found = !states.is_empty();
         if found {
             history.set_thread_states(states);

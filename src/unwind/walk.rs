@@ -269,7 +269,8 @@ impl<A: Architecture> Unwinder<A> {
         let (fp, pc) = walk.stack.pair(record).ok_or(StepError::Unsupported)?;
         let pc = walk.stack.without_signature(pc);
         let lookup = Addr(pc.wrapping_sub(1));
-        let caller = match self.look_up(walk.space, lookup) {
+        let known = self.cache.get(lookup.0).copied();
+        let caller = match known.unwrap_or_else(|| self.look_up(walk.space, lookup)) {
             CodeRule::Unmapped => return Err(StepError::Unsupported),
             CodeRule::Rule(rule) => Some(rule),
             CodeRule::Anonymous | CodeRule::NoRule => None,
