@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An architecture that threads can be unwound on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Machine {
@@ -30,21 +32,21 @@ impl Machine {
 }
 
 /// A process id, as seen from the profiler's own pid namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pid(pub i32);
 
 /// A kernel thread id, as seen from the profiler's own pid namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Tid(pub i32);
 
 /// A virtual address in the target process.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Addr(pub u64);
 
 /// A virtual address as an ELF file states it, before the loader moved it ("stated virtual memory address").
 ///
 /// `Addr = Svma + load bias`; the bias is a property of one mapped module.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Svma(pub u64);
 
 /// A byte offset in a file.
@@ -52,7 +54,7 @@ pub struct Svma(pub u64);
 pub struct FileOffset(pub u64);
 
 /// A span of time, or a point of a monotonic clock, in nanoseconds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Nanos(pub u64);
 
 impl Addr {

@@ -39,6 +39,7 @@ fn facts(text: &str) -> RecordingFacts {
         stops: None,
         own_cpu: None,
         fpprof_version: "0".into(),
+        shown_part: None,
     }
 }
 

@@ -11,7 +11,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::doctor::args::DoctorArgs;
 use super::dump::args::DumpArgs;
-use crate::output::format::{Format, UnknownFormat};
+use super::output_kind::{self, OutputKind};
+use super::report_args::ReportArgs;
+use crate::symbolize::names::NativeFrames;
 
 /// The highest rate that is taken: beyond it a sample would cost more than the interval.
 const MAX_RATE: f64 = 100_000.0;
@@ -30,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Record a running process, or a program from its start, into a flame graph.
     Record(RecordArgs),
+    /// Make a flame graph or another profile of a recording, or of a part of it.
+    Report(ReportArgs),
     /// Show what each thread of a running process does: its stack, its state, and who holds the GIL.
     Dump(DumpArgs),
     /// Tell what fpprof can see of a process, a program or a file, and what would make its stacks or names incomplete.
@@ -55,10 +59,10 @@ pub struct RecordArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// The kind of profile: `flamegraph` (SVG) or `collapsed` (text). [default: by the extension of the output, else
-    /// flamegraph]
-    #[arg(short, long, value_parser = parse_format)]
-    pub format: Option<Format>,
+    /// The kind of profile: `flamegraph` (SVG), `collapsed` (text), or `fpprof` (every sample, for `fpprof report`).
+    /// [default: by the extension of the output, else flamegraph]
+    #[arg(short, long, value_parser = output_kind::parse)]
+    pub format: Option<OutputKind>,
 
     /// How many samples a second to take, on average.
     #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]
@@ -220,12 +224,14 @@ pub enum NativeArg {
     None,
 }
 
-fn parse_format(text: &str) -> Result<Format, String> {
-    match text {
-        "speedscope" | "chrometrace" => {
-            Err("not offered: https://www.speedscope.app opens `--format collapsed`".to_owned())
+impl NativeArg {
+    /// Which native frames are shown.
+    pub fn frames(self) -> NativeFrames {
+        match self {
+            NativeArg::Calls => NativeFrames::Calls,
+            NativeArg::All => NativeFrames::All,
+            NativeArg::None => NativeFrames::None,
         }
-        name => name.parse().map_err(|error: UnknownFormat| error.to_string()),
     }
 }
 
@@ -284,6 +290,7 @@ fn parse_duration(text: &str) -> Result<RecordingTime, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::format::Format;
 
     fn record(arguments: &[&str]) -> Result<RecordArgs, clap::Error> {
         match Cli::try_parse_from([&["fpprof", "record"], arguments].concat())?.command {
@@ -304,7 +311,10 @@ mod tests {
         assert_eq!((args.pid, args.rate, args.threads, args.native), (Some(12), 200.0, true, NativeArg::Calls));
         assert_eq!(args.duration, Some(RecordingTime::AtMost(Duration::from_secs(30))));
         let args = record(&["-p", "0x1f", "--full-filenames", "-f", "raw"]).unwrap();
-        assert_eq!((args.pid, args.full_filenames, args.format), (Some(31), true, Some(Format::Collapsed)));
+        assert_eq!(
+            (args.pid, args.full_filenames, args.format),
+            (Some(31), true, Some(OutputKind::Shown(Format::Collapsed)))
+        );
         assert_eq!(record(&["-n", "python3", "-n"]).unwrap().program, ["python3", "-n"]);
         assert_eq!(record(&["-i", "-p", "1"]).unwrap().mode(), ModeArg::Wall);
         assert_eq!(record(&["-g", "-p", "1"]).unwrap().mode(), ModeArg::Gil);

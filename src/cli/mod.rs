@@ -7,8 +7,11 @@ pub mod doctor;
 pub mod dump;
 pub mod failure;
 mod open;
+pub mod output_kind;
 mod record;
 mod refusal;
+mod report;
+pub mod report_args;
 mod style;
 
 use std::process::ExitCode;
@@ -25,5 +28,6 @@ pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Record(args) => record::run(args),
         Command::Dump(args) => dump::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Report(args) => report::run(args),
     }
 }

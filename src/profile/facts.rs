@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::profile::clean::{one_line, shortened};
 use crate::types::{Nanos, Pid};
 
@@ -22,7 +24,7 @@ const MAX_TITLE_COMMAND: usize = 55;
 const MAX_SUMMARY_COMMAND: usize = 300;
 
 /// Which threads were sampled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SampledThreads {
     /// Those that ran: `--mode cpu`.
     Running,
@@ -44,7 +46,7 @@ impl SampledThreads {
 }
 
 /// The facts of one recording.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingFacts {
     /// The target's command line, its arguments separated by spaces; empty when it could not be read.
     pub command: String,
@@ -89,10 +91,13 @@ pub struct RecordingFacts {
     pub own_cpu: Option<Duration>,
     /// The version of fpprof.
     pub fpprof_version: String,
+    /// The part of the recording that is shown, in words; absent when it is all. The other facts are of all of it.
+    #[serde(default)]
+    pub shown_part: Option<String>,
 }
 
 /// What a recording would have taken too much of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExceededLimit {
     /// The target's time.
     TargetTime,
@@ -101,7 +106,7 @@ pub enum ExceededLimit {
 }
 
 /// What the stops of a recording cost the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopFacts {
     /// How long a thread stood still for a sample at most, the median.
     pub median: Nanos,
@@ -189,6 +194,9 @@ impl RecordingFacts {
                 count(self.samples_failed)
             ),
         ];
+        if let Some(part) = &self.shown_part {
+            lines.push(format!("shown: a part of them, {}", one_line(part)));
+        }
         if self.samples_left_out > 0 {
             lines.push(self.left_out_line());
         }

@@ -5,10 +5,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::Tid;
 
 /// What kind of code a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum FrameKind {
     /// Python code of the project itself, or without a file.
     UserCode,
@@ -92,7 +94,7 @@ impl fmt::Display for FrameKind {
 }
 
 /// A line of a source file.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourceLine {
     /// The file, shortened for display (see `paths`).
     pub file: Arc<str>,
@@ -103,7 +105,7 @@ pub struct SourceLine {
 }
 
 /// One named frame. Text in it may hold anything that the target's names hold: outputs clean it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Frame {
     /// What kind of code it is.
     pub kind: FrameKind,

@@ -6,7 +6,10 @@ pub mod clean;
 pub mod facts;
 pub mod frame;
 pub mod kind;
+pub mod named;
 pub mod paths;
+pub mod recording;
+pub mod samples;
 pub mod tree;
 
 /// A recording that can be shown: stacks of named frames, outermost first, and how often each was seen.

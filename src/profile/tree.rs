@@ -11,6 +11,13 @@ use rustc_hash::FxHashMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FrameId(u32);
 
+impl FrameId {
+    /// The position in [`StackTree::frames`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A stack (a path from the root), as a number within one [`StackTree`]. A parent's is lower than its children's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(u32);

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::python::code::{CodeError, CodeIdentity, CodeObject};
 use crate::python::layout::Layout;
@@ -21,7 +22,7 @@ pub struct FunctionId(pub u32);
 
 /// What names a Python function. Code objects that are equal in this are one function (PEP 626 calls the first line
 /// part of a code object's identity).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Function {
     /// The dotted name.
     pub qualname: String,

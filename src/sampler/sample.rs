@@ -5,6 +5,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::codes::FunctionId;
 use super::run_state::RunState;
 use crate::merge::Gap;
@@ -42,7 +44,8 @@ pub enum SampleFrame {
 }
 
 /// Why frames are missing: a [`Gap`] without its addresses, so that gaps of one kind are one frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GapKind {
     /// The native walk came to code that is in no known mapping.
     UnmappedCode,

@@ -3,6 +3,7 @@
 //! Does: name every distinct frame once, module by module, and leave out the native frames that were not asked for.
 //! Does not: count, or decide how an output writes a frame.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -11,6 +12,7 @@ use super::plumbing::is_plumbing;
 use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer, python_trampoline};
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
+use crate::profile::named::{Named, Role};
 use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
 use crate::sampler::code_space::CodeSpace;
@@ -46,7 +48,7 @@ pub enum Counted {
 #[derive(Debug)]
 pub struct Origin<'a> {
     /// The target's code.
-    pub space: &'a CodeSpace,
+    pub space: &'a dyn NativeCode,
     /// The interpreter's module.
     pub interpreter: ModuleId,
     /// The Python functions, by number.
@@ -59,27 +61,23 @@ pub struct Origin<'a> {
     pub roots: &'a PathRoots,
 }
 
-/// A counted element with its names.
-#[derive(Debug, Clone)]
-struct Named {
-    /// What it is shown as, outermost first: more than one where functions were inlined.
-    frames: Vec<Frame>,
-    role: Role,
+/// Where the native frames of a recording are from: the target's code, or what a file tells of it.
+pub trait NativeCode: fmt::Debug {
+    /// The module with this number.
+    fn module(&self, id: ModuleId) -> Option<ModuleFile>;
+    /// The extent of the function around an address, as the unwind tables state it.
+    fn extent(&self, id: ModuleId, svma: Svma) -> Option<FunctionExtent>;
 }
 
-/// What an element is to the choice of native frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// Not code: always shown.
-    Always,
-    /// Python code.
-    Python,
-    /// The evaluation of the Python code inside it.
-    Evaluation,
-    /// A native function.
-    Native,
-    /// A function of the interpreter that has no name.
-    UnnamedInterpreter,
+impl NativeCode for CodeSpace {
+    fn module(&self, id: ModuleId) -> Option<ModuleFile> {
+        let module = self.modules.get(id)?;
+        Some(ModuleFile { path: module.path.clone(), elf: module.elf.clone() })
+    }
+
+    fn extent(&self, id: ModuleId, svma: Svma) -> Option<FunctionExtent> {
+        self.function_extent(id, svma).map(|(start, end)| FunctionExtent { start, end })
+    }
 }
 
 /// Names the frames of `tree` and gives the tree of stacks to show.
@@ -118,7 +116,7 @@ pub fn name_stacks(
 }
 
 /// The frames of a stack (outermost first) that are shown.
-fn choose<'n>(stack: &[&'n Named], native: NativeFrames) -> Vec<&'n Frame> {
+pub fn choose<'n>(stack: &[&'n Named], native: NativeFrames) -> Vec<&'n Frame> {
     // A thread without Python code would leave nothing at all.
     let mut is_called = !stack.iter().any(|named| named.role == Role::Python);
     let mut shown = Vec::with_capacity(stack.len());
@@ -152,7 +150,8 @@ fn is_native(counted: &Counted) -> bool {
     matches!(counted, Counted::Frame(SampleFrame::Native { .. } | SampleFrame::Evaluation { .. }))
 }
 
-fn name_frames<'c>(
+/// Names distinct elements, module by module. What cannot be named because what it refers to is not there is left out.
+pub fn name_frames<'c>(
     counted: impl Iterator<Item = &'c Counted>,
     origin: &Origin<'_>,
     symbolizer: &Symbolizer,
@@ -206,11 +205,11 @@ fn name_module(
     symbolizer: &Symbolizer,
     names: &mut FxHashMap<Counted, Named>,
 ) {
-    let Some(module) = origin.space.modules.get(id) else { return };
-    let extent = |svma| origin.space.function_extent(id, svma).map(|(start, end)| FunctionExtent { start, end });
+    let Some(file) = origin.space.module(id) else { return };
+    let extent = |svma| origin.space.extent(id, svma);
     let queries: Vec<Query> = elements.iter().map(|(_, svma)| Query { svma: *svma, extent: extent(*svma) }).collect();
-    let file = ModuleFile { path: module.path.clone(), elf: module.elf.clone() };
-    let kind = native_kind(&module.path.to_string_lossy(), id == origin.interpreter);
+    let kind = native_kind(&file.path.to_string_lossy(), id == origin.interpreter);
+    let module = file.path.file_name().map_or_else(|| "?".to_owned(), |name| name.to_string_lossy().into_owned());
     let found = symbolizer.resolve(&file, &queries);
     for ((element, _), symbols) in elements.iter().zip(found.names) {
         let evaluation = matches!(element, Counted::Frame(SampleFrame::Evaluation { .. }));
@@ -221,7 +220,7 @@ fn name_module(
             () => Role::Native,
         };
         let mut frames: Vec<Frame> =
-            symbols.iter().map(|symbol| native_frame(symbol, kind, &module.name(), origin.roots)).collect();
+            symbols.iter().map(|symbol| native_frame(symbol, kind, &module, origin.roots)).collect();
         if evaluation {
             // The evaluation stands for its whole function: the line at its start says nothing.
             frames.truncate(1);
@@ -244,10 +243,4 @@ fn native_frame(symbol: &NativeSymbol, kind: FrameKind, module: &str, roots: &Pa
         None => frame,
     };
     if symbol.inlined { frame.inlined() } else { frame }
-}
-
-impl Named {
-    fn always(frame: Frame) -> Named {
-        Named { frames: vec![frame], role: Role::Always }
-    }
 }

@@ -31,6 +31,7 @@ mod launching;
 mod memory;
 mod outputs;
 mod permissions;
+mod recordings;
 mod signals;
 mod switches;
 mod terminal;

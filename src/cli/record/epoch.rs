@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::kept::{Kept, Moment};
 use crate::profile::tree::{NodeId, StackTree};
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::{Sample, SampleFrame};
@@ -24,6 +25,8 @@ pub struct Extras {
     pub thread: bool,
     /// It ends with what its thread did.
     pub state: bool,
+    /// Nothing: threads and states are kept beside it, with each sample.
+    pub kept: bool,
 }
 
 /// One program of the target.
@@ -35,6 +38,8 @@ pub struct Epoch {
     pub stacks: StackTree<Counted>,
     /// The names of its threads.
     pub thread_names: FxHashMap<Tid, String>,
+    /// Its samples one by one, where they are kept.
+    pub kept: Option<Kept>,
     last: FxHashMap<Tid, LastStack>,
 }
 
@@ -56,14 +61,27 @@ pub struct Outcome {
 }
 
 impl Epoch {
-    /// A program that has not been seen yet.
-    pub fn new(session: Session) -> Epoch {
-        Epoch { session, stacks: StackTree::new(), thread_names: FxHashMap::default(), last: FxHashMap::default() }
+    /// A program that has not been seen yet; `keep`: every sample is kept, too.
+    pub fn new(session: Session, keep: bool) -> Epoch {
+        Epoch {
+            session,
+            stacks: StackTree::new(),
+            thread_names: FxHashMap::default(),
+            kept: keep.then(Kept::default),
+            last: FxHashMap::default(),
+        }
     }
 
-    /// Takes a sample that stands for `weight` ticks of the clock.
-    pub fn sample(&mut self, extras: Extras, weight: u64) -> Outcome {
-        let Epoch { session, stacks, thread_names, last } = self;
+    /// Takes a sample.
+    pub fn sample(&mut self, extras: Extras, moment: Moment) -> Outcome {
+        let Epoch { session, stacks, thread_names, kept, last } = self;
+        let weight = moment.weight;
+        let mut keep = |tid, run_state, node| {
+            if let Some(kept) = kept.as_mut() {
+                kept.add(moment, tid, run_state, node);
+            }
+        };
+        let are_named = extras.thread || extras.kept;
         let failures = session.statistics.failures();
         let mut taken = false;
         let mut new_threads = Vec::new();
@@ -71,6 +89,7 @@ impl Epoch {
             taken = true;
             let Sample { tid, frames, run_state } = sample;
             if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
+                keep(tid, run_state, same.node);
                 return stacks.add_weight(same.node, weight);
             }
             let thread = extras.thread.then_some(Counted::Thread(tid));
@@ -78,8 +97,9 @@ impl Epoch {
             let state = extras.state.then_some(Counted::RunState(run_state));
             let stack: Vec<Counted> = thread.into_iter().chain(counted).chain(state).collect();
             let node = stacks.add(&stack, weight);
+            keep(tid, run_state, node);
             last.insert(tid, LastStack { frames, run_state, node });
-            if extras.thread && !thread_names.contains_key(&tid) {
+            if are_named && !thread_names.contains_key(&tid) {
                 new_threads.push(tid);
             }
         });

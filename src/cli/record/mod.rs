@@ -5,11 +5,13 @@
 //! Does not: any of them itself.
 
 mod epoch;
-mod output_file;
+mod kept;
+pub(super) mod output_file;
 mod patience;
 mod progress;
 mod recorder;
 mod report;
+mod stream;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,15 +19,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use super::args::{ClockArg, MaxOverhead, ModeArg, NativeArg, RecordArgs, RecordingTime};
+use super::args::{ClockArg, MaxOverhead, ModeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
 use super::{open, refusal};
+use crate::cli::output_kind::OutputKind;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
+use crate::profile::facts::RecordingFacts;
 use crate::sampler::budget::Limits;
 use crate::sampler::clock::Intervals;
 use crate::sampler::session::{Mode, Session};
-use crate::symbolize::names::NativeFrames;
 use crate::target::launch::{Launched, ProgramOutput, exit_code};
 use crate::types::Pid;
 use epoch::Extras;
@@ -34,6 +37,7 @@ use patience::Patience;
 use progress::Progress;
 use recorder::{Ended, Plan, Recorder};
 use report::View;
+use stream::Stream;
 
 /// Runs the command.
 ///
@@ -70,7 +74,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     if mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
         return Err(refusal::no_gil(session.process(), launched.is_some()));
     }
-    let output = match named_output {
+    let mut output = match named_output {
         Some(output) => output,
         None => OutputFile::open(&default_output(&session, started, format))?,
     };
@@ -83,28 +87,48 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
             ClockArg::Poisson => Intervals::Poisson,
             ClockArg::Fixed => Intervals::Fixed,
         },
-        extras: Extras { thread: args.threads, state: args.states },
+        extras: match format {
+            // They are kept with each sample.
+            OutputKind::Recording => Extras { kept: true, ..Extras::default() },
+            OutputKind::Shown(_) => Extras { thread: args.threads, state: args.states, kept: false },
+        },
         limits: limits(args.max_overhead),
     };
     let mut progress = Progress::new(!args.hideprogress, plan.duration);
-    let recording = Recorder::new(plan, &stop).run(session, &mut launched, &mut progress);
+    let facts = report::first_facts(&session, &plan, started);
+    let stream = match format {
+        OutputKind::Recording => Some(stream(&mut output, &facts)?),
+        OutputKind::Shown(_) => None,
+    };
+    let recording = Recorder::new(plan, &stop, stream).run(session, &mut launched, &mut progress);
     progress.look_up_names();
 
-    let view = View { native: native(args), full_filenames: args.full_filenames };
+    let view = View { native: args.native.frames(), full_filenames: args.full_filenames };
     let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
     let mut patience = Patience::new(&stop, recording.ended == Ended::Signal);
     let named = patience.wait_for(move || {
-        let (stacks, facts) = report::finish(&recording, &plan, view, started);
+        let ended = recording.ended.clone();
+        let format = match format {
+            OutputKind::Shown(format) => format,
+            OutputKind::Recording => return (ended, report::finish_stream(recording, facts, view).map(|f| (f, None))),
+        };
+        let (stacks, facts) = report::finish(&recording, facts, view);
         let mut bytes = Vec::new();
         let formatted = crate::output::write(format, &stacks, &facts, &labels, &mut bytes);
-        (recording.ended, facts, formatted.map(|()| bytes))
+        (ended, formatted.map(|()| (facts, Some(bytes))))
     });
     progress.finish();
-    let Some((ended, facts, bytes)) = named else {
-        return Err(refusal::given_up("names were looked up", "nothing was written"));
+    let Some((ended, finished)) = named else {
+        let lost = if format == OutputKind::Recording { "the recording has no names" } else { "nothing was written" };
+        return Err(refusal::given_up("names were looked up", lost));
     };
-    let bytes = bytes.map_err(|error| Failure::new(format_args!("the profile cannot be formatted: {error}")))?;
-    let output = write(output, bytes, &mut patience)?;
+    let (facts, bytes) = finished.map_err(|error| {
+        Failure::new(format_args!("the profile cannot be written: {error}"))
+            .with_hint("Of a `.fpprof` file, `fpprof report` shows what was written before.")
+    })?;
+    if let Some(bytes) = bytes {
+        output = write(output, bytes, &mut patience)?;
+    }
     report::print(&ended, &facts, &output, format);
     let status = launched.as_mut().and_then(Launched::status);
     if let Some(launched) = launched.filter(|_| status.is_none()) {
@@ -112,6 +136,16 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
     let status = status.filter(|_| ended == Ended::TargetGone);
     Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
+}
+
+/// Begins a recording in the output.
+fn stream(output: &mut OutputFile, facts: &RecordingFacts) -> Result<Stream, Failure> {
+    let failed = |error| Failure::new(format_args!("the output cannot be written: {error}"));
+    let Some(file) = output.stream().map_err(failed)? else {
+        return Err(Failure::new("a recording is written to a file while it is made, and the output is none")
+            .with_hint("Name a file, `--output run.fpprof`, or choose another `--format`."));
+    };
+    Stream::new(file, facts.clone()).map_err(failed)
 }
 
 /// Writes the profile. What is in a file is whole: only the wait for who reads a pipe can be given up.
@@ -155,14 +189,6 @@ fn limits(allowed: MaxOverhead) -> Option<Limits> {
     }
 }
 
-fn native(args: &RecordArgs) -> NativeFrames {
-    match args.native {
-        NativeArg::Calls => NativeFrames::Calls,
-        NativeArg::All => NativeFrames::All,
-        NativeArg::None => NativeFrames::None,
-    }
-}
-
 fn duration(args: &RecordArgs) -> Option<std::time::Duration> {
     match args.duration {
         Some(RecordingTime::AtMost(duration)) => Some(duration),
@@ -170,15 +196,17 @@ fn duration(args: &RecordArgs) -> Option<std::time::Duration> {
     }
 }
 
-fn format(args: &RecordArgs) -> Format {
+fn format(args: &RecordArgs) -> OutputKind {
     match (args.format, &args.output) {
         (Some(format), _) => format,
-        (None, Some(path)) if path != Path::new("-") => Format::from_path(path).unwrap_or(Format::FlameGraph),
-        _ => Format::FlameGraph,
+        (None, Some(path)) if path != Path::new("-") => {
+            OutputKind::from_path(path).unwrap_or(OutputKind::Shown(Format::FlameGraph))
+        }
+        _ => OutputKind::Shown(Format::FlameGraph),
     }
 }
 
-fn default_output(session: &Session, started: SystemTime, format: Format) -> std::path::PathBuf {
+fn default_output(session: &Session, started: SystemTime, kind: OutputKind) -> std::path::PathBuf {
     let process = session.process();
-    default_name(&process.program_name(), process.pid, started, format.extension())
+    default_name(&process.program_name(), process.pid, started, kind.extension())
 }

@@ -67,6 +67,21 @@ impl OutputFile {
         }
     }
 
+    /// The file, emptied, to write to while recording; `None` for what is no file: who reads a pipe could hold samples up.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn stream(&mut self) -> io::Result<Option<File>> {
+        let Destination::File { file, .. } = &self.destination else { return Ok(None) };
+        if self.can_block() {
+            return Ok(None);
+        }
+        file.set_len(0)?;
+        let file = file.try_clone()?;
+        self.written = true;
+        Ok(Some(file))
+    }
+
     /// Replaces the contents by what `write` gives.
     ///
     /// # Errors

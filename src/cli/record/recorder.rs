@@ -10,7 +10,9 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::epoch::{Epoch, Extras};
+use super::kept::Moment;
 use super::progress::Progress;
+use super::stream::Stream;
 use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
 use crate::sampler::clock::{Clock, Intervals, Tick, now};
 use crate::sampler::session::{Mode, Session};
@@ -73,6 +75,8 @@ pub struct Recording {
     pub exceeded: Option<Exceeded>,
     /// What was counted, in all epochs together.
     pub statistics: Statistics,
+    /// Where it is written, if it was written while it was made.
+    pub stream: Option<Stream>,
 }
 
 /// Records a session.
@@ -84,11 +88,13 @@ pub struct Recorder<'a> {
     stop: &'a AtomicBool,
     failed: u64,
     statistics: Statistics,
+    stream: Option<Stream>,
+    started: Nanos,
 }
 
 impl<'a> Recorder<'a> {
-    /// A recorder that ends when `stop` becomes true.
-    pub fn new(plan: Plan, stop: &'a AtomicBool) -> Recorder<'a> {
+    /// A recorder that ends when `stop` becomes true, and writes to `stream` meanwhile.
+    pub fn new(plan: Plan, stop: &'a AtomicBool, stream: Option<Stream>) -> Recorder<'a> {
         // Any seed will do that is not the same each time.
         let seed = now().0 ^ (u64::from(std::process::id()) << 32);
         Recorder {
@@ -98,20 +104,31 @@ impl<'a> Recorder<'a> {
             stop,
             failed: 0,
             statistics: Statistics::default(),
+            stream,
+            started: now(),
         }
     }
 
     /// Records until the end. A program that we have started is waited for through `launched`.
     pub fn run(mut self, session: Session, launched: &mut Option<Launched>, progress: &mut Progress) -> Recording {
         let started = Instant::now();
+        self.started = now();
+        let keep = self.stream.is_some();
         let limit = self.plan.duration.map(|duration| Nanos(now().0.saturating_add(duration.as_nanos() as u64)));
-        let mut epochs = vec![Epoch::new(session)];
+        let mut epochs = vec![Epoch::new(session, keep)];
         let ended = loop {
             let Some(epoch) = epochs.last_mut() else { break Ended::TargetGone };
-            match self.record(epoch, limit, launched, progress, started) {
+            if let Some(stream) = &mut self.stream {
+                stream.begin(epoch);
+            }
+            let pause = self.record(epoch, limit, launched, progress, started);
+            if let Some(stream) = &mut self.stream {
+                stream.write(epoch);
+            }
+            match pause {
                 Pause::Ended(ended) => break ended,
                 Pause::Replaced(pid) => match crate::cli::open::replaced(pid, self.plan.mode, self.stop) {
-                    Some(session) => epochs.push(Epoch::new(session)),
+                    Some(session) => epochs.push(Epoch::new(session, keep)),
                     None => break after_replacement(pid),
                 },
             }
@@ -129,6 +146,7 @@ impl<'a> Recorder<'a> {
             left_out: self.budget.left_out(),
             exceeded: self.budget.exceeded(),
             statistics: self.statistics,
+            stream: self.stream,
         }
     }
 
@@ -161,6 +179,10 @@ impl<'a> Recorder<'a> {
                 if launched.as_mut().is_some_and(|l| l.status().is_some()) || !epoch.session.process().is_alive() {
                     return Pause::Ended(Ended::TargetGone);
                 }
+                if self.stream.as_mut().is_some_and(|stream| !stream.write_if_due(epoch)) {
+                    // The error is told when the recording is finished.
+                    return Pause::Ended(Ended::TimeOver);
+                }
                 let process = epoch.session.process();
                 if process.replaced().is_some() {
                     return Pause::Replaced(process.pid);
@@ -171,7 +193,8 @@ impl<'a> Recorder<'a> {
 
     fn sample(&mut self, epoch: &mut Epoch, launched: &mut Option<Launched>) {
         let Some(weight) = self.budget.admit() else { return };
-        let outcome = epoch.sample(self.plan.extras, weight);
+        let time = Nanos(now().0.saturating_sub(self.started.0));
+        let outcome = epoch.sample(self.plan.extras, Moment { time, weight });
         self.failed += u64::from(outcome.failed);
         if let (Some(status), Some(launched)) = (outcome.status, launched) {
             launched.ended_with(status);

@@ -2,23 +2,26 @@
 //!
 //! Does: turn what was recorded into what is shown. Does not: record, or write files.
 
-use std::time::SystemTime;
+use std::io;
+use std::time::{Duration, SystemTime};
 
 use super::epoch::Epoch;
 use super::output_file::OutputFile;
 use super::recorder::{Ended, Plan, Recording, own_cpu};
-use crate::output::format::Format;
+use crate::cli::output_kind::OutputKind;
 use crate::profile::Profile;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
 use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopFacts};
+use crate::profile::named::Named;
 use crate::profile::paths::PathRoots;
 use crate::python::layout::Support;
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::Intervals;
 use crate::sampler::run_state::RunState;
+use crate::sampler::sample::SampleFrame;
 use crate::sampler::session::{Mode, Session};
 use crate::sampler::statistics::{GilLooks, Statistics, Stops};
-use crate::symbolize::names::{self, NativeFrames, Origin};
+use crate::symbolize::names::{self, Counted, NativeFrames, Origin};
 use crate::symbolize::{PerfMap, Symbolizer};
 use crate::types::Pid;
 
@@ -50,17 +53,44 @@ pub fn warn(session: &Session) {
 }
 
 /// Names the stacks of a recording, and gathers the facts about it.
-pub fn finish(recording: &Recording, plan: &Plan, view: View, started: SystemTime) -> (Profile, RecordingFacts) {
+pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Profile, RecordingFacts) {
     let mut stacks = Profile::new();
     for epoch in &recording.epochs {
         for (stack, weight) in name(epoch, view).stacks() {
             stacks.add(stack, weight);
         }
     }
-    (stacks, facts(recording, plan, started))
+    (stacks, facts(recording, first))
+}
+
+/// Names the native frames of a recording that has been written, and ends it. Gives the facts about it.
+///
+/// # Errors
+/// When it could not be written.
+pub fn finish_stream(mut recording: Recording, first: RecordingFacts, view: View) -> io::Result<RecordingFacts> {
+    let facts = facts(&recording, first);
+    let Some(stream) = recording.stream.take() else { return Ok(facts) };
+    let names: Vec<_> = recording.epochs.iter().map(|epoch| native_names(epoch, view)).collect();
+    stream.finish(&names, &facts)?;
+    Ok(facts)
+}
+
+/// A name for each frame that has none in the recording: of native code.
+fn native_names(epoch: &Epoch, view: View) -> Vec<Option<Named>> {
+    let is_native =
+        |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
+    with_origin(epoch, view, |origin, symbolizer| {
+        let frames = epoch.stacks.frames();
+        let mut names = names::name_frames(frames.iter().filter(is_native), origin, symbolizer);
+        frames.iter().map(|frame| names.remove(frame)).collect()
+    })
 }
 
 fn name(epoch: &Epoch, view: View) -> Profile {
+    with_origin(epoch, view, |origin, symbolizer| names::name(&epoch.stacks, origin, symbolizer, view.native))
+}
+
+fn with_origin<T>(epoch: &Epoch, view: View, name: impl FnOnce(&Origin<'_>, &Symbolizer) -> T) -> T {
     let process = epoch.session.process();
     let reader = &epoch.session.reader;
     let root = reader.root();
@@ -78,7 +108,7 @@ fn name(epoch: &Epoch, view: View) -> Profile {
             full: view.full_filenames,
         },
     };
-    names::name(&epoch.stacks, &origin, &Symbolizer::new(root), view.native)
+    name(&origin, &Symbolizer::new(root))
 }
 
 fn stop_facts(stops: &Stops) -> Option<StopFacts> {
@@ -93,15 +123,12 @@ fn limit(exceeded: Exceeded) -> ExceededLimit {
     }
 }
 
-fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFacts {
-    let statistics = &recording.statistics;
-    let first = recording.epochs.first().map(|epoch| &epoch.session);
-    let reasons = statistics.failed.iter().map(|(reason, count)| (reason.reason().to_owned(), *count));
-    let gaps = statistics.gaps.iter().map(|(kind, count)| (format!("stack incomplete: {}", kind.reason()), *count));
+/// What is known of a recording when it begins.
+pub fn first_facts(session: &Session, plan: &Plan, started: SystemTime) -> RecordingFacts {
     RecordingFacts {
-        command: first.map_or(String::new(), |session| session.process().command_line.join(" ")),
-        pid: first.map_or(Pid(0), |session| session.process().pid),
-        python_version: first.map(|session| session.reader.found.interpreter.version.to_string()),
+        command: session.process().command_line.join(" "),
+        pid: session.process().pid,
+        python_version: Some(session.reader.found.interpreter.version.to_string()),
         threads: match plan.mode {
             Mode::Cpu => SampledThreads::Running,
             Mode::Wall => SampledThreads::All,
@@ -110,6 +137,29 @@ fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFa
         rate_hz: plan.rate,
         fixed_intervals: plan.intervals == Intervals::Fixed,
         started: Some(started),
+        duration: Duration::ZERO,
+        samples_wanted: 0,
+        samples_taken: 0,
+        samples_late: 0,
+        samples_failed: 0,
+        samples_left_out: 0,
+        limit: None,
+        failures: std::collections::BTreeMap::new(),
+        stacks: 0,
+        stacks_complete: 0,
+        activity: ThreadActivity::default(),
+        stops: None,
+        own_cpu: None,
+        fpprof_version: env!("CARGO_PKG_VERSION").to_owned(),
+        shown_part: None,
+    }
+}
+
+fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
+    let statistics = &recording.statistics;
+    let reasons = statistics.failed.iter().map(|(reason, count)| (reason.reason().to_owned(), *count));
+    let gaps = statistics.gaps.iter().map(|(kind, count)| (format!("stack incomplete: {}", kind.reason()), *count));
+    RecordingFacts {
         duration: recording.duration,
         samples_wanted: recording.wanted,
         samples_taken: recording.wanted.saturating_sub(recording.late + recording.failed + recording.left_out),
@@ -123,7 +173,7 @@ fn facts(recording: &Recording, plan: &Plan, started: SystemTime) -> RecordingFa
         activity: activity(statistics),
         stops: stop_facts(&statistics.stops),
         own_cpu: own_cpu(),
-        fpprof_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..first
     }
 }
 
@@ -139,7 +189,7 @@ fn activity(statistics: &Statistics) -> ThreadActivity {
 }
 
 /// Tells the user where the output is and what it is worth.
-pub fn print(ended: &Ended, facts: &RecordingFacts, output: &OutputFile, format: Format) {
+pub fn print(ended: &Ended, facts: &RecordingFacts, output: &OutputFile, kind: OutputKind) {
     match ended {
         Ended::TimeOver | Ended::Signal => {}
         Ended::TargetGone => eprintln!("fpprof: the target has ended"),
@@ -149,7 +199,7 @@ pub fn print(ended: &Ended, facts: &RecordingFacts, output: &OutputFile, format:
         }
     }
     if let Some(path) = output.path() {
-        eprintln!("fpprof: wrote {}: open it with {}", path.display(), format.viewer());
+        eprintln!("fpprof: wrote {}: open it with {}", path.display(), kind.viewer());
     }
     for line in facts.summary_lines() {
         eprintln!("  {line}");

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::wording::percent;
 use crate::profile::clean::one_line;
 
@@ -11,7 +13,7 @@ use crate::profile::clean::one_line;
 const MAX_LINES: usize = 12;
 
 /// What the sampled threads did, in the samples in which they were had.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadActivity {
     /// How many stacks were of threads in each state, by the state's words; together as many as there are stacks.
     pub states: BTreeMap<String, u64>,
@@ -20,7 +22,7 @@ pub struct ThreadActivity {
 }
 
 /// How the GIL was used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GilUse {
     /// Moments at which it was looked at.
     pub looks: u64,

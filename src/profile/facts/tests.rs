@@ -25,6 +25,7 @@ fn facts() -> RecordingFacts {
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
         own_cpu: Some(Duration::from_millis(410)),
         fpprof_version: "0.1.0".into(),
+        shown_part: None,
     }
 }
 

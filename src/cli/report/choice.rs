@@ -1,0 +1,105 @@
+//! Which part of a recording is shown.
+//!
+//! Does: decide it for a sample and for a named stack. Does not: read or name.
+
+use crate::cli::report_args::ReportArgs;
+use crate::profile::frame::Frame;
+use crate::profile::recording::Thread;
+use crate::profile::samples::TimedSample;
+use crate::symbolize::names::NativeFrames;
+
+/// What is shown, and how.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    from: Option<u64>,
+    to: Option<u64>,
+    threads: Vec<String>,
+    focus: Vec<String>,
+    ignore: Vec<String>,
+    /// Which native frames.
+    pub native: NativeFrames,
+    /// Stacks begin with their threads.
+    pub with_thread: bool,
+    /// Stacks end with what their threads did.
+    pub with_state: bool,
+    /// Paths are left as long as they are.
+    pub full_filenames: bool,
+}
+
+impl Choice {
+    /// What the arguments ask for.
+    pub fn new(args: &ReportArgs) -> Choice {
+        Choice {
+            from: args.from,
+            to: args.to,
+            threads: args.thread.clone(),
+            focus: args.focus.clone(),
+            ignore: args.ignore.clone(),
+            native: args.native.frames(),
+            with_thread: args.threads,
+            with_state: args.states,
+            full_filenames: args.full_filenames,
+        }
+    }
+
+    /// What is chosen, in words; `None` when it is everything.
+    pub fn in_words(&self) -> Option<String> {
+        let seconds = |(name, time): (&str, Option<u64>)| Some(format!("{name} {} s", time? as f64 / 1e9));
+        let times = [("from", self.from), ("to", self.to)].into_iter().filter_map(seconds);
+        let patterns = [("thread", &self.threads), ("with", &self.focus), ("without", &self.ignore)];
+        let words = patterns.into_iter().filter(|(_, patterns)| !patterns.is_empty());
+        let words = words.map(|(name, patterns)| format!("{name} {}", patterns.join(" or ")));
+        let all: Vec<String> = times.chain(words).collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
+
+    /// Whether a sample is of the chosen time.
+    pub fn has_time(&self, sample: &TimedSample) -> bool {
+        self.from.is_none_or(|from| sample.time >= from) && self.to.is_none_or(|to| sample.time < to)
+    }
+
+    /// Whether a thread is chosen.
+    pub fn has_thread(&self, thread: &Thread) -> bool {
+        let is_it = |pattern: &String| {
+            let name = thread.name.as_deref().unwrap_or_default();
+            *pattern == thread.tid.to_string() || matches(pattern, name)
+        };
+        self.threads.is_empty() || self.threads.iter().any(is_it)
+    }
+
+    /// Whether a stack is chosen.
+    pub fn has_stack(&self, stack: &[&Frame]) -> bool {
+        let has = |patterns: &[String]| {
+            patterns.iter().any(|pattern| stack.iter().any(|frame| matches(pattern, &frame.name)))
+        };
+        (self.focus.is_empty() || has(&self.focus)) && !has(&self.ignore)
+    }
+}
+
+/// Whether the parts of a pattern between its `*` are in a text, one behind the other.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut rest = text;
+    pattern.split('*').all(|part| match rest.split_once(part) {
+        Some((_, behind)) => {
+            rest = behind;
+            true
+        }
+        None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_a_part_of_a_name() {
+        for (pattern, text) in [("run", "Shop.run"), ("Shop*run", "a.Shop.run_all"), ("", "x"), ("*", ""), ("ä", "ä")]
+        {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("Run", "Shop.run"), ("run*Shop", "Shop.run"), ("aa*aa", "aaa")] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The stacks of one recorded program, with their names.
+//!
+//! Does: take the recorded names, look those that are missing up in the files where these are still the same, and add the
+//! chosen stacks to a profile. Does not: read the recording.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::choice::Choice;
+use crate::profile::Profile;
+use crate::profile::frame::Frame;
+use crate::profile::named::{Named, Role};
+use crate::profile::paths::PathRoots;
+use crate::profile::recording::{Module, RecordedFrame, RecordedProgram};
+use crate::sampler::codes::Function;
+use crate::symbolize::names::{self, Counted, NativeCode, NativeFrames, Origin};
+use crate::symbolize::{FunctionExtent, ModuleFile, PerfMap, Symbolizer};
+use crate::target::elf::{ElfError, ElfFile};
+use crate::target::modules::ModuleId;
+use crate::types::{Svma, Tid};
+
+/// Adds the chosen stacks of a program.
+pub fn add_stacks(program: &RecordedProgram, choice: &Choice, profile: &mut Profile) {
+    let names = names(program, choice);
+    let chosen: Vec<bool> = program.threads.iter().map(|thread| choice.has_thread(thread)).collect();
+    // Samples of one stack are named once.
+    let mut counts: HashMap<(Option<u32>, u32, Option<u32>), u64> = HashMap::new();
+    let mut order = Vec::new();
+    for sample in &program.samples {
+        if !choice.has_time(sample) || chosen.get(sample.thread as usize) != Some(&true) {
+            continue;
+        }
+        let key =
+            (choice.with_thread.then_some(sample.thread), sample.stack, choice.with_state.then_some(sample.state));
+        let count = counts.entry(key).or_insert_with(|| {
+            order.push(key);
+            0
+        });
+        *count = count.saturating_add(sample.weight);
+    }
+    for key in order {
+        let (thread, stack, state) = key;
+        let thread = thread.and_then(|thread| program.threads.get(thread as usize));
+        let thread = thread.map(|thread| Named::always(Frame::thread(Tid(thread.tid), thread.name.as_deref())));
+        let state = state.and_then(|state| program.states.get(state as usize));
+        let state = state.map(|state| Named::always(Frame::run_state(state)));
+        let stack = program.stack(stack);
+        let frames = stack.iter().filter_map(|frame| names.get(*frame)?.as_ref());
+        let named: Vec<&Named> = thread.iter().chain(frames).chain(&state).collect();
+        let shown = names::choose(&named, choice.native);
+        if choice.has_stack(&shown) {
+            profile.add(shown, counts.get(&key).copied().unwrap_or(0));
+        }
+    }
+}
+
+/// The names of a program's frames, by number; of native ones only where they are shown.
+fn names(program: &RecordedProgram, choice: &Choice) -> Vec<Option<Named>> {
+    let is_known = |index: usize| program.names.get(index).is_some_and(Option::is_some);
+    let is_wanted = |frame: &RecordedFrame| {
+        let is_native = matches!(frame, RecordedFrame::Native(..) | RecordedFrame::Evaluation(..));
+        choice.native != NativeFrames::None || !is_native
+    };
+    let missing = program.frames.iter().enumerate().filter(|(index, frame)| !is_known(*index) && is_wanted(frame));
+    let missing: Vec<Counted> = missing.map(|(_, frame)| Counted::Frame(frame.sampled())).collect();
+    let functions: Vec<Arc<Function>> = program.functions.iter().cloned().map(Arc::new).collect();
+    let roots = PathRoots {
+        project: program.program.project.clone(),
+        home: program.program.home.clone(),
+        full: choice.full_filenames,
+    };
+    let origin = Origin {
+        space: &Recorded::new(program),
+        interpreter: ModuleId(program.program.interpreter),
+        functions: &functions,
+        thread_names: &FxHashMap::default(),
+        perf_map: &PerfMap::default(),
+        roots: &roots,
+    };
+    let found = names::name_frames(missing.iter(), &origin, &Symbolizer::new(None));
+    let name = |(index, frame): (usize, &RecordedFrame)| {
+        let recorded = program.names.get(index).cloned().flatten().filter(|_| is_wanted(frame));
+        let unknown = || Named { frames: vec![Frame::gap("name not recorded")], role: Role::Always };
+        recorded
+            .or_else(|| found.get(&Counted::Frame(frame.sampled())).cloned())
+            .or_else(|| is_wanted(frame).then(unknown))
+    };
+    program.frames.iter().enumerate().map(name).collect()
+}
+
+/// The native code of a recording: the files of this system that are still those which were recorded.
+#[derive(Debug)]
+struct Recorded<'a> {
+    modules: &'a [Module],
+    extents: FxHashMap<(u32, Svma), (Svma, Svma)>,
+}
+
+impl<'a> Recorded<'a> {
+    fn new(program: &'a RecordedProgram) -> Recorded<'a> {
+        let extent = |frame: &RecordedFrame| match *frame {
+            RecordedFrame::Native(module, svma, extent) | RecordedFrame::Evaluation(module, svma, extent) => {
+                Some(((module, svma), extent?))
+            }
+            _ => None,
+        };
+        Recorded { modules: &program.modules, extents: program.frames.iter().filter_map(extent).collect() }
+    }
+}
+
+impl NativeCode for Recorded<'_> {
+    fn module(&self, id: ModuleId) -> Option<ModuleFile> {
+        let module = self.modules.get(id.0 as usize)?;
+        Some(ModuleFile { path: PathBuf::from(&module.path), elf: open(module).map(Arc::new) })
+    }
+
+    fn extent(&self, id: ModuleId, svma: Svma) -> Option<FunctionExtent> {
+        let (start, end) = self.extents.get(&(id.0, svma)).copied()?;
+        Some(FunctionExtent { start, end })
+    }
+}
+
+/// Opens a module's file, unless it is another one now. A file without a build-id cannot be told from another.
+fn open(module: &Module) -> Result<ElfFile, ElfError> {
+    let path = Path::new(&module.path);
+    // Opening a pipe or a device that a hostile recording names could wait for ever, or do something.
+    let is_file = path.is_absolute() && path.metadata().is_ok_and(|metadata| metadata.is_file());
+    let file = is_file.then(|| File::open(path).ok()).flatten().ok_or(ElfError::Io(std::io::ErrorKind::NotFound))?;
+    let elf = ElfFile::open(file)?;
+    let is_same = module.build_id.is_some() && elf.build_id().map(|id| id.to_string()) == module.build_id;
+    if is_same { Ok(elf) } else { Err(ElfError::Io(std::io::ErrorKind::NotFound)) }
+}

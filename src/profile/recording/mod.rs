@@ -1,0 +1,211 @@
+//! A recording that can be kept in a file: every sample with its time, thread, state and stack.
+//!
+//! Does: define what is in it, as the records that the file is a sequence of (`docs/recording-format.md`).
+//! Does not: open files, name native frames, or choose what is shown.
+
+mod reader;
+mod writer;
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::RecordingFacts;
+use super::named::Named;
+use super::samples::{SampleColumns, TimedSample};
+use crate::sampler::codes::{Function, FunctionId};
+use crate::sampler::sample::{GapKind, SampleFrame};
+use crate::target::modules::ModuleId;
+use crate::types::{Addr, Svma};
+
+pub use reader::{ReadError, read};
+pub use writer::RecordingWriter;
+
+/// The version of the format that is written, and the newest that is read.
+pub const VERSION: u32 = 1;
+
+/// One record: a line of JSON. What a record refers to by number is in records before it; numbers count from 0 and begin
+/// again with each program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// The first record.
+    FpprofRecording {
+        /// The format's version.
+        version: u32,
+    },
+    /// What is known of the recording as a whole: at its beginning what is known then, at its end everything.
+    Facts(Box<RecordingFacts>),
+    /// What follows is of another program: the first one, or the one by which the target has replaced itself.
+    Program(Program),
+    /// More modules.
+    Modules(Vec<Module>),
+    /// More Python functions.
+    Functions(Vec<Function>),
+    /// More threads.
+    Threads(Vec<Thread>),
+    /// More things that threads do, in words.
+    States(Vec<String>),
+    /// More frames.
+    Frames(Vec<RecordedFrame>),
+    /// More stacks.
+    Stacks(Stacks),
+    /// More samples.
+    Samples(SampleColumns),
+    /// The names of native frames.
+    Names {
+        /// The number of the program.
+        program: usize,
+        /// The frame that the first of the names is for.
+        first: usize,
+        /// A name for each frame from there on; absent for those that are named by their functions.
+        names: Vec<Option<Named>>,
+    },
+    /// The last record: the recording is complete.
+    End {},
+}
+
+/// A program of the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// The number of the module that holds the interpreter.
+    pub interpreter: u32,
+    /// The target's current directory.
+    pub project: Option<String>,
+    /// The home directory of whoever recorded it.
+    pub home: Option<String>,
+}
+
+/// A module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// Its path as the target names it.
+    pub path: String,
+    /// Its build-id in hexadecimal digits, if it has one.
+    pub build_id: Option<String>,
+    /// What the loader added to the file's addresses, modulo 2^64.
+    pub bias: u64,
+}
+
+/// A thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thread {
+    /// The kernel's thread id.
+    pub tid: i32,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// Stacks by their callers' stacks and their innermost frames. Stack 0 is the empty one and not listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stacks {
+    /// The numbers of the stacks without their innermost frames: lower than their own.
+    pub caller: Vec<u32>,
+    /// The innermost frames.
+    pub frame: Vec<u32>,
+}
+
+/// A frame, with native code by its address in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordedFrame {
+    /// A Python function, by its number, and the line that was executing.
+    Python(u32, Option<NonZeroU32>),
+    /// A module, an address in its file, and the extent `[start, end)` of the function there.
+    Native(u32, Svma, Option<(Svma, Svma)>),
+    /// The interpreter's evaluation of bytecode: a module, where the function begins, and its extent.
+    Evaluation(u32, Svma, Option<(Svma, Svma)>),
+    /// Code without a file, by its address in the target.
+    Unnamed(Addr),
+    /// Frames are missing, for this reason.
+    Missing(GapKind),
+}
+
+impl RecordedFrame {
+    /// A sampled frame; `extent` gives that of the function around a native address.
+    pub fn new(frame: &SampleFrame, extent: impl Fn(ModuleId, Svma) -> Option<(Svma, Svma)>) -> RecordedFrame {
+        match *frame {
+            SampleFrame::Python { function, line } => RecordedFrame::Python(function.0, line),
+            SampleFrame::Native { module, svma } => RecordedFrame::Native(module.0, svma, extent(module, svma)),
+            SampleFrame::Evaluation { module, function } => {
+                RecordedFrame::Evaluation(module.0, function, extent(module, function))
+            }
+            SampleFrame::Unnamed(addr) => RecordedFrame::Unnamed(addr),
+            SampleFrame::Missing(gap) => RecordedFrame::Missing(gap),
+        }
+    }
+
+    /// The sampled frame.
+    pub fn sampled(&self) -> SampleFrame {
+        match *self {
+            RecordedFrame::Python(function, line) => SampleFrame::Python { function: FunctionId(function), line },
+            RecordedFrame::Native(module, svma, _) => SampleFrame::Native { module: ModuleId(module), svma },
+            RecordedFrame::Evaluation(module, function, _) => {
+                SampleFrame::Evaluation { module: ModuleId(module), function }
+            }
+            RecordedFrame::Unnamed(addr) => SampleFrame::Unnamed(addr),
+            RecordedFrame::Missing(gap) => SampleFrame::Missing(gap),
+        }
+    }
+}
+
+/// A stack: the stack of its callers, and its innermost frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedStack {
+    /// The callers: a lower number, 0 for none.
+    pub caller: u32,
+    /// The innermost frame.
+    pub frame: u32,
+}
+
+/// One program's part of a recording. All numbers in it have been checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedProgram {
+    /// The program.
+    pub program: Program,
+    /// Its modules.
+    pub modules: Vec<Module>,
+    /// Its functions.
+    pub functions: Vec<Function>,
+    /// Its threads.
+    pub threads: Vec<Thread>,
+    /// What they do.
+    pub states: Vec<String>,
+    /// Its frames.
+    pub frames: Vec<RecordedFrame>,
+    /// Its stacks from number 1 on.
+    pub stacks: Vec<RecordedStack>,
+    /// Its samples.
+    pub samples: Vec<TimedSample>,
+    /// The names of its native frames, by frame; shorter than the frames, or without some, when the recording has no end.
+    pub names: Vec<Option<Named>>,
+}
+
+impl RecordedProgram {
+    /// The frames of a stack, outermost first, by number.
+    pub fn stack(&self, number: u32) -> Vec<usize> {
+        let mut frames = Vec::new();
+        let mut next = number;
+        // A caller's number is lower: the reader has checked it.
+        while let Some(stack) = (next as usize).checked_sub(1).and_then(|index| self.stacks.get(index)) {
+            frames.push(stack.frame as usize);
+            next = stack.caller;
+        }
+        frames.reverse();
+        frames
+    }
+}
+
+/// What was read from a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// Its programs.
+    pub programs: Vec<RecordedProgram>,
+    /// What is known of it; of a recording without its end, what was known when it began.
+    pub facts: RecordingFacts,
+    /// Why it has no end, if it has none.
+    pub cut_off: Option<String>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Samples that are kept one by one, for what needs their times.
+//!
+//! Does: hold them in the order in which they were taken. Does not: hold stacks, threads or states; it has their numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// One stack of one thread at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedSample {
+    /// Nanoseconds since the recording began.
+    pub time: u64,
+    /// The thread, by its number in the recording.
+    pub thread: u32,
+    /// What it did, by its number in the recording.
+    pub state: u32,
+    /// Its stack: a node's index.
+    pub stack: u32,
+    /// The ticks of the clock that it stands for.
+    pub weight: u64,
+}
+
+/// The most samples that are kept in memory at once: hundreds of hours of one thread at the default rate.
+pub const MAX_SAMPLES: usize = 1 << 28;
+
+/// Samples as columns: numbers of one kind side by side compress best.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SampleColumns {
+    /// Nanoseconds since the sample before; the first one's since the recording began.
+    pub after: Vec<u64>,
+    /// Threads.
+    pub thread: Vec<u32>,
+    /// States.
+    pub state: Vec<u32>,
+    /// Stacks.
+    pub stack: Vec<u32>,
+    /// Ticks.
+    pub weight: Vec<u64>,
+}
+
+impl SampleColumns {
+    /// The columns of samples, of which the first comes after `before` (ns since the start).
+    pub fn of(samples: &[TimedSample], before: u64) -> SampleColumns {
+        let mut columns = SampleColumns::default();
+        let mut last = before;
+        for sample in samples {
+            columns.after.push(sample.time.saturating_sub(last));
+            columns.thread.push(sample.thread);
+            columns.state.push(sample.state);
+            columns.stack.push(sample.stack);
+            columns.weight.push(sample.weight);
+            last = last.max(sample.time);
+        }
+        columns
+    }
+
+    /// The samples; `None` when the columns differ in length or the times overflow.
+    pub fn samples(&self, before: u64) -> Option<Vec<TimedSample>> {
+        let SampleColumns { after, thread, state, stack, weight } = self;
+        let lengths = [thread.len(), state.len(), stack.len(), weight.len()];
+        if lengths.iter().any(|length| *length != after.len()) {
+            return None;
+        }
+        let mut time = before;
+        let numbers = after.iter().zip(thread).zip(state).zip(stack).zip(weight);
+        numbers
+            .map(|((((after, thread), state), stack), weight)| {
+                time = time.checked_add(*after)?;
+                Some(TimedSample { time, thread: *thread, state: *state, stack: *stack, weight: *weight })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(time: u64, stack: u32) -> TimedSample {
+        TimedSample { time, thread: 1, state: 2, stack, weight: 3 }
+    }
+
+    #[test]
+    fn columns_keep_every_sample() {
+        let samples = [sample(10, 4), sample(10, 5), sample(u64::MAX, 6)];
+        assert_eq!(SampleColumns::of(&samples, 7).samples(7).as_deref(), Some(&samples[..]));
+    }
+
+    #[test]
+    fn columns_that_make_no_samples_are_refused() {
+        let columns = SampleColumns::of(&[sample(10, 4), sample(u64::MAX, 4)], 0);
+        assert_eq!(columns.samples(1), None, "times overflow");
+        assert_eq!(SampleColumns { weight: vec![1], ..columns }.samples(0), None, "lengths differ");
+    }
+}

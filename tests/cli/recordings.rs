@@ -1,0 +1,105 @@
+//! Recordings that are kept in a file, and what is made of them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use fpprof::profile::recording::{self, Recording};
+use nix::sys::signal::Signal;
+
+use crate::processes::{assert_untouched, eventually};
+use crate::python::{self, BUSY, Program};
+use crate::run::{Ended, FPPROF, Scratch, record, start, start_command};
+
+fn report(arguments: &[&str], folder: Scratch) -> Ended {
+    let mut command = Command::new(FPPROF);
+    command.arg("report").args(arguments);
+    start_command(command, folder).wait()
+}
+
+fn read(path: &Path) -> Recording {
+    let bytes = fs::read(path).expect("it was written");
+    recording::read(&bytes[..], bytes.len() as u64).expect("it is a recording")
+}
+
+/// The sum of the counts of collapsed stacks.
+fn total(collapsed: &str) -> u64 {
+    let stacks = collapsed.lines().filter(|line| !line.starts_with('#'));
+    stacks.map(|line| line.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()).expect("a count")).sum()
+}
+
+#[test]
+fn a_report_has_the_totals_of_its_recording_whatever_it_shows() {
+    let target = Program::start(&python::newest(), BUSY);
+    let kept = Scratch::new();
+    let path = kept.path().join("run.fpprof");
+    let path_text = path.to_string_lossy();
+    let ended = record(&["-o", &path_text, "-d", "2", "--mode", "wall", "-p", &target.pid_text()]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let recording = read(&path);
+    assert_eq!(recording.cut_off, None);
+    // Two counts that do not know of each other: the samples in the file, and the statistics of the sampler.
+    let samples = recording.programs.iter().flat_map(|program| &program.samples);
+    let samples: u64 = samples.map(|sample| sample.weight).sum();
+    assert_eq!(recording.facts.activity.states.values().sum::<u64>(), samples);
+    assert!(samples > 20, "{recording:?}");
+    for view in [&[][..], &["--native", "all"], &["--native", "none", "-t"], &["--states", "-F"]] {
+        let shown = report(&[&[&*path_text, "-f", "collapsed"], view].concat(), Scratch::new());
+        assert_eq!((shown.code, total(&shown.stdout)), (0, samples), "{view:?}: {shown:?}");
+    }
+    let part = |arguments: &[&str]| {
+        let shown = report(&[&[&*path_text, "-f", "collapsed"], arguments].concat(), Scratch::new());
+        assert!(shown.stdout.contains("shown: a part of them"), "{shown:?}");
+        total(&shown.stdout)
+    };
+    assert_eq!(part(&["--to", "1"]) + part(&["--from", "1"]), samples);
+    assert_eq!(part(&["--focus", "<module>"]) + part(&["--ignore", "<module>"]), samples);
+    let threads = recording.programs.iter().flat_map(|program| &program.threads);
+    assert_eq!(threads.map(|thread| part(&["--thread", &thread.tid.to_string()])).sum::<u64>(), samples);
+    assert_eq!(part(&["--thread", "no such thread"]), 0);
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn what_was_recorded_before_sigkill_can_be_read() {
+    let target = Program::start(&python::newest(), BUSY);
+    let running = start(&["-o", "run.fpprof", "-p", &target.pid_text()]);
+    let path = running.folder().join("run.fpprof");
+    let has_samples = || {
+        let bytes = fs::read(&path).unwrap_or_default();
+        let read = recording::read(&bytes[..], bytes.len() as u64);
+        read.is_ok_and(|recording| recording.programs.iter().any(|program| !program.samples.is_empty()))
+    };
+    eventually("samples are written while recording", has_samples);
+    running.signal(Signal::SIGKILL);
+    eventually("fpprof has ended", || crate::processes::state(running.pid()) == 'Z');
+    let kept = read(&path);
+    assert!(kept.cut_off.is_some());
+    let shown = report(&[&path.to_string_lossy(), "-f", "collapsed"], Scratch::new());
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.stderr.contains("warning: the recording was cut off"), "{shown:?}");
+    let samples: u64 = kept.programs.iter().flat_map(|program| &program.samples).map(|sample| sample.weight).sum();
+    assert_eq!(total(&shown.stdout), samples);
+    assert!(shown.stdout.contains("<module>"), "{shown:?}");
+    assert_untouched(target.pid());
+    drop(running);
+}
+
+#[test]
+fn files_that_are_no_recordings_are_refused_with_what_to_do() {
+    let kept = Scratch::new();
+    for (contents, words) in
+        [(&b""[..], "is empty"), (b"<svg/>", "no recording of fpprof's"), (b"\x1f\x8b\x08", "no recording")]
+    {
+        let path = kept.path().join("x.fpprof");
+        fs::write(&path, contents).unwrap();
+        report(&[&path.to_string_lossy()], Scratch::new()).assert_refused(&[words]);
+    }
+    report(&["nowhere.fpprof"], Scratch::new()).assert_refused(&["nowhere.fpprof", "cannot be read"]);
+}
+
+#[test]
+fn a_recording_goes_to_a_file_only() {
+    let target = Program::start(&python::newest(), BUSY);
+    record(&["-f", "fpprof", "-o", "-", "-p", &target.pid_text()]).assert_refused(&["--output run.fpprof"]);
+}
