@@ -57,6 +57,10 @@ fn a_report_has_the_totals_of_its_recording_whatever_it_shows() {
     let threads = recording.programs.iter().flat_map(|program| &program.threads);
     assert_eq!(threads.map(|thread| part(&["--thread", &thread.tid.to_string()])).sum::<u64>(), samples);
     assert_eq!(part(&["--thread", "no such thread"]), 0);
+    // It would be lost.
+    let over = report(&[&path_text, "-o", &path_text], Scratch::new());
+    over.assert_refused(&["is the recording itself"]);
+    assert_eq!(read(&path), recording);
     assert_untouched(target.pid());
 }
 

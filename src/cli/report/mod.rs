@@ -9,6 +9,7 @@ mod naming;
 
 use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,6 +43,10 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     }
     let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
     let path = output(args, format);
+    if is_same_file(&path, &args.recording) {
+        return Err(Failure::new(format_args!("{} is the recording itself", path.display()))
+            .with_hint("Say where the profile shall go: `--output FILE`."));
+    }
     let mut output = OutputFile::open(&path)?;
     output.write(|writer| crate::output::write(format, &profile, &facts, &labels, writer))?;
     if let Some(path) = output.path() {
@@ -65,6 +70,11 @@ fn read(path: &Path) -> Result<Recording, Failure> {
             ReadError::Empty | ReadError::Damaged(_) => "Nothing in it can be shown: record again.",
         })
     })
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    identity(one).is_some() && identity(one) == identity(other)
 }
 
 fn format(args: &ReportArgs) -> Format {

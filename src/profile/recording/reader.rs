@@ -8,7 +8,7 @@ use std::io::{BufRead, Read};
 use flate2::bufread::GzDecoder;
 use serde::Deserialize;
 
-use super::{Record, RecordedProgram, RecordedStack, Recording, VERSION};
+use super::{Record, RecordedProgram, RecordedStack, Recording, Stacks, VERSION};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::samples::{MAX_SAMPLES, SampleColumns};
 
@@ -20,6 +20,10 @@ const MAX_RATIO: u64 = 256;
 const ALLOWANCE: u64 = 16 << 20;
 /// The most programs: a target that replaces itself more often is not followed.
 const MAX_PROGRAMS: usize = 10_000;
+
+/// The most frames in a stack: the sampler's bounds on native and on Python frames are far below it together. Without a bound,
+/// a short file could hold a chain of stacks that takes for ever to name.
+const MAX_DEPTH: u32 = 1 << 17;
 
 /// Why a file gives no recording at all.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +114,8 @@ fn check_version(line: &[u8]) -> Result<(), ReadError> {
 struct Partly {
     programs: Vec<RecordedProgram>,
     facts: Option<RecordingFacts>,
+    /// How many frames each stack of the last program has, from number 1 on.
+    depths: Vec<u32>,
     /// The time of the last sample, ns since the start.
     time: u64,
     samples: usize,
@@ -124,6 +130,7 @@ impl Partly {
             Record::Facts(facts) => self.facts = Some(*facts),
             Record::End {} => self.ended = true,
             Record::Program(program) if self.programs.len() < MAX_PROGRAMS => {
+                self.depths.clear();
                 self.programs.push(RecordedProgram {
                     program,
                     modules: Vec::new(),
@@ -146,7 +153,30 @@ impl Partly {
                 program.names.extend(names);
             }
             Record::Samples(columns) => self.add_samples(&columns)?,
+            Record::Stacks(stacks) => self.add_stacks(stacks)?,
             more => define(self.programs.last_mut().ok_or("it has no program")?, more)?,
+        }
+        Ok(())
+    }
+
+    fn add_stacks(&mut self, stacks: Stacks) -> Result<(), &'static str> {
+        let program = self.programs.last_mut().ok_or("it has no program")?;
+        if stacks.caller.len() != stacks.frame.len() {
+            return Err("stacks make no sense");
+        }
+        for (caller, frame) in stacks.caller.into_iter().zip(stacks.frame) {
+            let callers = match (caller as usize).checked_sub(1) {
+                Some(index) => self.depths.get(index).copied().ok_or("a stack refers to what is not there")?,
+                None => 0,
+            };
+            if callers >= MAX_DEPTH {
+                return Err("a stack is deeper than any that fpprof writes");
+            }
+            if frame as usize >= program.frames.len() {
+                return Err("a stack refers to what is not there");
+            }
+            self.depths.push(callers + 1);
+            program.stacks.push(RecordedStack { caller, frame });
         }
         Ok(())
     }
@@ -180,18 +210,6 @@ fn define(program: &mut RecordedProgram, more: Record) -> Result<(), &'static st
         Record::Threads(threads) => program.threads.extend(threads),
         Record::States(states) => program.states.extend(states),
         Record::Frames(frames) => program.frames.extend(frames),
-        Record::Stacks(stacks) => {
-            if stacks.caller.len() != stacks.frame.len() {
-                return Err("stacks make no sense");
-            }
-            for (caller, frame) in stacks.caller.into_iter().zip(stacks.frame) {
-                // Stack 0 is not listed: the next one's number is one more than how many there are.
-                if caller as usize > program.stacks.len() || frame as usize >= program.frames.len() {
-                    return Err("a stack refers to what is not there");
-                }
-                program.stacks.push(RecordedStack { caller, frame });
-            }
-        }
         _ => return Err("a record is out of place"),
     }
     Ok(())

@@ -132,6 +132,14 @@ fn numbers_that_refer_to_nothing_are_refused() {
     assert_eq!(with(samples(sample(1, 2))).cut_off, None);
 }
 
+#[test]
+fn a_chain_of_stacks_without_an_end_is_refused() {
+    let chain =
+        |length: u32| Record::Stacks(Stacks { caller: (2..length).collect(), frame: vec![0; length as usize - 2] });
+    assert_eq!(with(chain(1 << 17)).cut_off, None);
+    assert_eq!(with(chain(1 << 18)).cut_off.as_deref(), Some("a stack is deeper than any that fpprof writes"));
+}
+
 fn packed(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text).unwrap();
