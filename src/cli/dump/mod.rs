@@ -14,11 +14,9 @@ use std::sync::atomic::AtomicBool;
 
 use self::args::DumpArgs;
 use self::look::{Dump, View};
-use super::args::NativeArg;
 use super::failure::Failure;
 use super::open;
 use crate::sampler::session::Mode;
-use crate::symbolize::names::NativeFrames;
 use crate::types::Pid;
 
 /// Runs the command.
@@ -26,16 +24,13 @@ use crate::types::Pid;
 /// # Errors
 /// Why the process cannot be read, or the text not be written.
 pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
-    let native = match args.native {
-        NativeArg::Calls => NativeFrames::Calls,
-        NativeArg::All => NativeFrames::All,
-        NativeArg::None => NativeFrames::None,
-    };
     open::raise_open_files_limit();
     // Ctrl-C ends this process at once: nothing is lost by that.
     let session = open::attach(Pid(args.pid), Mode::Wall, &AtomicBool::new(false))?;
-    let dump =
-        Dump::take(session, View { native, lines: args.lines, full_filenames: args.full_filenames || args.json });
+    let dump = Dump::take(
+        session,
+        View { native: args.native.frames(), lines: args.lines, full_filenames: args.full_filenames || args.json },
+    );
     let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // `fpprof dump … | head`
