@@ -7,7 +7,7 @@ use fpprof::capture::registers::Registers;
 use fpprof::sampler::snapshot::replay::Replay;
 use fpprof::sampler::snapshot::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use fpprof::target::memory::Region;
-use fpprof::types::{Addr, Svma};
+use fpprof::types::{Addr, Machine, Svma};
 use libfuzzer_sys::fuzz_target;
 
 const STACK: u64 = 0x7ffc_0000_0000;
@@ -22,11 +22,17 @@ fuzz_target!(|data: &[u8]| {
     let (stack, rest) = rest.split_at(rest.len().min(8 * usize::from(stack_len)));
     let (frame, memory) = rest.split_at(rest.len().min(4 * usize::from(frame_len)));
     let mut registers = Registers::new();
-    registers.set(16, BIAS + u64::from(pc));
-    registers.set(7, STACK + u64::from(sp));
-    registers.set(6, STACK + u64::from(bp));
+    // The program counter, the stack pointer and the frame pointer, by their DWARF numbers.
+    let (machine, numbers) = match version & 0x80 {
+        0 => (Machine::X86_64, [16, 7, 6]),
+        _ => (Machine::Aarch64, [32, 31, 29]),
+    };
+    registers.set(numbers[0], BIAS + u64::from(pc));
+    registers.set(numbers[1], STACK + u64::from(sp));
+    registers.set(numbers[2], STACK + u64::from(bp));
     let section = SparseSection { svma: Svma(0x1000), len: frame.len(), parts: vec![(0, frame.to_vec())] };
     run(Snapshot {
+        machine,
         runtime: Runtime {
             address: Addr(MEMORY),
             version_symbol: None,
