@@ -7,11 +7,13 @@ pub mod doctor;
 pub mod dump;
 pub mod failure;
 mod open;
+mod origin;
 pub mod output_kind;
 mod record;
 mod refusal;
 mod report;
 pub mod report_args;
+mod standard_output;
 mod style;
 
 use std::process::ExitCode;

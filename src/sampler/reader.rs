@@ -302,6 +302,7 @@ impl Reader {
         let word = |state: &Addr, offset: u64| self.captured.read_u64(state.wrapping_add(offset)).ok();
         let is_numbered = |state: &&Addr| word(state, layout.native_thread_id) == Some(number);
         if let Some(pointer) = self.captured.registers.thread_pointer
+            && self.pthread().is_none()
             && let Some(state) = history.thread_states.iter().find(is_numbered)
             && let Some(pthread) = word(state, layout.thread_id)
         {

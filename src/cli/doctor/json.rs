@@ -9,16 +9,14 @@ use super::advice::{self, Finding};
 use super::examine::{ProcessReport, Report};
 use super::module::{ModuleReport, Tables, Verdict};
 use crate::cli::failure::Failure;
+use crate::cli::standard_output::document;
 use crate::symbolize::{DebugFileSource, SymbolSource};
 
 /// Fields may be added to a version; one that is taken away or changes its meaning makes the next.
 const VERSION: u32 = 1;
 
-#[derive(Serialize)]
-struct Document<'a> {
-    format: &'static str,
-    version: u32,
-    fpprof: &'static str,
+#[derive(Default, Serialize)]
+struct Content<'a> {
     error: Option<ErrorFacts<'a>>,
     process: Option<ProcessFacts<'a>>,
     modules: Vec<ModuleFacts<'a>>,
@@ -90,35 +88,22 @@ struct FindingFacts {
 
 /// The document of a report, and a line end.
 pub fn write(report: &Report) -> String {
-    text(&Document {
+    text(&Content {
         process: report.process.as_ref().map(process),
         modules: report.modules.iter().map(module).collect(),
         findings: advice::findings(report).into_iter().map(finding).collect(),
-        ..empty()
+        ..Content::default()
     })
 }
 
 /// The document of a target that cannot be examined, and a line end.
 pub fn failure(failure: &Failure) -> String {
     let error = ErrorFacts { message: &failure.message, hint: failure.hint.as_deref() };
-    text(&Document { error: Some(error), ..empty() })
+    text(&Content { error: Some(error), ..Content::default() })
 }
 
-fn empty() -> Document<'static> {
-    Document {
-        format: "fpprof doctor",
-        version: VERSION,
-        fpprof: env!("CARGO_PKG_VERSION"),
-        error: None,
-        process: None,
-        modules: Vec::new(),
-        findings: Vec::new(),
-    }
-}
-
-fn text(document: &Document<'_>) -> String {
-    // Nothing in it can fail to be written: no map with other keys than text, no number that is not finite.
-    serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
+fn text(content: &Content<'_>) -> String {
+    document("fpprof doctor", VERSION, content)
 }
 
 fn process(process: &ProcessReport) -> ProcessFacts<'_> {

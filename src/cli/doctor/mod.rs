@@ -10,7 +10,6 @@ mod json;
 mod module;
 mod text;
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 use self::args::DoctorArgs;
 use self::examine::Report;
 use super::failure::Failure;
+use super::standard_output::print;
 use super::{open, refusal};
 use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput};
@@ -86,15 +86,5 @@ fn wait_for_libraries(session: &mut Session, program: &mut Launched) {
     while since.elapsed() < LOADS_FOR && program.status().is_none() {
         thread::sleep(LOOK_EVERY);
         session.reader.follow_mappings();
-    }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // `fpprof doctor … | head`
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::new(format_args!("standard output cannot be written: {error}"))
-            .with_hint("Is there space left where it goes?")),
-        Ok(()) => Ok(()),
     }
 }

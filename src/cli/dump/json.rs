@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 use serde::Serialize;
 
 use super::look::{Dump, ThreadDump};
+use crate::cli::standard_output::document;
 use crate::profile::frame::Frame;
 use crate::sampler::run_state::RunState;
 
@@ -15,10 +16,7 @@ use crate::sampler::run_state::RunState;
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]
-struct Document<'a> {
-    format: &'static str,
-    version: u32,
-    fpprof: &'static str,
+struct Content<'a> {
     time: f64,
     process: ProcessFacts<'a>,
     python: PythonFacts<'a>,
@@ -70,10 +68,7 @@ struct FrameFacts<'a> {
 /// The document, and a line end.
 pub fn write(dump: &Dump) -> String {
     let process = &dump.process;
-    let document = Document {
-        format: "fpprof dump",
-        version: VERSION,
-        fpprof: env!("CARGO_PKG_VERSION"),
+    let content = Content {
         time: dump.time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64()),
         process: ProcessFacts {
             pid: process.pid.0,
@@ -85,8 +80,7 @@ pub fn write(dump: &Dump) -> String {
         python: PythonFacts { version: &dump.version, module: &dump.interpreter, free_threaded: dump.free_threaded },
         threads: dump.threads.iter().map(|each| thread(each, dump.free_threaded)).collect(),
     };
-    // Nothing in it can fail to be written: no map with other keys than text, no number that is not finite.
-    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+    document("fpprof dump", VERSION, &content)
 }
 
 fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {

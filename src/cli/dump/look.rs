@@ -3,21 +3,18 @@
 //! Does: take one tick of a session in wall mode, again for threads that could not be read, and name the frames.
 //! Does not: write it for anybody.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
 
+use crate::cli::origin::with_origin;
 use crate::profile::frame::{Frame, FrameKind};
-use crate::profile::paths::PathRoots;
-use crate::python::layout::GilLocation;
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::SampleFrame;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::SampleFailure;
-use crate::symbolize::names::{Counted, NativeFrames, Origin, name_stacks};
-use crate::symbolize::{PerfMap, Symbolizer};
+use crate::symbolize::names::{Counted, NativeFrames, name_stacks};
 use crate::target::process::Process;
 use crate::types::Tid;
 
@@ -131,34 +128,16 @@ impl Dump {
             process: session.process().clone(),
             time,
             version: found.interpreter.version.to_string(),
-            interpreter: module.map_or_else(String::new, |module| text(&module.path)),
-            free_threaded: found.interpreter.layout.interpreter.gil == GilLocation::None,
+            interpreter: module.map_or_else(String::new, |module| module.path.to_string_lossy().into_owned()),
+            free_threaded: found.interpreter.layout.free_threaded,
             threads,
         }
     }
 }
 
 fn name(session: &Session, stacks: &[Vec<Counted>], view: View) -> Vec<Vec<Frame>> {
-    let (process, reader) = (session.process(), &session.reader);
-    let root = reader.root();
-    let origin = Origin {
-        space: &reader.space,
-        interpreter: reader.found.module,
-        functions: reader.codes.functions(),
-        thread_names: &FxHashMap::default(),
-        // A process that has no map names nothing by it.
-        perf_map: &PerfMap::load(&root, process.namespace_pid).unwrap_or_default(),
-        roots: &PathRoots {
-            project: process.current_directory.as_deref().map(text),
-            home: std::env::var("HOME").ok(),
-            full: view.full_filenames,
-        },
-    };
-    let symbolizer = Symbolizer::new(root);
-    let symbolizer = if view.lines { symbolizer } else { symbolizer.without_lines() };
-    name_stacks(stacks, &origin, &symbolizer, view.native)
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    with_origin(session, &FxHashMap::default(), view.full_filenames, |origin, symbolizer| {
+        let symbolizer = if view.lines { symbolizer } else { symbolizer.without_lines() };
+        name_stacks(stacks, origin, &symbolizer, view.native)
+    })
 }

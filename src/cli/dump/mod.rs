@@ -8,14 +8,13 @@ mod json;
 mod look;
 mod text;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use self::args::DumpArgs;
 use self::look::{Dump, View};
 use super::failure::Failure;
-use super::open;
+use super::{open, standard_output};
 use crate::sampler::session::Mode;
 use crate::types::Pid;
 
@@ -32,11 +31,6 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
         View { native: args.native.frames(), lines: args.lines, full_filenames: args.full_filenames || args.json },
     );
     let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // `fpprof dump … | head`
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(Failure::new(format_args!("standard output cannot be written: {error}"))
-            .with_hint("Is there space left where it goes?")),
-        Ok(()) => Ok(ExitCode::SUCCESS),
-    }
+    standard_output::print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }

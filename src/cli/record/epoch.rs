@@ -25,8 +25,6 @@ pub struct Extras {
     pub thread: bool,
     /// It ends with what its thread did.
     pub state: bool,
-    /// Nothing: threads and states are kept beside it, with each sample.
-    pub kept: bool,
 }
 
 /// One program of the target.
@@ -76,12 +74,12 @@ impl Epoch {
     pub fn sample(&mut self, extras: Extras, moment: Moment) -> Outcome {
         let Epoch { session, stacks, thread_names, kept, last } = self;
         let weight = moment.weight;
+        let are_named = extras.thread || kept.is_some();
         let mut keep = |tid, run_state, node| {
             if let Some(kept) = kept.as_mut() {
                 kept.add(moment, tid, run_state, node);
             }
         };
-        let are_named = extras.thread || extras.kept;
         let failures = session.statistics.failures();
         let mut taken = false;
         let mut new_threads = Vec::new();

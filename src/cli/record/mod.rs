@@ -89,8 +89,8 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         },
         extras: match format {
             // They are kept with each sample.
-            OutputKind::Recording => Extras { kept: true, ..Extras::default() },
-            OutputKind::Shown(_) => Extras { thread: args.threads, state: args.states, kept: false },
+            OutputKind::Recording => Extras::default(),
+            OutputKind::Shown(_) => Extras { thread: args.threads, state: args.states },
         },
         limits: limits(args.max_overhead),
     };

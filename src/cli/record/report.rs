@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 use super::epoch::Epoch;
 use super::output_file::OutputFile;
 use super::recorder::{Ended, Plan, Recording, own_cpu};
+use crate::cli::origin::with_origin;
 use crate::cli::output_kind::OutputKind;
 use crate::profile::Profile;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
 use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopFacts};
 use crate::profile::named::Named;
-use crate::profile::paths::PathRoots;
 use crate::python::layout::Support;
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::Intervals;
@@ -21,8 +21,7 @@ use crate::sampler::run_state::RunState;
 use crate::sampler::sample::SampleFrame;
 use crate::sampler::session::{Mode, Session};
 use crate::sampler::statistics::{GilLooks, Statistics, Stops};
-use crate::symbolize::names::{self, Counted, NativeFrames, Origin};
-use crate::symbolize::{PerfMap, Symbolizer};
+use crate::symbolize::names::{self, Counted, NativeFrames};
 use crate::types::Pid;
 
 /// How frames are shown.
@@ -79,36 +78,17 @@ pub fn finish_stream(mut recording: Recording, first: RecordingFacts, view: View
 fn native_names(epoch: &Epoch, view: View) -> Vec<Option<Named>> {
     let is_native =
         |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
-    with_origin(epoch, view, |origin, symbolizer| {
+    with_origin(&epoch.session, &epoch.thread_names, view.full_filenames, |origin, symbolizer| {
         let frames = epoch.stacks.frames();
-        let mut names = names::name_frames(frames.iter().filter(is_native), origin, symbolizer);
+        let mut names = names::name_frames(frames.iter().filter(is_native), origin, &symbolizer);
         frames.iter().map(|frame| names.remove(frame)).collect()
     })
 }
 
 fn name(epoch: &Epoch, view: View) -> Profile {
-    with_origin(epoch, view, |origin, symbolizer| names::name(&epoch.stacks, origin, symbolizer, view.native))
-}
-
-fn with_origin<T>(epoch: &Epoch, view: View, name: impl FnOnce(&Origin<'_>, &Symbolizer) -> T) -> T {
-    let process = epoch.session.process();
-    let reader = &epoch.session.reader;
-    let root = reader.root();
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
-    let origin = Origin {
-        space: &reader.space,
-        interpreter: reader.found.module,
-        functions: reader.codes.functions(),
-        thread_names: &epoch.thread_names,
-        // A process that has no map names nothing by it.
-        perf_map: &PerfMap::load(&root, process.namespace_pid).unwrap_or_default(),
-        roots: &PathRoots {
-            project: process.current_directory.as_deref().map(text),
-            home: std::env::var("HOME").ok(),
-            full: view.full_filenames,
-        },
-    };
-    name(&origin, &Symbolizer::new(root))
+    with_origin(&epoch.session, &epoch.thread_names, view.full_filenames, |origin, symbolizer| {
+        names::name(&epoch.stacks, origin, &symbolizer, view.native)
+    })
 }
 
 fn stop_facts(stops: &Stops) -> Option<StopFacts> {
