@@ -21,4 +21,5 @@ pub mod snapshot;
 pub mod statistics;
 pub mod thread_history;
 pub mod thread_states;
+pub mod time_slice;
 pub mod transfers;
