@@ -98,6 +98,11 @@ impl Thread {
             Some(Activity::Blocked { call: None, sp: Addr::NULL, pc: Addr::NULL }) => {
                 Err(io::ErrorKind::NotFound.into())
             }
+            // A thread that another CPU is waking is neither blocked any more nor queued for a CPU yet (TASK_WAKING,
+            // linux/sched.h): in a virtual machine, whose CPUs may themselves be waiting for one, for milliseconds.
+            Some(Activity::Blocked { call: None, .. }) if self.task_state() == Some(TaskState::Running) => {
+                Ok(Activity::Running)
+            }
             activity => activity.ok_or_else(|| io::ErrorKind::InvalidData.into()),
         }
     }
