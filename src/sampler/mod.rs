@@ -17,6 +17,7 @@ pub mod reader;
 pub mod run_state;
 pub mod sample;
 pub mod session;
+pub mod settled;
 pub mod snapshot;
 pub mod statistics;
 pub mod thread_history;

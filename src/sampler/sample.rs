@@ -97,7 +97,7 @@ impl GapKind {
     }
 }
 
-/// The stack of one thread at one tick.
+/// The stack of one thread at one tick, and at ticks that have passed it over since its last look.
 #[derive(Debug, Clone)]
 pub struct Sample {
     /// The thread.
@@ -106,6 +106,8 @@ pub struct Sample {
     pub frames: Arc<[SampleFrame]>,
     /// What the thread did.
     pub run_state: RunState,
+    /// The ticks of the clock that it stands for.
+    pub weight: u64,
 }
 
 impl Sample {

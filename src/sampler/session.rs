@@ -15,6 +15,7 @@ use super::observe;
 use super::reader::{OpenError, ReadFailure, Reader};
 use super::run_state::RunState;
 use super::sample::{Sample, SampleFrame};
+use super::settled::Round;
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::ThreadHistory;
 use super::thread_states::ThreadStates;
@@ -28,6 +29,8 @@ use crate::types::Tid;
 
 /// Threads are listed when their number has changed; one that ends as another begins is noticed this late.
 const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);
+/// And where there are many, so much later for each: listing it takes 2 µs.
+const AND_FOR_EACH: Duration = Duration::from_millis(1);
 /// Their number is looked at this often: a look costs some microseconds.
 const COUNT_THREADS_EVERY: Duration = Duration::from_millis(5);
 /// A thread that falls asleep and wakes all the time is looked at so often.
@@ -62,6 +65,7 @@ pub struct Session {
     counted_at: Option<Instant>,
     followed_at: Instant,
     thread_count: u64,
+    round: Round,
     states: ThreadStates,
 }
 
@@ -90,6 +94,7 @@ impl Session {
             counted_at: None,
             followed_at: Instant::now(),
             thread_count: 0,
+            round: Round::default(),
             states: ThreadStates::default(),
         })
     }
@@ -123,8 +128,9 @@ impl Session {
         self.threads.binary_search_by_key(&tid, |history| history.thread.tid)
     }
 
-    /// Samples the threads that the mode asks for, once, and hands each stack to `take`. The sample stands for `weight`
-    /// ticks of the clock: shares of time are counted in those.
+    /// Samples the threads that the mode asks for, once, and hands each stack to `take`. The tick stands for `weight` ticks of
+    /// the clock: shares of time are counted in those. Where many threads stay blocked, some are passed over, and the
+    /// sample that the next look at them gives stands for this tick, too.
     ///
     /// Gives the wait status of the process when sampling has consumed it: that of our own child, just ended.
     pub fn tick(&mut self, weight: u64, take: &mut dyn FnMut(Sample)) -> Option<i32> {
@@ -139,20 +145,21 @@ impl Session {
         if self.mode == Mode::Wall {
             self.look_at_gil(weight);
         }
+        self.round.begin_tick();
         let mut ended = None;
         // Taken out, for sampling a thread takes all of the session.
         let mut threads = std::mem::take(&mut self.threads);
         threads.retain_mut(|history| {
-            if !self.chooses(history) {
+            if !self.chooses(history) || history.rest.passes_over(weight, &mut self.round) {
                 return true;
             }
             let tid = history.thread.tid;
-            match self.sample(history) {
+            let outcome = self.sample(history);
+            let weight = weight + history.rest.take_passed_over();
+            match outcome {
                 Outcome::Stack(frames, run_state) => {
                     history.failure = None;
-                    let sample = Sample { tid, frames, run_state };
-                    self.statistics.count(&sample, weight);
-                    take(sample);
+                    self.hand_over(Sample { tid, frames, run_state, weight }, take);
                 }
                 Outcome::NotWanted => {}
                 Outcome::Failed(reason) => {
@@ -172,6 +179,29 @@ impl Session {
         ended
     }
 
+    /// Ends the sampling: threads that were passed over lately are looked at once more, and those that have not run since
+    /// are counted with the ticks that had passed them over.
+    pub fn settle(&mut self, take: &mut dyn FnMut(Sample)) {
+        let mut threads = std::mem::take(&mut self.threads);
+        for history in &mut threads {
+            let weight = history.rest.take_passed_over();
+            if weight > 0
+                && self.mode != Mode::Cpu
+                && history.is_unchanged()
+                && let Some((frames, run_state)) = &history.blocked_stack
+            {
+                let (tid, frames) = (history.thread.tid, Arc::clone(frames));
+                self.hand_over(Sample { tid, frames, run_state: *run_state, weight }, take);
+            }
+        }
+        self.threads = threads;
+    }
+
+    fn hand_over(&mut self, sample: Sample, take: &mut dyn FnMut(Sample)) {
+        self.statistics.count(&sample);
+        take(sample);
+    }
+
     /// Counts whether a GIL is held now.
     fn look_at_gil(&mut self, weight: u64) {
         self.statistics.gil.look(self.states.gils(&mut self.reader), &self.reader.memory, weight);
@@ -185,7 +215,8 @@ impl Session {
         }
         self.counted_at = Some(Instant::now());
         let count = fs::metadata(format!("/proc/{}/task", self.process.pid)).map_or(0, |m| m.nlink());
-        if count == self.thread_count && self.listed_at.is_some_and(|at| at.elapsed() < LIST_THREADS_EVERY) {
+        let list_every = LIST_THREADS_EVERY.max(AND_FOR_EACH * u32::try_from(count).unwrap_or(u32::MAX));
+        if count == self.thread_count && self.listed_at.is_some_and(|at| at.elapsed() < list_every) {
             return;
         }
         let Ok(tids) = threads::list(self.process.pid) else { return };
@@ -208,12 +239,14 @@ impl Session {
 
     fn sample(&mut self, history: &mut ThreadHistory) -> Outcome {
         if history.is_unchanged() {
+            history.rest.is_unchanged(&self.round, history.thread.tid.0.unsigned_abs().into());
             match (self.mode, &history.blocked_stack) {
                 (Mode::Cpu, _) => return Outcome::NotWanted,
                 (_, Some((stack, run_state))) => return Outcome::Stack(Arc::clone(stack), *run_state),
                 (_, None) => {}
             }
         }
+        history.rest.has_run();
         (history.blocked_at, history.blocked_stack) = (None, None);
         self.states.assign(history, &mut self.reader);
         let outcome = self.read(history);

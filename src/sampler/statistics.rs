@@ -113,9 +113,9 @@ impl Stops {
 
 impl Statistics {
     /// Counts a stack.
-    pub fn count(&mut self, sample: &Sample, weight: u64) {
+    pub fn count(&mut self, sample: &Sample) {
         self.taken += 1;
-        *self.run_states.entry(sample.run_state).or_default() += weight;
+        *self.run_states.entry(sample.run_state).or_default() += sample.weight;
         if sample.is_complete() {
             self.complete += 1;
             return;

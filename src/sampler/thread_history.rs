@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::module_marks::MetModules;
 use super::run_state::RunState;
 use super::sample::SampleFrame;
+use super::settled::Rest;
 use super::statistics::SampleFailure;
 use super::transfers;
 use crate::capture::captured::Range;
@@ -50,6 +51,8 @@ pub struct ThreadHistory {
     pub blocked_at: Option<RunCount>,
     /// The stack that it had then, and what it waited for.
     pub blocked_stack: Option<(Arc<[SampleFrame]>, RunState)>,
+    /// When it is looked at next.
+    pub rest: Rest,
     /// Whether it held a GIL at the moment of its last stack.
     pub holds_gil: bool,
     /// Why it has no stack of the last tick that wanted one.
@@ -74,6 +77,7 @@ impl ThreadHistory {
             transfer: None,
             blocked_at: None,
             blocked_stack: None,
+            rest: Rest::default(),
             holds_gil: false,
             failure: None,
         }

@@ -19,6 +19,7 @@ mod truth;
 
 mod blocked;
 mod equality;
+mod many_threads;
 mod modes;
 mod reads;
 mod replaced_code;

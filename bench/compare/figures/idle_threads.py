@@ -16,7 +16,8 @@ def tables(bench):
                (f"rate held with {idle:,} idle, Hz", f"CPU with {idle:,} idle, s per {seconds} s")]
     table = Table("idle_threads", f"One busy thread and many idle ones: all threads at {RATE} Hz for {seconds} s",
                   "the rate is of rounds over all threads, by the profiler's own count (py-spy's and austin's count stacks: divided by "
-                  "the number of threads); CPU time is wait4's rusage of the whole run. A recording that is 3 s late gets Ctrl-C",
+                  "the number of threads; fpprof looks at 64 idle threads a tick, in turn, and a look tells of all ticks since the "
+                  "one before); CPU time is wait4's rusage of the whole run. A recording that is 3 s late gets Ctrl-C",
                   columns)
     for interpreter, profiler in bench.pairs():
         cells = []

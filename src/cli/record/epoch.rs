@@ -13,7 +13,7 @@ use crate::sampler::run_state::RunState;
 use crate::sampler::sample::{Sample, SampleFrame};
 use crate::sampler::session::Session;
 use crate::symbolize::names::Counted;
-use crate::types::Tid;
+use crate::types::{Nanos, Tid};
 
 /// Stacks of threads that have ended are forgotten when so many more are remembered than threads are known.
 const ENDED_THREADS: usize = 256;
@@ -70,12 +70,28 @@ impl Epoch {
         }
     }
 
-    /// Takes a sample.
-    pub fn sample(&mut self, extras: Extras, moment: Moment) -> Outcome {
+    /// Takes a sample at `time` after the beginning, which stands for so many ticks.
+    pub fn sample(&mut self, extras: Extras, time: Nanos, ticks: u64) -> Outcome {
+        self.count(extras, time, |session, take| session.tick(ticks, take))
+    }
+
+    /// Counts what is still to be counted of threads that were passed over lately, at the end.
+    pub fn settle(&mut self, extras: Extras, time: Nanos) {
+        self.count(extras, time, |session, take| {
+            session.settle(take);
+            None
+        });
+    }
+
+    fn count(
+        &mut self,
+        extras: Extras,
+        time: Nanos,
+        sampling: impl FnOnce(&mut Session, &mut dyn FnMut(Sample)) -> Option<i32>,
+    ) -> Outcome {
         let Epoch { session, stacks, thread_names, kept, last } = self;
-        let weight = moment.weight;
         let are_named = extras.thread || kept.is_some();
-        let mut keep = |tid, run_state, node| {
+        let mut keep = |moment, tid, run_state, node| {
             if let Some(kept) = kept.as_mut() {
                 kept.add(moment, tid, run_state, node);
             }
@@ -83,11 +99,12 @@ impl Epoch {
         let failures = session.statistics.failures();
         let mut taken = false;
         let mut new_threads = Vec::new();
-        let status = session.tick(weight, &mut |sample| {
+        let status = sampling(session, &mut |sample| {
             taken = true;
-            let Sample { tid, frames, run_state } = sample;
+            let Sample { tid, frames, run_state, weight } = sample;
+            let moment = Moment { time, weight };
             if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
-                keep(tid, run_state, same.node);
+                keep(moment, tid, run_state, same.node);
                 return stacks.add_weight(same.node, weight);
             }
             let thread = extras.thread.then_some(Counted::Thread(tid));
@@ -95,7 +112,7 @@ impl Epoch {
             let state = extras.state.then_some(Counted::RunState(run_state));
             let stack: Vec<Counted> = thread.into_iter().chain(counted).chain(state).collect();
             let node = stacks.add(&stack, weight);
-            keep(tid, run_state, node);
+            keep(moment, tid, run_state, node);
             last.insert(tid, LastStack { frames, run_state, node });
             if are_named && !thread_names.contains_key(&tid) {
                 new_threads.push(tid);

@@ -10,7 +10,6 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::epoch::{Epoch, Extras};
-use super::kept::Moment;
 use super::progress::Progress;
 use super::stream::Stream;
 use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
@@ -122,6 +121,7 @@ impl<'a> Recorder<'a> {
                 stream.begin(epoch);
             }
             let pause = self.record(epoch, limit, launched, progress, started);
+            epoch.settle(self.plan.extras, self.time());
             if let Some(stream) = &mut self.stream {
                 stream.write(epoch);
             }
@@ -191,10 +191,15 @@ impl<'a> Recorder<'a> {
         }
     }
 
+    /// The time since the beginning.
+    fn time(&self) -> Nanos {
+        Nanos(now().0.saturating_sub(self.started.0))
+    }
+
     fn sample(&mut self, epoch: &mut Epoch, launched: &mut Option<Launched>) {
         let Some(weight) = self.budget.admit() else { return };
-        let time = Nanos(now().0.saturating_sub(self.started.0));
-        let outcome = epoch.sample(self.plan.extras, Moment { time, weight });
+        let time = self.time();
+        let outcome = epoch.sample(self.plan.extras, time, weight);
         self.failed += u64::from(outcome.failed);
         if let (Some(status), Some(launched)) = (outcome.status, launched) {
             launched.ended_with(status);
