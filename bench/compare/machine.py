@@ -25,7 +25,7 @@ def about(executable, bench):
         "machine": f"{len(os.sched_getaffinity(0))} CPUs ({_cpu()}), Linux {platform.release().split('-')[0]}, "
                    f"{'a virtual machine' if _virtual() else 'no virtual machine'}",
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
-        "length": "quick" if bench.quick else "full, with an hour of memory" if bench.long else "full",
+        "length": "quick" if bench.quick else "every profiler, with an hour of memory" if bench.long else "full",
         "profilers": [fpprof, *(pin.replace("==", " ") for pin in peers.PINNED), "Tachyon of the interpreter 3.15"],
         "interpreters": interpreters,
         "command": shlex.join(["bench/compare/run", *_without_paths(sys.argv[1:])]),

@@ -25,8 +25,8 @@ PROFILER_NAMES = ("fpprof", "fpprof --native all", "py-spy", "py-spy --native", 
                   "Tachyon --blocking")
 
 
-# What a quick comparison runs unless it is told: those that say most on each interpreter.
-QUICK = {"3.13": ("fpprof", "py-spy", "py-spy --native", "austin"),
+# What a comparison runs unless it is told, or is a long one: those that say most on each interpreter.
+USUAL = {"3.13": ("fpprof", "py-spy", "py-spy --native", "austin"),
          "3.15 (Debian)": ("fpprof", "Tachyon", "Tachyon --blocking")}
 
 
@@ -52,7 +52,7 @@ class Bench:
         """Each interpreter with each profiler that reads it."""
         for interpreter in self.interpreters:
             for profiler in self.profilers:
-                told = self.wanted or not self.quick or profiler.name in QUICK[interpreter.name]
+                told = self.wanted or self.long or profiler.name in USUAL[interpreter.name]
                 if told and interpreter.name not in profiler.not_on:
                     yield interpreter, profiler
 

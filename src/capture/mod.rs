@@ -1,6 +1,6 @@
 //! WHEN: the bytes and registers of one thread at one moment.
 //!
-//! A running thread is stopped for some microseconds ([`running`]); a blocked one is read without a stop
+//! A running thread is stopped for tens of microseconds ([`running`]); a blocked one is read without a stop
 //! ([`blocked`]). Both give a [`captured::Captured`], and everything after that is pure.
 
 pub mod aarch64;

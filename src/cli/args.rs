@@ -155,7 +155,7 @@ impl Refused {
             (
                 self.nonblocking,
                 "--nonblocking",
-                "Leave it out: blocked threads are never stopped, and running ones for some microseconds only, without \
+                "Leave it out: blocked threads are never stopped, and running ones for tens of microseconds, without \
                  which stacks are wrong.",
             ),
             (self.capture, "--capture", "Leave it out: the program's output goes where fpprof's own would go."),

@@ -21,7 +21,7 @@ def tables(bench):
     """Recordings, and pystack's dumps."""
     table = Table("attach", "From the start of the profiler to the first sample: 100 Hz",
                   "the first stop is the scheduler's own trace, after the monotonic time at which the process was made; median "
-                  f"and middle half of {bench.seconds(2, 10)} runs", COLUMNS)
+                  f"and middle half of {bench.seconds(2, 5)} runs", COLUMNS)
     for interpreter, profiler in bench.pairs():
         table.add(profiler.name, interpreter.name, bench.cells(table, lambda: _cells(bench, interpreter, profiler)))
     dump = Table("dump", "One dump of a process with one thread", "wall time of `pystack remote --native`; median and middle half",
@@ -34,7 +34,7 @@ def tables(bench):
 def _cells(bench, interpreter, profiler):
     firsts, beyond = [], []
     with bench.target(interpreter, "busy.py", 0) as target:
-        for _ in range(bench.seconds(2, 10)):
+        for _ in range(bench.seconds(2, 5)):
             trace = None
             try:
                 with SchedulerTrace(target.pid) as trace:
@@ -54,7 +54,7 @@ def _pystack(bench, interpreter):
     times = []
     environment = {**os.environ, "PYTHONPATH": str(bench.peers_folder), "PYTHONDONTWRITEBYTECODE": "1"}
     with bench.target(interpreter, "busy.py", 0) as target:
-        for _ in range(bench.seconds(3, 10)):
+        for _ in range(bench.seconds(3, 5)):
             began = time.monotonic()
             done = subprocess.run([*interpreter.command, "-m", "pystack", "remote", "--native", str(target.pid)],
                                   env=environment, capture_output=True)

@@ -10,7 +10,7 @@ from tables import Missing, Table
 
 def tables(bench):
     """One table."""
-    seconds = bench.seconds(1, 5)
+    seconds = bench.seconds(1, 3)
     table = Table("highest_rate", f"The highest rate: one busy thread, {seconds} s",
                   "the profiler's own count of samples; those with complete stacks are all but the ones that it calls failed or "
                   "incomplete", ["asked for, Hz", "samples a second", "with complete stacks, a second", "its CPU, s"])

@@ -15,7 +15,7 @@ CALLS = ("epoll_wait", "epoll_pwait", "recv, SO_RCVTIMEO", "sigtimedwait", "semt
 
 def tables(bench):
     """One table."""
-    seconds = bench.seconds(1, 20)
+    seconds = bench.seconds(1, 10)
     table = Table("interrupted", f"Disturbed system calls of the target: {RATE} Hz for {seconds} s",
                   "the target's own counts, of calls that failed with EINTR (the first five) or moved less than was asked (the last "
                   "three), and of calls made. Eight threads, one call each, that wait 5 ms or move 1 MB through a slow reader or "

@@ -16,22 +16,21 @@ from running import Job, Running, Unusable
 from spread import median, middle_half
 from tables import Measured, Missing, Table
 
-QUICK = ("fpprof", "py-spy --native", "Tachyon --blocking")
+USUAL = ("fpprof", "py-spy --native", "Tachyon --blocking")
 SETTLED = 1.0
 FLOOR, CONTROL = "none (the noise floor)", "control: fpprof's CPU time, nothing touched"
 CONTROL_PROGRAM = places.TARGETS / "control.py"
 
 
 def tables(bench):
-    """A table for each rate, with and without pinning."""
-    rates = bench.seconds((1000,), (100, 1000))
-    settings = bench.seconds((False,), (False, True))
-    return [_table(bench, rate, pinned) for rate in rates for pinned in settings]
+    """A table for each rate; for the higher one with pinning, too."""
+    settings = bench.seconds(((1000, False),), ((100, False), (1000, False), (1000, True)))
+    return [_table(bench, rate, pinned) for rate, pinned in settings]
 
 
 def _table(bench, rate, pinned):
     where = "target and profiler pinned to a CPU each" if pinned else "not pinned"
-    repeats = bench.seconds(3, 7)
+    repeats = bench.seconds(3, 5)
     table = Table(
         f"slowdown_{rate}{'_pinned' if pinned else ''}", f"The target's slowdown at {rate} Hz, {where}",
         "the target's own clocks around a fixed piece of work under 25 frames, with the profiler against without it, in percent; "
@@ -64,7 +63,7 @@ def _rows(bench):
     for interpreter in bench.interpreters:
         yield interpreter, None, FLOOR
         for other, profiler in bench.pairs():
-            if other == interpreter and (not bench.quick or profiler.name in QUICK):
+            if other == interpreter and (bench.long or bench.wanted or profiler.name in USUAL):
                 if bench.quick and interpreter != bench.interpreters[0] and profiler.name == "fpprof":
                     continue
                 yield interpreter, profiler, profiler.name

@@ -54,7 +54,7 @@ def _table(bench, depth, busy):
 
 
 def _cells(bench, interpreter, profiler, depth):
-    seconds = bench.seconds(1, 5)
+    seconds = bench.seconds(1, 3)
     with bench.target(interpreter, "gaps.py", depth, FLOOR_NS) as target:
         # Being moved to another CPU is no stop, but the log would tell it as one.
         os.sched_setaffinity(target.pid, {min(os.sched_getaffinity(target.pid))})
