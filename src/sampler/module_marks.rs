@@ -21,7 +21,7 @@ const MAX_DOUBTS: u8 = 3;
 /// `clone` and `start_thread`. What they lie in has not been unloaded.
 const ENTRY_FRAMES: usize = 2;
 
-/// The modules that a thread's last stack led through.
+/// The modules that a thread's last stacks led through, the last one's first.
 #[derive(Debug, Default)]
 pub struct MetModules {
     /// The address space in which they were mapped.
@@ -35,16 +35,17 @@ impl MetModules {
     pub fn set(&mut self, generation: u64, frames: &[ModuleId], complete: bool) {
         let entry = frames.len().saturating_sub(if complete { ENTRY_FRAMES } else { 0 });
         let (frames, entry) = frames.split_at(entry);
+        let before = std::mem::take(self);
         self.generation = generation;
-        self.ids.clear();
-        self.watched.clear();
-        for id in frames.iter().chain(entry) {
-            if !self.ids.contains(id) {
-                self.ids.push(*id);
-            }
-        }
+        let frames = frames.iter().copied();
+        put_each_once(
+            &mut self.ids,
+            frames.clone().chain(entry.iter().copied()).chain(before.of(generation).iter().copied()),
+        );
         self.ids.truncate(MAX_MET);
-        self.watched.extend(self.ids.iter().filter(|id| !entry.contains(id)).take(MAX_WATCHED));
+        let watched = frames.chain(before.watched(generation).iter().copied());
+        put_each_once(&mut self.watched, watched.filter(|id| !entry.contains(id)));
+        self.watched.truncate(MAX_WATCHED);
     }
 
     /// Those that are still mapped in the address space of that generation.
@@ -55,6 +56,14 @@ impl MetModules {
     /// Those of them that can have been unloaded since.
     pub fn watched(&self, generation: u64) -> &[ModuleId] {
         if self.generation == generation { &self.watched } else { &[] }
+    }
+}
+
+fn put_each_once(list: &mut Vec<ModuleId>, ids: impl Iterator<Item = ModuleId>) {
+    for id in ids {
+        if !list.contains(&id) {
+            list.push(id);
+        }
     }
 }
 
@@ -86,6 +95,11 @@ impl ModuleMarks {
     /// Never looks at a module: one that cannot be unloaded.
     pub fn ignore(&mut self, id: ModuleId) {
         self.known.insert(id, None);
+    }
+
+    /// Whether a module has bytes to tell it by.
+    pub fn has(&self, id: ModuleId) -> bool {
+        matches!(self.known.get(&id), Some(Some(_)))
     }
 
     /// Where the marks of these modules are.
@@ -170,6 +184,17 @@ mod tests {
         assert_eq!((met.of(1), met.watched(1)), (&[libc, library, program][..], &[library][..]));
         met.set(1, &[libc, library], false);
         assert_eq!(met.watched(1), [libc, library], "where a stack breaks off is no entry");
+    }
+
+    #[test]
+    fn modules_of_stacks_before_the_last_are_watched_too() {
+        let [first, second, program, libc] = [1, 2, 3, 4].map(ModuleId);
+        let mut met = MetModules::default();
+        met.set(1, &[first, libc, program], true);
+        met.set(1, &[second, libc, program], true);
+        assert_eq!((met.of(1), met.watched(1)), (&[second, libc, program, first][..], &[second, first][..]));
+        met.set(2, &[second, libc, program], true);
+        assert_eq!(met.watched(2), [second], "not those of other mappings");
     }
 
     #[test]

@@ -59,6 +59,13 @@ pub enum ReadFailure {
     ModuleReplaced,
 }
 
+/// A stack that is ready to be counted.
+struct Finished {
+    frames: Arc<[SampleFrame]>,
+    /// Whether each of its modules is known to have been there when it was captured.
+    is_proven: bool,
+}
+
 /// Why a process cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -165,9 +172,12 @@ impl Reader {
             // What has taken another's place is known by now: the next stop reads it.
             let checked = self.check(history, python.as_ref());
             if last || !(torn || checked.is_err()) {
-                let finished = checked.and_then(|()| self.finish(history, python));
-                if last || finished.is_ok() {
-                    return finished;
+                match checked.and_then(|()| self.finish(history, python)) {
+                    Ok(Finished { frames, is_proven: true }) => return Ok(frames),
+                    Ok(_) if last => return Err(ReadFailure::ModuleReplaced),
+                    Err(failure) if last => return Err(failure),
+                    // The next stop copies the marks of new modules with the stack.
+                    Ok(_) | Err(_) => {}
                 }
             }
             if torn {
@@ -184,11 +194,15 @@ impl Reader {
     /// See [`ReadFailure`].
     pub fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Arc<[SampleFrame]>, ReadFailure> {
         history.likely_sp = None;
+        let before = history.thread.run_count();
         let python = self.capture(history, |stopper, thread, memory, plan, captured| {
             blocked::capture(thread, memory, plan, captured, stopper.signature_mask()).map_err(ReadFailure::Blocked)
         })?;
         self.check(history, python.as_ref())?;
-        self.finish(history, python)
+        let Finished { frames, is_proven } = self.finish(history, python)?;
+        // While it waits, nobody can unload what it waits in.
+        let has_waited = || before.is_some() && history.thread.run_count() == before;
+        if is_proven || has_waited() { Ok(frames) } else { Err(ReadFailure::ModuleReplaced) }
     }
 
     /// Captures a thread with `how`, into `self.captured`, and gives its Python stack.
@@ -243,10 +257,10 @@ impl Reader {
         &mut self,
         history: &mut ThreadHistory,
         mut python: Option<PythonStack>,
-    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
+    ) -> Result<Finished, ReadFailure> {
         self.unwind();
         let complete = self.journey.merge(moment(&self.captured, &self.space, &self.codes), python.as_mut());
-        self.check_new_modules(history, complete)?;
+        let is_proven = self.check_new_modules(history, complete)?;
         let Reader { space, codes, captured, journey, .. } = self;
         let moment = moment(captured, space, codes);
         if let Some(python) = python.as_ref().filter(|_| complete) {
@@ -259,7 +273,7 @@ impl Reader {
             // More of the stack is used than was copied: the next sample copies all of it.
             history.stack_end = space.mappings.find_stack(captured.stack.start).map(|mapping| mapping.end);
         }
-        Ok(journey.resolve(moment))
+        Ok(Finished { frames: journey.resolve(moment), is_proven })
     }
 
     /// The native stack; reads the mappings again when it leads to unknown code.

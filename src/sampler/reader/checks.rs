@@ -20,9 +20,13 @@ impl Reader {
         self.follow_replaced(&replaced).and(codes)
     }
 
-    /// Whether the modules on the stack that the thread's last sample did not meet are there: their marks were not copied
-    /// with the stack.
-    pub(super) fn check_new_modules(&mut self, history: &mut ThreadHistory, complete: bool) -> Result<(), ReadFailure> {
+    /// Whether the modules on the stack that the thread's last samples did not meet are there: their marks were not copied
+    /// with the stack. Gives whether all were: those that are found now may not have been there then.
+    pub(super) fn check_new_modules(
+        &mut self,
+        history: &mut ThreadHistory,
+        complete: bool,
+    ) -> Result<bool, ReadFailure> {
         let generation = self.space.addresses.generation();
         let modules = self.journey.modules(moment(&self.captured, &self.space, &self.codes));
         let met = history.modules.of(generation);
@@ -34,7 +38,8 @@ impl Reader {
             self.follow_replaced(&replaced)?;
         }
         history.modules.set(generation, &modules, complete);
-        Ok(())
+        let watched = history.modules.watched(generation);
+        Ok(!new.iter().any(|id| watched.contains(id) && self.space.marks.has(*id)))
     }
 
     /// Reads the mappings again if there are replaced modules, which make the sample a failure.
