@@ -48,6 +48,7 @@ pub struct Journey {
     /// Where evaluations save their caller's frame pointer, by their program counters: the tables are read once for each.
     saved_frame_pointers: FxHashMap<(ModuleId, Svma), Option<i32>>,
     merged: MergedStack,
+    unmapped_code: Option<Addr>,
 }
 
 impl Journey {
@@ -59,6 +60,7 @@ impl Journey {
             distance,
             saved_frame_pointers: FxHashMap::default(),
             merged: MergedStack::default(),
+            unmapped_code: None,
         }
     }
 
@@ -84,14 +86,21 @@ impl Journey {
     }
 
     /// The second stage: drops the Python frames that have not begun, repairs a walk that broke off, and
-    /// puts the Python frames in their places. Gives whether the stack is complete.
+    /// puts the Python frames in their places. Gives whether the stack is complete; if not, see
+    /// [`unmapped_code`](Self::unmapped_code).
     pub fn merge(&mut self, moment: Moment<'_>, mut python: Option<&mut PythonStack>) -> bool {
         if let Some(python) = &mut python {
             python.drop_incomplete(|code| moment.codes.first_traceable(code));
         }
-        self.native.repair(moment, python.as_deref(), &self.distance);
+        self.unmapped_code = self.native.repair(moment, python.as_deref(), &self.distance);
         merge(self.native.segments(), python.as_deref(), &mut self.merged);
         self.merged.gaps().next().is_none()
+    }
+
+    /// The code in no mapping that the last stack's repair led to: both stages can be done again with a newer address
+    /// space.
+    pub fn unmapped_code(&self) -> Option<Addr> {
+        self.unmapped_code
     }
 
     /// The modules of the merged stack's native frames, innermost first.

@@ -32,8 +32,9 @@ pub trait NativeWalk: Debug + Send {
     /// Unwinds from the registers, in one segment. Gives why that ended.
     fn unwind(&mut self, moment: Moment<'_>) -> StackEnd;
 
-    /// Does what can be done about a walk that broke off.
-    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance);
+    /// Does what can be done about a walk that broke off. Gives the code in no mapping that this led to: more can be done
+    /// with a newer address space.
+    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr>;
 
     /// Where the frame at an address of a module saves its caller's frame pointer, in bytes from the CFA.
     fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32>;
@@ -69,15 +70,20 @@ impl<A: Architecture> NativeWalk for Walk<A> {
         end
     }
 
-    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) {
+    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr> {
+        let mut unmapped = None;
         if A::READS_INSTRUCTIONS {
             if let Some(whole) = self.recover(moment, python, learned) {
                 self.segments.clear();
                 self.segments.push(whole);
             }
-            if let Some(whole) = self.leave_run_time_code(moment, python, learned) {
-                self.segments.pop();
-                self.segments.push(whole);
+            match self.leave_run_time_code(moment, python, learned) {
+                Ok(whole) => {
+                    self.segments.pop();
+                    self.segments.push(whole);
+                }
+                Err(StackEnd::UnmappedCode(addr)) => unmapped = Some(addr),
+                Err(_) => {}
             }
         }
         while self.segments.len() < MAX_SEGMENTS
@@ -87,6 +93,7 @@ impl<A: Architecture> NativeWalk for Walk<A> {
         {
             self.segments.push(segment);
         }
+        unmapped
     }
 
     fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32> {
@@ -116,18 +123,21 @@ impl<A: Architecture> Walk<A> {
 
     /// Goes on behind code without tables, each time that the walk comes to such code, as far as that leads to the
     /// evaluations that called it. Until it is certain where those are, only the thread's entry confirms it.
+    ///
+    /// # Errors
+    /// Where it leads to if nothing confirms it.
     fn leave_run_time_code(
         &mut self,
         moment: Moment<'_>,
         python: Option<&PythonStack>,
         learned: &MarkerDistance,
-    ) -> Option<NativeStack> {
-        let mut walked = self.segments.last()?.clone();
+    ) -> Result<NativeStack, StackEnd> {
+        let mut walked = self.segments.last().cloned().unwrap_or_else(NativeStack::empty);
         let mut confirmed = None;
         let mut bp = self.unwinder.stopped_fp();
         let captured = Captured { registers: moment.registers, stack: moment.stack, space: moment.addresses };
         for _ in 0..MAX_RUN_TIME_CALLS {
-            let sp = walked.frames.last()?.sp;
+            let Some(sp) = walked.frames.last().map(|frame| frame.sp) else { break };
             let left = self.ways_out.leave(&mut walked, bp, captured, &mut self.finder);
             let Some(from) = left else { break };
             self.unwinder.resume(from, moment.stack, moment.addresses, &mut walked);
@@ -138,7 +148,7 @@ impl<A: Architecture> Walk<A> {
                 break;
             }
         }
-        confirmed
+        confirmed.ok_or(walked.end)
     }
 
     /// Walks on in the caller of an evaluation.

@@ -258,8 +258,7 @@ impl Reader {
         history: &mut ThreadHistory,
         mut python: Option<PythonStack>,
     ) -> Result<Finished, ReadFailure> {
-        self.unwind();
-        let complete = self.journey.merge(moment(&self.captured, &self.space, &self.codes), python.as_mut());
+        let complete = self.walk(python.as_mut());
         let is_proven = self.check_new_modules(history, complete)?;
         let Reader { space, codes, captured, journey, .. } = self;
         let moment = moment(captured, space, codes);
@@ -276,15 +275,24 @@ impl Reader {
         Ok(Finished { frames: journey.resolve(moment), is_proven })
     }
 
-    /// The native stack; reads the mappings again when it leads to unknown code.
-    fn unwind(&mut self) {
-        let Reader { space, codes, captured, journey, .. } = self;
+    /// The merged stack; reads the mappings again when it leads to unknown code. Gives whether it is complete.
+    fn walk(&mut self, mut python: Option<&mut PythonStack>) -> bool {
+        let Reader { space, codes, captured, journey, process, root, memory, .. } = self;
         let end = journey.unwind(moment(captured, space, codes));
         if let StackEnd::UnmappedCode(addr) = end
-            && space.refresh(addr, &self.process, &self.root, &self.memory)
+            && space.refresh(addr, process, root, memory)
         {
             journey.unwind(moment(captured, space, codes));
         }
+        let complete = journey.merge(moment(captured, space, codes), python.as_deref_mut());
+        if !complete
+            && let Some(addr) = journey.unmapped_code()
+            && space.refresh(addr, process, root, memory)
+        {
+            journey.unwind(moment(captured, space, codes));
+            return journey.merge(moment(captured, space, codes), python);
+        }
+        complete
     }
 
     /// What was captured last.

@@ -52,7 +52,7 @@ pub struct Captured<'a> {
 
 impl WaysOut {
     /// Leaves the frames of code without tables that `failed` ends in, of which `bp` is the innermost's rbp: adds them
-    /// to it, and gives the frame to go on from.
+    /// to it, and gives the frame to go on from. Where that leads to code in no mapping, `failed` ends there.
     pub fn leave(
         &mut self,
         failed: &mut NativeStack,
@@ -86,7 +86,11 @@ impl WaysOut {
             let cfa = slot.checked_add(8)?;
             failed.frames.push(NativeFrame { cfa, ..frame });
             bp = caller_bp;
-            if is_file(pc, space)? {
+            let Some(is_file) = is_file(pc, space) else {
+                failed.end = StackEnd::UnmappedCode(pc);
+                return None;
+            };
+            if is_file {
                 // A call by a pointer can lead anywhere; else it calls the code that was left, or a function that jumps there.
                 let callee = finder.call_before(pc, space)?.callee;
                 let led_here = callee.is_none_or(|Svma(callee)| {
