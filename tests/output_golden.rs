@@ -8,11 +8,15 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
-use fpprof::output::write;
+use fpprof::output::mark::is_own;
+use fpprof::output::{Shown, write};
 use fpprof::profile::Profile;
 use fpprof::profile::facts::activity::{GilUse, ThreadActivity};
 use fpprof::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
+use fpprof::profile::recording::{Module, Thread};
+use fpprof::profile::samples::TimedSample;
+use fpprof::profile::timeline::Timeline;
 use fpprof::types::{Nanos, Pid, Tid};
 
 fn facts() -> RecordingFacts {
@@ -99,11 +103,51 @@ fn profile() -> Profile {
     profile
 }
 
+/// Two threads that were seen with the stacks in turn, and in two states.
+fn timeline(profile: &Profile) -> Timeline {
+    let mut timeline = Timeline::default();
+    let module = |path: &str, build_id: &str| Module { path: path.into(), build_id: Some(build_id.into()), bias: 0 };
+    let modules = [module("/usr/bin/python3.15", "0a1b2c3d"), module("/usr/lib/x86_64-linux-gnu/libc.so.6", "4e5f")];
+    timeline.add_modules(modules.iter());
+    let threads = [(4711, Some("MainThread")), (4712, None)];
+    let threads = threads.map(|(tid, name)| timeline.thread_number(&Thread { tid, name: name.map(str::to_owned) }));
+    let states = ["on CPU: Python", "I/O: read socket"].map(|state| timeline.state_number(state));
+    let seen = profile.nodes().iter().enumerate().filter(|(_, node)| node.own_weight > 0);
+    for (number, (stack, node)) in seen.enumerate() {
+        for part in 0..2 {
+            let time = 1_000_000 * (2 * number as u64 + part) + 123;
+            let (thread, state) = (threads[number % 2], states[number / 4 % 2]);
+            let weight = if part == 0 { node.own_weight / 3 } else { node.own_weight - node.own_weight / 3 };
+            timeline.add(TimedSample { time, thread, state, stack: stack as u32, weight });
+        }
+    }
+    timeline
+}
+
+fn written(format: Format, shown: &Shown<'_>, options: LabelOptions) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(format, shown, &options, &mut out).expect("writing to memory succeeds");
+    assert!(is_own(&out), "{format} can be told to be fpprof's");
+    out
+}
+
 /// Compares with the file, or writes it.
 fn check(name: &str, format: Format, profile: &Profile, facts: &RecordingFacts, options: LabelOptions) {
-    let mut out = Vec::new();
-    write(format, profile, facts, &options, &mut out).expect("writing to memory succeeds");
-    let actual = String::from_utf8(out).expect("the output is UTF-8");
+    let timeline = timeline(profile);
+    let shown = Shown { stacks: profile, timeline: Some(&timeline), facts, is_inverted: false };
+    compare(name, String::from_utf8(written(format, &shown, options)).expect("the output is UTF-8"));
+}
+
+/// The same with JSON laid out for people.
+fn check_json(name: &str, format: Format, profile: &Profile, facts: &RecordingFacts) {
+    let timeline = timeline(profile);
+    let shown = Shown { stacks: profile, timeline: Some(&timeline), facts, is_inverted: false };
+    let out = written(format, &shown, LabelOptions::default());
+    let document: serde_json::Value = serde_json::from_slice(&out).expect("it is JSON");
+    compare(name, serde_json::to_string_pretty(&document).expect("it is JSON") + "\n");
+}
+
+fn compare(name: &str, actual: String) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("FPPROF_BLESS").is_some() {
         std::fs::write(&path, &actual).expect("the golden file can be written");
@@ -158,4 +202,66 @@ fn empty_flame_graph() {
 #[test]
 fn empty_collapsed() {
     check("empty.txt", Format::Collapsed, &Profile::new(), &empty_facts(), LabelOptions::default());
+}
+
+#[test]
+fn inverted_flame_graph() {
+    let profile = profile().inverted();
+    let shown = Shown { stacks: &profile, timeline: None, facts: &facts(), is_inverted: true };
+    let out = written(Format::FlameGraph, &shown, LabelOptions::default());
+    compare("inverted.svg", String::from_utf8(out).expect("the output is UTF-8"));
+}
+
+#[test]
+fn flame_chart() {
+    check("chart.svg", Format::FlameChart, &profile(), &facts(), LabelOptions::default());
+}
+
+#[test]
+fn empty_flame_chart() {
+    check("empty.svg", Format::FlameChart, &Profile::new(), &empty_facts(), LabelOptions::default());
+}
+
+#[test]
+fn json_lines() {
+    check("everything.jsonl", Format::JsonLines, &profile(), &facts(), LabelOptions::default());
+    check("empty.jsonl", Format::JsonLines, &Profile::new(), &empty_facts(), LabelOptions::default());
+}
+
+#[test]
+fn speedscope() {
+    check_json("everything.speedscope.json", Format::Speedscope, &profile(), &facts());
+    check_json("empty.speedscope.json", Format::Speedscope, &Profile::new(), &empty_facts());
+}
+
+#[test]
+fn firefox() {
+    check_json("everything.firefox.json", Format::Firefox, &profile(), &facts());
+    check_json("empty.firefox.json", Format::Firefox, &Profile::new(), &empty_facts());
+}
+
+#[test]
+fn chrome_trace() {
+    check_json("everything.trace.json", Format::ChromeTrace, &profile(), &facts());
+    check_json("empty.trace.json", Format::ChromeTrace, &Profile::new(), &empty_facts());
+}
+
+/// What is in it is compared by its own client, in `tests/clients`.
+#[test]
+fn pprof_is_the_same_each_time() {
+    let (profile, facts) = (profile(), facts());
+    let timeline = timeline(&profile);
+    let shown = Shown { stacks: &profile, timeline: Some(&timeline), facts: &facts, is_inverted: false };
+    let [one, other] = [(); 2].map(|()| written(Format::Pprof, &shown, LabelOptions::default()));
+    assert!(one == other);
+}
+
+#[test]
+fn a_format_of_samples_is_not_made_of_sums() {
+    let (profile, facts) = (profile(), facts());
+    let shown = Shown { stacks: &profile, timeline: None, facts: &facts, is_inverted: false };
+    for format in Format::ALL {
+        let result = write(format, &shown, &LabelOptions::default(), &mut Vec::new());
+        assert_eq!(result.is_err(), format.needs_samples(), "{format}");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
-use fpprof::output::write;
+use fpprof::output::{Shown, write};
 use fpprof::profile::Profile;
 use fpprof::profile::facts::activity::ThreadActivity;
 use fpprof::profile::facts::{RecordingFacts, SampledThreads};
@@ -45,7 +45,8 @@ fn facts(text: &str) -> RecordingFacts {
 
 fn written(format: Format, profile: &Profile, facts: &RecordingFacts) -> String {
     let mut out = Vec::new();
-    write(format, profile, facts, &LabelOptions::default(), &mut out).expect("writing to memory succeeds");
+    let shown = Shown { stacks: profile, timeline: None, facts, is_inverted: false };
+    write(format, &shown, &LabelOptions::default(), &mut out).expect("writing to memory succeeds");
     String::from_utf8(out).expect("the output is UTF-8")
 }
 

@@ -59,8 +59,9 @@ pub struct RecordArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// The kind of profile: `flamegraph` (SVG), `collapsed` (text), or `fpprof` (every sample, for `fpprof report`).
-    /// [default: by the extension of the output, else flamegraph]
+    /// The kind of profile: `flamegraph` or `flamechart` (SVG), `collapsed` (text), `speedscope`, `pprof`, `firefox`,
+    /// `chrometrace`, `jsonl` (a line of JSON for each sample), or `fpprof` (every sample, for `fpprof
+    /// report`). [default: by the extension of the output, else flamegraph]
     #[arg(short, long, value_parser = output_kind::parse)]
     pub format: Option<OutputKind>,
 
@@ -122,6 +123,15 @@ pub struct RecordArgs {
     /// Show the paths of files in full.
     #[arg(long)]
     pub full_filenames: bool,
+
+    /// Begin stacks with their innermost frames: what took the time on top, its callers below. For `flamegraph` and
+    /// `collapsed`.
+    #[arg(long)]
+    pub inverted: bool,
+
+    /// Replace the output also where fpprof has not written what is there.
+    #[arg(long)]
+    pub force: bool,
 
     /// Show no live line.
     #[arg(long)]

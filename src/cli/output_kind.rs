@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::failure::Failure;
 use crate::output::format::Format;
 
 /// What an output is.
@@ -41,6 +42,22 @@ impl OutputKind {
     }
 }
 
+/// Whether stacks can be shown the other way round in an output.
+///
+/// # Errors
+/// What to tell the user who wants that of another one.
+pub fn check_inverted(kind: OutputKind, inverted: bool) -> Result<(), Failure> {
+    let hint = match kind {
+        OutputKind::Shown(Format::FlameGraph | Format::Collapsed) => return Ok(()),
+        _ if !inverted => return Ok(()),
+        OutputKind::Recording => "Give `--inverted` to `fpprof report`: a recording has what both need.",
+        OutputKind::Shown(_) => {
+            "Leave it out, or choose `--format flamegraph` or `collapsed`; viewers invert stacks by themselves."
+        }
+    };
+    Err(Failure::new("`--inverted` is for flame graphs and collapsed stacks").with_hint(hint).with_exit_code(2))
+}
+
 /// A format by its name on the command line.
 pub fn parse(name: &str) -> Result<OutputKind, String> {
     match name {
@@ -51,10 +68,5 @@ pub fn parse(name: &str) -> Result<OutputKind, String> {
 
 /// A format that shows a profile by its name on the command line.
 pub fn parse_shown(name: &str) -> Result<Format, String> {
-    match name {
-        "speedscope" | "chrometrace" => {
-            Err("not offered: https://www.speedscope.app opens `--format collapsed`".to_owned())
-        }
-        name => name.parse().map_err(|error: crate::output::format::UnknownFormat| error.to_string()),
-    }
+    name.parse().map_err(|error: crate::output::format::UnknownFormat| error.to_string())
 }

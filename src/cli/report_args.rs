@@ -20,12 +20,13 @@ pub struct ReportArgs {
     pub recording: PathBuf,
 
     /// Where the profile goes; `-` is standard output. [default: the recording's name with the format's extension; standard
-    /// output for `--format collapsed`]
+    /// output for `--format collapsed` and `jsonl`]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// The kind of profile: `flamegraph` (SVG) or `collapsed` (text). [default: by the extension of the output, else
-    /// flamegraph]
+    /// The kind of profile: `flamegraph` or `flamechart` (SVG), `collapsed` (text), `speedscope`, `pprof`, `firefox`,
+    /// `chrometrace`, `jsonl` (a line of JSON for each sample). [default: by the extension of the output,
+    /// else flamegraph]
     #[arg(short, long, value_parser = output_kind::parse_shown)]
     pub format: Option<Format>,
 
@@ -72,6 +73,15 @@ pub struct ReportArgs {
     /// Show the paths of Python files in full.
     #[arg(long)]
     pub full_filenames: bool,
+
+    /// Begin stacks with their innermost frames: what took the time on top, its callers below. For `flamegraph` and
+    /// `collapsed`.
+    #[arg(long)]
+    pub inverted: bool,
+
+    /// Replace the output also where fpprof has not written what is there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Seconds as nanoseconds.

@@ -11,24 +11,59 @@ use std::str::FromStr;
 pub enum Format {
     /// A picture for any browser: SVG with search and zoom.
     FlameGraph,
+    /// The same over time: each thread's stacks in the order in which they were seen.
+    FlameChart,
     /// A text line for each distinct stack: what flame graph tools and speedscope read.
     Collapsed,
+    /// speedscope's own JSON, with the order of time.
+    Speedscope,
+    /// What `go tool pprof` and its kin read: protocol buffers, compressed by gzip.
+    Pprof,
+    /// A processed profile of the Firefox Profiler, JSON.
+    Firefox,
+    /// Trace events, JSON: what Perfetto and chrome://tracing read.
+    ChromeTrace,
+    /// A line of JSON for each sample, for programs.
+    JsonLines,
 }
 
 /// A name that is no format's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown format `{0}`: the formats are flamegraph and collapsed")]
-pub struct UnknownFormat(String);
+#[error("unknown format `{name}`: the formats are {}", all_names())]
+pub struct UnknownFormat {
+    name: String,
+}
+
+fn all_names() -> String {
+    let names = Format::ALL.map(Format::name);
+    let (last, others) = names.split_last().unwrap_or((&"", &[]));
+    format!("{} and {last}", others.join(", "))
+}
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 2] = [Format::FlameGraph, Format::Collapsed];
+    pub const ALL: [Format; 8] = [
+        Format::FlameGraph,
+        Format::FlameChart,
+        Format::Collapsed,
+        Format::Speedscope,
+        Format::Pprof,
+        Format::Firefox,
+        Format::ChromeTrace,
+        Format::JsonLines,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Format::FlameGraph => "flamegraph",
+            Format::FlameChart => "flamechart",
             Format::Collapsed => "collapsed",
+            Format::Speedscope => "speedscope",
+            Format::Pprof => "pprof",
+            Format::Firefox => "firefox",
+            Format::ChromeTrace => "chrometrace",
+            Format::JsonLines => "jsonl",
         }
     }
 
@@ -36,25 +71,52 @@ impl Format {
     pub fn extension(self) -> &'static str {
         match self {
             Format::FlameGraph => "svg",
+            Format::FlameChart => "chart.svg",
             Format::Collapsed => "txt",
+            Format::Speedscope => "speedscope.json",
+            Format::Pprof => "pb.gz",
+            Format::Firefox => "firefox.json",
+            Format::ChromeTrace => "trace.json",
+            Format::JsonLines => "jsonl",
         }
     }
 
     /// How to look at a file of this format, as the end of "look at it with …".
     pub fn viewer(self) -> &'static str {
         match self {
-            Format::FlameGraph => "any web browser",
+            Format::FlameGraph | Format::FlameChart => "any web browser",
             Format::Collapsed => "https://www.speedscope.app, or inferno-flamegraph",
+            Format::Speedscope => "https://www.speedscope.app",
+            Format::Pprof => "`go tool pprof`",
+            Format::Firefox => "https://profiler.firefox.com",
+            Format::ChromeTrace => "https://ui.perfetto.dev",
+            Format::JsonLines => "any program that reads JSON, such as jq",
         }
     }
 
-    /// The format that a file's extension stands for, if it stands for one.
+    /// Whether it shows samples one by one, or what sums of stacks do not hold: when, of which thread, in which state.
+    pub fn needs_samples(self) -> bool {
+        !matches!(self, Format::FlameGraph | Format::Collapsed)
+    }
+
+    /// Whether it is lines of text, which a terminal or another program reads.
+    pub fn is_lines(self) -> bool {
+        matches!(self, Format::Collapsed | Format::JsonLines)
+    }
+
+    /// The format that a file's name stands for by its end, if it stands for one.
     pub fn from_path(path: &Path) -> Option<Format> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "svg" => Some(Format::FlameGraph),
-            "txt" | "folded" | "collapsed" => Some(Format::Collapsed),
-            _ => None,
-        }
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        // A name that is nothing but an extension is a hidden file without one.
+        let ends = |extension: &str| {
+            name.strip_suffix(extension).and_then(|stem| stem.strip_suffix('.')).is_some_and(|stem| !stem.is_empty())
+        };
+        let others = [("folded", Format::Collapsed), ("collapsed", Format::Collapsed), ("pprof", Format::Pprof)];
+        // `chart.svg` ends as `svg` does.
+        let named = Format::ALL.into_iter().rev().map(|format| (format.extension(), format));
+        let mut fitting: Vec<_> = named.chain(others).filter(|(extension, _)| ends(extension)).collect();
+        fitting.sort_by_key(|(extension, _)| std::cmp::Reverse(extension.len()));
+        fitting.first().map(|(_, format)| *format)
     }
 }
 
@@ -64,9 +126,11 @@ impl FromStr for Format {
     /// By name. `raw` is py-spy's name for `collapsed`.
     fn from_str(name: &str) -> Result<Format, UnknownFormat> {
         match name {
-            "flamegraph" => Ok(Format::FlameGraph),
-            "collapsed" | "raw" => Ok(Format::Collapsed),
-            _ => Err(UnknownFormat(name.to_owned())),
+            "raw" => Ok(Format::Collapsed),
+            _ => Format::ALL
+                .into_iter()
+                .find(|format| format.name() == name)
+                .ok_or_else(|| UnknownFormat { name: name.to_owned() }),
         }
     }
 }
@@ -88,7 +152,11 @@ mod tests {
         }
         assert_eq!("raw".parse(), Ok(Format::Collapsed));
         let error = "png".parse::<Format>().expect_err("png is no format");
-        assert_eq!(error.to_string(), "unknown format `png`: the formats are flamegraph and collapsed");
+        assert_eq!(
+            error.to_string(),
+            "unknown format `png`: the formats are flamegraph, flamechart, collapsed, speedscope, pprof, firefox, chrometrace \
+             and jsonl"
+        );
     }
 
     #[test]
@@ -100,6 +168,10 @@ mod tests {
             ("a.b/profile.SVG", Some(Format::FlameGraph)),
             ("x.folded", Some(Format::Collapsed)),
             ("x.collapsed", Some(Format::Collapsed)),
+            ("run.chart.svg", Some(Format::FlameChart)),
+            ("x.pprof", Some(Format::Pprof)),
+            ("x.gz", None),
+            (".chart.svg", None),
             ("x.json", None),
             ("svg", None),
             (".svg", None),

@@ -36,7 +36,8 @@ pub fn name_and_place(frame: &Frame, options: &LabelOptions) -> (String, Option<
     (one_line(name(frame)).into_owned(), place)
 }
 
-fn name(frame: &Frame) -> &str {
+/// What the frame is called; not clean, never empty.
+pub(super) fn name(frame: &Frame) -> &str {
     if frame.name.trim().is_empty() { "[no name]" } else { &frame.name }
 }
 
@@ -57,7 +58,8 @@ fn place(frame: &Frame, options: &LabelOptions) -> Option<String> {
     }
 }
 
-fn line(source: &SourceLine, options: &LabelOptions) -> Option<u32> {
+/// The line to name, if one is to be named.
+pub(super) fn line(source: &SourceLine, options: &LabelOptions) -> Option<u32> {
     match options {
         LabelOptions { no_line_numbers: true, .. } => None,
         LabelOptions { by_function: true, .. } => source.first_line,

@@ -63,16 +63,9 @@ impl LabelledStacks {
         self.tree.frames()
     }
 
-    /// The lowest weight of a node's stacks that at most `max` nodes have; no higher than the heaviest node's, so that
-    /// something is left.
+    /// What to leave out so that at most `max` frames are left.
     pub(super) fn narrowest_of(&self, max: usize) -> Narrow {
-        let mut weights: Vec<u64> = self.totals.iter().skip(1).copied().collect();
-        weights.sort_unstable_by(|a, b| b.cmp(a));
-        let below = match (weights.get(max), weights.first()) {
-            (Some(too_narrow), Some(widest)) => too_narrow.saturating_add(1).min(*widest),
-            _ => 0,
-        };
-        Narrow { frames: weights.iter().filter(|weight| **weight < below).count(), below }
+        narrowest(self.totals.get(1..).unwrap_or_default(), max)
     }
 
     /// Calls `line` with `a;b;c WEIGHT` for each stack, callers before their callees. The weights of frames that have
@@ -114,9 +107,21 @@ impl LabelledStacks {
     }
 }
 
+/// The lowest weight that at most `max` of the frames with these weights have; no higher than the heaviest one's, so that
+/// something is left.
+pub(super) fn narrowest(weights: &[u64], max: usize) -> Narrow {
+    let mut weights = weights.to_vec();
+    weights.sort_unstable_by(|a, b| b.cmp(a));
+    let below = match (weights.get(max), weights.first()) {
+        (Some(too_narrow), Some(widest)) => too_narrow.saturating_add(1).min(*widest),
+        _ => 0,
+    };
+    Narrow { frames: weights.iter().filter(|weight| **weight < below).count(), below }
+}
+
 /// The label of each frame. Where frames of several kinds have one label, all but those of the first kind have their
 /// kind added to it: `run (json/decoder.py:1) [standard library]`.
-fn labels<'a>(frames: &'a [Frame], options: &LabelOptions) -> FxHashMap<&'a Frame, Labelled> {
+pub(super) fn labels<'a>(frames: &'a [Frame], options: &LabelOptions) -> FxHashMap<&'a Frame, Labelled> {
     let mut first_kinds: FxHashMap<Rc<str>, FrameKind> = FxHashMap::default();
     let mut texts: Vec<Rc<str>> = Vec::with_capacity(frames.len());
     for frame in frames {

@@ -1,35 +1,70 @@
 //! A profile as a file: one module per format.
 //!
-//! Does: write a [`Profile`] and its facts to any writer. Does not: open files, or decide what a frame is called
+//! Does: write what is [`Shown`] to any writer. Does not: open files, or decide what a frame is called
 //! beyond the label options.
 
-pub mod collapsed;
+mod chrome_trace;
+mod collapsed;
 pub mod colors;
-pub mod flamegraph;
+mod firefox;
+mod flamegraph;
 pub mod format;
+mod frame_table;
+mod json_lines;
 pub mod label;
 mod labelled;
+pub mod mark;
+mod pprof;
+mod speedscope;
 
 use std::io::{self, Write};
 
 use crate::profile::Profile;
 use crate::profile::facts::RecordingFacts;
+use crate::profile::timeline::Timeline;
 use format::Format;
 use label::LabelOptions;
+
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The stacks, counted.
+    pub stacks: &'a Profile,
+    /// Their samples one by one; absent where only sums were kept.
+    pub timeline: Option<&'a Timeline>,
+    /// The facts about the recording.
+    pub facts: &'a RecordingFacts,
+    /// Whether stacks begin with their innermost frames ([`StackTree::inverted`](crate::profile::tree::StackTree::inverted)).
+    pub is_inverted: bool,
+}
+
+/// What a format that needs samples is made of.
+#[derive(Debug, Clone, Copy)]
+struct Sampled<'a> {
+    stacks: &'a Profile,
+    timeline: &'a Timeline,
+    facts: &'a RecordingFacts,
+}
 
 /// Writes a profile, also an empty one, in a format.
 ///
 /// # Errors
-/// Those of the writer.
-pub fn write(
-    format: Format,
-    profile: &Profile,
-    facts: &RecordingFacts,
-    options: &LabelOptions,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+/// Those of the writer; and that a format needs samples where only sums are shown.
+pub fn write(format: Format, shown: &Shown<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let Shown { stacks, timeline, facts, .. } = *shown;
+    let sampled = || {
+        let timeline =
+            timeline.ok_or_else(|| io::Error::other(format!("{format} needs every sample, not only sums")))?;
+        io::Result::Ok(Sampled { stacks, timeline, facts })
+    };
     match format {
-        Format::FlameGraph => flamegraph::write(profile, facts, options, out),
-        Format::Collapsed => collapsed::write(profile, facts, options, out),
+        Format::FlameGraph => flamegraph::write(shown, options, out),
+        Format::Collapsed => collapsed::write(stacks, facts, options, out),
+        Format::Speedscope => speedscope::write(sampled()?, options, out),
+        Format::Pprof => pprof::write(sampled()?, options, out),
+        Format::Firefox => firefox::write(sampled()?, options, out),
+        Format::ChromeTrace => chrome_trace::write(sampled()?, options, out),
+        Format::JsonLines => json_lines::write(sampled()?, options, out),
+        Format::FlameChart => flamegraph::write_chart(sampled()?, options, out),
     }
 }

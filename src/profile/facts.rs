@@ -163,6 +163,11 @@ impl RecordingFacts {
         parts.join(" · ")
     }
 
+    /// The time that one tick of the clock stands for, in nanoseconds: at least one, also where no sensible rate was recorded.
+    pub fn period(&self) -> u64 {
+        (1e9 / self.rate_hz).clamp(1.0, 1e15) as u64
+    }
+
     fn rate(&self) -> String {
         let intervals = if self.fixed_intervals { " (fixed intervals)" } else { "" };
         format!("{}{intervals}", rate(self.rate_hz))

@@ -10,6 +10,7 @@ pub mod named;
 pub mod paths;
 pub mod recording;
 pub mod samples;
+pub mod timeline;
 pub mod tree;
 
 /// A recording that can be shown: stacks of named frames, outermost first, and how often each was seen.

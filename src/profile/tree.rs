@@ -155,6 +155,27 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
         self.nodes.iter().filter(|node| node.own_weight > 0).map(|node| (self.stack(node), node.own_weight))
     }
 
+    /// The frames of a node, by [`NodeId::index`], outermost first; none for the root and for a node that is not there.
+    pub fn path(&self, node: usize) -> Vec<FrameId> {
+        let mut path = Vec::new();
+        let mut next = self.nodes.get(node);
+        while let Some((node, frame)) = next.and_then(|node| Some((node, node.frame?))) {
+            path.push(frame);
+            next = self.nodes.get(node.parent.index());
+        }
+        path.reverse();
+        path
+    }
+
+    /// The same stacks the other way round: each begins with its innermost frame.
+    pub fn inverted(&self) -> StackTree<F> {
+        let mut tree = StackTree::new();
+        for (stack, weight) in self.stacks() {
+            tree.add(stack.into_iter().rev(), weight);
+        }
+        tree
+    }
+
     fn stack(&self, innermost: &Node) -> Vec<&F> {
         let mut stack = Vec::new();
         let mut node = innermost;
@@ -289,6 +310,23 @@ mod tests {
             let counted = tree.stacks().map(|(stack, weight)| (stack.into_iter().copied().collect(), weight));
             prop_assert_eq!(counted.collect::<BTreeMap<Vec<u8>, u64>>(), expected);
         }
+    }
+
+    #[test]
+    fn a_path_is_that_of_its_stack() {
+        let mut tree = StackTree::new();
+        let node = tree.add(&["main", "a", "b"], 1);
+        let path: Vec<_> = tree.path(node.index()).into_iter().map(|frame| tree.frames()[frame.index()]).collect();
+        assert_eq!(path, ["main", "a", "b"]);
+        assert_eq!((tree.path(0), tree.path(9)), (vec![], vec![]));
+    }
+
+    #[test]
+    fn inverted_stacks_are_counted_from_their_innermost_frames() {
+        let mut tree = StackTree::new();
+        tree.add(&["main", "a", "leaf"], 1);
+        tree.add(&["main", "b", "leaf"], 2);
+        assert_eq!(counted(&tree.inverted()), [("leaf;a;main".to_owned(), 1), ("leaf;b;main".to_owned(), 2)]);
     }
 
     #[test]

@@ -128,12 +128,15 @@ fn interpreter_waits(frames: &[SampleFrame], interpreter: ModuleId) -> bool {
     false
 }
 
+/// How the words for a thread that runs, or waits for a CPU, begin.
+pub const ON_CPU: &str = "on CPU";
+
 impl fmt::Display for RunState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            RunState::Python => "on CPU: Python",
-            RunState::Native => "on CPU: native",
-            RunState::GarbageCollection => "on CPU: garbage collection",
+            RunState::Python => return write!(f, "{ON_CPU}: Python"),
+            RunState::Native => return write!(f, "{ON_CPU}: native"),
+            RunState::GarbageCollection => return write!(f, "{ON_CPU}: garbage collection"),
             RunState::Gil => "waiting for the GIL",
             RunState::Lock => "waiting for a lock",
             RunState::Futex => "waiting for a futex of native code",

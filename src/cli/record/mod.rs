@@ -5,6 +5,7 @@
 //! Does not: any of them itself.
 
 mod epoch;
+mod finish;
 mod kept;
 pub(super) mod output_file;
 mod patience;
@@ -13,6 +14,8 @@ mod recorder;
 mod report;
 mod stream;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,7 +25,8 @@ use std::time::SystemTime;
 use super::args::{ClockArg, MaxOverhead, ModeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
 use super::{open, refusal};
-use crate::cli::output_kind::OutputKind;
+use crate::cli::output_kind::{self, OutputKind};
+use crate::cli::report::Choice;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::profile::facts::RecordingFacts;
@@ -32,6 +36,7 @@ use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput, exit_code};
 use crate::types::Pid;
 use epoch::Extras;
+use finish::Finish;
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
@@ -55,9 +60,10 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         ModeArg::Gil => Mode::Gil,
     };
     let format = format(args);
+    output_kind::check_inverted(format, args.inverted)?;
     // The output is tried before a program is started for nothing.
     let named_output = match &args.output {
-        Some(path) => Some(OutputFile::open(path)?),
+        Some(path) => Some(OutputFile::open(path, args.force)?),
         None => output_file::check_current_directory().map(|()| None)?,
     };
     let mut launched = match args.pid {
@@ -76,7 +82,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
     let mut output = match named_output {
         Some(output) => output,
-        None => OutputFile::open(&default_output(&session, started, format))?,
+        None => OutputFile::open(&default_output(&session, started, format), args.force)?,
     };
     report::warn(&session);
     let plan = Plan {
@@ -88,46 +94,46 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
             ClockArg::Fixed => Intervals::Fixed,
         },
         extras: match format {
+            OutputKind::Shown(format) if !format.needs_samples() => Extras { thread: args.threads, state: args.states },
             // They are kept with each sample.
-            OutputKind::Recording => Extras::default(),
-            OutputKind::Shown(_) => Extras { thread: args.threads, state: args.states },
+            _ => Extras::default(),
         },
         limits: limits(args.max_overhead),
     };
     let mut progress = Progress::new(!args.hideprogress, plan.duration);
     let facts = report::first_facts(&session, &plan, started);
-    let stream = match format {
-        OutputKind::Recording => Some(stream(&mut output, &facts)?),
-        OutputKind::Shown(_) => None,
+    let interim = match format {
+        OutputKind::Shown(format) if format.needs_samples() => Some(interim()?),
+        _ => None,
+    };
+    let stream = match (format, &interim) {
+        (OutputKind::Recording, _) => Some(stream(recording_file(&mut output)?, &facts)?),
+        (_, Some(interim)) => Some(stream(interim.try_clone().map_err(not_kept)?, &facts)?),
+        _ => None,
     };
     let recording = Recorder::new(plan, &stop, stream).run(session, &mut launched, &mut progress);
     progress.look_up_names();
 
-    let view = View { native: args.native.frames(), full_filenames: args.full_filenames };
-    let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
+    let finish = Finish {
+        kind: format,
+        view: View { native: args.native.frames(), full_filenames: args.full_filenames },
+        labels: LabelOptions { by_function: args.function, no_line_numbers: args.nolineno },
+        choice: Choice::everything(args),
+        interim,
+    };
     let mut patience = Patience::new(&stop, recording.ended == Ended::Signal);
-    let named = patience.wait_for(move || {
-        let ended = recording.ended.clone();
-        let format = match format {
-            OutputKind::Shown(format) => format,
-            OutputKind::Recording => return (ended, report::finish_stream(recording, facts, view).map(|f| (f, None))),
-        };
-        let (stacks, facts) = report::finish(&recording, facts, view);
-        let mut bytes = Vec::new();
-        let formatted = crate::output::write(format, &stacks, &facts, &labels, &mut bytes);
-        (ended, formatted.map(|()| (facts, Some(bytes))))
-    });
+    let named = patience.wait_for(move || (recording.ended.clone(), finish.finish(recording, facts)));
     progress.finish();
     let Some((ended, finished)) = named else {
         let lost = if format == OutputKind::Recording { "the recording has no names" } else { "nothing was written" };
         return Err(refusal::given_up("names were looked up", lost));
     };
-    let (facts, bytes) = finished.map_err(|error| {
+    let (facts, made) = finished.map_err(|error| {
         Failure::new(format_args!("the profile cannot be written: {error}"))
             .with_hint("Of a `.fpprof` file, `fpprof report` shows what was written before.")
     })?;
-    if let Some(bytes) = bytes {
-        output = write(output, bytes, &mut patience)?;
+    if let Some(made) = made {
+        output = write(output, made, &mut patience)?;
     }
     report::print(&ended, &facts, &output, format);
     let status = launched.as_mut().and_then(Launched::status);
@@ -138,22 +144,42 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
 }
 
-/// Begins a recording in the output.
-fn stream(output: &mut OutputFile, facts: &RecordingFacts) -> Result<Stream, Failure> {
-    let failed = |error| Failure::new(format_args!("the output cannot be written: {error}"));
-    let Some(file) = output.stream().map_err(failed)? else {
-        return Err(Failure::new("a recording is written to a file while it is made, and the output is none")
-            .with_hint("Name a file, `--output run.fpprof`, or choose another `--format`."));
-    };
-    Stream::new(file, facts.clone()).map_err(failed)
+/// The output, to write a recording to.
+fn recording_file(output: &mut OutputFile) -> Result<File, Failure> {
+    let file = output.stream().map_err(|error| Failure::new(format_args!("the output cannot be written: {error}")))?;
+    file.ok_or_else(|| {
+        Failure::new("a recording is written to a file while it is made, and the output is none")
+            .with_hint("Name a file, `--output run.fpprof`, or choose another `--format`.")
+    })
+}
+
+/// A file for the samples that the output is made of.
+fn interim() -> Result<File, Failure> {
+    finish::temporary_file().map_err(not_kept)
+}
+
+fn not_kept(error: io::Error) -> Failure {
+    Failure::new(format_args!("the samples cannot be kept in a temporary file: {error}"))
+        .with_hint("Let TMPDIR name a folder that can be written.")
+}
+
+/// Begins a recording in a file.
+fn stream(file: File, facts: &RecordingFacts) -> Result<Stream, Failure> {
+    Stream::new(file, facts.clone())
+        .map_err(|error| Failure::new(format_args!("the samples cannot be written: {error}")))
 }
 
 /// Writes the profile. What is in a file is whole: only the wait for who reads a pipe can be given up.
-fn write(mut output: OutputFile, bytes: Vec<u8>, patience: &mut Patience<'_>) -> Result<OutputFile, Failure> {
+fn write(
+    mut output: OutputFile,
+    mut made: Box<dyn Read + Send>,
+    patience: &mut Patience<'_>,
+) -> Result<OutputFile, Failure> {
     if !output.can_block() {
-        return output.write(|writer| writer.write_all(&bytes)).map(|()| output);
+        return output.write(|writer| io::copy(&mut made, writer).map(drop)).map(|()| output);
     }
-    let written = patience.wait_for(move || output.write(|writer| writer.write_all(&bytes)).map(|()| output));
+    let written =
+        patience.wait_for(move || output.write(|writer| io::copy(&mut made, writer).map(drop)).map(|()| output));
     written.unwrap_or_else(|| Err(refusal::given_up("the profile was written", "what reads it has not got all of it")))
 }
 

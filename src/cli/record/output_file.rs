@@ -1,11 +1,11 @@
 //! Where a recording goes.
 //!
 //! Does: open the output before anything is recorded, so that one which cannot be written is found out at once; remove
-//! it again when nothing was written to it.
+//! it again when nothing was written to it; refuse to replace what fpprof has not written.
 //! Does not: format anything.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +13,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 
 use crate::cli::failure::Failure;
+use crate::output::mark;
 use crate::types::Pid;
 
 /// An opened output.
@@ -29,13 +30,17 @@ enum Destination {
 }
 
 impl OutputFile {
-    /// Opens the output; `-` is standard output.
+    /// Opens the output; `-` is standard output. With `force` a file that somebody else has written is one to write to, too.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn open(path: &Path) -> Result<OutputFile, Failure> {
+    /// When it cannot be written, or must not be.
+    pub fn open(path: &Path, force: bool) -> Result<OutputFile, Failure> {
         if path == Path::new("-") {
             return Ok(OutputFile { destination: Destination::Stdout, written: false });
+        }
+        if !force && is_foreign(path) {
+            return Err(Failure::new(format_args!("`{}` exists, and fpprof has not written it", path.display()))
+                .with_hint("Choose another place with `--output FILE`, or replace it with `--force`."));
         }
         // What is there is kept until there is something to put in its place.
         let open = || match OpenOptions::new().write(true).create_new(true).open(path) {
@@ -116,6 +121,16 @@ impl Drop for OutputFile {
     }
 }
 
+/// Whether there is a file with something in it that fpprof has not written, or that cannot be looked at.
+fn is_foreign(path: &Path) -> bool {
+    if !path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
+        return false;
+    }
+    let mut beginning = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(mark::ENOUGH).read_to_end(&mut beginning));
+    read.is_err() || !mark::is_own(&beginning)
+}
+
 /// Whether a file can be made in the current directory: where an output goes that was not named.
 ///
 /// # Errors
@@ -169,12 +184,14 @@ mod tests {
     #[test]
     fn an_output_that_was_not_written_leaves_nothing() {
         let path = std::env::temp_dir().join(format!("fpprof-output-{}", std::process::id()));
-        drop(OutputFile::open(&path).unwrap());
+        drop(OutputFile::open(&path, false).unwrap());
         assert!(!path.exists());
-        let mut output = OutputFile::open(&path).unwrap();
+        let mut output = OutputFile::open(&path, false).unwrap();
         output.write(|w| w.write_all(b"long contents")).unwrap();
         drop(output);
-        let mut output = OutputFile::open(&path).unwrap();
+        let refused = OutputFile::open(&path, false).unwrap_err();
+        assert!(refused.hint.is_some_and(|hint| hint.contains("--force")));
+        let mut output = OutputFile::open(&path, true).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"long contents", "what was there is kept until it is replaced");
         output.write(|w| w.write_all(b"short")).unwrap();
         drop(output);
@@ -184,7 +201,7 @@ mod tests {
 
     #[test]
     fn an_output_that_cannot_be_written_says_so() {
-        let failure = OutputFile::open(Path::new("/nowhere/at/all.svg")).unwrap_err();
+        let failure = OutputFile::open(Path::new("/nowhere/at/all.svg"), false).unwrap_err();
         assert!(failure.to_string().contains("/nowhere/at/all.svg") && failure.hint.is_some());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Does: decide it for a sample and for a named stack. Does not: read or name.
 
+use crate::cli::args::RecordArgs;
 use crate::cli::report_args::ReportArgs;
 use crate::profile::frame::Frame;
 use crate::profile::recording::Thread;
@@ -24,6 +25,8 @@ pub struct Choice {
     pub with_state: bool,
     /// Paths are left as long as they are.
     pub full_filenames: bool,
+    /// Stacks begin with their innermost frames.
+    pub inverted: bool,
 }
 
 impl Choice {
@@ -39,6 +42,23 @@ impl Choice {
             with_thread: args.threads,
             with_state: args.states,
             full_filenames: args.full_filenames,
+            inverted: args.inverted,
+        }
+    }
+
+    /// Everything, shown as `record` has been told to show it.
+    pub fn everything(args: &RecordArgs) -> Choice {
+        Choice {
+            from: None,
+            to: None,
+            threads: Vec::new(),
+            focus: Vec::new(),
+            ignore: Vec::new(),
+            native: args.native.frames(),
+            with_thread: args.threads,
+            with_state: args.states,
+            full_filenames: args.full_filenames,
+            inverted: args.inverted,
         }
     }
 

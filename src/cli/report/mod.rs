@@ -8,19 +8,23 @@ mod facts;
 mod naming;
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::failure::Failure;
+use super::output_kind::{self, OutputKind};
 use super::record::output_file::OutputFile;
 use super::report_args::ReportArgs;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
+use crate::output::{self, Shown};
 use crate::profile::Profile;
+use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::{self, ReadError, Recording};
-use choice::Choice;
+use crate::profile::timeline::Timeline;
+pub(super) use choice::Choice;
 
 /// Runs the command.
 ///
@@ -29,16 +33,13 @@ use choice::Choice;
 pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let recording = read(&args.recording)?;
     let format = format(args);
+    output_kind::check_inverted(OutputKind::Shown(format), args.inverted)?;
     let choice = Choice::new(args);
     if let Some(why) = &recording.cut_off {
         eprintln!("fpprof: warning: the recording was cut off, {why}: what was written before is shown");
     }
-    let mut profile = Profile::new();
-    for program in &recording.programs {
-        naming::add_stacks(program, &choice, &mut profile);
-    }
-    let facts = facts::of(&recording, &choice);
-    if profile.total() == 0 && facts.shown_part.is_some() {
+    let part = Part::of(&recording, &choice);
+    if part.stacks.total() == 0 && part.facts.shown_part.is_some() {
         eprintln!("fpprof: warning: nothing in the recording is what was chosen: the profile is empty");
     }
     let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
@@ -47,12 +48,47 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::new(format_args!("{} is the recording itself", path.display()))
             .with_hint("Say where the profile shall go: `--output FILE`."));
     }
-    let mut output = OutputFile::open(&path)?;
-    output.write(|writer| crate::output::write(format, &profile, &facts, &labels, writer))?;
+    let mut output = OutputFile::open(&path, args.force)?;
+    output.write(|writer| part.write(format, &labels, writer))?;
     if let Some(path) = output.path() {
         eprintln!("fpprof: wrote {}: open it with {}", path.display(), format.viewer());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is shown of a recording.
+#[derive(Debug)]
+pub(super) struct Part {
+    stacks: Profile,
+    /// Its samples refer to the stacks; absent where these are inverted.
+    timeline: Option<Timeline>,
+    /// The facts about the recording.
+    pub facts: RecordingFacts,
+}
+
+impl Part {
+    /// The chosen part.
+    pub fn of(recording: &Recording, choice: &Choice) -> Part {
+        let (mut stacks, mut timeline) = (Profile::new(), Timeline::default());
+        for program in &recording.programs {
+            naming::add_samples(program, choice, &mut stacks, &mut timeline);
+        }
+        let facts = facts::of(recording, choice);
+        match choice.inverted {
+            true => Part { stacks: stacks.inverted(), timeline: None, facts },
+            false => Part { stacks, timeline: Some(timeline), facts },
+        }
+    }
+
+    /// Writes it in a format.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&self, format: Format, labels: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+        let Part { stacks, timeline, facts } = self;
+        let shown = Shown { stacks, timeline: timeline.as_ref(), facts, is_inverted: timeline.is_none() };
+        output::write(format, &shown, labels, out)
+    }
 }
 
 fn read(path: &Path) -> Result<Recording, Failure> {
@@ -83,9 +119,9 @@ fn format(args: &ReportArgs) -> Format {
 }
 
 fn output(args: &ReportArgs, format: Format) -> PathBuf {
-    match (&args.output, format) {
-        (Some(path), _) => path.clone(),
-        (None, Format::Collapsed) => PathBuf::from("-"),
-        (None, Format::FlameGraph) => args.recording.with_extension(format.extension()),
+    match &args.output {
+        Some(path) => path.clone(),
+        None if format.is_lines() => PathBuf::from("-"),
+        None => args.recording.with_extension(format.extension()),
     }
 }

@@ -1,9 +1,8 @@
 //! The stacks of one recorded program, with their names.
 //!
 //! Does: take the recorded names, look those that are missing up in the files where these are still the same, and add the
-//! chosen stacks to a profile. Does not: read the recording.
+//! chosen samples and their stacks to a profile and its timeline. Does not: read the recording.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,9 @@ use crate::profile::frame::Frame;
 use crate::profile::named::{Named, Role};
 use crate::profile::paths::PathRoots;
 use crate::profile::recording::{Module, RecordedFrame, RecordedProgram};
+use crate::profile::samples::TimedSample;
+use crate::profile::timeline::Timeline;
+use crate::profile::tree::NodeId;
 use crate::sampler::codes::Function;
 use crate::symbolize::names::{self, Counted, NativeCode, NativeFrames, Origin};
 use crate::symbolize::{FunctionExtent, ModuleFile, PerfMap, Symbolizer};
@@ -23,39 +25,64 @@ use crate::target::elf::{ElfError, ElfFile};
 use crate::target::modules::ModuleId;
 use crate::types::{Svma, Tid};
 
-/// Adds the chosen stacks of a program.
-pub fn add_stacks(program: &RecordedProgram, choice: &Choice, profile: &mut Profile) {
+/// Adds the chosen samples of a program, and their stacks.
+pub fn add_samples(program: &RecordedProgram, choice: &Choice, profile: &mut Profile, timeline: &mut Timeline) {
     let names = names(program, choice);
     let chosen: Vec<bool> = program.threads.iter().map(|thread| choice.has_thread(thread)).collect();
-    // Samples of one stack are named once.
-    let mut counts: HashMap<(Option<u32>, u32, Option<u32>), u64> = HashMap::new();
-    let mut order = Vec::new();
+    let interpreter = program.modules.get(program.program.interpreter as usize);
+    timeline.add_modules(interpreter.into_iter().chain(&program.modules));
+    // Samples of one stack are named once. Stacks that are not chosen have no node.
+    let mut nodes: FxHashMap<Shape, Option<NodeId>> = FxHashMap::default();
+    let (mut threads, mut states) = (FxHashMap::default(), FxHashMap::default());
     for sample in &program.samples {
         if !choice.has_time(sample) || chosen.get(sample.thread as usize) != Some(&true) {
             continue;
         }
-        let key =
-            (choice.with_thread.then_some(sample.thread), sample.stack, choice.with_state.then_some(sample.state));
-        let count = counts.entry(key).or_insert_with(|| {
-            order.push(key);
-            0
-        });
-        *count = count.saturating_add(sample.weight);
+        let shape = Shape {
+            thread: choice.with_thread.then_some(sample.thread),
+            stack: sample.stack,
+            state: choice.with_state.then_some(sample.state),
+        };
+        let node = *nodes.entry(shape).or_insert_with(|| add_stack(program, &names, shape, choice, profile));
+        let (Some(node), Some(thread), Some(state)) =
+            (node, program.threads.get(sample.thread as usize), program.states.get(sample.state as usize))
+        else {
+            continue;
+        };
+        profile.add_weight(node, sample.weight);
+        let thread = *threads.entry(sample.thread).or_insert_with(|| timeline.thread_number(thread));
+        let state = *states.entry(sample.state).or_insert_with(|| timeline.state_number(state));
+        // There are no more nodes than 2^32.
+        let stack = u32::try_from(node.index()).unwrap_or(0);
+        timeline.add(TimedSample { thread, state, stack, ..*sample });
     }
-    for key in order {
-        let (thread, stack, state) = key;
-        let thread = thread.and_then(|thread| program.threads.get(thread as usize));
-        let thread = thread.map(|thread| Named::always(Frame::thread(Tid(thread.tid), thread.name.as_deref())));
-        let state = state.and_then(|state| program.states.get(state as usize));
-        let state = state.map(|state| Named::always(Frame::run_state(state)));
-        let stack = program.stack(stack);
-        let frames = stack.iter().filter_map(|frame| names.get(*frame)?.as_ref());
-        let named: Vec<&Named> = thread.iter().chain(frames).chain(&state).collect();
-        let shown = names::choose(&named, choice.native);
-        if choice.has_stack(&shown) {
-            profile.add(shown, counts.get(&key).copied().unwrap_or(0));
-        }
-    }
+}
+
+/// What is shown of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Shape {
+    thread: Option<u32>,
+    stack: u32,
+    state: Option<u32>,
+}
+
+/// Adds a stack without any weight, if it is chosen.
+fn add_stack(
+    program: &RecordedProgram,
+    names: &[Option<Named>],
+    shape: Shape,
+    choice: &Choice,
+    profile: &mut Profile,
+) -> Option<NodeId> {
+    let thread = shape.thread.and_then(|thread| program.threads.get(thread as usize));
+    let thread = thread.map(|thread| Named::always(Frame::thread(Tid(thread.tid), thread.name.as_deref())));
+    let state = shape.state.and_then(|state| program.states.get(state as usize));
+    let state = state.map(|state| Named::always(Frame::run_state(state)));
+    let stack = program.stack(shape.stack);
+    let frames = stack.iter().filter_map(|frame| names.get(*frame)?.as_ref());
+    let named: Vec<&Named> = thread.iter().chain(frames).chain(&state).collect();
+    let shown = names::choose(&named, choice.native);
+    choice.has_stack(&shown).then(|| profile.add(shown, 0))
 }
 
 /// The names of a program's frames, by number; of native ones only where they are shown.

@@ -18,10 +18,6 @@ use super::legend::Legend;
 const LEGEND_TOP: usize = FONT_SIZE * 4 + 16;
 /// How many elements of inferno's are changed.
 const CHANGED_ELEMENTS: usize = 7;
-/// Where the name of the frame under the pointer stands, as long as none was pointed at.
-const HINT: &str =
-    "Width: share of the samples. Callers stand above what they call. Click a frame to zoom, Ctrl-F to search.";
-
 /// inferno hides the search control almost completely. Frames keep their light colours and black texts in dark
 /// browsers; all else is inverted.
 const STYLE: &str = "
@@ -43,6 +39,8 @@ pub(super) struct Decoration {
     pub description: String,
     /// The legend.
     pub legend: Legend,
+    /// How to read the picture: it stands where the name of the frame under the pointer will, as long as none was pointed at.
+    pub hint: &'static str,
 }
 
 /// Writes inferno's SVG with the decoration.
@@ -77,7 +75,7 @@ pub(super) fn decorate(svg: &[u8], decoration: &Decoration, out: &mut dyn Write)
             Event::Text(_) if in_details => {
                 changed += 1;
                 in_details = false;
-                writer.write_event(Event::Text(BytesText::new(HINT)))?;
+                writer.write_event(Event::Text(BytesText::new(decoration.hint)))?;
             }
             Event::End(element) => {
                 if element.name().as_ref() == b"style" {

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use quick_xml::escape::escape;
 
+use super::NOTES;
 use crate::profile::facts::RecordingFacts;
 
 /// The picture's width: inferno's, in pixels.
@@ -42,6 +43,7 @@ pub(super) fn write(facts: &RecordingFacts, out: &mut dyn Write) -> io::Result<(
         "<svg version=\"1.1\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
          xmlns=\"http://www.w3.org/2000/svg\">"
     )?;
+    writeln!(out, "<!--NOTES: {NOTES}-->")?;
     writeln!(out, "<title>{title}</title>")?;
     writeln!(out, "<style type=\"text/css\">{STYLE}</style>")?;
     writeln!(out, "<text id=\"title\" x=\"10\" y=\"30\">{title}</text>")?;

@@ -1,0 +1,93 @@
+//! What is made of a recording when it has ended: names, and the profile in its format.
+//!
+//! Does: for a format that needs every sample, keep a recording in a temporary file and make of it what `fpprof report` makes
+//! of any recording, so that both give the same. Does not: record, or write the output.
+
+use std::fs::{File, OpenOptions, remove_file};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use super::recorder::Recording;
+use super::report::{self, View};
+use crate::cli::output_kind::OutputKind;
+use crate::cli::report::{Choice, Part};
+use crate::output::format::Format;
+use crate::output::label::LabelOptions;
+use crate::output::{self, Shown};
+use crate::profile::facts::RecordingFacts;
+use crate::profile::recording::read;
+
+/// How to finish a recording.
+#[derive(Debug)]
+pub struct Finish {
+    /// What is made.
+    pub kind: OutputKind,
+    /// How frames are named.
+    pub view: View,
+    /// How frames are labelled.
+    pub labels: LabelOptions,
+    /// What is shown where it is made of every sample.
+    pub choice: Choice,
+    /// The recording's file, where the output is made of it and is not it.
+    pub interim: Option<File>,
+}
+
+/// The facts, and the output unless that is written already.
+pub type Finished = (RecordingFacts, Option<Box<dyn Read + Send>>);
+
+impl Finish {
+    /// Names the frames, and makes the output.
+    ///
+    /// # Errors
+    /// When a file cannot be written or read again.
+    pub fn finish(self, recording: Recording, first: RecordingFacts) -> io::Result<Finished> {
+        match (self.kind, self.interim) {
+            (OutputKind::Recording, _) => report::finish_stream(recording, first, self.view).map(|facts| (facts, None)),
+            (OutputKind::Shown(format), Some(interim)) => {
+                let facts = report::finish_stream(recording, first, self.view)?;
+                let made = make(format, interim, &self.choice, &self.labels)?;
+                Ok((facts, Some(Box::new(made))))
+            }
+            (OutputKind::Shown(format), None) => {
+                let (stacks, facts) = report::finish(&recording, first, self.view);
+                let is_inverted = self.choice.inverted;
+                let stacks = if is_inverted { stacks.inverted() } else { stacks };
+                let shown = Shown { stacks: &stacks, timeline: None, facts: &facts, is_inverted };
+                let mut bytes = Vec::new();
+                output::write(format, &shown, &self.labels, &mut bytes)?;
+                Ok((facts, Some(Box::new(Cursor::new(bytes)))))
+            }
+        }
+    }
+}
+
+/// Makes an output of a whole recording, in another temporary file: one with all samples may be larger than memory.
+fn make(format: Format, mut interim: File, choice: &Choice, labels: &LabelOptions) -> io::Result<File> {
+    interim.rewind()?;
+    let length = interim.metadata()?.len();
+    let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
+    let mut made = BufWriter::new(temporary_file()?);
+    Part::of(&recording, choice).write(format, labels, &mut made)?;
+    made.flush()?;
+    let mut made = made.into_inner().map_err(io::IntoInnerError::into_error)?;
+    made.rewind()?;
+    Ok(made)
+}
+
+/// An empty file without a name, which is gone when nobody has it open.
+///
+/// # Errors
+/// When none can be made where temporary files belong (`TMPDIR`, or `/tmp`).
+pub fn temporary_file() -> io::Result<File> {
+    for attempt in 0..100 {
+        let name = format!("fpprof-{}-{attempt}.tmp", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // Never one that is there, and readable by nobody else: others may write into this folder, too.
+        match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(file) => return remove_file(&path).map(|()| file),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}

@@ -1,0 +1,200 @@
+//! A processed profile of the Firefox Profiler (https://profiler.firefox.com).
+//!
+//! Does: give its library the threads, their samples over time, a category for each kind of code, and what the threads did as
+//! markers. Does not: know the file's format; `fxprof-processed-profile` does.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use fxprof_processed_profile::{
+    CategoryColor, CategoryHandle, CpuDelta, Frame as Interned, FrameFlags, FrameInfo, MarkerFieldFlags,
+    MarkerFieldFormat, MarkerLocations, MarkerTiming, ProcessHandle, Profile, ReferenceTimestamp, SamplingInterval,
+    StackHandle, StaticSchemaMarker, StaticSchemaMarkerField, StringHandle, ThreadHandle, Timestamp,
+};
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+use super::Sampled;
+use super::label::{LabelOptions, name_and_place};
+use super::labelled::NO_FRAMES;
+use crate::profile::clean::one_line;
+use crate::profile::frame::{Frame, FrameKind};
+use crate::profile::samples::TimedSample;
+use crate::profile::timeline::ends;
+
+/// How the document begins, by which it can be told to be fpprof's.
+pub(super) const BEGINNING: &str = "{\"fpprof\":[\"command: ";
+
+/// The profile, with what fpprof itself has to say in front: readers pass over what they do not know.
+#[derive(Serialize)]
+struct Document<'a> {
+    fpprof: Vec<String>,
+    #[serde(flatten)]
+    profile: &'a Profile,
+}
+
+/// Writes the document. Without samples it has one thread, whose name says why.
+///
+/// # Errors
+/// Those of the writer.
+pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let Sampled { timeline, facts, .. } = sampled;
+    let started = ReferenceTimestamp::from(facts.started.unwrap_or(SystemTime::UNIX_EPOCH));
+    let mut profile = Profile::new(&facts.title(), started, SamplingInterval::from_nanos(facts.period()));
+    // All names are there: nothing is to be looked up.
+    profile.set_symbolicated(true);
+    profile.set_os_name("Linux");
+    let pid = facts.pid.0.unsigned_abs();
+    let process = profile.add_process(&facts.title(), pid, Timestamp::from_nanos_since_reference(0));
+    let threads = Threads { frames: frames(sampled, options, &mut profile), sampled, process };
+    for (thread, samples) in timeline.by_thread() {
+        let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
+        let handle = threads.add(&mut profile, thread.tid, &name);
+        threads.add_samples(&mut profile, handle, &samples);
+        threads.add_states(&mut profile, handle, &samples);
+    }
+    if timeline.samples().is_empty() {
+        threads.add(&mut profile, facts.pid.0, &format!("[no samples: {}]", facts.why_empty()));
+    }
+    serde_json::to_writer(&mut *out, &Document { fpprof: facts.summary_lines(), profile: &profile })?;
+    writeln!(out)?;
+    out.flush()
+}
+
+/// The frames of a profile, by index, and what stands for a stack without any.
+struct Frames {
+    frames: Vec<FrameInfo>,
+    none: FrameInfo,
+}
+
+fn frames(sampled: Sampled<'_>, options: &LabelOptions, profile: &mut Profile) -> Frames {
+    let categories: FxHashMap<FrameKind, CategoryHandle> =
+        FrameKind::ALL.into_iter().map(|kind| (kind, profile.add_category(kind.description(), color(kind)))).collect();
+    let mut info = |text: &str, kind: FrameKind| {
+        let category = categories.get(&kind).copied().unwrap_or(CategoryHandle::OTHER);
+        let frame = Interned::Label(profile.intern_string(text));
+        FrameInfo { frame, category_pair: category.into(), flags: FrameFlags::empty() }
+    };
+    let label = |frame: &Frame| match name_and_place(frame, options) {
+        (name, Some(place)) => format!("{name} ({place})"),
+        (name, None) => name,
+    };
+    let frames = sampled.stacks.frames().iter().map(|frame| info(&label(frame), frame.kind)).collect();
+    Frames { frames, none: info(NO_FRAMES, FrameKind::Gap) }
+}
+
+/// Its own colours are not to be had: those of the Firefox Profiler that are nearest.
+fn color(kind: FrameKind) -> CategoryColor {
+    match kind {
+        FrameKind::UserCode => CategoryColor::Orange,
+        FrameKind::StandardLibrary => CategoryColor::Blue,
+        FrameKind::InstalledPackage => CategoryColor::Green,
+        FrameKind::NativeExtension => CategoryColor::Purple,
+        FrameKind::Interpreter => CategoryColor::Gray,
+        FrameKind::System => CategoryColor::DarkGray,
+        FrameKind::Jit => CategoryColor::Yellow,
+        FrameKind::Process | FrameKind::Thread => CategoryColor::Transparent,
+        FrameKind::RunState => CategoryColor::LightGreen,
+        FrameKind::Gap => CategoryColor::Red,
+    }
+}
+
+/// What is needed to add threads.
+struct Threads<'a> {
+    frames: Frames,
+    sampled: Sampled<'a>,
+    process: ProcessHandle,
+}
+
+impl Threads<'_> {
+    fn add(&self, profile: &mut Profile, tid: i32, name: &str) -> ThreadHandle {
+        let is_main = tid == self.sampled.facts.pid.0;
+        let start = Timestamp::from_nanos_since_reference(0);
+        // The main thread is shown by the name of its process unless it is another one.
+        let thread = profile.add_thread(self.process, tid.unsigned_abs(), start, is_main);
+        profile.set_thread_name(thread, name);
+        thread
+    }
+
+    fn add_samples(&self, profile: &mut Profile, thread: ThreadHandle, samples: &[&TimedSample]) {
+        let Sampled { timeline, facts, .. } = self.sampled;
+        let mut stacks: FxHashMap<u32, Option<StackHandle>> = FxHashMap::default();
+        for sample in samples {
+            let stack = *stacks.entry(sample.stack).or_insert_with(|| self.stack(profile, thread, sample.stack));
+            let time = sample.weight.saturating_mul(facts.period());
+            let cpu = CpuDelta::from_nanos(if timeline.is_on_cpu(sample) { time } else { 0 });
+            let weight = i32::try_from(sample.weight).unwrap_or(i32::MAX);
+            profile.add_sample(thread, Timestamp::from_nanos_since_reference(sample.time), stack, cpu, weight);
+        }
+    }
+
+    fn stack(&self, profile: &mut Profile, thread: ThreadHandle, node: u32) -> Option<StackHandle> {
+        let path = self.sampled.stacks.path(node as usize);
+        let none = path.is_empty().then(|| self.frames.none.clone());
+        let frames = path.iter().filter_map(|frame| self.frames.frames.get(frame.index()).cloned());
+        profile.intern_stack_frames(thread, frames.chain(none))
+    }
+
+    /// A marker for as long as a thread was seen in one state.
+    fn add_states(&self, profile: &mut Profile, thread: ThreadHandle, samples: &[&TimedSample]) {
+        let Sampled { facts, .. } = self.sampled;
+        let mut open: Option<(u32, u64, u64)> = None;
+        for (sample, end) in samples.iter().zip(ends(samples, facts.period())) {
+            open = match open {
+                Some((state, start, last)) if state == sample.state && last == sample.time => Some((state, start, end)),
+                Some(done) => {
+                    self.add_state(profile, thread, done);
+                    Some((sample.state, sample.time, end))
+                }
+                None => Some((sample.state, sample.time, end)),
+            };
+        }
+        if let Some(done) = open {
+            self.add_state(profile, thread, done);
+        }
+    }
+
+    fn add_state(&self, profile: &mut Profile, thread: ThreadHandle, (state, start, end): (u32, u64, u64)) {
+        let state =
+            self.sampled.timeline.states().get(state as usize).map_or("unknown".into(), |state| one_line(state));
+        let state = profile.intern_string(&state);
+        let [start, end] = [start, end].map(Timestamp::from_nanos_since_reference);
+        profile.add_marker(thread, MarkerTiming::Interval(start, end), StateMarker { state });
+    }
+}
+
+/// What a thread did for a while.
+struct StateMarker {
+    state: StringHandle,
+}
+
+impl StaticSchemaMarker for StateMarker {
+    const UNIQUE_MARKER_TYPE_NAME: &'static str = "ThreadState";
+    const LOCATIONS: MarkerLocations =
+        MarkerLocations::MARKER_CHART.union(MarkerLocations::MARKER_TABLE).union(MarkerLocations::TIMELINE_OVERVIEW);
+    const CHART_LABEL: Option<&'static str> = Some("{marker.data.state}");
+    const TABLE_LABEL: Option<&'static str> = Some("{marker.data.state}");
+    const FIELDS: &'static [StaticSchemaMarkerField] = &[StaticSchemaMarkerField {
+        key: "state",
+        label: "What the thread did",
+        format: MarkerFieldFormat::String,
+        flags: MarkerFieldFlags::SEARCHABLE,
+    }];
+
+    fn name(&self, profile: &mut Profile) -> StringHandle {
+        profile.intern_string("state")
+    }
+
+    fn category(&self, _: &mut Profile) -> CategoryHandle {
+        CategoryHandle::OTHER
+    }
+
+    fn string_field_value(&self, _: u32) -> StringHandle {
+        self.state
+    }
+
+    fn number_field_value(&self, _: u32) -> f64 {
+        // The schema has no number.
+        0.0
+    }
+}

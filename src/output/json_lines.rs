@@ -1,0 +1,121 @@
+//! A line of JSON for the recording and one for each sample, for programs (`docs/samples.schema.json`).
+//!
+//! Does: write each sample whole, so that every line can be read by itself. Does not: sum up.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::Sampled;
+use super::frame_table::{FrameTable, Row};
+use super::label::LabelOptions;
+use crate::profile::clean::one_line;
+
+/// The schema's version.
+const VERSION: u32 = 1;
+/// What the first line says that the file is.
+const FORMAT: &str = "fpprof-samples";
+/// How the file begins, by which it can be told to be fpprof's.
+pub(super) const BEGINNING: &str = "{\"format\":\"fpprof-samples\",";
+
+#[derive(Serialize)]
+struct Header {
+    format: &'static str,
+    version: u32,
+    fpprof: String,
+    title: String,
+    pid: i32,
+    mode: &'static str,
+    /// The time that one tick stands for.
+    period_ns: u64,
+    /// When the recording began, since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_ns: Option<u64>,
+    duration_ns: u64,
+    /// The ticks of all samples that follow.
+    total_weight: u64,
+    /// Why there are none, if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_samples: Option<&'static str>,
+    facts: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time_ns: u64,
+    tid: i32,
+    thread: Option<&'a str>,
+    state: &'a str,
+    weight: u64,
+    /// Outermost first.
+    stack: Vec<Element<'a>>,
+}
+
+#[derive(Serialize)]
+struct Element<'a> {
+    name: &'a str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<&'a str>,
+}
+
+/// Writes the lines. Without samples the first one says why.
+///
+/// # Errors
+/// Those of the writer.
+pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let Sampled { stacks, timeline, facts } = sampled;
+    let table = FrameTable::new(stacks, &[], options);
+    let started = facts.started.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let header = Header {
+        format: FORMAT,
+        version: VERSION,
+        fpprof: one_line(&facts.fpprof_version).into_owned(),
+        title: facts.title(),
+        pid: facts.pid.0,
+        mode: facts.threads.mode(),
+        period_ns: facts.period(),
+        started_ns: started.map(nanos),
+        duration_ns: nanos(facts.duration),
+        total_weight: timeline.samples().iter().fold(0, |sum, sample| sum.saturating_add(sample.weight)),
+        no_samples: timeline.samples().is_empty().then(|| facts.why_empty()),
+        facts: facts.summary_lines(),
+    };
+    line(&header, out)?;
+    for sample in timeline.samples() {
+        let Some(thread) = timeline.threads().get(sample.thread as usize) else { continue };
+        let rows = table.stack(stacks, sample.stack);
+        let name = thread.name.as_deref().map(one_line);
+        let sample = Line {
+            time_ns: sample.time,
+            tid: thread.tid,
+            thread: name.as_deref(),
+            state: &one_line(timeline.state(sample)),
+            weight: sample.weight,
+            stack: rows.into_iter().filter_map(|row| table.rows.get(row)).map(element).collect(),
+        };
+        line(&sample, out)?;
+    }
+    out.flush()
+}
+
+fn element(row: &Row) -> Element<'_> {
+    Element {
+        name: &row.name,
+        kind: row.kind.id(),
+        file: row.file.as_deref(),
+        line: row.line,
+        module: row.module.as_deref(),
+    }
+}
+
+fn line(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}

@@ -1,0 +1,196 @@
+//! pprof's format: what `go tool pprof` and its kin read.
+//!
+//! Does: write stacks with their functions, files, lines and modules, labelled with thread and state, and their values:
+//! samples, CPU time, and the time of waiting where that was sampled. Does not: write addresses; all names are there already.
+
+mod message;
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use flate2::{Compression, GzBuilder};
+use prost::Message;
+use rustc_hash::FxHashMap;
+
+use super::Sampled;
+use super::frame_table::{FrameTable, Row};
+use super::label::LabelOptions;
+use crate::profile::clean::one_line;
+use crate::profile::facts::{RecordingFacts, SampledThreads};
+use crate::profile::recording::{Module, Thread};
+use crate::profile::timeline::Timeline;
+use message::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
+
+/// The comment in the gzip header, by which the file can be told to be fpprof's.
+pub(super) const GZIP_COMMENT: &str = "profile by fpprof";
+
+/// Writes the profile.
+///
+/// # Errors
+/// Those of the writer.
+pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let profile = Builder::default().profile(sampled, options);
+    let header = GzBuilder::new().comment(GZIP_COMMENT);
+    let mut gzip = header.write(out, Compression::default());
+    gzip.write_all(&profile.encode_to_vec())?;
+    gzip.finish()?.flush()
+}
+
+/// The texts and functions so far, by what they are.
+#[derive(Default)]
+struct Builder {
+    texts: Vec<String>,
+    places: FxHashMap<String, i64>,
+    functions: FxHashMap<Function, u64>,
+}
+
+/// What the samples of one stack are told apart by: stack, thread, state.
+type Key = (u32, u32, u32);
+
+impl Builder {
+    fn profile(mut self, sampled: Sampled<'_>, options: &LabelOptions) -> Profile {
+        let Sampled { stacks, timeline, facts } = sampled;
+        // The format wants the empty text first.
+        self.text("");
+        let table = FrameTable::new(stacks, &timeline.modules_of(stacks.frames()), options);
+        let location: Vec<Location> =
+            table.rows.iter().enumerate().map(|(number, row)| self.location(number, row)).collect();
+        let sample = counted(timeline, facts).into_iter().map(|((stack, thread, state), value)| Sample {
+            location_id: table.stack(stacks, stack).into_iter().rev().map(id).collect(),
+            value,
+            label: self.labels(timeline.threads().get(thread as usize), timeline.states().get(state as usize)),
+        });
+        let sample: Vec<Sample> = sample.collect();
+        let mapping = timeline.modules().iter().enumerate().map(|(number, module)| self.mapping(number, module));
+        let mapping: Vec<Mapping> = mapping.collect();
+        let sample_type: Vec<ValueType> =
+            value_types(facts.threads).iter().map(|(name, unit)| self.value_type(name, unit)).collect();
+        let empty = timeline.samples().is_empty().then(|| format!("no samples: {}", facts.why_empty()));
+        let comments = facts.summary_lines().into_iter().chain(empty);
+        let comment = comments.map(|line| self.text(&line)).collect();
+        let mut function: Vec<Function> =
+            std::mem::take(&mut self.functions).into_iter().map(|(function, id)| Function { id, ..function }).collect();
+        function.sort_by_key(|function| function.id);
+        let started = facts.started.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        Profile {
+            period_type: sample_type.last().cloned(),
+            default_sample_type: sample_type.last().map_or(0, |value| value.r#type),
+            sample_type,
+            sample,
+            mapping,
+            location,
+            function,
+            time_nanos: started.map_or(0, |since| int(since.as_nanos())),
+            duration_nanos: int(facts.duration.as_nanos()),
+            period: int(facts.period().into()),
+            comment,
+            string_table: self.texts,
+        }
+    }
+
+    /// The place of a text.
+    fn text(&mut self, text: &str) -> i64 {
+        if let Some(place) = self.places.get(text) {
+            return *place;
+        }
+        let place = int(self.texts.len() as u128);
+        self.texts.push(text.to_owned());
+        self.places.insert(text.to_owned(), place);
+        place
+    }
+
+    fn value_type(&mut self, name: &str, unit: &str) -> ValueType {
+        ValueType { r#type: self.text(name), unit: self.text(unit) }
+    }
+
+    fn location(&mut self, number: usize, row: &Row) -> Location {
+        let name = self.text(&row.name);
+        let filename = row.file.as_deref().map_or(0, |file| self.text(file));
+        // Numbered below, so that equal functions are equal here.
+        let function =
+            Function { id: 0, name, system_name: name, filename, start_line: row.first_line.unwrap_or(0).into() };
+        let next = id(self.functions.len());
+        let function_id = *self.functions.entry(function).or_insert(next);
+        Location {
+            id: id(number),
+            mapping_id: row.module_number.map_or(0, id),
+            line: vec![Line { function_id, line: row.line.unwrap_or(0).into() }],
+        }
+    }
+
+    fn mapping(&mut self, number: usize, module: &Module) -> Mapping {
+        Mapping {
+            id: id(number),
+            filename: self.text(&one_line(&module.path)),
+            build_id: module.build_id.as_deref().map_or(0, |build_id| self.text(&one_line(build_id))),
+            // Without these, pprof would look for the files and name everything again.
+            has_functions: true,
+            has_filenames: true,
+            has_line_numbers: true,
+        }
+    }
+
+    fn labels(&mut self, thread: Option<&Thread>, state: Option<&String>) -> Vec<Label> {
+        let mut labels = Vec::new();
+        if let Some(thread) = thread {
+            let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
+            labels.push(Label { key: self.text("thread"), str: self.text(&name), num: 0 });
+            labels.push(Label { key: self.text("tid"), str: 0, num: thread.tid.into() });
+        }
+        if let Some(state) = state {
+            labels.push(Label { key: self.text("state"), str: self.text(&one_line(state)), num: 0 });
+        }
+        labels
+    }
+}
+
+impl Eq for Function {}
+
+impl std::hash::Hash for Function {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.name, self.filename, self.start_line).hash(state);
+    }
+}
+
+/// What each value of a sample is, and its unit; the last one is what pprof shows unless told otherwise. Time that threads
+/// waited is known only where waiting threads were sampled.
+fn value_types(threads: SampledThreads) -> &'static [(&'static str, &'static str)] {
+    match threads {
+        SampledThreads::Running => &[("samples", "count"), ("cpu", "nanoseconds")],
+        SampledThreads::All => &[("samples", "count"), ("cpu", "nanoseconds"), ("wall", "nanoseconds")],
+        SampledThreads::GilHolder => &[("samples", "count"), ("cpu", "nanoseconds"), ("gil", "nanoseconds")],
+    }
+}
+
+/// The values of each stack, thread and state, in the order in which they were first seen.
+fn counted(timeline: &Timeline, facts: &RecordingFacts) -> Vec<(Key, Vec<i64>)> {
+    let mut places: FxHashMap<Key, usize> = FxHashMap::default();
+    let mut counted: Vec<(Key, u64, bool)> = Vec::new();
+    for sample in timeline.samples() {
+        let key = (sample.stack, sample.thread, sample.state);
+        let place = *places.entry(key).or_insert_with(|| {
+            counted.push((key, 0, timeline.is_on_cpu(sample)));
+            counted.len() - 1
+        });
+        if let Some((_, weight, _)) = counted.get_mut(place) {
+            *weight = weight.saturating_add(sample.weight);
+        }
+    }
+    let values = |(key, weight, is_on_cpu): (Key, u64, bool)| {
+        let time = int(u128::from(weight) * u128::from(facts.period()));
+        // What was sampled because it ran has run, also where it had just begun to wait.
+        let cpu = if is_on_cpu || facts.threads == SampledThreads::Running { time } else { 0 };
+        let values = [int(weight.into()), cpu, time];
+        (key, values.into_iter().take(value_types(facts.threads).len()).collect())
+    };
+    counted.into_iter().map(values).collect()
+}
+
+/// Numbers that refer to something begin with 1 in this format; 0 is none.
+fn id(number: usize) -> u64 {
+    (number as u64).saturating_add(1)
+}
+
+fn int(number: u128) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

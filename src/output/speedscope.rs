@@ -1,0 +1,106 @@
+//! speedscope's own format, a JSON document: https://www.speedscope.app/file-format-schema.json.
+//!
+//! Does: write a profile for each thread, its samples in the order of time, each as long as the ticks that it stands for.
+//! Does not: write when a thread was not seen; speedscope's samples follow each other without a pause.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Sampled;
+use super::frame_table::{FrameTable, Row};
+use super::label::{LabelOptions, label};
+use crate::profile::clean::one_line;
+use crate::profile::frame::Frame;
+use crate::profile::timeline::runs;
+use crate::types::Tid;
+
+const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
+/// How the document begins, by which it can be told to be fpprof's.
+pub(super) const BEGINNING: &str =
+    "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"fpprof@";
+
+#[derive(Serialize)]
+struct Document {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    exporter: String,
+    name: String,
+    /// Not in the schema, which allows more: the facts about the recording.
+    fpprof: Vec<String>,
+    shared: Shared,
+    profiles: Vec<ThreadProfile>,
+}
+
+#[derive(Serialize)]
+struct Shared {
+    frames: Vec<SharedFrame>,
+}
+
+#[derive(Serialize)]
+struct SharedFrame {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+}
+
+/// A `SampledProfile` of the schema.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ThreadProfile {
+    r#type: &'static str,
+    name: String,
+    unit: &'static str,
+    start_value: u64,
+    end_value: u64,
+    /// The frames of each, outermost first.
+    samples: Vec<Vec<usize>>,
+    weights: Vec<u64>,
+}
+
+/// Writes the document. speedscope refuses one without profiles: without samples it has one that says why.
+///
+/// # Errors
+/// Those of the writer.
+pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let Sampled { stacks, timeline, facts } = sampled;
+    let table = FrameTable::new(stacks, &[], options);
+    let period = facts.period();
+    let mut profiles: Vec<ThreadProfile> = Vec::new();
+    for (thread, samples) in timeline.by_thread() {
+        let runs = runs(&samples);
+        let name = label(&Frame::thread(Tid(thread.tid), thread.name.as_deref()), options);
+        let weights = runs.iter().map(|run| run.weight.saturating_mul(period)).collect();
+        let samples = runs.iter().map(|run| table.stack(stacks, run.stack)).collect();
+        profiles.push(thread_profile(name, samples, weights));
+    }
+    let mut frames: Vec<SharedFrame> = table.rows.iter().map(shared_frame).collect();
+    if profiles.is_empty() {
+        let reason = format!("[no samples: {}]", facts.why_empty());
+        profiles.push(thread_profile(reason.clone(), vec![vec![frames.len()]], vec![0]));
+        frames.push(SharedFrame { name: reason, file: None, line: None });
+    }
+    let document = Document {
+        schema: SCHEMA,
+        exporter: format!("fpprof@{}", one_line(&facts.fpprof_version)),
+        name: facts.title(),
+        fpprof: facts.summary_lines(),
+        shared: Shared { frames },
+        profiles,
+    };
+    serde_json::to_writer(&mut *out, &document)?;
+    writeln!(out)?;
+    out.flush()
+}
+
+fn thread_profile(name: String, samples: Vec<Vec<usize>>, weights: Vec<u64>) -> ThreadProfile {
+    let end_value = weights.iter().copied().fold(0, u64::saturating_add);
+    ThreadProfile { r#type: "sampled", name, unit: "nanoseconds", start_value: 0, end_value, samples, weights }
+}
+
+fn shared_frame(row: &Row) -> SharedFrame {
+    let file = row.file.as_ref().or(row.module.as_ref()).map(ToString::to_string);
+    SharedFrame { name: row.name.to_string(), file, line: row.line }
+}

@@ -1,0 +1,199 @@
+//! The samples of a recording that can be shown, in the order of time, beside the stacks that they are counted in.
+//!
+//! Does: hold them, with the threads, states and modules that they refer to, and sort them by thread. Does not: hold stacks;
+//! a sample has the number of a node of the [`Profile`](super::Profile) that was made with it.
+
+use rustc_hash::FxHashMap;
+
+use super::frame::Frame;
+use super::paths::file_name;
+use super::recording::{Module, Thread};
+use super::samples::TimedSample;
+use crate::sampler::run_state::ON_CPU;
+
+/// Samples in the order of time.
+#[derive(Debug, Clone, Default)]
+pub struct Timeline {
+    threads: Vec<Thread>,
+    states: Vec<String>,
+    modules: Vec<Module>,
+    samples: Vec<TimedSample>,
+    thread_numbers: FxHashMap<(i32, Option<String>), u32>,
+    state_numbers: FxHashMap<String, u32>,
+}
+
+impl Timeline {
+    /// The number of a thread, which is a new one if none has this id and name.
+    pub fn thread_number(&mut self, thread: &Thread) -> u32 {
+        let key = (thread.tid, thread.name.clone());
+        *self.thread_numbers.entry(key).or_insert_with(|| push(&mut self.threads, thread.clone()))
+    }
+
+    /// The number of something that threads do.
+    pub fn state_number(&mut self, state: &str) -> u32 {
+        *self.state_numbers.entry(state.to_owned()).or_insert_with(|| push(&mut self.states, state.to_owned()))
+    }
+
+    /// Adds modules that are not known yet, those that matter most first.
+    pub fn add_modules<'a>(&mut self, modules: impl Iterator<Item = &'a Module>) {
+        let mut known: rustc_hash::FxHashSet<(String, Option<String>)> =
+            self.modules.iter().map(|module| (module.path.clone(), module.build_id.clone())).collect();
+        let new = modules.filter(|module| known.insert((module.path.clone(), module.build_id.clone())));
+        self.modules.extend(new.cloned());
+    }
+
+    /// Adds a sample. Samples come in the order of time.
+    pub fn add(&mut self, sample: TimedSample) {
+        self.samples.push(sample);
+    }
+
+    /// The threads, by number.
+    pub fn threads(&self) -> &[Thread] {
+        &self.threads
+    }
+
+    /// What threads do, by number.
+    pub fn states(&self) -> &[String] {
+        &self.states
+    }
+
+    /// The files that native code is from.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    /// All samples.
+    pub fn samples(&self) -> &[TimedSample] {
+        &self.samples
+    }
+
+    /// What a sample's thread did.
+    pub fn state(&self, sample: &TimedSample) -> &str {
+        self.states.get(sample.state as usize).map_or("unknown", String::as_str)
+    }
+
+    /// Whether a sample's thread ran, or waited for a CPU.
+    pub fn is_on_cpu(&self, sample: &TimedSample) -> bool {
+        self.state(sample).starts_with(ON_CPU)
+    }
+
+    /// The samples of each thread that has some, by the threads' numbers.
+    pub fn by_thread(&self) -> Vec<(&Thread, Vec<&TimedSample>)> {
+        let mut samples: Vec<Vec<&TimedSample>> = vec![Vec::new(); self.threads.len()];
+        for sample in &self.samples {
+            if let Some(of_thread) = samples.get_mut(sample.thread as usize) {
+                of_thread.push(sample);
+            }
+        }
+        self.threads.iter().zip(samples).filter(|(_, samples)| !samples.is_empty()).collect()
+    }
+
+    /// For each frame the number of the module that it is from, where that can be told: frames know their module's file name
+    /// only, and where modules share one, none of them is named.
+    pub fn modules_of(&self, frames: &[Frame]) -> Vec<Option<usize>> {
+        let mut by_name: FxHashMap<&str, Option<usize>> = FxHashMap::default();
+        for (number, module) in self.modules.iter().enumerate() {
+            let place = by_name.entry(file_name(&module.path)).or_insert(Some(number));
+            if *place != Some(number) {
+                *place = None;
+            }
+        }
+        frames.iter().map(|frame| *by_name.get(frame.module.as_deref()?)?).collect()
+    }
+}
+
+/// One stack that a thread was seen with several times, one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The stack: a node's index.
+    pub stack: u32,
+    /// The ticks that its samples stand for.
+    pub weight: u64,
+}
+
+/// The samples of one thread with those that follow each other and have one stack taken together.
+pub fn runs(samples: &[&TimedSample]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for sample in samples {
+        match runs.last_mut().filter(|run| run.stack == sample.stack) {
+            Some(run) => run.weight = run.weight.saturating_add(sample.weight),
+            None => runs.push(Run { stack: sample.stack, weight: sample.weight }),
+        }
+    }
+    runs
+}
+
+/// The longest pause between two samples, in ticks, over which a thread is taken to have gone on: with random intervals, one in
+/// 150 is longer.
+const LONGEST_PAUSE: u64 = 5;
+
+/// Until when, in nanoseconds since the recording began, each sample of a thread is shown where samples are shown over time: to
+/// the next one, unless that comes after a pause; then for one tick of `period` nanoseconds.
+pub fn ends(samples: &[&TimedSample], period: u64) -> Vec<u64> {
+    let next = samples.iter().skip(1).map(Some).chain([None]);
+    let end = |(sample, next): (&&TimedSample, Option<&&TimedSample>)| {
+        // A sample stands for the ticks that were left out before it, too.
+        let longest = |next: &TimedSample| next.weight.saturating_mul(period).saturating_mul(LONGEST_PAUSE);
+        let goes_on = next.filter(|next| next.time.saturating_sub(sample.time) <= longest(next));
+        goes_on.map_or(sample.time.saturating_add(period), |next| next.time)
+    };
+    samples.iter().zip(next).map(end).collect()
+}
+
+fn push<T>(list: &mut Vec<T>, value: T) -> u32 {
+    list.push(value);
+    u32::try_from(list.len() - 1).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::frame::FrameKind;
+
+    fn thread(tid: i32, name: &str) -> Thread {
+        Thread { tid, name: Some(name.into()) }
+    }
+
+    fn sample(thread: u32, stack: u32) -> TimedSample {
+        TimedSample { time: 0, thread, state: 0, stack, weight: 2 }
+    }
+
+    #[test]
+    fn threads_are_told_by_id_and_name() {
+        let mut timeline = Timeline::default();
+        let numbers =
+            [thread(1, "a"), thread(2, "a"), thread(1, "a"), thread(1, "b")].map(|t| timeline.thread_number(&t));
+        assert_eq!(numbers, [0, 1, 0, 2]);
+        for number in [1, 0, 1] {
+            timeline.add(sample(number, number));
+        }
+        let by_thread = timeline.by_thread();
+        let tids: Vec<_> = by_thread.iter().map(|(thread, samples)| (thread.tid, samples.len())).collect();
+        assert_eq!(tids, [(1, 1), (2, 2)], "a thread without samples is left out");
+    }
+
+    #[test]
+    fn runs_are_of_neighbours() {
+        let samples = [sample(0, 1), sample(0, 1), sample(0, 2), sample(0, 1)];
+        let runs = runs(&samples.iter().collect::<Vec<_>>());
+        assert_eq!(runs, [Run { stack: 1, weight: 4 }, Run { stack: 2, weight: 2 }, Run { stack: 1, weight: 2 }]);
+    }
+
+    #[test]
+    fn a_sample_lasts_to_the_next_one_unless_there_is_a_pause() {
+        let at = |time, weight| TimedSample { time, thread: 0, state: 0, stack: 0, weight };
+        let samples = [at(0, 1), at(25, 1), at(80, 1), at(180, 2)];
+        assert_eq!(ends(&samples.iter().collect::<Vec<_>>(), 10), [25, 35, 180, 190]);
+    }
+
+    #[test]
+    fn a_module_that_cannot_be_told_from_another_is_none() {
+        let module = |path: &str, id: &str| Module { path: path.into(), build_id: Some(id.into()), bias: 0 };
+        let mut timeline = Timeline::default();
+        timeline.add_modules([module("/a/x.so", "1"), module("/b/x.so", "2"), module("/lib/libc.so.6", "3")].iter());
+        timeline.add_modules([module("/lib/libc.so.6", "3")].iter());
+        let frame = |module| Frame::native(FrameKind::System, "f", module);
+        let frames = [frame(Some("x.so")), frame(Some("libc.so.6")), frame(Some("y.so")), frame(None)];
+        assert_eq!(timeline.modules_of(&frames), [None, Some(2), None, None]);
+    }
+}
