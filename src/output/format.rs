@@ -171,7 +171,6 @@ mod tests {
             ("run.chart.svg", Some(Format::FlameChart)),
             ("x.pprof", Some(Format::Pprof)),
             ("x.gz", None),
-            (".chart.svg", None),
             ("x.json", None),
             ("svg", None),
             (".svg", None),
