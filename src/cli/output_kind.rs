@@ -42,6 +42,23 @@ impl OutputKind {
     }
 }
 
+/// What is written: the format that was asked for, else that of the output's name, else a flame graph.
+///
+/// # Errors
+/// What to tell the user whose output's name stands for several.
+pub fn of(asked: Option<OutputKind>, output: Option<&Path>) -> Result<OutputKind, Failure> {
+    let path = output.filter(|path| *path != Path::new("-"));
+    if let Some(kind) = asked.or_else(|| OutputKind::from_path(path?)) {
+        return Ok(kind);
+    }
+    if path.is_some_and(|path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))) {
+        return Err(Failure::new("`.json` is the end of several formats' names")
+            .with_hint("Choose one with `--format speedscope`, `firefox` or `chrometrace`.")
+            .with_exit_code(2));
+    }
+    Ok(OutputKind::Shown(Format::FlameGraph))
+}
+
 /// Whether stacks can be shown the other way round in an output.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ struct Document<'a> {
     profile: &'a Profile,
 }
 
-/// Writes the document. Without samples it has one thread, whose name says why.
+/// Writes the document. Without samples it has one thread, and the name of its process says why.
 ///
 /// # Errors
 /// Those of the writer.
@@ -45,7 +45,12 @@ pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn 
     profile.set_symbolicated(true);
     profile.set_os_name("Linux");
     let pid = facts.pid.0.unsigned_abs();
-    let process = profile.add_process(&facts.title(), pid, Timestamp::from_nanos_since_reference(0));
+    let is_empty = timeline.samples().is_empty();
+    let name = match is_empty {
+        true => format!("{} [no samples: {}]", facts.title(), facts.why_empty()),
+        false => facts.title(),
+    };
+    let process = profile.add_process(&name, pid, Timestamp::from_nanos_since_reference(0));
     let threads = Threads { frames: frames(sampled, options, &mut profile), sampled, process };
     for (thread, samples) in timeline.by_thread() {
         let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
@@ -53,8 +58,9 @@ pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn 
         threads.add_samples(&mut profile, handle, &samples);
         threads.add_states(&mut profile, handle, &samples);
     }
-    if timeline.samples().is_empty() {
-        threads.add(&mut profile, facts.pid.0, &format!("[no samples: {}]", facts.why_empty()));
+    if is_empty {
+        // It is shown by the name of its process.
+        threads.add(&mut profile, facts.pid.0, "");
     }
     serde_json::to_writer(&mut *out, &Document { fpprof: facts.summary_lines(), profile: &profile })?;
     writeln!(out)?;
@@ -110,7 +116,7 @@ impl Threads<'_> {
     fn add(&self, profile: &mut Profile, tid: i32, name: &str) -> ThreadHandle {
         let is_main = tid == self.sampled.facts.pid.0;
         let start = Timestamp::from_nanos_since_reference(0);
-        // The main thread is shown by the name of its process unless it is another one.
+        // The main thread is shown by the name of its process.
         let thread = profile.add_thread(self.process, tid.unsigned_abs(), start, is_main);
         profile.set_thread_name(thread, name);
         thread

@@ -60,7 +60,7 @@ struct ThreadProfile {
     weights: Vec<u64>,
 }
 
-/// Writes the document. speedscope refuses one without profiles: without samples it has one that says why.
+/// Writes the document. speedscope refuses one without profiles: without samples it has one that says why, as the name does.
 ///
 /// # Errors
 /// Those of the writer.
@@ -77,15 +77,17 @@ pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn 
         profiles.push(thread_profile(name, samples, weights));
     }
     let mut frames: Vec<SharedFrame> = table.rows.iter().map(shared_frame).collect();
+    let mut name = facts.title();
     if profiles.is_empty() {
         let reason = format!("[no samples: {}]", facts.why_empty());
+        name = format!("{name} {reason}");
         profiles.push(thread_profile(reason.clone(), vec![vec![frames.len()]], vec![0]));
         frames.push(SharedFrame { name: reason, file: None, line: None });
     }
     let document = Document {
         schema: SCHEMA,
         exporter: format!("fpprof@{}", one_line(&facts.fpprof_version)),
-        name: facts.title(),
+        name,
         fpprof: facts.summary_lines(),
         shared: Shared { frames },
         profiles,

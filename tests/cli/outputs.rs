@@ -2,11 +2,17 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
+
+use fpprof::output::mark::is_own;
 
 use crate::processes::assert_untouched;
 use crate::python::{self, BUSY, Program};
 use crate::run::{FPPROF, Scratch, record, start_command};
+
+/// What fpprof itself has written before.
+const OURS: &str = "# command: python3\n# recorded by: fpprof 0.1.0\nmain 1\n";
 
 /// A program that leaves a trace when it is started.
 const LEAVES_A_FILE: [&str; 3] = ["--", "touch", "started"];
@@ -32,7 +38,7 @@ fn a_folder_and_a_file_that_are_read_only_are_found_out_first() {
     fs::copy(FPPROF, &program).unwrap();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let kept = scratch.path().join("kept.svg");
-    fs::write(&kept, "kept").unwrap();
+    fs::write(&kept, OURS).unwrap();
     for output in [&["-o", "o.svg"][..], &[], &["-o", &kept.to_string_lossy()]] {
         let folder = Scratch::new();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
@@ -43,16 +49,61 @@ fn a_folder_and_a_file_that_are_read_only_are_found_out_first() {
         let ended = start_command(command, folder).wait();
         ended.assert_refused(&["cannot be written", "denied", "--output FILE"]);
     }
-    assert_eq!(fs::read_to_string(kept).unwrap(), "kept");
+    assert_eq!(fs::read_to_string(kept).unwrap(), OURS);
 }
 
 #[test]
 fn a_failed_recording_keeps_what_was_there() {
     let scratch = Scratch::new();
     let kept = scratch.path().join("kept.svg");
-    fs::write(&kept, "kept").unwrap();
+    fs::write(&kept, OURS).unwrap();
     record(&["-p", "2147483647", "-o", &kept.to_string_lossy()]).assert_refused(&["there is no process"]);
-    assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+    assert_eq!(fs::read_to_string(&kept).unwrap(), OURS);
+}
+
+#[test]
+fn what_fpprof_has_not_written_is_replaced_only_on_demand() {
+    let target = Program::start(&python::newest(), BUSY);
+    let scratch = Scratch::new();
+    let file = scratch.path().join("o.svg");
+    let path = file.to_string_lossy();
+    let arguments = ["-d", "100ms", "-o", &path, "-p", &target.pid_text()];
+    fs::write(&file, "a list of fpprof's bugs").unwrap();
+    record(&arguments).assert_refused(&["o.svg", "fpprof has not written it", "--force"]);
+    record(&[&["-f", "fpprof"][..], &arguments].concat()).assert_refused(&["--force"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "a list of fpprof's bugs");
+    assert_eq!(record(&[&["--force"][..], &arguments].concat()).code, 0);
+    // Now it is its own, in whatever format.
+    for format in ["fpprof", "pprof", "firefox"] {
+        let ended = record(&[&["-f", format, "--native", "none"][..], &arguments].concat());
+        assert_eq!(ended.code, 0, "{format}: {ended:?}");
+        assert!(is_own(&fs::read(&file).unwrap()), "{format}");
+    }
+    fs::write(&file, "").unwrap();
+    assert_eq!(
+        record(&[&["-f", "collapsed"][..], &arguments].concat()).code,
+        0,
+        "an empty file holds nothing that could be lost"
+    );
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn samples_are_kept_in_a_temporary_file_that_is_gone_afterwards() {
+    let target = Program::start(&python::newest(), BUSY);
+    let folder = Scratch::new();
+    let with = |temporary: &Path, program: &[&str]| {
+        let mut command = Command::new(FPPROF);
+        command.args(["record", "-d", "100ms", "-f", "speedscope", "-o", "o.txt"]).args(program);
+        command.env("TMPDIR", temporary);
+        start_command(command, Scratch::new()).wait()
+    };
+    let ended = with(folder.path(), &["-p", &target.pid_text()]);
+    assert!(ended.recorded().contains("speedscope"), "{ended:?}");
+    assert_eq!(folder.files(), Vec::<String>::new());
+    let ended = with(Path::new("/nowhere"), &LEAVES_A_FILE);
+    ended.assert_refused(&["temporary file", "TMPDIR"]);
+    assert_untouched(target.pid());
 }
 
 #[test]

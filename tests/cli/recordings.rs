@@ -6,6 +6,7 @@ use std::process::Command;
 
 use fpprof::profile::recording::{self, Recording};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::processes::{assert_untouched, eventually};
 use crate::python::{self, BUSY, Program};
@@ -28,6 +29,49 @@ fn total(collapsed: &str) -> u64 {
     stacks.map(|line| line.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()).expect("a count")).sum()
 }
 
+/// The sum of the ticks in an output in JSON.
+fn ticks(format: &str, output: &str) -> u64 {
+    let sum = |values: &Value| -> u64 {
+        values.as_array().expect("a list").iter().map(|n| n.as_u64().expect("a number")).sum()
+    };
+    let document = || serde_json::from_str::<Value>(output).expect("it is JSON");
+    let list = |name: &str| document()[name].as_array().expect("a list").clone();
+    match format {
+        "jsonl" => {
+            let samples = output.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).expect("it is JSON"));
+            samples.map(|sample| sample["weight"].as_u64().expect("a number")).sum()
+        }
+        "speedscope" => list("profiles").iter().map(|profile| sum(&profile["weights"])).sum::<u64>() / 10_000_000,
+        "firefox" => list("threads").iter().map(|thread| sum(&thread["samples"]["weight"])).sum(),
+        "chrometrace" => {
+            let (mut total, mut end, mut tid) = (0, 0, Value::Null);
+            for event in list("traceEvents").iter().filter(|event| event["ph"] == "X") {
+                let time = |name: &str| event[name].as_u64().expect("a time");
+                // What begins later than everything before has ended is the outermost of its stack.
+                if event["tid"] != tid || time("ts") >= end {
+                    total += event["args"]["samples"].as_u64().expect("a number");
+                    (tid, end) = (event["tid"].clone(), time("ts") + time("dur"));
+                }
+            }
+            total
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn inverted_stacks_are_for_formats_that_sum_them_up() {
+    let target = Program::start(&python::newest(), BUSY);
+    let ended = record(&["-f", "pprof", "--inverted", "-p", &target.pid_text()]);
+    ended.assert_refused(&["`--inverted` is for flame graphs", "viewers invert"]);
+    assert_eq!(ended.code, 2);
+    record(&["-f", "fpprof", "--inverted", "-p", &target.pid_text()]).assert_refused(&["`fpprof report`"]);
+    let ended = record(&["-d", "300ms", "-o", "o.txt", "--inverted", "--native", "none", "-p", &target.pid_text()]);
+    let stacks: Vec<&str> = ended.recorded().lines().filter(|line| !line.starts_with('#')).collect();
+    let ends_outermost = |line: &&str| line.rsplit(';').next().is_some_and(|frame| frame.starts_with("<module> ("));
+    assert!(!stacks.is_empty() && stacks.iter().all(ends_outermost), "{ended:?}");
+}
+
 #[test]
 fn a_report_has_the_totals_of_its_recording_whatever_it_shows() {
     let target = Program::start(&python::newest(), BUSY);
@@ -46,6 +90,10 @@ fn a_report_has_the_totals_of_its_recording_whatever_it_shows() {
     for view in [&[][..], &["--native", "all"], &["--native", "none", "-t"], &["--states", "-F"]] {
         let shown = report(&[&[&*path_text, "-f", "collapsed"], view].concat(), Scratch::new());
         assert_eq!((shown.code, total(&shown.stdout)), (0, samples), "{view:?}: {shown:?}");
+    }
+    for format in ["jsonl", "speedscope", "chrometrace", "firefox"] {
+        let shown = report(&[&path_text, "-f", format, "-o", "-"], Scratch::new());
+        assert_eq!((shown.code, ticks(format, &shown.stdout)), (0, samples), "{format}: {shown:?}");
     }
     let part = |arguments: &[&str]| {
         let shown = report(&[&[&*path_text, "-f", "collapsed"], arguments].concat(), Scratch::new());

@@ -27,7 +27,6 @@ use super::failure::Failure;
 use super::{open, refusal};
 use crate::cli::output_kind::{self, OutputKind};
 use crate::cli::report::Choice;
-use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::profile::facts::RecordingFacts;
 use crate::sampler::budget::Limits;
@@ -59,12 +58,16 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         ModeArg::Wall => Mode::Wall,
         ModeArg::Gil => Mode::Gil,
     };
-    let format = format(args);
+    let format = output_kind::of(args.format, args.output.as_deref())?;
     output_kind::check_inverted(format, args.inverted)?;
     // The output is tried before a program is started for nothing.
     let named_output = match &args.output {
         Some(path) => Some(OutputFile::open(path, args.force)?),
         None => output_file::check_current_directory().map(|()| None)?,
+    };
+    let interim = match format {
+        OutputKind::Shown(format) if format.needs_samples() => Some(interim()?),
+        _ => None,
     };
     let mut launched = match args.pid {
         Some(_) => None,
@@ -102,10 +105,6 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     };
     let mut progress = Progress::new(!args.hideprogress, plan.duration);
     let facts = report::first_facts(&session, &plan, started);
-    let interim = match format {
-        OutputKind::Shown(format) if format.needs_samples() => Some(interim()?),
-        _ => None,
-    };
     let stream = match (format, &interim) {
         (OutputKind::Recording, _) => Some(stream(recording_file(&mut output)?, &facts)?),
         (_, Some(interim)) => Some(stream(interim.try_clone().map_err(not_kept)?, &facts)?),
@@ -219,16 +218,6 @@ fn duration(args: &RecordArgs) -> Option<std::time::Duration> {
     match args.duration {
         Some(RecordingTime::AtMost(duration)) => Some(duration),
         Some(RecordingTime::Unlimited) | None => None,
-    }
-}
-
-fn format(args: &RecordArgs) -> OutputKind {
-    match (args.format, &args.output) {
-        (Some(format), _) => format,
-        (None, Some(path)) if path != Path::new("-") => {
-            OutputKind::from_path(path).unwrap_or(OutputKind::Shown(Format::FlameGraph))
-        }
-        _ => OutputKind::Shown(Format::FlameGraph),
     }
 }
 

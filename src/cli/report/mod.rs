@@ -32,8 +32,15 @@ pub(super) use choice::Choice;
 /// That the recording cannot be read, or the profile not be written.
 pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let recording = read(&args.recording)?;
-    let format = format(args);
-    output_kind::check_inverted(OutputKind::Shown(format), args.inverted)?;
+    if let Some(path) = &args.output {
+        refuse_recording(path, &args.recording)?;
+    }
+    let kind = output_kind::of(args.format.map(OutputKind::Shown), args.output.as_deref())?;
+    output_kind::check_inverted(kind, args.inverted)?;
+    let OutputKind::Shown(format) = kind else {
+        return Err(Failure::new("a recording is what a report is made of")
+            .with_hint("Name the output for a format, or choose one with `--format`."));
+    };
     let choice = Choice::new(args);
     if let Some(why) = &recording.cut_off {
         eprintln!("fpprof: warning: the recording was cut off, {why}: what was written before is shown");
@@ -44,10 +51,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     }
     let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
     let path = output(args, format);
-    if is_same_file(&path, &args.recording) {
-        return Err(Failure::new(format_args!("{} is the recording itself", path.display()))
-            .with_hint("Say where the profile shall go: `--output FILE`."));
-    }
+    refuse_recording(&path, &args.recording)?;
     let mut output = OutputFile::open(&path, args.force)?;
     output.write(|writer| part.write(format, &labels, writer))?;
     if let Some(path) = output.path() {
@@ -108,14 +112,14 @@ fn read(path: &Path) -> Result<Recording, Failure> {
     })
 }
 
-fn is_same_file(one: &Path, other: &Path) -> bool {
+/// Refuses to write over the recording.
+fn refuse_recording(output: &Path, recording: &Path) -> Result<(), Failure> {
     let identity = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    identity(one).is_some() && identity(one) == identity(other)
-}
-
-fn format(args: &ReportArgs) -> Format {
-    let by_extension = || args.output.as_deref().filter(|path| *path != Path::new("-")).and_then(Format::from_path);
-    args.format.or_else(by_extension).unwrap_or(Format::FlameGraph)
+    if identity(output).is_none() || identity(output) != identity(recording) {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!("{} is the recording itself", output.display()))
+        .with_hint("Say where the profile shall go: `--output FILE`."))
 }
 
 fn output(args: &ReportArgs, format: Format) -> PathBuf {

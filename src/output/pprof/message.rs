@@ -101,15 +101,13 @@ pub(super) struct Line {
     pub line: i64,
 }
 
-/// A function.
+/// A function. Its `system_name` (field 3) is left empty: pprof takes apart names that are the same there, as `<module>` would be.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Function {
     #[prost(uint64, tag = "1")]
     pub id: u64,
     #[prost(int64, tag = "2")]
     pub name: i64,
-    #[prost(int64, tag = "3")]
-    pub system_name: i64,
     #[prost(int64, tag = "4")]
     pub filename: i64,
     #[prost(int64, tag = "5")]

@@ -107,8 +107,7 @@ impl Builder {
         let name = self.text(&row.name);
         let filename = row.file.as_deref().map_or(0, |file| self.text(file));
         // Numbered below, so that equal functions are equal here.
-        let function =
-            Function { id: 0, name, system_name: name, filename, start_line: row.first_line.unwrap_or(0).into() };
+        let function = Function { id: 0, name, filename, start_line: row.first_line.unwrap_or(0).into() };
         let next = id(self.functions.len());
         let function_id = *self.functions.entry(function).or_insert(next);
         Location {
