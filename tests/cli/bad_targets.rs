@@ -251,7 +251,7 @@ fn numbers_that_make_no_sense() {
         ("-d", "-1", "write seconds"),
         ("-d", "5x", "write seconds"),
         ("-d", "99999999999999999999h", "longer than can be counted"),
-        ("-f", "pprof", "flamegraph and collapsed"),
+        ("-f", "perfscript", "flamegraph, flamechart"),
         ("--mode", "sideways", "cpu, wall, gil"),
     ] {
         let ended = record(&["-o", "o.svg", "--pid", &pid, &format!("{switch}={value}")]);
