@@ -9,26 +9,17 @@
 //! that gave. See docs/snapshots.md before you share the file.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use fpprof::capture::blocked::BlockedError;
-use fpprof::capture::running::Stopping;
 use fpprof::python::layout::CurrentFrame;
 use fpprof::python::stack::PythonEntry;
-use fpprof::python::threads::Threads;
-use fpprof::sampler::codes::FunctionId;
-use fpprof::sampler::reader::{ReadFailure, Reader};
-use fpprof::sampler::sample::SampleFrame;
-use fpprof::sampler::snapshot::Snapshot;
+use fpprof::sampler::reader::Reader;
 use fpprof::sampler::snapshot::replay::Replay;
-use fpprof::sampler::statistics::Stops;
+use fpprof::sampler::snapshot::subject::{Saved, Subject};
 use fpprof::sampler::thread_history::ThreadHistory;
 use fpprof::target::memory::Memory;
-use fpprof::target::modules::ModuleId;
 use fpprof::target::process::Process;
-use fpprof::target::threads::Thread;
 use fpprof::types::{Addr, Pid, Tid};
 
 /// Save one thread of a CPython process at one moment.
@@ -65,66 +56,23 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let pid = Pid(arguments.pid);
     let mut reader = Reader::new(&Process::open(pid)?)?;
-    let mut history = ThreadHistory::new(Thread::open(pid, Tid(arguments.thread.unwrap_or(arguments.pid)))?);
-    let threads = Threads::list(&reader.found.interpreter, &reader.memory);
-    let id = history.namespace_id.unsigned_abs().into();
-    history.set_thread_states(threads.of_native_id(id).map(|state| state.address).collect());
-    let mut stops = Stops::default();
+    let mut subject = Subject::new(&mut reader, pid, Tid(arguments.thread.unwrap_or(arguments.pid)))?;
     for taken in 0..arguments.tries {
-        let Some(stack) = sample(&mut reader, &mut history, &mut stops)? else { continue };
-        if taken < arguments.learn {
-            continue;
-        }
+        let sampled = subject.sample().context("the thread cannot be read")?;
+        let Some(stack) = sampled.filter(|_| taken >= arguments.learn) else { continue };
         // A code object can have been replaced between the capture and now: that stack is not saved.
-        let Ok(snapshot) = Snapshot::take(&reader, &history) else { continue };
-        let text = snapshot.to_json();
-        let replay = Replay::new(Snapshot::from_json(text.as_bytes())?)?;
-        let frames = replay.run(&mut replay.journey());
+        let Ok(Saved { json, frames, replay }) = subject.save(&stack) else { continue };
         let lines: Vec<String> = frames.iter().map(|frame| replay.describe(frame)).collect();
         let wanted = lines.first().is_some_and(|line| line.contains(&arguments.innermost))
             && lines.iter().any(|line| line.contains(&arguments.contains))
-            && (!arguments.torn || is_torn(&reader, &history, &replay));
-        if !wanted {
-            continue;
+            && (!arguments.torn || is_torn(subject.reader(), subject.history(), &replay));
+        if wanted {
+            std::fs::write(&arguments.output, json).with_context(|| format!("{}", arguments.output.display()))?;
+            println!("{}", lines.join("\n"));
+            return Ok(());
         }
-        if !is_same(&stack, &frames) {
-            bail!("the snapshot does not give the stack of the live process: {stack:?}, {lines:#?}");
-        }
-        std::fs::write(&arguments.output, text).with_context(|| format!("{}", arguments.output.display()))?;
-        println!("{}", lines.join("\n"));
-        return Ok(());
     }
     bail!("no such stack in {} samples", arguments.tries)
-}
-
-/// One sample of the thread, blocked or not; `None` when it changed meanwhile.
-fn sample(
-    reader: &mut Reader,
-    history: &mut ThreadHistory,
-    stops: &mut Stops,
-) -> anyhow::Result<Option<Arc<[SampleFrame]>>> {
-    let result = match reader.read_blocked(history) {
-        Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => {
-            reader.read_stopped(history, stops, Stopping::InAnyState)
-        }
-        result => result,
-    };
-    match result {
-        Ok(stack) => Ok(Some(stack)),
-        Err(ReadFailure::CodeReplaced) => Ok(None),
-        Err(failure) => bail!("the thread cannot be read: {failure:?}"),
-    }
-}
-
-/// Whether the replay gives the stack of the live process. Modules and functions are numbered differently in the two.
-fn is_same(live: &[SampleFrame], replayed: &[SampleFrame]) -> bool {
-    let place = |frame: &SampleFrame| match *frame {
-        SampleFrame::Python { line, .. } => SampleFrame::Python { function: FunctionId(0), line },
-        SampleFrame::Native { svma, .. } => SampleFrame::Native { module: ModuleId(0), svma },
-        SampleFrame::Evaluation { function, .. } => SampleFrame::Evaluation { module: ModuleId(0), function },
-        SampleFrame::Unnamed(_) | SampleFrame::Missing(_) => *frame,
-    };
-    live.iter().map(place).eq(replayed.iter().map(place))
 }
 
 /// Whether the pointer to the innermost frame does not lead to the first frame of the walk.

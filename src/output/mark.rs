@@ -14,6 +14,9 @@ pub const ENOUGH: u64 = 1 << 16;
 /// How the documents of JSON formats begin.
 const JSON: [&str; 4] = [chrome_trace::BEGINNING, firefox::BEGINNING, json_lines::BEGINNING, speedscope::BEGINNING];
 
+/// How a snapshot begins.
+const SNAPSHOT: &str = "{\n  \"what\": \"fpprof snapshot: ";
+
 /// How the first record of a recording begins.
 const RECORDING: &[u8] = b"{\"fpprof_recording\":";
 
@@ -25,7 +28,7 @@ pub fn is_own(beginning: &[u8]) -> bool {
     let begins_as = |text: &str| beginning.starts_with(text.as_bytes());
     let is_picture = || begins_as("<?xml") && contains(beginning, flamegraph::NOTES);
     let is_collapsed = || begins_as("# command: ") && contains(beginning, "\n# recorded by: fpprof ");
-    JSON.iter().any(|json| begins_as(json)) || is_picture() || is_collapsed()
+    begins_as(SNAPSHOT) || JSON.iter().any(|json| begins_as(json)) || is_picture() || is_collapsed()
 }
 
 fn is_recording(beginning: &[u8]) -> bool {
@@ -49,6 +52,11 @@ mod tests {
         writer.end_block().unwrap();
         assert!(is_own(&bytes));
         assert!(!is_own(bytes.get(..12).unwrap()), "nothing can be told of a header alone");
+    }
+
+    #[test]
+    fn a_snapshot_is_own() {
+        assert!(is_own(include_bytes!("../../tests/snapshots/sid-3.14-jit.json")));
     }
 
     #[test]

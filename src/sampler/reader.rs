@@ -47,15 +47,19 @@ const WATCHED_TOGETHER: u64 = 1 << 10;
 const BEYOND_OUTERMOST: u64 = 64;
 
 /// Why a thread was not read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ReadFailure {
     /// It could not be read while it ran.
+    #[error(transparent)]
     Running(RunningError),
     /// It could not be read without being stopped.
+    #[error(transparent)]
     Blocked(BlockedError),
     /// A code object on its stack was replaced meanwhile.
+    #[error("a code object on its stack was replaced")]
     CodeReplaced,
     /// A module on its stack was unloaded, and another mapped in its place, since the mappings had been read.
+    #[error("a library on its stack was replaced")]
     ModuleReplaced,
 }
 

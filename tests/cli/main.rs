@@ -33,5 +33,6 @@ mod outputs;
 mod permissions;
 mod recordings;
 mod signals;
+mod snapshots;
 mod switches;
 mod terminal;

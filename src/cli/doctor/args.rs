@@ -16,7 +16,7 @@ use crate::cli::style::ColorArg;
     after_help = "A program that is started is examined one second later, or when it ends before; it runs on, and \
     its output goes to standard error.\n\nExit status:\n  0  it has been examined, whatever was found\n  1  it cannot be \
     examined, or is no Python that fpprof can read: the message says why\n  2  the command line is wrong\n\nExamples:\n  \
-    fpprof doctor --pid 1234\n  fpprof doctor -- python3 app.py\n  fpprof doctor /usr/bin/python3"
+    fpprof doctor --pid 1234\n  fpprof doctor --pid 1234 --snapshot case.json\n  fpprof doctor -- python3 app.py\n  fpprof doctor /usr/bin/python3"
 )]
 #[command(group(ArgGroup::new("target").required(true).args(["pid", "file", "program"])))]
 pub struct DoctorArgs {
@@ -31,6 +31,19 @@ pub struct DoctorArgs {
     /// The program to start and examine, with its arguments.
     #[arg(last = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
+
+    /// Also save a thread's stack for a bug report, with all that fpprof reads to find it: `fpprof dump --from FILE` shows
+    /// what it gives.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub snapshot: Option<PathBuf>,
+
+    /// The thread to save, by its id; else one whose stack is incomplete, or the main thread.
+    #[arg(long, value_name = "TID", requires = "snapshot", value_parser = parse_pid)]
+    pub thread: Option<i32>,
+
+    /// Replace a file that fpprof has not written.
+    #[arg(long, requires = "snapshot")]
+    pub force: bool,
 
     /// Write JSON for programs; its schema is in docs/doctor.md.
     #[arg(short, long)]

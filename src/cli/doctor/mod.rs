@@ -8,6 +8,7 @@ pub mod args;
 mod examine;
 mod json;
 mod module;
+mod snapshot;
 mod text;
 
 use std::path::Path;
@@ -19,11 +20,12 @@ use std::time::{Duration, Instant};
 use self::args::DoctorArgs;
 use self::examine::Report;
 use super::failure::Failure;
+use super::record::output_file::OutputFile;
 use super::standard_output::print;
 use super::{open, refusal};
 use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput};
-use crate::types::Pid;
+use crate::types::{Pid, Tid};
 
 /// How long a program that is started may load its libraries.
 const LOADS_FOR: Duration = Duration::from_secs(1);
@@ -35,13 +37,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// # Errors
 /// Why there is nothing to examine. With `--json`, that is written, too.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    let mut output = args.snapshot.as_deref().map(|path| OutputFile::open(path, args.force)).transpose()?;
     let mut launched = None;
-    let report = match (args.pid, &args.file) {
-        (Some(pid), _) => attach(pid),
-        (None, Some(file)) => examine_file(file),
-        (None, None) => start(args, &mut launched),
+    let examined = match (args.pid, &args.file) {
+        (Some(pid), _) => attach(pid).map(of_process),
+        (None, Some(file)) => examine_file(file).map(|report| (report, None)),
+        (None, None) => start(args, &mut launched).map(of_process),
     };
-    let report = match report {
+    let (report, session) = match examined {
         Err(failure) if args.json => {
             print(&json::failure(&failure))?;
             return Err(failure);
@@ -49,19 +52,26 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
         other => other?,
     };
     print(&if args.json { json::write(&report) } else { text::write(&report, args.color.style()) })?;
+    let saved = match (session, &mut output) {
+        (Some(mut session), Some(output)) => snapshot::save(&mut session, args.thread.map(Tid), output),
+        _ => Ok(()),
+    };
     if let Some(mut launched) = launched
         && launched.status().is_none()
     {
         let pid = launched.pid();
         eprintln!("fpprof: the program runs on as process {pid}: `kill {pid}` ends it");
     }
-    Ok(ExitCode::SUCCESS)
+    saved.map(|()| ExitCode::SUCCESS)
 }
 
-fn attach(pid: i32) -> Result<Report, Failure> {
+fn of_process(session: Session) -> (Report, Option<Session>) {
+    (Report::of_process(&session), Some(session))
+}
+
+fn attach(pid: i32) -> Result<Session, Failure> {
     // Ctrl-C ends this process at once: nothing is lost by that.
-    let session = open::attach(Pid(pid), Mode::Wall, &AtomicBool::new(false))?;
-    Ok(Report::of_process(&session))
+    open::attach(Pid(pid), Mode::Wall, &AtomicBool::new(false))
 }
 
 fn examine_file(path: &Path) -> Result<Report, Failure> {
@@ -71,13 +81,13 @@ fn examine_file(path: &Path) -> Result<Report, Failure> {
     })
 }
 
-fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Report, Failure> {
+fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, Failure> {
     let started = Launched::start(&args.program, ProgramOutput::ToStandardError);
     let program = launched.insert(started.map_err(|error| refusal::launch(&error))?);
     let name = args.program.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let mut session = open::launched(program, &name, Mode::Wall, &AtomicBool::new(false))?;
     wait_for_libraries(&mut session, program);
-    Ok(Report::of_process(&session))
+    Ok(session)
 }
 
 /// Modules that were seen stay known when the program ends.

@@ -2,7 +2,9 @@
 //!
 //! Does: declare them. Does not: act on them.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
 
 use crate::cli::args::{NativeArg, parse_pid};
 use crate::cli::style::ColorArg;
@@ -11,12 +13,17 @@ use crate::cli::style::ColorArg;
 #[derive(Debug, Args)]
 #[command(after_help = "Threads that are blocked are read without being stopped; one that runs stands still for some \
     microseconds.\n\nExit status:\n  0  the threads are shown; of one that could not be read, the reason is\n  1  the \
-    process cannot be read\n  2  the command line is wrong\n\nExamples:\n  fpprof dump --pid 1234\n  fpprof dump --pid \
-    1234 --native all --json")]
+    process or the snapshot cannot be read\n  2  the command line is wrong\n\nExamples:\n  fpprof dump --pid 1234\n  fpprof dump --pid \
+    1234 --native all --json\n  fpprof dump --from case.json")]
+#[command(group(ArgGroup::new("source").required(true).args(["pid", "from"])))]
 pub struct DumpArgs {
     /// The process to look at.
     #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
-    pub pid: i32,
+    pub pid: Option<i32>,
+
+    /// The snapshot to show, which `fpprof doctor --snapshot` has saved: the thread's stack is found anew, as in the process.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
 
     /// Which native frames to show.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]

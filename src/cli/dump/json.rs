@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
-use super::look::{Dump, ThreadDump};
+use super::look::{Dump, Subject, ThreadDump};
 use crate::cli::standard_output::document;
 use crate::profile::frame::Frame;
 use crate::sampler::run_state::RunState;
@@ -17,8 +17,9 @@ const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Content<'a> {
-    time: f64,
-    process: ProcessFacts<'a>,
+    time: Option<f64>,
+    process: Option<ProcessFacts<'a>>,
+    snapshot: Option<SnapshotFacts>,
     python: PythonFacts<'a>,
     threads: Vec<Thread<'a>>,
 }
@@ -33,6 +34,12 @@ struct ProcessFacts<'a> {
 }
 
 #[derive(Serialize)]
+struct SnapshotFacts {
+    file: String,
+    architecture: &'static str,
+}
+
+#[derive(Serialize)]
 struct PythonFacts<'a> {
     version: &'a str,
     module: &'a str,
@@ -41,10 +48,10 @@ struct PythonFacts<'a> {
 
 #[derive(Serialize)]
 struct Thread<'a> {
-    tid: i32,
-    namespace_tid: i32,
+    tid: Option<i32>,
+    namespace_tid: Option<i32>,
     name: Option<&'a str>,
-    main: bool,
+    main: Option<bool>,
     python: bool,
     holds_gil: Option<bool>,
     state: &'static str,
@@ -67,16 +74,22 @@ struct FrameFacts<'a> {
 
 /// The document, and a line end.
 pub fn write(dump: &Dump) -> String {
-    let process = &dump.process;
+    let (process, snapshot) = match &dump.subject {
+        Subject::Process(process, time) => (Some((process, time)), None),
+        Subject::Snapshot(file, machine) => {
+            (None, Some(SnapshotFacts { file: file.to_string_lossy().into_owned(), architecture: machine.name() }))
+        }
+    };
     let content = Content {
-        time: dump.time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64()),
-        process: ProcessFacts {
+        time: process.map(|(_, time)| time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())),
+        process: process.map(|(process, _)| ProcessFacts {
             pid: process.pid.0,
             namespace_pid: process.namespace_pid,
             executable: process.executable.to_string_lossy().into_owned(),
             command_line: &process.command_line,
             current_directory: process.current_directory.as_ref().map(|path| path.to_string_lossy().into_owned()),
-        },
+        }),
+        snapshot,
         python: PythonFacts { version: &dump.version, module: &dump.interpreter, free_threaded: dump.free_threaded },
         threads: dump.threads.iter().map(|each| thread(each, dump.free_threaded)).collect(),
     };
@@ -85,13 +98,14 @@ pub fn write(dump: &Dump) -> String {
 
 fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
     let stack = thread.stack.as_ref();
+    let identity = thread.identity.as_ref();
     Thread {
-        tid: thread.tid.0,
-        namespace_tid: thread.namespace_tid,
-        name: thread.name.as_deref(),
-        main: thread.is_main,
+        tid: identity.map(|identity| identity.tid.0),
+        namespace_tid: identity.map(|identity| identity.namespace_tid),
+        name: identity.and_then(|identity| identity.name.as_deref()),
+        main: identity.map(|identity| identity.is_main),
         python: thread.is_python,
-        holds_gil: (!free_threaded && stack.is_ok()).then_some(thread.holds_gil),
+        holds_gil: identity.filter(|_| !free_threaded && stack.is_ok()).map(|identity| identity.holds_gil),
         state: stack.map_or("unknown", |stack| state(stack.run_state)),
         state_text: stack.ok().map(|stack| stack.run_state.to_string()),
         complete: stack.is_ok_and(super::look::ThreadStack::is_complete),

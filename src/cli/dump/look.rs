@@ -3,6 +3,7 @@
 //! Does: take one tick of a session in wall mode, again for threads that could not be read, and name the frames.
 //! Does not: write it for anybody.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,7 +17,7 @@ use crate::sampler::session::Session;
 use crate::sampler::statistics::SampleFailure;
 use crate::symbolize::names::{Counted, NativeFrames, name_stacks};
 use crate::target::process::Process;
-use crate::types::Tid;
+use crate::types::{Machine, Tid};
 
 /// How often threads are looked at until each has a stack: one that wakes and blocks all the time can escape a look.
 const LOOKS: usize = 3;
@@ -32,13 +33,20 @@ pub struct View {
     pub full_filenames: bool,
 }
 
-/// What was seen of a process.
+/// What was looked at.
+#[derive(Debug)]
+pub enum Subject {
+    /// A process, at a time.
+    Process(Process, SystemTime),
+    /// A snapshot, in a file.
+    Snapshot(PathBuf, Machine),
+}
+
+/// What was seen.
 #[derive(Debug)]
 pub struct Dump {
-    /// The process.
-    pub process: Process,
-    /// When.
-    pub time: SystemTime,
+    /// Of what.
+    pub subject: Subject,
     /// CPython's version.
     pub version: String,
     /// The file that holds the interpreter.
@@ -49,9 +57,9 @@ pub struct Dump {
     pub threads: Vec<ThreadDump>,
 }
 
-/// What was seen of a thread.
+/// Which thread it is.
 #[derive(Debug)]
-pub struct ThreadDump {
+pub struct ThreadIdentity {
     /// Its number.
     pub tid: Tid,
     /// Its number in its own pid namespace.
@@ -60,10 +68,17 @@ pub struct ThreadDump {
     pub name: Option<String>,
     /// Whether the process began with it.
     pub is_main: bool,
-    /// Whether an interpreter knows it.
-    pub is_python: bool,
     /// Whether it held a GIL.
     pub holds_gil: bool,
+}
+
+/// What was seen of a thread.
+#[derive(Debug)]
+pub struct ThreadDump {
+    /// Which one it is; a snapshot does not say.
+    pub identity: Option<ThreadIdentity>,
+    /// Whether an interpreter knows it.
+    pub is_python: bool,
     /// What it did, and its frames, innermost first.
     pub stack: Result<ThreadStack, SampleFailure>,
 }
@@ -112,21 +127,22 @@ impl Dump {
             .threads()
             .iter()
             .map(|history| ThreadDump {
-                tid: history.thread.tid,
-                namespace_tid: history.namespace_id,
-                name: history.thread.name(),
-                is_main: history.thread.tid.0 == main,
+                identity: Some(ThreadIdentity {
+                    tid: history.thread.tid,
+                    namespace_tid: history.namespace_id,
+                    name: history.thread.name(),
+                    is_main: history.thread.tid.0 == main,
+                    holds_gil: history.holds_gil,
+                }),
                 is_python: !history.thread_states.is_empty(),
-                holds_gil: history.holds_gil,
                 stack: stack(&history.thread.tid).ok_or(history.failure.unwrap_or(SampleFailure::Unreadable)),
             })
             .collect();
-        threads.sort_by_key(|thread| (!thread.is_main, thread.tid));
+        threads.sort_by_key(|thread| thread.identity.as_ref().map(|identity| (!identity.is_main, identity.tid)));
         let found = &session.reader.found;
         let module = session.reader.space.modules.get(found.module);
         Dump {
-            process: session.process().clone(),
-            time,
+            subject: Subject::Process(session.process().clone(), time),
             version: found.interpreter.version.to_string(),
             interpreter: module.map_or_else(String::new, |module| module.path.to_string_lossy().into_owned()),
             free_threaded: found.interpreter.layout.free_threaded,

@@ -1,13 +1,15 @@
-//! `fpprof dump`: what every thread of a process does, once.
+//! `fpprof dump`: what every thread of a process does, once; or what a thread did that was saved.
 //!
-//! Does: the order of things: get hold of the process, look once, name, write.
+//! Does: the order of things: get hold of the process or the snapshot, look once, name, write.
 //! Does not: any of them itself.
 
 pub mod args;
 mod json;
 mod look;
+mod saved;
 mod text;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
@@ -21,16 +23,22 @@ use crate::types::Pid;
 /// Runs the command.
 ///
 /// # Errors
-/// Why the process cannot be read, or the text not be written.
+/// Why the process or the snapshot cannot be read, or the text not be written.
 pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
-    open::raise_open_files_limit();
-    // Ctrl-C ends this process at once: nothing is lost by that.
-    let session = open::attach(Pid(args.pid), Mode::Wall, &AtomicBool::new(false))?;
-    let dump = Dump::take(
-        session,
-        View { native: args.native.frames(), lines: args.lines, full_filenames: args.full_filenames || args.json },
-    );
+    let view =
+        View { native: args.native.frames(), lines: args.lines, full_filenames: args.full_filenames || args.json };
+    let dump = match (args.pid, &args.from) {
+        (Some(pid), _) => look(Pid(pid), view)?,
+        (None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
+    };
     let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
     standard_output::print(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn look(pid: Pid, view: View) -> Result<Dump, Failure> {
+    open::raise_open_files_limit();
+    // Ctrl-C ends this process at once: nothing is lost by that.
+    let session = open::attach(pid, Mode::Wall, &AtomicBool::new(false))?;
+    Ok(Dump::take(session, view))
 }

@@ -1,10 +1,10 @@
 //! A dump for people: each thread with its stack, innermost frame first, as debuggers list them.
 //!
-//! Does: lay it out. Does not: look at the process.
+//! Does: lay it out. Does not: look at a process or a snapshot.
 
 use std::collections::BTreeSet;
 
-use super::look::{Dump, ThreadDump, ThreadStack};
+use super::look::{Dump, Subject, ThreadDump, ThreadStack};
 use crate::cli::style::Style;
 use crate::output::label::{LabelOptions, name_and_place};
 use crate::profile::clean::one_line;
@@ -12,9 +12,15 @@ use crate::profile::frame::FrameKind;
 
 /// The text, with a line end behind each line.
 pub fn write(dump: &Dump, style: Style) -> String {
-    let command = dump.process.command_line.join(" ");
     let mut lines = vec![
-        format!("Process {}: {}", dump.process.pid, one_line(&command)),
+        match &dump.subject {
+            Subject::Process(process, _) => {
+                format!("Process {}: {}", process.pid, one_line(&process.command_line.join(" ")))
+            }
+            Subject::Snapshot(file, machine) => {
+                format!("Snapshot {}: a thread on {}", one_line(&file.to_string_lossy()), machine.name())
+            }
+        },
         format!("CPython {}{} ({})", dump.version, threading(dump), one_line(&dump.interpreter)),
     ];
     for thread in &dump.threads {
@@ -34,9 +40,9 @@ fn threading(dump: &Dump) -> &'static str {
 }
 
 fn heading(thread: &ThreadDump, style: Style) -> String {
-    let name = thread.name.as_deref().map_or("unnamed".to_owned(), |name| format!("\"{}\"", one_line(name)));
     let mut facts = Vec::new();
-    if thread.is_main {
+    let identity = thread.identity.as_ref();
+    if identity.is_some_and(|identity| identity.is_main) {
         facts.push("main".to_owned());
     }
     if !thread.is_python {
@@ -44,8 +50,10 @@ fn heading(thread: &ThreadDump, style: Style) -> String {
     }
     let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
     let state = thread.stack.as_ref().map_or("unknown".to_owned(), |stack| stack.run_state.to_string());
-    let gil = if thread.holds_gil { ", holds the GIL" } else { "" };
-    style.strong(&format!("Thread {} {name}{facts}: {state}{gil}", thread.tid))
+    let gil = if identity.is_some_and(|identity| identity.holds_gil) { ", holds the GIL" } else { "" };
+    let Some(identity) = identity else { return style.strong(&format!("The thread that was saved{facts}")) };
+    let name = identity.name.as_deref().map_or("unnamed".to_owned(), |name| format!("\"{}\"", one_line(name)));
+    style.strong(&format!("Thread {} {name}{facts}: {state}{gil}", identity.tid))
 }
 
 fn frames(stack: &ThreadStack, style: Style) -> Vec<String> {

@@ -40,7 +40,7 @@ impl OutputFile {
         }
         if !force && is_foreign(path) {
             return Err(Failure::new(format_args!("`{}` exists, and fpprof has not written it", path.display()))
-                .with_hint("Choose another place with `--output FILE`, or replace it with `--force`."));
+                .with_hint("Choose another place, or replace it with `--force`."));
         }
         // What is there is kept until there is something to put in its place.
         let open = || match OpenOptions::new().write(true).create_new(true).open(path) {

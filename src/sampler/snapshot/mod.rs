@@ -3,13 +3,15 @@
 //! A snapshot is test fixture, bug report and benchmark input at once: it goes through the same code as a live process
 //! ([`super::journey`]). `docs/snapshots.md` says what is in it, and what that means for privacy.
 //!
-//! [`take`] makes one of a capture, [`format`](mod@format) writes and reads it, [`replay`] runs it.
+//! [`take`] makes one of a capture, [`format`](mod@format) writes and reads it, [`replay`] runs it; [`subject`] does all of
+//! that with a live thread.
 
 pub mod format;
 pub mod packed;
 mod recorded_code;
 mod recorder;
 pub mod replay;
+pub mod subject;
 pub mod take;
 
 use crate::capture::registers::Registers;

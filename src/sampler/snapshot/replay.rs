@@ -10,7 +10,7 @@ use crate::merge::resync::MarkerDistance;
 use crate::python::layout::Layout;
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::python::stack::{PythonEntry, PythonStack};
-use crate::sampler::codes::Codes;
+use crate::sampler::codes::{Codes, Function};
 use crate::sampler::journey::{Journey, Moment, walk_python};
 use crate::sampler::sample::SampleFrame;
 use crate::target::elf::{SectionData, UnwindSections};
@@ -61,6 +61,16 @@ impl Replay {
         &self.interpreter
     }
 
+    /// What is replayed.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The Python functions that frames refer to, by number.
+    pub fn functions(&self) -> &[Arc<Function>] {
+        self.codes.functions()
+    }
+
     /// A journey that knows what was known when the snapshot was taken.
     pub fn journey(&self) -> Journey {
         let learned = self.snapshot.evaluation_frame.map(MarkerDistance::known).unwrap_or_default();
@@ -95,8 +105,8 @@ impl Replay {
                 format!("python      {}  {}:{line}", function.qualname, function.filename)
             }
             SampleFrame::Native { module, svma } => {
-                let place = match self.function_start(module, svma) {
-                    Some(start) => format!("{start:#x}+{:#x}", svma.0.wrapping_sub(start)),
+                let place = match self.function_extent(module, svma) {
+                    Some((Svma(start), _)) => format!("{start:#x}+{:#x}", svma.0.wrapping_sub(start)),
                     None => "in no function".to_owned(),
                 };
                 format!("native      {}+{:#x}  ({place})", self.module_name(module), svma.0)
@@ -113,12 +123,13 @@ impl Replay {
         self.snapshot.modules.get(module.0 as usize).map_or("?", |module| &module.name)
     }
 
-    fn function_start(&self, module: ModuleId, svma: Svma) -> Option<u64> {
+    /// The extent of the function at an address of a module, by its unwind tables.
+    pub fn function_extent(&self, module: ModuleId, svma: Svma) -> Option<(Svma, Svma)> {
         let unwinder = self.addresses.ranges().iter().find_map(|range| match &range.code {
             Code::Module { index, unwinder, .. } if *index == module.0 as usize => Some(unwinder),
             _ => None,
         });
-        unwinder?.function_start(svma).map(|(start, _)| start.0)
+        unwinder?.function_start(svma)
     }
 }
 

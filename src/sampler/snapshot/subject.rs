@@ -1,0 +1,120 @@
+//! Saving a live thread.
+//!
+//! Does: sample one thread, again and again, and save what was sampled last, once it is sure that the file gives the stack that the
+//! live process gave. Does not: choose a thread or a moment, or write files.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Snapshot;
+use super::format::FormatError;
+use super::replay::Replay;
+use crate::capture::blocked::BlockedError;
+use crate::capture::running::Stopping;
+use crate::python::runtime::RuntimeError;
+use crate::python::threads::Threads;
+use crate::sampler::codes::FunctionId;
+use crate::sampler::reader::{ReadFailure, Reader};
+use crate::sampler::sample::SampleFrame;
+use crate::sampler::statistics::Stops;
+use crate::sampler::thread_history::ThreadHistory;
+use crate::target::modules::ModuleId;
+use crate::target::threads::Thread;
+use crate::types::{Pid, Tid};
+
+/// A thread to be saved.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    reader: &'a mut Reader,
+    history: ThreadHistory,
+    stops: Stops,
+}
+
+/// A snapshot that gives the stack of the live process.
+#[derive(Debug)]
+pub struct Saved {
+    /// The contents of its file.
+    pub json: String,
+    /// What the file gives, innermost frame first.
+    pub frames: Arc<[SampleFrame]>,
+    /// The file, opened.
+    pub replay: Replay,
+}
+
+/// Why a sample cannot be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// The interpreter cannot be recognised any more, or not in the snapshot.
+    #[error("the interpreter cannot be saved: {0}")]
+    Interpreter(#[from] RuntimeError),
+    /// What was written cannot be read.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A code object was replaced meanwhile, or something was read that is not in the snapshot.
+    #[error("the snapshot does not give the stack of the live process")]
+    Differs,
+}
+
+impl<'a> Subject<'a> {
+    /// A thread of the process of `reader`.
+    ///
+    /// # Errors
+    /// When the process has no such thread.
+    pub fn new(reader: &'a mut Reader, pid: Pid, tid: Tid) -> io::Result<Subject<'a>> {
+        let mut history = ThreadHistory::new(Thread::open(pid, tid)?);
+        let threads = Threads::list(&reader.found.interpreter, &reader.memory);
+        let id = history.namespace_id.unsigned_abs().into();
+        history.set_thread_states(threads.of_native_id(id).map(|state| state.address).collect());
+        Ok(Subject { reader, history, stops: Stops::default() })
+    }
+
+    /// What was captured, and with what.
+    pub fn reader(&self) -> &Reader {
+        self.reader
+    }
+
+    /// The thread.
+    pub fn history(&self) -> &ThreadHistory {
+        &self.history
+    }
+
+    /// One sample of the thread, blocked or not; `None` when it changed meanwhile.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn sample(&mut self) -> Result<Option<Arc<[SampleFrame]>>, ReadFailure> {
+        let result = match self.reader.read_blocked(&mut self.history) {
+            Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => {
+                self.reader.read_stopped(&mut self.history, &mut self.stops, Stopping::InAnyState)
+            }
+            result => result,
+        };
+        match result {
+            Ok(stack) => Ok(Some(stack)),
+            Err(ReadFailure::CodeReplaced | ReadFailure::ModuleReplaced) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Saves the last sample, which gave `stack`.
+    ///
+    /// # Errors
+    /// Why that cannot be; the next sample may do.
+    pub fn save(&self, stack: &[SampleFrame]) -> Result<Saved, SaveError> {
+        let json = Snapshot::take(self.reader, &self.history)?.to_json();
+        let replay = Replay::new(Snapshot::from_json(json.as_bytes())?)?;
+        let frames = replay.run(&mut replay.journey());
+        let is_same = stack.iter().map(place).eq(frames.iter().map(place));
+        if is_same { Ok(Saved { json, frames, replay }) } else { Err(SaveError::Differs) }
+    }
+}
+
+/// A frame without the numbers of modules and functions, which are others in a snapshot.
+fn place(frame: &SampleFrame) -> SampleFrame {
+    match *frame {
+        SampleFrame::Python { line, .. } => SampleFrame::Python { function: FunctionId(0), line },
+        SampleFrame::Native { svma, .. } => SampleFrame::Native { module: ModuleId(0), svma },
+        SampleFrame::Evaluation { function, .. } => SampleFrame::Evaluation { module: ModuleId(0), function },
+        SampleFrame::Unnamed(_) | SampleFrame::Missing(_) => *frame,
+    }
+}
