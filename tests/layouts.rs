@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use fpprof::python::layout::{
-    CurrentFrame, GilLocation, Layout, LayoutError, MarkerRule, Support, Version, by_debug_offsets, by_table,
+    CurrentFrame, DICT_KEYS, GilLocation, IntegerForm, Layout, LayoutError, MarkerRule, Support, Version,
+    by_debug_offsets, by_table,
 };
 use fpprof::target::memory::Region;
 use fpprof::types::Addr;
@@ -109,7 +110,7 @@ fn parse(headers: &str) -> BTreeMap<&str, u64> {
 
 /// A layout in the words of `offsets.c`.
 fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
-    let Layout { runtime, interpreter, thread, frame, code, object, string, .. } = layout;
+    let Layout { runtime, interpreter, thread, frame, code, object, string, value, .. } = layout;
     let mut facts = BTreeMap::from([
         ("runtime.finalizing", runtime.finalizing),
         ("runtime.interpreters_head", runtime.interpreters_head),
@@ -142,7 +143,26 @@ fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
         ("string.state", string.state),
         ("string.ascii_data", string.ascii_data),
         ("string.compact_data", string.compact_data),
+        ("value.locals", value.locals),
+        ("value.local_names", value.local_names),
+        ("value.local_kinds", value.local_kinds),
+        ("value.header", value.header),
+        // What is behind the header.
+        ("value.cell", value.header),
+        ("value.dict_used", value.header),
+        ("value.set_fill", value.header),
+        ("value.tuple_items", value.tuple_items),
+        ("value.list_items", value.list_items),
+        ("value.dict_keys", value.dict_keys),
+        ("value.float", value.float_value),
+        ("value.integer_digits", value.integer_digits),
+        ("dict_keys.log2_index_bytes", DICT_KEYS.log2_index_bytes),
+        ("dict_keys.kind", DICT_KEYS.kind),
+        ("dict_keys.entry_count", DICT_KEYS.entry_count),
+        ("dict_keys.indices", DICT_KEYS.indices),
     ]);
+    let (IntegerForm::SignedSize(integer) | IntegerForm::Tag(integer)) = value.integer;
+    facts.insert("value.integer", integer);
     facts.extend(code.version.map(|version| ("code.version", version as u64)));
     match interpreter.gil {
         GilLocation::Runtime { start, gil } => {

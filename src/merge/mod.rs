@@ -45,6 +45,11 @@ pub struct MergedStack {
 }
 
 impl MergedStack {
+    /// The Python frames, innermost first.
+    pub fn python_frames(&self) -> impl Iterator<Item = PythonFrame> + '_ {
+        self.frames.iter().filter_map(|f| if let MergedFrame::Python(frame) = f { Some(*frame) } else { None })
+    }
+
     /// The gaps, innermost first: none in a complete stack.
     pub fn gaps(&self) -> impl Iterator<Item = Gap> + '_ {
         self.frames.iter().filter_map(|f| if let MergedFrame::Gap(gap) = f { Some(*gap) } else { None })

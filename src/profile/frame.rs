@@ -37,6 +37,11 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
+    /// Whether it is a kind of Python function.
+    pub fn is_python(self) -> bool {
+        matches!(self, FrameKind::UserCode | FrameKind::StandardLibrary | FrameKind::InstalledPackage)
+    }
+
     /// All kinds.
     pub const ALL: [FrameKind; 11] = [
         FrameKind::UserCode,

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod clock;
 pub mod code_space;
 pub mod codes;
+pub mod copies;
 pub mod durations;
 pub mod find;
 pub mod journey;

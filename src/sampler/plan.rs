@@ -1,5 +1,5 @@
-//! What a sample of one thread has to copy: its stack, its thread states, its interpreter frames, and the code objects
-//! that have not been met before.
+//! What a sample of one thread has to copy: its stack, its thread states, its interpreter frames, the code objects
+//! that have not been met before, and the values of variables where these are asked for.
 //!
 //! Does: follow the interpreter's chain of frames through the copies while the thread stands still, and ask for what
 //! is missing. A copy that is complete is walked once, at a few nanoseconds a frame.
@@ -9,12 +9,14 @@ use crate::capture::captured::{Captured, Range};
 use crate::capture::read::Plan;
 use crate::python::frames::FrameWalk;
 use crate::python::layout::Layout;
+use crate::python::locals;
 use crate::python::stack::{ChainEnd, PythonEntry};
 use crate::target::maps::{Backing, Mappings};
 use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
 use super::codes::Codes;
+use super::copies::Copies;
 use super::new_codes::NewCodes;
 
 /// The stack that is copied when nothing tells how large it is.
@@ -25,6 +27,11 @@ const LARGE_STACK: u64 = 1 << 20;
 const HEAP_FRAME: u64 = 128;
 /// Memory can be read or not by whole pages. This is the smallest; those of 16 and 64 KiB (AArch64) consist of it.
 const PAGE: u64 = 4096;
+
+/// The innermost frames whose variables are copied.
+const MAX_FRAMES_WITH_VALUES: usize = 200;
+/// The most rounds that values are copied in: each container is two, and what is in it has a type with a name.
+const MAX_VALUE_ROUNDS: usize = 24;
 
 /// The plan for one thread.
 pub struct ThreadPlan<'a> {
@@ -48,12 +55,15 @@ pub struct ThreadPlan<'a> {
     pub walks: Vec<FrameWalk<'a>>,
     /// The code objects on the stack that have not been met.
     pub new_codes: NewCodes,
+    /// The variables of the frames, where they are asked for.
+    pub values: Option<Copies>,
 }
 
 impl Plan for ThreadPlan<'_> {
     fn begin(&mut self) {
         self.walks.clear();
         self.new_codes.clear();
+        self.values.iter_mut().for_each(Copies::clear);
         self.walks.extend(self.thread_states.iter().map(|state| FrameWalk::new(self.layout, *state)));
     }
 
@@ -99,6 +109,7 @@ impl Plan for ThreadPlan<'_> {
         }
         if missing.is_empty() {
             self.copy_new_codes();
+            self.copy_values();
         }
     }
 }
@@ -114,6 +125,25 @@ impl ThreadPlan<'_> {
         let mut codes = codes.peekable();
         if codes.peek().is_some() {
             self.new_codes.copy(self.memory, self.layout, codes);
+        }
+    }
+
+    /// Values are the thread's to change as soon as it runs: they are copied now, as deep as they are shown.
+    fn copy_values(&mut self) {
+        let Some(values) = &mut self.values else { return };
+        let entries = self.walks.iter().flat_map(|walk| &walk.stack().entries);
+        let frames = entries.filter_map(|entry| match entry {
+            PythonEntry::Frame(frame) => Some((frame.frame, frame.code)),
+            PythonEntry::Marker(_) => None,
+        });
+        let mut incomplete: Vec<(Addr, Addr)> = frames.take(MAX_FRAMES_WITH_VALUES).collect();
+        for _ in 0..MAX_VALUE_ROUNDS {
+            let copies = &*values;
+            incomplete
+                .retain(|(frame, code)| copies.lacks(|memory| drop(locals::read(memory, self.layout, *frame, *code))));
+            if !values.fetch(self.memory) {
+                break;
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::code_space::CodeSpace;
 use super::codes::Codes;
+use super::copies::Copies;
 use super::find::{self, Found};
 use super::journey::{self, Journey, Moment};
 use super::new_codes::NewCodes;
@@ -24,6 +25,7 @@ use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
 use crate::capture::running::{RunningError, Stopper, Stopping};
 use crate::merge::resync::MarkerDistance;
+use crate::python::locals;
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonStack};
 use crate::target::memory::Memory;
@@ -43,6 +45,8 @@ const ATTEMPTS_WHEN_TORN: usize = 8;
 const BEFORE_NEXT_ATTEMPT: Duration = Duration::from_micros(50);
 /// Words that lie this close together are copied in one range: each range costs as much as some kilobytes.
 const WATCHED_TOGETHER: u64 = 1 << 10;
+/// The most bytes of values that are copied of a thread.
+const MAX_VALUE_BYTES: usize = 8 << 20;
 /// What is copied beyond the outermost frame: the words of its return address.
 const BEYOND_OUTERMOST: u64 = 64;
 
@@ -100,6 +104,8 @@ pub struct Reader {
     capture_calls: u64,
     watched: Vec<Range>,
     pthreads: Pthreads,
+    reads_locals: bool,
+    values: Option<Copies>,
 }
 
 impl Reader {
@@ -128,12 +134,25 @@ impl Reader {
             capture_calls: 0,
             watched: Vec::new(),
             pthreads: Pthreads::new(native::PTHREAD_DISTANCE),
+            reads_locals: false,
+            values: None,
         })
     }
 
     /// The target's root directory, which outlives the target.
     pub fn root(&self) -> Arc<TargetRoot> {
         Arc::clone(&self.root)
+    }
+
+    /// Reads the variables of Python frames with every thread from now on: see [`ThreadHistory::locals`]. That takes milliseconds,
+    /// also of a thread that stands still meanwhile.
+    pub fn read_locals(&mut self) {
+        self.reads_locals = true;
+    }
+
+    /// Whether variables are read.
+    pub fn reads_locals(&self) -> bool {
+        self.reads_locals
     }
 
     /// Copies these words with every thread from now on: they are of the same moment as its stack, and cost no call of
@@ -238,6 +257,7 @@ impl Reader {
             likely_sp: history.likely_sp,
             walks: Vec::new(),
             new_codes: NewCodes::default(),
+            values: self.reads_locals.then(|| Copies::new(MAX_VALUE_BYTES)),
         };
         let calls_before = memory.calls();
         if let Err(failure) = how(stopper, &mut history.thread, memory, &mut plan, captured) {
@@ -246,7 +266,8 @@ impl Reader {
             return Err(failure);
         }
         *capture_calls = memory.calls().wrapping_sub(calls_before);
-        let ThreadPlan { walks, ranges, new_codes, .. } = plan;
+        let ThreadPlan { walks, ranges, new_codes, values, .. } = plan;
+        self.values = values;
         let python = journey::one_stack(walks);
         for code in new_codes.addresses() {
             // One that cannot be read is told by the frame that lacks it.
@@ -275,6 +296,11 @@ impl Reader {
         } else if matches!(last.map(|native| native.end), Some(StackEnd::UnreadableStack(_))) {
             // More of the stack is used than was copied: the next sample copies all of it.
             history.stack_end = space.mappings.find_stack(captured.stack.start).map(|mapping| mapping.end);
+        }
+        if let Some(values) = &self.values {
+            let layout = &self.found.interpreter.layout;
+            let frames = journey.merged().python_frames();
+            history.locals = frames.map(|frame| locals::read(values, layout, frame.frame, frame.code)).collect();
         }
         Ok(Finished { frames: journey.resolve(moment), is_proven })
     }

@@ -12,6 +12,7 @@ use super::settled::Rest;
 use super::statistics::SampleFailure;
 use super::transfers;
 use crate::capture::captured::Range;
+use crate::python::locals::Local;
 use crate::python::stack::{PythonEntry, PythonStack};
 use crate::target::threads::{Activity, RunCount, SystemCall, Thread};
 use crate::types::Addr;
@@ -55,6 +56,9 @@ pub struct ThreadHistory {
     pub rest: Rest,
     /// Whether it held a GIL at the moment of its last stack.
     pub holds_gil: bool,
+    /// The variables of each Python frame of its last stack, innermost first, where they are read:
+    /// [`Reader::read_locals`](super::reader::Reader::read_locals).
+    pub locals: Vec<Vec<Local>>,
     /// Why it has no stack of the last tick that wanted one.
     pub failure: Option<SampleFailure>,
 }
@@ -79,6 +83,7 @@ impl ThreadHistory {
             blocked_stack: None,
             rest: Rest::default(),
             holds_gil: false,
+            locals: Vec::new(),
             failure: None,
         }
     }

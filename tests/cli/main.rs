@@ -28,6 +28,7 @@ mod doctor;
 mod dump;
 mod endings;
 mod launching;
+mod locals;
 mod memory;
 mod outputs;
 mod permissions;

@@ -38,6 +38,11 @@ pub struct DumpArgs {
     #[arg(short, long)]
     pub lines: bool,
 
+    /// Show the local variables of Python functions: numbers, strings and containers as far as they are short, other objects by
+    /// their type. A thread that runs stands still for some milliseconds meanwhile.
+    #[arg(long, conflicts_with = "from")]
+    pub locals: bool,
+
     /// Write JSON for programs; its schema is in docs/dump.md.
     #[arg(short, long)]
     pub json: bool,

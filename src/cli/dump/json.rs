@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::look::{Dump, Subject, ThreadDump};
 use crate::cli::standard_output::document;
 use crate::profile::frame::Frame;
+use crate::python::locals::Local;
 use crate::sampler::run_state::RunState;
 
 /// Fields may be added to a version; one that is taken away or changes its meaning makes the next.
@@ -70,6 +71,13 @@ struct FrameFacts<'a> {
     first_line: Option<u32>,
     module: Option<&'a str>,
     inlined: bool,
+    locals: Option<Vec<LocalFacts<'a>>>,
+}
+
+#[derive(Serialize)]
+struct LocalFacts<'a> {
+    name: &'a str,
+    value: &'a str,
 }
 
 /// The document, and a line end.
@@ -110,11 +118,11 @@ fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
         state_text: stack.ok().map(|stack| stack.run_state.to_string()),
         complete: stack.is_ok_and(super::look::ThreadStack::is_complete),
         error: stack.err().map(|reason| reason.reason()),
-        frames: stack.map_or_else(|_| Vec::new(), |stack| stack.frames.iter().map(frame).collect()),
+        frames: stack.map_or_else(|_| Vec::new(), |stack| stack.frames_and_locals().map(frame).collect()),
     }
 }
 
-fn frame(frame: &Frame) -> FrameFacts<'_> {
+fn frame<'a>((frame, locals): (&'a Frame, Option<&'a [Local]>)) -> FrameFacts<'a> {
     let source = frame.source.as_ref();
     FrameFacts {
         kind: frame.kind.id(),
@@ -124,6 +132,8 @@ fn frame(frame: &Frame) -> FrameFacts<'_> {
         first_line: source.and_then(|source| source.first_line),
         module: frame.module.as_deref(),
         inlined: frame.is_inlined,
+        locals: locals
+            .map(|locals| locals.iter().map(|local| LocalFacts { name: &local.name, value: &local.value }).collect()),
     }
 }
 

@@ -11,10 +11,12 @@ use rustc_hash::FxHashMap;
 
 use crate::cli::origin::with_origin;
 use crate::profile::frame::{Frame, FrameKind};
+use crate::python::locals::Local;
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::SampleFrame;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::SampleFailure;
+use crate::sampler::thread_history::ThreadHistory;
 use crate::symbolize::names::{Counted, NativeFrames, name_stacks};
 use crate::target::process::Process;
 use crate::types::{Machine, Tid};
@@ -90,9 +92,20 @@ pub struct ThreadStack {
     pub run_state: RunState,
     /// The frames that are shown, innermost first.
     pub frames: Vec<Frame>,
+    /// The variables of each Python frame among them, innermost first; absent where they were not asked for.
+    pub locals: Option<Vec<Vec<Local>>>,
 }
 
 impl ThreadStack {
+    /// The frames, innermost first, each with its variables: none where they were not asked for, or it is no Python frame.
+    pub fn frames_and_locals(&self) -> impl Iterator<Item = (&Frame, Option<&[Local]>)> {
+        let mut locals = self.locals.iter().flatten();
+        self.frames.iter().map(move |frame| {
+            let own = if frame.kind.is_python() { locals.next() } else { None };
+            (frame, own.map(Vec::as_slice))
+        })
+    }
+
     /// Whether no frame is missing.
     pub fn is_complete(&self) -> bool {
         !self.frames.iter().any(|frame| frame.kind == FrameKind::Gap)
@@ -117,10 +130,12 @@ impl Dump {
         let (tids, stacks): (Vec<Tid>, Vec<Vec<Counted>>) =
             seen.iter().map(|(tid, (frames, _))| (*tid, outermost_first(frames))).unzip();
         let mut named: FxHashMap<Tid, Vec<Frame>> = tids.into_iter().zip(name(&session, &stacks, view)).collect();
-        let mut stack = |tid: &Tid| {
-            let mut frames = named.remove(tid)?;
+        let reads_locals = session.reader.reads_locals();
+        let mut stack = |history: &ThreadHistory| {
+            let mut frames = named.remove(&history.thread.tid)?;
             frames.reverse();
-            Some(ThreadStack { run_state: seen.get(tid)?.1, frames })
+            let locals = reads_locals.then(|| history.locals.clone());
+            Some(ThreadStack { run_state: seen.get(&history.thread.tid)?.1, frames, locals })
         };
         let main = session.process().pid.0;
         let mut threads: Vec<ThreadDump> = session
@@ -135,7 +150,7 @@ impl Dump {
                     holds_gil: history.holds_gil,
                 }),
                 is_python: !history.thread_states.is_empty(),
-                stack: stack(&history.thread.tid).ok_or(history.failure.unwrap_or(SampleFailure::Unreadable)),
+                stack: stack(history).ok_or(history.failure.unwrap_or(SampleFailure::Unreadable)),
             })
             .collect();
         threads.sort_by_key(|thread| thread.identity.as_ref().map(|identity| (!identity.is_main, identity.tid)));

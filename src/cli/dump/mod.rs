@@ -28,7 +28,7 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     let view =
         View { native: args.native.frames(), lines: args.lines, full_filenames: args.full_filenames || args.json };
     let dump = match (args.pid, &args.from) {
-        (Some(pid), _) => look(Pid(pid), view)?,
+        (Some(pid), _) => look(Pid(pid), view, args.locals)?,
         (None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
     };
     let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
@@ -36,9 +36,12 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn look(pid: Pid, view: View) -> Result<Dump, Failure> {
+fn look(pid: Pid, view: View, locals: bool) -> Result<Dump, Failure> {
     open::raise_open_files_limit();
     // Ctrl-C ends this process at once: nothing is lost by that.
-    let session = open::attach(pid, Mode::Wall, &AtomicBool::new(false))?;
+    let mut session = open::attach(pid, Mode::Wall, &AtomicBool::new(false))?;
+    if locals {
+        session.reader.read_locals();
+    }
     Ok(Dump::take(session, view))
 }

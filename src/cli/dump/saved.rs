@@ -64,7 +64,7 @@ pub fn dump(path: &Path, view: View) -> Result<Dump, Failure> {
         threads: vec![ThreadDump {
             identity: None,
             is_python: !replay.snapshot().thread_states.is_empty(),
-            stack: Ok(ThreadStack { run_state: RunState::Unknown, frames }),
+            stack: Ok(ThreadStack { run_state: RunState::Unknown, frames, locals: None }),
         }],
     })
 }

@@ -8,7 +8,8 @@ use super::look::{Dump, Subject, ThreadDump, ThreadStack};
 use crate::cli::style::Style;
 use crate::output::label::{LabelOptions, name_and_place};
 use crate::profile::clean::one_line;
-use crate::profile::frame::FrameKind;
+use crate::profile::frame::{Frame, FrameKind};
+use crate::python::locals::Local;
 
 /// The text, with a line end behind each line.
 pub fn write(dump: &Dump, style: Style) -> String {
@@ -60,16 +61,18 @@ fn frames(stack: &ThreadStack, style: Style) -> Vec<String> {
     if stack.frames.is_empty() {
         return vec!["    [no frames to show]".to_owned()];
     }
-    let line = |frame| {
+    let line = |(frame, locals): (&Frame, Option<&[Local]>)| {
         let (name, place) = name_and_place(frame, &LabelOptions::default());
         let place = place.map_or_else(String::new, |place| style.faint(&format!(" ({place})")));
         // The mark takes the place of a space, so that the text is at one column with and without it.
-        match style.mark(frame.kind) {
+        let first = match style.mark(frame.kind) {
             mark if mark.is_empty() => format!("    {name}{place}"),
             mark => format!("  {mark} {name}{place}"),
-        }
+        };
+        let local = |local: &Local| format!("        {} = {}", one_line(&local.name), one_line(&local.value));
+        [first].into_iter().chain(locals.unwrap_or_default().iter().map(local)).collect::<Vec<_>>()
     };
-    stack.frames.iter().map(line).collect()
+    stack.frames_and_locals().flat_map(line).collect()
 }
 
 /// What the colours mean, of the kinds that occur.

@@ -82,6 +82,7 @@ pub(super) fn layout(mem: &impl Memory, runtime: Addr, order: &FieldOrder) -> Re
             bytes_data: table.offset("bytes_object", "ob_sval", 1)?,
         },
         string: table.string()?,
+        value: table.value()?,
         free_threaded,
         jit_keeps_frame_pointers: order.behaviour.jit_keeps_frame_pointers,
     })
@@ -265,6 +266,21 @@ impl Table<'_> {
             kind_shifts: self.order.behaviour.kind_shifts,
             ascii_data,
             compact_data,
+        })
+    }
+
+    fn value(&self) -> Result<ValueLayout, LayoutError> {
+        Ok(ValueLayout {
+            locals: self.offset("interpreter_frame", "localsplus", 8)?,
+            local_names: self.offset("code_object", "localsplusnames", 8)?,
+            local_kinds: self.offset("code_object", "localspluskinds", 8)?,
+            header: self.size("pyobject")?,
+            tuple_items: self.offset("tuple_object", "ob_item", 8)?,
+            list_items: self.offset("list_object", "ob_item", 8)?,
+            dict_keys: self.offset("dict_object", "ma_keys", 8)?,
+            float_value: self.offset("float_object", "ob_fval", 8)?,
+            integer: IntegerForm::Tag(self.offset("long_object", "lv_tag", 8)?),
+            integer_digits: self.offset("long_object", "ob_digit", 4)?,
         })
     }
 }

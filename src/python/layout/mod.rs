@@ -47,6 +47,8 @@ pub struct Layout {
     pub object: ObjectLayout,
     /// `PyASCIIObject` and its larger forms.
     pub string: StringLayout,
+    /// Where the values of variables are.
+    pub value: ValueLayout,
     /// Whether the build runs without a GIL (PEP 703).
     pub free_threaded: bool,
     /// Whether code made by the interpreter's JIT keeps the chain of frame records: 3.15's does, 3.14's has neither
@@ -247,6 +249,56 @@ pub struct StringLayout {
     /// `sizeof(PyCompactUnicodeObject)`: the data of another compact string, or the pointer to it.
     pub compact_data: u64,
 }
+
+/// What is needed of frames, code objects and built-in types to show the values of variables, and for nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueLayout {
+    /// `_PyInterpreterFrame.localsplus`: the first variable.
+    pub locals: u64,
+    /// `PyCodeObject.co_localsplusnames`, a tuple of strings.
+    pub local_names: u64,
+    /// `PyCodeObject.co_localspluskinds`, bytes.
+    pub local_kinds: u64,
+    /// `sizeof(PyObject)`: where the fields of a dict, a set or a cell begin.
+    pub header: u64,
+    /// `PyTupleObject.ob_item`: the first item.
+    pub tuple_items: u64,
+    /// `PyListObject.ob_item`: the pointer to the first item.
+    pub list_items: u64,
+    /// `PyDictObject.ma_keys`.
+    pub dict_keys: u64,
+    /// `PyFloatObject.ob_fval`.
+    pub float_value: u64,
+    /// How integers state their size and sign.
+    pub integer: IntegerForm,
+    /// `PyLongObject.long_value.ob_digit`: the lowest digit.
+    pub integer_digits: u64,
+}
+
+/// How a `PyLongObject` states its size and sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntegerForm {
+    /// 3.11: the number of digits at this offset, negative for a negative number.
+    SignedSize(u64),
+    /// 3.12 and later: `lv_tag` at this offset.
+    Tag(u64),
+}
+
+/// Fields of `PyDictKeysObject` (pycore_dict.h): the same ones in all versions, with and without a GIL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DictKeysLayout {
+    /// `dk_log2_index_bytes`, one byte.
+    pub log2_index_bytes: u64,
+    /// `dk_kind`, one byte.
+    pub kind: u64,
+    /// `dk_nentries`.
+    pub entry_count: u64,
+    /// `dk_indices`, behind which are the entries.
+    pub indices: u64,
+}
+
+/// See [`DictKeysLayout`].
+pub const DICT_KEYS: DictKeysLayout = DictKeysLayout { log2_index_bytes: 9, kind: 10, entry_count: 24, indices: 32 };
 
 /// How well a version is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -44,6 +44,18 @@ pub(super) const LAYOUT: Layout = Layout {
     },
     object: ObjectLayout { ob_type: 8, ob_size: 16, tp_name: 24, tp_flags: 168, bytes_data: 32 },
     string: StringLayout { length: 16, state: 32, kind_shifts: &[2], ascii_data: 40, compact_data: 56 },
+    value: ValueLayout {
+        locals: 72,
+        local_names: 96,
+        local_kinds: 104,
+        header: 16,
+        tuple_items: 24,
+        list_items: 24,
+        dict_keys: 32,
+        float_value: 16,
+        integer: IntegerForm::Tag(16),
+        integer_digits: 24,
+    },
     free_threaded: false,
     jit_keeps_frame_pointers: false,
 };
