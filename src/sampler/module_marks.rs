@@ -14,8 +14,9 @@ use crate::target::modules::{ModuleId, Modules};
 const MAX_WATCHED: usize = 16;
 /// The most modules of a thread that are remembered.
 const MAX_MET: usize = 64;
-/// A module that is mapped where it seems not to be, this often in a row, has been changed by the program itself.
-const MAX_DOUBTS: u8 = 3;
+/// A module that is mapped where it seems not to be, this often in a row, has been changed by the program itself. Of two that take
+/// turns, one can be there when it is looked at and the other when the mappings are read: on a busy machine some times in a row.
+const MAX_DOUBTS: u8 = 32;
 
 /// The two outermost frames of a stack have not returned since the thread began: `_start` and `__libc_start_main`, or
 /// `clone` and `start_thread`. What they lie in has not been unloaded.

@@ -1,7 +1,9 @@
 //! What fpprof says that a thread does is what the program has it do.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -167,7 +169,8 @@ fn a_thread_in_zlib_runs_native_code_without_the_gil() {
 fn a_thread_that_collects_garbage_is_seen_to() {
     for interpreter in interpreters::all() {
         let seen = Seen::of(&interpreter, "gc");
-        assert!(seen.share(RunState::GarbageCollection) > 0.95, "{}: {:?}", interpreter.name, seen.states);
+        // Between two collections it is in Python: 2 to 4 % of the time.
+        assert!(seen.share(RunState::GarbageCollection) > 0.9, "{}: {:?}", interpreter.name, seen.states);
         assert!(seen.held() > 0.98, "{}: {:?}", interpreter.name, seen.gil);
     }
 }
@@ -185,33 +188,44 @@ fn of_four_threads_that_want_the_gil_one_has_it() {
     }
 }
 
-/// Whether the kernel says that a thread sleeps.
-fn is_asleep(pid: u32, tid: i32) -> bool {
-    let call = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).expect("the thread lives");
-    call.split(' ').next() == Some(&libc::SYS_clock_nanosleep.to_string())
+/// The byte by which the thread of `contention.py work duty` says whether it sleeps.
+fn word_of_sleep(pid: u32) -> File {
+    let files =
+        fs::read_dir(format!("/proc/{pid}/fd")).expect("the target lives").map(|file| file.expect("a file").path());
+    let is_word =
+        |file: &PathBuf| fs::read_link(file).is_ok_and(|name| name.to_string_lossy().starts_with("/memfd:asleep"));
+    File::open(files.into_iter().find(is_word).expect("the thread has made its file")).expect("the file opens")
 }
 
-/// The thread sleeps and runs in turn. Truth is what the kernel says at the same ticks: on a busy machine those are no even
-/// sample of the time, for a tick at which the thread waits for a CPU takes longer than others, and outlives the next.
+/// The thread sleeps and runs in turn. Truth is what it says itself at the same ticks: on a busy machine those are no even sample
+/// of the time, for a tick at which the thread waits for a CPU takes longer than others, and outlives the next. It is asked
+/// before and after. The kernel could not tell: a thread that it has woken, and that waits for a CPU, still stands where it slept.
 #[test]
-fn the_share_of_sleep_is_what_the_kernel_sees() {
+fn the_share_of_sleep_is_what_the_thread_says() {
     for interpreter in ["pyenv 3.11", "sid 3.15"].map(interpreters::named) {
         let target = Target::spawn(&interpreter, "contention", Mode::Work, &["duty"]);
         let tid = target.truth().threads[0].native_id;
         let mut session = reading::session(target.pid(), Sampled::Wall);
         wait_for_cpu_time(target.pid(), tid);
+        let word = word_of_sleep(target.pid());
+        let is_asleep = || {
+            let mut byte = [0];
+            word.read_exact_at(&mut byte, 0).expect("the thread's word");
+            u32::from(byte[0])
+        };
         let (mut in_truth, mut seen, mut all) = (0, 0, 0);
         let mut clock = Clock::new(300.0, Intervals::Poisson, u64::from(std::process::id()));
         for _ in 0..3 * TICKS {
             while clock.wait(None) != Tick::Due {}
-            in_truth += u32::from(is_asleep(target.pid(), tid));
+            in_truth += is_asleep();
             session.tick(1, &mut |sample| {
                 all += u32::from(sample.tid.0 == tid);
-                seen += u32::from(sample.tid.0 == tid && sample.run_state == RunState::Sleeping);
+                seen += 2 * u32::from(sample.tid.0 == tid && sample.run_state == RunState::Sleeping);
             });
+            in_truth += is_asleep();
             clock.skip_missed();
         }
-        let [in_truth, seen] = [in_truth, seen].map(|count| f64::from(count) / f64::from(all));
+        let [in_truth, seen] = [in_truth, seen].map(|count| f64::from(count) / f64::from(2 * all));
         assert!((seen - in_truth).abs() < 0.08, "{}: asleep {seen}, in truth {in_truth}", interpreter.name);
         assert!((0.02..0.98).contains(&seen), "{}: it sleeps and runs: {seen}", interpreter.name);
         assert!(target.release().success());

@@ -1,6 +1,7 @@
 """Threads that run, in one way: `contention.py work python|gil|zlib|gc|duty`."""
 
 import gc
+import mmap
 import os
 import sys
 import threading
@@ -28,8 +29,14 @@ def in_gc():
 
 
 def in_turn():
+    """Says by a byte in memory of its own, in a file without a name that whoever watches can open, whether it sleeps."""
+    file = os.memfd_create("asleep")
+    os.truncate(file, 1)
+    asleep = mmap.mmap(file, 1)
     while True:
+        asleep[0] = 1
         time.sleep(0.004)
+        asleep[0] = 0
         until = time.thread_time() + 0.004
         while time.thread_time() < until:
             pass
