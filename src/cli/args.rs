@@ -13,6 +13,7 @@ use super::doctor::args::DoctorArgs;
 use super::dump::args::DumpArgs;
 use super::output_kind::{self, OutputKind};
 use super::report_args::ReportArgs;
+use super::top::args::TopArgs;
 use crate::symbolize::names::NativeFrames;
 
 /// The highest rate that is taken: beyond it a sample would cost more than the interval.
@@ -36,6 +37,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Show what each thread of a running process does: its stack, its state, and who holds the GIL.
     Dump(DumpArgs),
+    /// Show live what a running process, or a program from its start, spends its time with.
+    Top(TopArgs),
     /// Tell what fpprof can see of a process, a program or a file, and what would make its stacks or names incomplete.
     Doctor(DoctorArgs),
 }
@@ -254,7 +257,7 @@ pub(super) fn parse_pid(text: &str) -> Result<i32, String> {
     }
 }
 
-fn parse_rate(text: &str) -> Result<f64, String> {
+pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
     if !rate.is_finite() || rate <= 0.0 {
         return Err("a rate is more than 0 samples a second".to_owned());
@@ -265,7 +268,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     Ok(rate)
 }
 
-fn parse_overhead(text: &str) -> Result<MaxOverhead, String> {
+pub(super) fn parse_overhead(text: &str) -> Result<MaxOverhead, String> {
     if text == "none" {
         return Ok(MaxOverhead::Unlimited);
     }

@@ -10,11 +10,13 @@ mod open;
 mod origin;
 pub mod output_kind;
 mod record;
+mod recorded_code;
 mod refusal;
 mod report;
 pub mod report_args;
 mod standard_output;
 mod style;
+pub mod top;
 
 use std::process::ExitCode;
 
@@ -31,5 +33,6 @@ pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Dump(args) => dump::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Report(args) => report::run(args),
+        Command::Top(args) => top::run(args),
     }
 }

@@ -6,6 +6,7 @@
 use std::io::IsTerminal;
 
 use clap::{ArgAction, Args, ValueEnum};
+use ratatui::style::Color;
 
 use crate::output::colors::{Rgb, kind_color};
 use crate::profile::frame::FrameKind;
@@ -50,6 +51,12 @@ const CUBE: [u8; 6] = [0, 95, 135, 175, 215, 255];
 const CUBE_START: usize = 16;
 
 impl ColorArg {
+    /// As `--color never`.
+    #[cfg(test)]
+    pub fn never() -> ColorArg {
+        ColorArg { color: When::Never, no_color: false }
+    }
+
     /// The style of what is written to standard output.
     pub fn style(self) -> Style {
         let variable = |name| std::env::var(name).unwrap_or_default();
@@ -80,6 +87,17 @@ impl Style {
             Colors::None => String::new(),
             Colors::True => format!("\x1b[48;2;{r};{g};{b}m \x1b[0m"),
             Colors::Palette => format!("\x1b[48;5;{}m \x1b[0m", nearest(Rgb { r, g, b })),
+        }
+    }
+
+    /// The colour of a kind, for a screen that is drawn; none without colours.
+    pub fn color(self, kind: FrameKind) -> Option<Color> {
+        let Rgb { r, g, b } = kind_color(kind);
+        match self.colors {
+            Colors::None => None,
+            Colors::True => Some(Color::Rgb(r, g, b)),
+            // 255 is the highest.
+            Colors::Palette => Some(Color::Indexed(u8::try_from(nearest(Rgb { r, g, b })).unwrap_or(u8::MAX))),
         }
     }
 

@@ -18,6 +18,8 @@ pub enum ProgramOutput {
     Inherited,
     /// To our standard error: our standard output is for something else.
     ToStandardError,
+    /// Nowhere, with its standard error, and its standard input is empty: the terminal is for something else.
+    Discarded,
 }
 
 /// A program that we started.
@@ -49,8 +51,15 @@ impl Launched {
         let stdout = match output {
             ProgramOutput::Inherited => Ok(Stdio::inherit()),
             ProgramOutput::ToStandardError => io::stderr().as_fd().try_clone_to_owned().map(Stdio::from),
+            ProgramOutput::Discarded => Ok(Stdio::null()),
         };
-        let spawn = |stdout| Command::new(&name).args(arguments).stdout(stdout).spawn();
+        let spawn = |stdout| {
+            let mut command = Command::new(&name);
+            if output == ProgramOutput::Discarded {
+                command.stdin(Stdio::null()).stderr(Stdio::null());
+            }
+            command.args(arguments).stdout(stdout).spawn()
+        };
         let child = stdout.and_then(spawn).map_err(|source| LaunchError { program, source })?;
         Ok(Launched { child, status: None })
     }

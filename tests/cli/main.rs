@@ -37,3 +37,4 @@ mod signals;
 mod snapshots;
 mod switches;
 mod terminal;
+mod top;

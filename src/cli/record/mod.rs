@@ -4,14 +4,14 @@
 //! the arguments are meant.
 //! Does not: any of them itself.
 
-mod epoch;
-mod finish;
+pub(super) mod epoch;
+pub(super) mod finish;
 mod kept;
 pub(super) mod output_file;
 mod patience;
-mod progress;
-mod recorder;
-mod report;
+pub(super) mod progress;
+pub(super) mod recorder;
+pub(super) mod report;
 mod stream;
 
 use std::fs::File;
@@ -157,13 +157,14 @@ fn interim() -> Result<File, Failure> {
     finish::temporary_file().map_err(not_kept)
 }
 
-fn not_kept(error: io::Error) -> Failure {
+/// What to tell when the samples cannot be kept.
+pub(super) fn not_kept(error: io::Error) -> Failure {
     Failure::new(format_args!("the samples cannot be kept in a temporary file: {error}"))
         .with_hint("Let TMPDIR name a folder that can be written.")
 }
 
 /// Begins a recording in a file.
-fn stream(file: File, facts: &RecordingFacts) -> Result<Stream, Failure> {
+pub(super) fn stream(file: File, facts: &RecordingFacts) -> Result<Stream, Failure> {
     Stream::new(file, facts.clone())
         .map_err(|error| Failure::new(format_args!("the samples cannot be written: {error}")))
 }
@@ -183,7 +184,7 @@ fn write(
 }
 
 /// Ctrl-C and SIGTERM end the recording, and nothing is lost; the second one is [`Patience`]'s.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))
@@ -207,7 +208,8 @@ fn program_name(args: &RecordArgs) -> String {
 /// fpprof's own share is that of one CPU, and most machines have several: five times as much does no more harm.
 const OWN_TO_TARGET: f64 = 5.0;
 
-fn limits(allowed: MaxOverhead) -> Option<Limits> {
+/// What recording may take.
+pub(super) fn limits(allowed: MaxOverhead) -> Option<Limits> {
     match allowed {
         MaxOverhead::Share(target) => Some(Limits { target, own: target * OWN_TO_TARGET }),
         MaxOverhead::Unlimited => None,

@@ -10,7 +10,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::epoch::{Epoch, Extras};
-use super::progress::Progress;
+use super::progress::{Counts, Progress};
 use super::stream::Stream;
 use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
 use crate::sampler::clock::{Clock, Intervals, Tick, now};
@@ -174,8 +174,9 @@ impl<'a> Recorder<'a> {
             if looked.elapsed() >= LOOK_EVERY || !epoch.session.has_threads() {
                 looked = Instant::now();
                 let errors = self.statistics.failures() + epoch.session.statistics.failures();
-                let taken = self.clock.wanted() - self.clock.late() - self.budget.left_out();
-                progress.show(started.elapsed(), taken, errors);
+                let (late, left_out) = (self.clock.late(), self.budget.left_out());
+                let taken = self.clock.wanted() - late - left_out;
+                progress.show(Counts { elapsed: started.elapsed(), taken, late, left_out, errors });
                 if launched.as_mut().is_some_and(|l| l.status().is_some()) || !epoch.session.process().is_alive() {
                     return Pause::Ended(Ended::TargetGone);
                 }

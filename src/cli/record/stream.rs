@@ -24,6 +24,7 @@ const NAMES: usize = 1000;
 #[derive(Debug)]
 pub struct Stream {
     writer: RecordingWriter<File>,
+    every: Duration,
     written_at: Instant,
     /// The time of the last sample written, ns since the start.
     time: u64,
@@ -53,7 +54,12 @@ impl Stream {
         writer.add(&Record::Facts(Box::new(facts)))?;
         writer.end_block()?;
         let written = Written::default();
-        Ok(Stream { writer, written_at: Instant::now(), time: 0, written, error: None })
+        Ok(Stream { writer, every: WRITE_EVERY, written_at: Instant::now(), time: 0, written, error: None })
+    }
+
+    /// Writes this often instead of once a second.
+    pub fn every(self, every: Duration) -> Stream {
+        Stream { every, ..self }
     }
 
     /// Goes on with another program. After an error nothing is written.
@@ -70,7 +76,7 @@ impl Stream {
 
     /// Writes what is new when it is time for it. Gives whether writing still works.
     pub fn write_if_due(&mut self, epoch: &mut Epoch) -> bool {
-        if self.written_at.elapsed() >= WRITE_EVERY {
+        if self.written_at.elapsed() >= self.every {
             self.write(epoch);
         }
         self.error.is_none()

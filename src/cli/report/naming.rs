@@ -3,27 +3,25 @@
 //! Does: take the recorded names, look those that are missing up in the files where these are still the same, and add the
 //! chosen samples and their stacks to a profile and its timeline. Does not: read the recording.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::choice::Choice;
+use crate::cli::recorded_code::RecordedCode;
 use crate::profile::Profile;
 use crate::profile::frame::Frame;
 use crate::profile::named::{Named, Role};
 use crate::profile::paths::PathRoots;
-use crate::profile::recording::{Module, RecordedFrame, RecordedProgram};
+use crate::profile::recording::{RecordedFrame, RecordedProgram};
 use crate::profile::samples::TimedSample;
 use crate::profile::timeline::Timeline;
 use crate::profile::tree::NodeId;
 use crate::sampler::codes::Function;
-use crate::symbolize::names::{self, Counted, NativeCode, NativeFrames, Origin};
-use crate::symbolize::{FunctionExtent, ModuleFile, PerfMap, Symbolizer};
-use crate::target::elf::{ElfError, ElfFile};
+use crate::symbolize::names::{self, Counted, NativeFrames, Origin};
+use crate::symbolize::{PerfMap, Symbolizer};
 use crate::target::modules::ModuleId;
-use crate::types::{Svma, Tid};
+use crate::types::Tid;
 
 /// Adds the chosen samples of a program, and their stacks.
 pub fn add_samples(program: &RecordedProgram, choice: &Choice, profile: &mut Profile, timeline: &mut Timeline) {
@@ -101,7 +99,7 @@ fn names(program: &RecordedProgram, choice: &Choice) -> Vec<Option<Named>> {
         full: choice.full_filenames,
     };
     let origin = Origin {
-        space: &Recorded::new(program),
+        space: &RecordedCode::new(program, None),
         interpreter: ModuleId(program.program.interpreter),
         functions: &functions,
         thread_names: &FxHashMap::default(),
@@ -117,46 +115,4 @@ fn names(program: &RecordedProgram, choice: &Choice) -> Vec<Option<Named>> {
             .or_else(|| is_wanted(frame).then(unknown))
     };
     program.frames.iter().enumerate().map(name).collect()
-}
-
-/// The native code of a recording: the files of this system that are still those which were recorded.
-#[derive(Debug)]
-struct Recorded<'a> {
-    modules: &'a [Module],
-    extents: FxHashMap<(u32, Svma), (Svma, Svma)>,
-}
-
-impl<'a> Recorded<'a> {
-    fn new(program: &'a RecordedProgram) -> Recorded<'a> {
-        let extent = |frame: &RecordedFrame| match *frame {
-            RecordedFrame::Native(module, svma, extent) | RecordedFrame::Evaluation(module, svma, extent) => {
-                Some(((module, svma), extent?))
-            }
-            _ => None,
-        };
-        Recorded { modules: &program.modules, extents: program.frames.iter().filter_map(extent).collect() }
-    }
-}
-
-impl NativeCode for Recorded<'_> {
-    fn module(&self, id: ModuleId) -> Option<ModuleFile> {
-        let module = self.modules.get(id.0 as usize)?;
-        Some(ModuleFile { path: PathBuf::from(&module.path), elf: open(module).map(Arc::new) })
-    }
-
-    fn extent(&self, id: ModuleId, svma: Svma) -> Option<FunctionExtent> {
-        let (start, end) = self.extents.get(&(id.0, svma)).copied()?;
-        Some(FunctionExtent { start, end })
-    }
-}
-
-/// Opens a module's file, unless it is another one now. A file without a build-id cannot be told from another.
-fn open(module: &Module) -> Result<ElfFile, ElfError> {
-    let path = Path::new(&module.path);
-    // Opening a pipe or a device that a hostile recording names could wait for ever, or do something.
-    let is_file = path.is_absolute() && path.metadata().is_ok_and(|metadata| metadata.is_file());
-    let file = is_file.then(|| File::open(path).ok()).flatten().ok_or(ElfError::Io(std::io::ErrorKind::NotFound))?;
-    let elf = ElfFile::open(file)?;
-    let is_same = module.build_id.is_some() && elf.build_id().map(|id| id.to_string()) == module.build_id;
-    if is_same { Ok(elf) } else { Err(ElfError::Io(std::io::ErrorKind::NotFound)) }
 }

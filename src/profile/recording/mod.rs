@@ -3,6 +3,7 @@
 //! Does: define what is in it, as the records that the file is a sequence of (`docs/recording-format.md`).
 //! Does not: open files, name native frames, or choose what is shown.
 
+mod follower;
 mod reader;
 mod writer;
 
@@ -18,6 +19,7 @@ use crate::sampler::sample::{GapKind, SampleFrame};
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 
+pub use follower::Follower;
 pub use reader::{ReadError, read};
 pub use writer::RecordingWriter;
 

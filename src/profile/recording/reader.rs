@@ -13,7 +13,7 @@ use crate::profile::facts::RecordingFacts;
 use crate::profile::samples::{MAX_SAMPLES, SampleColumns};
 
 /// The most that one block unfolds to: a writer ends a block at a 32nd of it.
-const MAX_BLOCK: u64 = 32 << 20;
+pub(super) const MAX_BLOCK: u64 = 32 << 20;
 /// The most that a file unfolds to, as a multiple of its length: real ones stay below a tenth of it.
 const MAX_RATIO: u64 = 256;
 /// What any file may unfold to, however short it is.
@@ -100,7 +100,7 @@ pub fn read(mut input: impl BufRead, length: u64) -> Result<Recording, ReadError
     }
 }
 
-fn check_version(line: &[u8]) -> Result<(), ReadError> {
+pub(super) fn check_version(line: &[u8]) -> Result<(), ReadError> {
     let first: First = serde_json::from_slice(line).map_err(|_| ReadError::Foreign)?;
     match first.fpprof_recording.version {
         VERSION => Ok(()),
@@ -111,9 +111,9 @@ fn check_version(line: &[u8]) -> Result<(), ReadError> {
 
 /// What has been read so far.
 #[derive(Debug, Default)]
-struct Partly {
-    programs: Vec<RecordedProgram>,
-    facts: Option<RecordingFacts>,
+pub(super) struct Partly {
+    pub(super) programs: Vec<RecordedProgram>,
+    pub(super) facts: Option<RecordingFacts>,
     /// How many frames each stack of the last program has, from number 1 on.
     depths: Vec<u32>,
     /// The time of the last sample, ns since the start.
@@ -123,7 +123,7 @@ struct Partly {
 }
 
 impl Partly {
-    fn add(&mut self, line: &[u8]) -> Result<(), &'static str> {
+    pub(super) fn add(&mut self, line: &[u8]) -> Result<(), &'static str> {
         let record: Record = serde_json::from_slice(line).map_err(|_| "a record cannot be understood")?;
         match record {
             Record::FpprofRecording { .. } => return Err("it begins again in its middle"),

@@ -33,6 +33,11 @@ impl<W: Write> RecordingWriter<W> {
         Ok(writer)
     }
 
+    /// Goes on with a recording whose blocks so far are in `out` already.
+    pub fn resume(out: W) -> RecordingWriter<W> {
+        RecordingWriter { out, block: Vec::new(), written: 0 }
+    }
+
     /// Adds a record to the block.
     ///
     /// # Errors

@@ -1,0 +1,186 @@
+//! `fpprof top`: what a process does, live.
+//!
+//! Does: the order of things: get hold of the target, sample it on one thread, sum up on another, draw and read keys on this one.
+//! The sampling is that of `record`, into a temporary recording; see `watch`. Does not: any of them itself.
+
+pub mod args;
+mod model;
+mod state;
+mod summary;
+mod view;
+mod watch;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+
+use self::args::TopArgs;
+use self::state::{Request, State};
+use self::summary::Summary;
+use self::view::Header;
+use self::watch::{News, Order, Watch};
+use super::failure::Failure;
+use super::record::epoch::Extras;
+use super::record::output_file::default_name;
+use super::record::progress::{Counts, Progress};
+use super::record::recorder::{Ended, Plan, Recorder};
+use super::record::{finish, limits, report, stop_on_signals, stream};
+use super::style::Style;
+use super::{open, refusal};
+use crate::profile::clean::one_line;
+use crate::sampler::clock::Intervals;
+use crate::sampler::session::Mode;
+use crate::target::launch::{Launched, ProgramOutput};
+use crate::target::process::Process;
+use crate::types::Pid;
+
+/// How long to wait for a key until it is looked for news: a screen that changes more often is not read better.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Runs the command.
+///
+/// # Errors
+/// Why there is nothing to watch, or no terminal.
+pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(Failure::new("`fpprof top` needs a terminal, and this is none")
+            .with_hint("`fpprof dump` shows a process once, and `fpprof record` writes a profile of it."));
+    }
+    let stop = stop_on_signals()?;
+    let name = args.program.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let mut launched = match args.pid {
+        Some(_) => None,
+        None => {
+            Some(Launched::start(&args.program, ProgramOutput::Discarded).map_err(|error| refusal::launch(&error))?)
+        }
+    };
+    open::raise_open_files_limit();
+    let session = match (args.pid, &mut launched) {
+        (Some(pid), _) => open::attach(Pid(pid), Mode::Wall, &stop)?,
+        (None, Some(launched)) => open::launched(launched, &name, Mode::Wall, &stop)?,
+        (None, None) => return Err(Failure::new("there is nothing to watch")),
+    };
+    let plan = Plan {
+        rate: args.rate,
+        duration: None,
+        mode: Mode::Wall,
+        intervals: Intervals::Poisson,
+        extras: Extras::default(),
+        limits: limits(args.max_overhead),
+    };
+    let file = finish::temporary_file().map_err(super::record::not_kept)?;
+    let stream = stream(
+        file.try_clone().map_err(super::record::not_kept)?,
+        &report::first_facts(&session, &plan, SystemTime::now()),
+    )?
+    .every(watch::EVERY);
+    let process = session.process().clone();
+    let header = Header {
+        process: format!("{} {}", process.pid, one_line(&process.command_line.join(" "))),
+        version: session.reader.found.interpreter.version.to_string(),
+    };
+    let state = State::new(args.native.frames(), args.idle);
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    let watch = Watch::new(file, (session.reader.root(), process.namespace_pid), Arc::clone(&counts), state.wanted);
+    let ended = thread::scope(|scope| {
+        let ((orders, ordered), (telling, news)) = (channel(), sync_channel(2));
+        let (stop, launched) = (&*stop, &mut launched);
+        // The clock is made on the thread that it wakes.
+        let recording = scope.spawn(move || {
+            Recorder::new(plan, stop, Some(stream)).run(session, launched, &mut Progress::counted(counts))
+        });
+        scope.spawn(move || watch.run(&ordered, &telling));
+        let screen = Screen { header, process, style: args.color.style(), orders, news, stop };
+        // The screen's ends of the channels are gone with it, which ends the other thread.
+        let shown = screen.show(state, || recording.is_finished());
+        stop.store(true, Ordering::Relaxed);
+        let recording = recording.join();
+        shown.map(|()| recording.map_or(Ended::Signal, |recording| recording.ended))
+    });
+    let ended = ended.map_err(|error| Failure::new(format_args!("the terminal cannot be used: {error}")))?;
+    let has_ended = launched.as_mut().is_some_and(|launched| launched.status().is_some());
+    if ended == Ended::TargetGone || has_ended {
+        eprintln!("fpprof: the target has ended");
+    } else if let Some(launched) = launched {
+        report::print_runs_on(&name, launched.pid());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The terminal, and what is shown there.
+struct Screen<'a> {
+    header: Header,
+    process: Process,
+    style: Style,
+    orders: Sender<Order>,
+    news: Receiver<News>,
+    stop: &'a AtomicBool,
+}
+
+impl Screen<'_> {
+    /// Shows news and does what keys say, until the user or a signal ends it. The terminal is restored however this ends: by
+    /// ratatui's panic hook, too.
+    fn show(self, state: State, is_over: impl Fn() -> bool) -> io::Result<()> {
+        let terminal = ratatui::try_init()?;
+        let result = self.run(terminal, state, is_over);
+        ratatui::try_restore().and(result)
+    }
+
+    fn run(self, mut terminal: DefaultTerminal, mut state: State, is_over: impl Fn() -> bool) -> io::Result<()> {
+        let (mut latest, mut shown) = (Summary::default(), Summary::default());
+        let mut is_stale = true;
+        while !self.stop.load(Ordering::Relaxed) {
+            for news in self.news.try_iter() {
+                is_stale = true;
+                match news {
+                    News::Summary(summary) => latest = *summary,
+                    News::Saved(message) => state.message = Some(message),
+                }
+            }
+            if is_over() && latest.ended.is_none() {
+                (latest.ended, is_stale) = (Some("the target has ended".to_owned()), true);
+            }
+            if is_stale {
+                if !state.is_paused {
+                    shown = latest.clone();
+                }
+                terminal.draw(|frame| view::draw(frame, &self.header, &shown, &state, self.style))?;
+                is_stale = false;
+            }
+            if !event::poll(LOOK_EVERY)? {
+                continue;
+            }
+            is_stale = true;
+            // Anything else is a new size.
+            let Event::Key(key) = event::read()? else { continue };
+            if key.kind == KeyEventKind::Release {
+                continue;
+            }
+            let before = state.wanted;
+            match state.press(key, &shown) {
+                Request::Quit => return Ok(()),
+                Request::Save => self.order(Order::Save(self.file_name())),
+                Request::None if state.wanted != before => self.order(Order::Show(state.wanted)),
+                Request::None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// One that sums up no more has said why.
+    fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    fn file_name(&self) -> PathBuf {
+        default_name(&self.process.program_name(), self.process.pid, SystemTime::now(), "fpprof")
+    }
+}

@@ -1,0 +1,73 @@
+//! Reads a recording while it is written.
+//!
+//! Does: take in the blocks that are whole. Does not: wait for more, or read files.
+
+use flate2::bufread::GzDecoder;
+use std::io::Read;
+
+use super::reader::{MAX_BLOCK, Partly, ReadError, check_version};
+use super::{RecordedProgram, RecordingFacts};
+
+/// What has been read of a recording so far.
+#[derive(Debug, Default)]
+pub struct Follower {
+    partly: Partly,
+    begun: bool,
+}
+
+impl Follower {
+    /// Takes in the whole blocks that `bytes` begins with: those behind the ones before. Gives their length in bytes.
+    ///
+    /// # Errors
+    /// When it is no recording, or damaged.
+    pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, ReadError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (mut behind, mut block) = (rest, Vec::new());
+            match GzDecoder::new(&mut behind).take(MAX_BLOCK + 1).read_to_end(&mut block) {
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                Err(_) => return Err(ReadError::Foreign),
+            }
+            let mut lines = block.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            if !std::mem::replace(&mut self.begun, true) {
+                check_version(lines.next().unwrap_or_default())?;
+            }
+            lines.try_for_each(|line| self.partly.add(line)).map_err(|what| ReadError::Damaged(what.to_owned()))?;
+            rest = behind;
+        }
+        Ok(bytes.len().saturating_sub(rest.len()))
+    }
+
+    /// The programs. Samples can be taken out.
+    pub fn programs(&mut self) -> &mut [RecordedProgram] {
+        &mut self.partly.programs
+    }
+
+    /// What is known of the recording.
+    pub fn facts(&self) -> Option<&RecordingFacts> {
+        self.partly.facts.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::recording::{Program, Record, RecordingWriter};
+
+    #[test]
+    fn blocks_are_taken_in_as_they_come() {
+        let mut bytes = Vec::new();
+        let mut writer = RecordingWriter::new(&mut bytes).unwrap();
+        writer.end_block().unwrap();
+        writer.add(&Record::Program(Program { interpreter: 0, project: None, home: None })).unwrap();
+        writer.end_block().unwrap();
+        let mut follower = Follower::default();
+        let mut at = 0;
+        for end in 0..=bytes.len() {
+            at += follower.follow(&bytes[at..end]).unwrap();
+        }
+        assert_eq!((at, follower.programs().len()), (bytes.len(), 1));
+        assert!(matches!(Follower::default().follow(b"something else"), Err(ReadError::Foreign)));
+    }
+}
