@@ -13,6 +13,7 @@ use super::doctor::args::DoctorArgs;
 use super::dump::args::DumpArgs;
 use super::output_kind::{self, OutputKind};
 use super::report_args::ReportArgs;
+use super::shown_args::{FilterArgs, ShownArgs};
 use super::top::args::TopArgs;
 use crate::symbolize::names::NativeFrames;
 
@@ -98,40 +99,6 @@ pub struct RecordArgs {
     #[arg(short, long, action = ArgAction::SetTrue, conflicts_with_all = ["mode", "idle"])]
     pub gil: bool,
 
-    /// Which native frames to show.
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
-    pub native: NativeArg,
-
-    /// The same as `--native calls`.
-    #[arg(short = 'n', conflicts_with = "native")]
-    pub native_calls: bool,
-
-    /// Begin each stack with its thread.
-    #[arg(short, long)]
-    pub threads: bool,
-
-    /// End each stack with what its thread did: `[on CPU: Python]`, `[waiting for the GIL]`, `[I/O: read pipe]`,
-    /// `[sleeping]`. Of most use with `--mode wall`.
-    #[arg(long)]
-    pub states: bool,
-
-    /// Sum samples up by function: show its first line instead of the line that was executing.
-    #[arg(short = 'F', long)]
-    pub function: bool,
-
-    /// Leave line numbers out.
-    #[arg(long)]
-    pub nolineno: bool,
-
-    /// Show the paths of files in full.
-    #[arg(long)]
-    pub full_filenames: bool,
-
-    /// Begin stacks with their innermost frames: what took the time on top, its callers below. For `flamegraph` and
-    /// `collapsed`.
-    #[arg(long)]
-    pub inverted: bool,
-
     /// Replace the output also where fpprof has not written what is there.
     #[arg(long)]
     pub force: bool,
@@ -139,6 +106,14 @@ pub struct RecordArgs {
     /// Show no live line.
     #[arg(long)]
     pub hideprogress: bool,
+
+    /// Which samples.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// How frames are shown.
+    #[command(flatten)]
+    pub shown: ShownArgs,
 
     /// Switches of py-spy that are refused.
     #[command(flatten)]
@@ -321,18 +296,21 @@ mod tests {
     #[test]
     fn what_users_of_py_spy_type_works() {
         let args = record(&["-o", "x.svg", "-d", "30", "-r", "200", "-t", "-n", "-p", "12"]).unwrap();
-        assert_eq!((args.pid, args.rate, args.threads, args.native), (Some(12), 200.0, true, NativeArg::Calls));
+        assert_eq!(
+            (args.pid, args.rate, args.shown.threads, args.shown.native),
+            (Some(12), 200.0, true, NativeArg::Calls)
+        );
         assert_eq!(args.duration, Some(RecordingTime::AtMost(Duration::from_secs(30))));
         let args = record(&["-p", "0x1f", "--full-filenames", "-f", "raw"]).unwrap();
         assert_eq!(
-            (args.pid, args.full_filenames, args.format),
+            (args.pid, args.shown.full_filenames, args.format),
             (Some(31), true, Some(OutputKind::Shown(Format::Collapsed)))
         );
         assert_eq!(record(&["-n", "python3", "-n"]).unwrap().program, ["python3", "-n"]);
         assert_eq!(record(&["-i", "-p", "1"]).unwrap().mode(), ModeArg::Wall);
         assert_eq!(record(&["-g", "-p", "1"]).unwrap().mode(), ModeArg::Gil);
         let args = record(&["--native", "all", "--", "python3", "-F", "x.py"]).unwrap();
-        assert_eq!((args.native, args.function, args.program.len()), (NativeArg::All, false, 3));
+        assert_eq!((args.shown.native, args.shown.function, args.program.len()), (NativeArg::All, false, 3));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod recorded_code;
 mod refusal;
 mod report;
 pub mod report_args;
+pub mod shown_args;
 mod standard_output;
 mod style;
 pub mod top;

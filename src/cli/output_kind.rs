@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::failure::Failure;
+use super::shown_args::FilterArgs;
 use crate::output::format::Format;
 
 /// What an output is.
@@ -73,6 +74,21 @@ pub fn check_inverted(kind: OutputKind, inverted: bool) -> Result<(), Failure> {
         }
     };
     Err(Failure::new("`--inverted` is for flame graphs and collapsed stacks").with_hint(hint).with_exit_code(2))
+}
+
+/// Whether samples can be left out of an output.
+///
+/// # Errors
+/// What to tell the user who wants that of a recording.
+pub fn check_filters(kind: OutputKind, filters: &FilterArgs) -> Result<(), Failure> {
+    match filters.given() {
+        Some(switch) if kind == OutputKind::Recording => {
+            let failure =
+                Failure::new(format_args!("`{switch}` leaves samples out, and a recording keeps all of them"));
+            Err(failure.with_hint(format!("Give `{switch}` to `fpprof report`.")).with_exit_code(2))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A format by its name on the command line.

@@ -244,6 +244,9 @@ impl RecordingFacts {
 
     /// Why there is no stack at all, and what may help.
     pub fn why_empty(&self) -> &'static str {
+        if self.shown_part.is_some() && self.stacks > 0 {
+            return "nothing that was recorded is what was chosen";
+        }
         if !self.failures.is_empty() || self.samples_failed > 0 {
             return "every attempt to read a stack failed";
         }

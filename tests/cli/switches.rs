@@ -75,6 +75,31 @@ fn modes_choose_the_threads() {
 }
 
 #[test]
+fn filters_choose_threads_and_stacks() {
+    let target = Program::start(&python::newest(), MIXED);
+    let filtered = |filter: &[&str]| recorded(&target, &[&["-i"], filter].concat());
+    for threads in [&["--thread", "hash*s"][..], &["--ignore", "sorts", "--ignore", "waits"]] {
+        let ended = filtered(threads);
+        some(&ended, "hashes (<string>");
+        none(&ended, "sorts (<string>");
+        none(&ended, "waits (<string>");
+        assert!(ended.recorded().contains("# shown: a part of them, "), "it says so: {ended:?}");
+    }
+    let main = filtered(&["--thread", &target.pid_text(), "--native", "none"]);
+    some(&main, "sorts (<string>");
+    none(&main, "hashes (<string>");
+    let module = filtered(&["--focus", "libcrypto.so"]);
+    some(&module, "hashes (<string>");
+    none(&module, "sorts (<string>");
+    let nothing = filtered(&["--focus", "no such function"]);
+    assert_eq!(stacks(&nothing), Vec::<&str>::new());
+    assert!(nothing.stderr.contains("nothing that was recorded is what was chosen"), "{nothing:?}");
+    let kept = record(&["-d", "1", "-o", "run.fpprof", "-p", &target.pid_text(), "--focus", "key"]);
+    kept.assert_refused(&["`--focus` leaves samples out", "Give `--focus` to `fpprof report`"]);
+    assert_untouched(target.pid());
+}
+
+#[test]
 fn native_frames_are_shown_as_asked() {
     let target = Program::start(&python::newest(), MIXED);
     for calls in [&[][..], &["-n"], &["--native"], &["--native", "calls"], &["--native=calls"]] {

@@ -67,7 +67,9 @@ fn make(format: Format, mut interim: File, choice: &Choice, labels: &LabelOption
     let length = interim.metadata()?.len();
     let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
     let mut made = BufWriter::new(temporary_file()?);
-    Part::of(&recording, choice).write(format, labels, &mut made)?;
+    let part = Part::of(&recording, choice);
+    part.warn_if_empty();
+    part.write(format, labels, &mut made)?;
     made.flush()?;
     let mut made = made.into_inner().map_err(io::IntoInnerError::into_error)?;
     made.rewind()?;

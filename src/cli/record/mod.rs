@@ -24,10 +24,10 @@ use std::time::SystemTime;
 
 use super::args::{ClockArg, MaxOverhead, ModeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
+use super::shown_args::SpanArgs;
 use super::{open, refusal};
 use crate::cli::output_kind::{self, OutputKind};
 use crate::cli::report::Choice;
-use crate::output::label::LabelOptions;
 use crate::profile::facts::RecordingFacts;
 use crate::sampler::budget::Limits;
 use crate::sampler::clock::Intervals;
@@ -59,16 +59,17 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         ModeArg::Gil => Mode::Gil,
     };
     let format = output_kind::of(args.format, args.output.as_deref())?;
-    output_kind::check_inverted(format, args.inverted)?;
+    output_kind::check_filters(format, &args.filter)?;
+    output_kind::check_inverted(format, args.shown.inverted)?;
     // The output is tried before a program is started for nothing.
     let named_output = match &args.output {
         Some(path) => Some(OutputFile::open(path, args.force)?),
         None => output_file::check_current_directory().map(|()| None)?,
     };
-    let interim = match format {
-        OutputKind::Shown(format) if format.needs_samples() => Some(interim()?),
-        _ => None,
-    };
+    // Which samples are wanted is known by names only, which are looked up at the end.
+    let is_made_of_samples =
+        matches!(format, OutputKind::Shown(format) if format.needs_samples() || args.filter.given().is_some());
+    let interim = is_made_of_samples.then(interim).transpose()?;
     let mut launched = match args.pid {
         Some(_) => None,
         None => Some(Launched::start(&args.program, program_output(args)).map_err(|error| refusal::launch(&error))?),
@@ -96,8 +97,8 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
             ClockArg::Poisson => Intervals::Poisson,
             ClockArg::Fixed => Intervals::Fixed,
         },
-        extras: match format {
-            OutputKind::Shown(format) if !format.needs_samples() => Extras { thread: args.threads, state: args.states },
+        extras: match (format, is_made_of_samples) {
+            (OutputKind::Shown(_), false) => Extras { thread: args.shown.threads, state: args.shown.states },
             // They are kept with each sample.
             _ => Extras::default(),
         },
@@ -115,9 +116,9 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
 
     let finish = Finish {
         kind: format,
-        view: View { native: args.native.frames(), full_filenames: args.full_filenames },
-        labels: LabelOptions { by_function: args.function, no_line_numbers: args.nolineno },
-        choice: Choice::everything(args),
+        view: View { native: args.shown.native.frames(), full_filenames: args.shown.full_filenames },
+        labels: args.shown.labels(),
+        choice: Choice::new(SpanArgs::default(), &args.filter, &args.shown),
         interim,
     };
     let mut patience = Patience::new(&stop, recording.ended == Ended::Signal);

@@ -2,8 +2,7 @@
 //!
 //! Does: decide it for a sample and for a named stack. Does not: read or name.
 
-use crate::cli::args::RecordArgs;
-use crate::cli::report_args::ReportArgs;
+use crate::cli::shown_args::{FilterArgs, ShownArgs, SpanArgs};
 use crate::profile::frame::Frame;
 use crate::profile::recording::Thread;
 use crate::profile::samples::TimedSample;
@@ -12,11 +11,8 @@ use crate::symbolize::names::NativeFrames;
 /// What is shown, and how.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    from: Option<u64>,
-    to: Option<u64>,
-    threads: Vec<String>,
-    focus: Vec<String>,
-    ignore: Vec<String>,
+    span: SpanArgs,
+    filter: FilterArgs,
     /// Which native frames.
     pub native: NativeFrames,
     /// Stacks begin with their threads.
@@ -31,42 +27,24 @@ pub struct Choice {
 
 impl Choice {
     /// What the arguments ask for.
-    pub fn new(args: &ReportArgs) -> Choice {
+    pub fn new(span: SpanArgs, filter: &FilterArgs, shown: &ShownArgs) -> Choice {
         Choice {
-            from: args.from,
-            to: args.to,
-            threads: args.thread.clone(),
-            focus: args.focus.clone(),
-            ignore: args.ignore.clone(),
-            native: args.native.frames(),
-            with_thread: args.threads,
-            with_state: args.states,
-            full_filenames: args.full_filenames,
-            inverted: args.inverted,
-        }
-    }
-
-    /// Everything, shown as `record` has been told to show it.
-    pub fn everything(args: &RecordArgs) -> Choice {
-        Choice {
-            from: None,
-            to: None,
-            threads: Vec::new(),
-            focus: Vec::new(),
-            ignore: Vec::new(),
-            native: args.native.frames(),
-            with_thread: args.threads,
-            with_state: args.states,
-            full_filenames: args.full_filenames,
-            inverted: args.inverted,
+            span,
+            filter: filter.clone(),
+            native: shown.native.frames(),
+            with_thread: shown.threads,
+            with_state: shown.states,
+            full_filenames: shown.full_filenames,
+            inverted: shown.inverted,
         }
     }
 
     /// What is chosen, in words; `None` when it is everything.
     pub fn in_words(&self) -> Option<String> {
         let seconds = |(name, time): (&str, Option<u64>)| Some(format!("{name} {} s", time? as f64 / 1e9));
-        let times = [("from", self.from), ("to", self.to)].into_iter().filter_map(seconds);
-        let patterns = [("thread", &self.threads), ("with", &self.focus), ("without", &self.ignore)];
+        let times = [("from", self.span.from), ("to", self.span.to)].into_iter().filter_map(seconds);
+        let FilterArgs { thread, focus, ignore } = &self.filter;
+        let patterns = [("thread", thread), ("with", focus), ("without", ignore)];
         let words = patterns.into_iter().filter(|(_, patterns)| !patterns.is_empty());
         let words = words.map(|(name, patterns)| format!("{name} {}", patterns.join(" or ")));
         let all: Vec<String> = times.chain(words).collect();
@@ -75,7 +53,7 @@ impl Choice {
 
     /// Whether a sample is of the chosen time.
     pub fn has_time(&self, sample: &TimedSample) -> bool {
-        self.from.is_none_or(|from| sample.time >= from) && self.to.is_none_or(|to| sample.time < to)
+        self.span.from.is_none_or(|from| sample.time >= from) && self.span.to.is_none_or(|to| sample.time < to)
     }
 
     /// Whether a thread is chosen.
@@ -84,16 +62,22 @@ impl Choice {
             let name = thread.name.as_deref().unwrap_or_default();
             *pattern == thread.tid.to_string() || matches(pattern, name)
         };
-        self.threads.is_empty() || self.threads.iter().any(is_it)
+        self.filter.thread.is_empty() || self.filter.thread.iter().any(is_it)
     }
 
     /// Whether a stack is chosen.
     pub fn has_stack(&self, stack: &[&Frame]) -> bool {
-        let has = |patterns: &[String]| {
-            patterns.iter().any(|pattern| stack.iter().any(|frame| matches(pattern, &frame.name)))
-        };
-        (self.focus.is_empty() || has(&self.focus)) && !has(&self.ignore)
+        let FilterArgs { focus, ignore, .. } = &self.filter;
+        let has =
+            |patterns: &[String]| patterns.iter().any(|pattern| stack.iter().any(|frame| is_named(frame, pattern)));
+        (focus.is_empty() || has(focus)) && !has(ignore)
     }
+}
+
+/// Whether a frame's name, file or module is like a pattern.
+fn is_named(frame: &Frame, pattern: &str) -> bool {
+    let file = frame.source.as_ref().map(|source| &source.file);
+    [Some(&frame.name), file, frame.module.as_ref()].into_iter().flatten().any(|text| matches(pattern, text))
 }
 
 /// Whether the parts of a pattern between its `*` are in a text, one behind the other.

@@ -36,24 +36,21 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         refuse_recording(path, &args.recording)?;
     }
     let kind = output_kind::of(args.format.map(OutputKind::Shown), args.output.as_deref())?;
-    output_kind::check_inverted(kind, args.inverted)?;
+    output_kind::check_inverted(kind, args.shown.inverted)?;
     let OutputKind::Shown(format) = kind else {
         return Err(Failure::new("a recording is what a report is made of")
             .with_hint("Name the output for a format, or choose one with `--format`."));
     };
-    let choice = Choice::new(args);
+    let choice = Choice::new(args.span, &args.filter, &args.shown);
     if let Some(why) = &recording.cut_off {
         eprintln!("fpprof: warning: the recording was cut off, {why}: what was written before is shown");
     }
     let part = Part::of(&recording, &choice);
-    if part.stacks.total() == 0 && part.facts.shown_part.is_some() {
-        eprintln!("fpprof: warning: nothing in the recording is what was chosen: the profile is empty");
-    }
-    let labels = LabelOptions { by_function: args.function, no_line_numbers: args.nolineno };
+    part.warn_if_empty();
     let path = output(args, format);
     refuse_recording(&path, &args.recording)?;
     let mut output = OutputFile::open(&path, args.force)?;
-    output.write(|writer| part.write(format, &labels, writer))?;
+    output.write(|writer| part.write(format, &args.shown.labels(), writer))?;
     if let Some(path) = output.path() {
         eprintln!("fpprof: wrote {}: open it with {}", path.display(), format.viewer());
     }
@@ -81,6 +78,13 @@ impl Part {
         match choice.inverted {
             true => Part { stacks: stacks.inverted(), timeline: None, facts },
             false => Part { stacks, timeline: Some(timeline), facts },
+        }
+    }
+
+    /// Tells the user who has chosen something that there is nothing of it.
+    pub fn warn_if_empty(&self) {
+        if self.stacks.total() == 0 && self.facts.shown_part.is_some() {
+            eprintln!("fpprof: warning: nothing that was recorded is what was chosen: the profile is empty");
         }
     }
 
