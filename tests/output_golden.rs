@@ -9,8 +9,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
 use fpprof::output::mark::is_own;
-use fpprof::output::{Shown, write};
+use fpprof::output::{Difference, Shown, write, write_difference};
 use fpprof::profile::Profile;
+use fpprof::profile::comparison::{Change, Estimate, FunctionChange, FunctionKey, Unit};
 use fpprof::profile::facts::activity::{GilUse, ThreadActivity};
 use fpprof::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
@@ -210,6 +211,31 @@ fn inverted_flame_graph() {
     let shown = Shown { stacks: &profile, timeline: None, facts: &facts(), is_inverted: true };
     let out = written(Format::FlameGraph, &shown, LabelOptions::default());
     compare("inverted.svg", String::from_utf8(out).expect("the output is UTF-8"));
+}
+
+/// Functions that have grown, shrunk, or not changed beyond the error, in turn.
+#[test]
+fn difference() {
+    let profile = profile();
+    let estimate = |value| Estimate { value, error: 0.01 };
+    let change = |(number, frame): (usize, &Frame)| {
+        let after = [0.2, 0.45, 0.05, 0.21][number % 4];
+        let change = Change { before: estimate(0.2), after: estimate(after) };
+        FunctionChange { key: FunctionKey::of(frame), kind: frame.kind, own: change, total: change }
+    };
+    let changes: Vec<FunctionChange> = profile.frames().iter().enumerate().map(change).collect();
+    let difference = Difference {
+        stacks: &profile,
+        changes: &changes,
+        unit: Unit::Share,
+        title: "from <before>.fpprof to after.fpprof".into(),
+        subtitle: "change of total time".into(),
+        description: facts().summary_lines().join("\n"),
+    };
+    let mut out = Vec::new();
+    write_difference(&difference, &mut out).expect("writing to memory succeeds");
+    assert!(is_own(&out));
+    compare("difference.svg", String::from_utf8(out).expect("the output is UTF-8"));
 }
 
 #[test]

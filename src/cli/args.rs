@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::diff::args::DiffArgs;
 use super::doctor::args::DoctorArgs;
 use super::dump::args::DumpArgs;
 use super::output_kind::{self, OutputKind};
@@ -36,6 +37,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Make a flame graph or another profile of a recording, or of a part of it.
     Report(ReportArgs),
+    /// Compare two recordings: which functions take more or less than before, and by how much.
+    Diff(DiffArgs),
     /// Show what each thread of a running process does: its stack, its state, and who holds the GIL.
     Dump(DumpArgs),
     /// Show live what a running process, or a program from its start, spends its time with.

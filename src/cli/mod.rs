@@ -3,6 +3,7 @@
 //! Does: everything that a user sees of a run. Does not: exit; `main` does.
 
 pub mod args;
+pub mod diff;
 pub mod doctor;
 pub mod dump;
 pub mod failure;
@@ -34,6 +35,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Dump(args) => dump::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Report(args) => report::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Top(args) => top::run(args),
     }
 }

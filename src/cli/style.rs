@@ -79,6 +79,14 @@ impl ColorArg {
 }
 
 impl Style {
+    /// Without colours.
+    pub const PLAIN: Style = Style { colors: Colors::None };
+
+    /// A change: what has grown in red, what has shrunk in blue.
+    pub fn change(self, text: &str, difference: f64) -> String {
+        self.with(if difference > 0.0 { "31" } else { "34" }, text)
+    }
+
     /// A mark in the colour of a kind, one column wide; nothing at all without colours. A mark reads on light and on dark
     /// terminals, which coloured text does not.
     pub fn mark(self, kind: FrameKind) -> String {

@@ -6,6 +6,7 @@
 
 mod chart;
 mod decorate;
+mod difference;
 mod empty;
 mod legend;
 
@@ -32,10 +33,19 @@ pub(super) const NOTES: &str = "drawn by inferno for fpprof; the desc element de
 struct Drawing {
     /// Collapsed stacks, in the order in which they are drawn from the left to the right.
     lines: Vec<String>,
-    /// The distinct frames in them.
-    frames: Vec<Labelled>,
-    /// What is not in them.
-    narrow: Narrow,
+    /// The colour of each text in them.
+    palette: PaletteMap,
+    /// What the colours mean, and what is not in them.
+    legend: legend::Legend,
+}
+
+/// The texts around the frames.
+struct Captions {
+    title: String,
+    subtitle: String,
+    description: String,
+    /// How to read the picture.
+    hint: &'static str,
 }
 
 /// How a picture is to be read.
@@ -61,9 +71,9 @@ pub(super) fn write(shown: &Shown<'_>, options: &LabelOptions, out: &mut dyn Wri
         lines.push(line.to_owned());
         io::Result::Ok(())
     })?;
-    let drawing = Drawing { lines, frames: stacks.frames().to_vec(), narrow };
+    let drawing = Drawing::by_kind(lines, stacks.frames(), narrow);
     let hint = if shown.is_inverted { CALLERS_BELOW } else { CALLEES_BELOW };
-    draw(&drawing, shown.facts, hint, out)
+    draw(drawing, captions(shown.facts, hint), out)
 }
 
 /// Writes a flame chart: each thread's stacks over time.
@@ -74,27 +84,35 @@ pub(super) fn write_chart(sampled: Sampled<'_>, options: &LabelOptions, out: &mu
     if sampled.stacks.total() == 0 {
         return empty::write(sampled.facts, out);
     }
-    draw(&chart::drawing(sampled, options, MAX_FRAMES), sampled.facts, OVER_TIME, out)
+    draw(chart::drawing(sampled, options, MAX_FRAMES), captions(sampled.facts, OVER_TIME), out)
 }
 
-fn draw(drawing: &Drawing, facts: &RecordingFacts, hint: &'static str, out: &mut dyn Write) -> io::Result<()> {
-    let drawn = inferno(drawing, facts)?;
-    let decoration = decorate::Decoration {
-        title: facts.title(),
-        description: facts.summary_lines().join("\n"),
-        legend: legend::Legend::new(drawing.frames.iter().map(|frame| frame.kind), drawing.narrow),
-        hint,
-    };
-    decorate::decorate(&drawn, &decoration, out)?;
+pub(super) use difference::write as write_difference;
+
+impl Drawing {
+    /// Frames in the colours of their kinds.
+    fn by_kind(lines: Vec<String>, frames: &[Labelled], narrow: Narrow) -> Drawing {
+        let legend = legend::Legend::of_kinds(frames.iter().map(|frame| frame.kind), narrow);
+        let colors = frames.iter().map(|frame| (&*frame.text, colors::frame_color(frame.kind, &frame.text)));
+        Drawing { lines, palette: palette(colors), legend }
+    }
+}
+
+fn captions(facts: &RecordingFacts, hint: &'static str) -> Captions {
+    Captions { title: facts.title(), subtitle: facts.subtitle(), description: facts.summary_lines().join("\n"), hint }
+}
+
+fn draw(mut drawing: Drawing, captions: Captions, out: &mut dyn Write) -> io::Result<()> {
+    let drawn = inferno(&mut drawing, &captions)?;
+    decorate::decorate(&drawn, &drawing.legend, &captions, out)?;
     out.flush()
 }
 
 /// inferno's SVG.
-fn inferno(drawing: &Drawing, facts: &RecordingFacts) -> io::Result<Vec<u8>> {
-    let mut palette = palette(&drawing.frames);
+fn inferno(drawing: &mut Drawing, captions: &Captions) -> io::Result<Vec<u8>> {
     let mut options = Options::default();
-    options.title = facts.title();
-    options.subtitle = Some(facts.subtitle());
+    options.title = captions.title.clone();
+    options.subtitle = Some(captions.subtitle.clone());
     // `--` from a command line would make this comment malformed: the facts are in the description instead.
     options.notes = NOTES.to_owned();
     options.direction = Direction::Inverted;
@@ -102,7 +120,7 @@ fn inferno(drawing: &Drawing, facts: &RecordingFacts) -> io::Result<Vec<u8>> {
     options.font_size = FONT_SIZE;
     options.min_width = 0.0;
     options.bgcolors = Some(BackgroundColor::Flat(Color { r: 236, g: 236, b: 239 }));
-    options.palette_map = Some(&mut palette);
+    options.palette_map = Some(&mut drawing.palette);
     // The only way to keep the order of lines without them being sorted as text, which separates lines of one caller
     // by others whose label begins like the caller's: a flame chart. It draws lines from the last to the first.
     options.flame_chart = true;
@@ -111,18 +129,14 @@ fn inferno(drawing: &Drawing, facts: &RecordingFacts) -> io::Result<Vec<u8>> {
     Ok(drawn)
 }
 
-fn palette(frames: &[Labelled]) -> PaletteMap {
+/// The colours of texts, and of the lines that stand for no frame.
+fn palette<'a>(colors: impl Iterator<Item = (&'a str, Rgb)>) -> PaletteMap {
     let mut palette = PaletteMap::default();
-    let mut insert = |name: &str, kind| {
-        let Rgb { r, g, b } = colors::frame_color(kind, name);
-        palette.insert(name, Color { r, g, b });
-    };
-    for frame in frames {
-        insert(&frame.text, frame.kind);
+    // The frame of all samples that inferno adds has no text.
+    let others = [("", FrameKind::Process), (NARROW, FrameKind::Process), (NO_FRAMES, FrameKind::Gap)];
+    let others = others.map(|(text, kind)| (text, colors::frame_color(kind, text)));
+    for (text, Rgb { r, g, b }) in colors.chain(others) {
+        palette.insert(text, Color { r, g, b });
     }
-    // The frame of all samples that inferno adds, and lines that stand for no frame.
-    insert("", FrameKind::Process);
-    insert(NARROW, FrameKind::Process);
-    insert(NO_FRAMES, FrameKind::Gap);
     palette
 }

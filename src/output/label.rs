@@ -27,7 +27,7 @@ pub fn label(frame: &Frame, options: &LabelOptions) -> String {
         Some(place) => format!("{name} ({place})"),
         None => name.to_owned(),
     };
-    foldable(&one_line(&text))
+    foldable_name(&text)
 }
 
 /// The name of a frame, and where it is: each on one line and clean, for readers that do not fold stacks.
@@ -65,6 +65,11 @@ pub(super) fn line(source: &SourceLine, options: &LabelOptions) -> Option<u32> {
         LabelOptions { by_function: true, .. } => source.first_line,
         _ => source.line,
     }
+}
+
+/// A text made clean, on one line, and with nothing in it that separates frames or counts.
+pub(super) fn foldable_name(text: &str) -> String {
+    foldable(&one_line(text))
 }
 
 /// A clean text with nothing in it that separates frames or counts.

@@ -44,7 +44,11 @@ impl LabelledStacks {
     pub(super) fn new(profile: &Profile, options: &LabelOptions) -> LabelledStacks {
         let labels = labels(profile.frames(), options);
         let unknown = || Labelled { text: "[no name]".into(), kind: FrameKind::Gap };
-        let tree = profile.expand(|frame| vec![labels.get(frame).cloned().unwrap_or_else(unknown)]);
+        LabelledStacks::of(profile.expand(|frame| vec![labels.get(frame).cloned().unwrap_or_else(unknown)]))
+    }
+
+    /// Stacks that have been labelled.
+    pub(super) fn of(tree: StackTree<Labelled>) -> LabelledStacks {
         let mut children = vec![Vec::new(); tree.nodes().len()];
         for (index, node) in tree.nodes().iter().enumerate().skip(1) {
             if let Some(siblings) = children.get_mut(node.parent.index()) {

@@ -14,6 +14,12 @@ pub const ENOUGH: u64 = 1 << 16;
 /// How the documents of JSON formats begin.
 const JSON: [&str; 4] = [chrome_trace::BEGINNING, firefox::BEGINNING, json_lines::BEGINNING, speedscope::BEGINNING];
 
+/// How a comparison as text begins.
+pub const DIFF_BEGINNING: &str = "# fpprof diff: ";
+
+/// What a comparison as JSON says that it is; it begins with that.
+pub const DIFF_FORMAT: &str = "fpprof diff";
+
 /// How a snapshot begins.
 const SNAPSHOT: &str = "{\n  \"what\": \"fpprof snapshot: ";
 
@@ -28,7 +34,8 @@ pub fn is_own(beginning: &[u8]) -> bool {
     let begins_as = |text: &str| beginning.starts_with(text.as_bytes());
     let is_picture = || begins_as("<?xml") && contains(beginning, flamegraph::NOTES);
     let is_collapsed = || begins_as("# command: ") && contains(beginning, "\n# recorded by: fpprof ");
-    begins_as(SNAPSHOT) || JSON.iter().any(|json| begins_as(json)) || is_picture() || is_collapsed()
+    let is_diff = || begins_as(DIFF_BEGINNING) || begins_as(&format!("{{\n  \"format\": \"{DIFF_FORMAT}\""));
+    begins_as(SNAPSHOT) || is_diff() || JSON.iter().any(|json| begins_as(json)) || is_picture() || is_collapsed()
 }
 
 fn is_recording(beginning: &[u8]) -> bool {

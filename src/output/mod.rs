@@ -20,6 +20,7 @@ mod speedscope;
 use std::io::{self, Write};
 
 use crate::profile::Profile;
+use crate::profile::comparison::{FunctionChange, Unit};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::timeline::Timeline;
 use format::Format;
@@ -44,6 +45,31 @@ struct Sampled<'a> {
     stacks: &'a Profile,
     timeline: &'a Timeline,
     facts: &'a RecordingFacts,
+}
+
+/// One of two profiles that have been compared, to be drawn as a flame graph.
+#[derive(Debug, Clone)]
+pub struct Difference<'a> {
+    /// The stacks that are drawn.
+    pub stacks: &'a Profile,
+    /// What has become of each function.
+    pub changes: &'a [FunctionChange],
+    /// What the changes are of.
+    pub unit: Unit,
+    /// What the picture is called.
+    pub title: String,
+    /// What it is of, in a line.
+    pub subtitle: String,
+    /// All that is known of both recordings.
+    pub description: String,
+}
+
+/// Writes what has become of each function as a flame graph.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_difference(difference: &Difference<'_>, out: &mut dyn Write) -> io::Result<()> {
+    flamegraph::write_difference(difference, out)
 }
 
 /// Writes a profile, also an empty one, in a format.

@@ -242,6 +242,13 @@ impl RecordingFacts {
         failures.into_iter().map(line).collect()
     }
 
+    /// The time that a tick of the clock stands for, in seconds. Late and failed ones have no sample: the others stand for
+    /// them, too.
+    pub fn seconds_per_tick(&self) -> f64 {
+        let ticks = self.samples_wanted.saturating_sub(self.samples_late).saturating_sub(self.samples_failed);
+        self.duration.as_secs_f64() / ticks.max(1) as f64
+    }
+
     /// Why there is no stack at all, and what may help.
     pub fn why_empty(&self) -> &'static str {
         if self.shown_part.is_some() && self.stacks > 0 {

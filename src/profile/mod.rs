@@ -3,6 +3,7 @@
 //! Does: hold and describe. Does not: sample, look names up, or write files.
 
 pub mod clean;
+pub mod comparison;
 pub mod facts;
 pub mod frame;
 pub mod kind;

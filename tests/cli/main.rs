@@ -24,6 +24,7 @@ mod run;
 mod accuracy;
 mod bad_targets;
 mod debugger;
+mod diff;
 mod doctor;
 mod dump;
 mod endings;

@@ -39,6 +39,19 @@ impl Choice {
         }
     }
 
+    /// The same for functions, whatever their lines.
+    pub fn of_functions(span: SpanArgs, filter: &FilterArgs, native: NativeFrames) -> Choice {
+        Choice {
+            span,
+            filter: filter.clone(),
+            native,
+            with_thread: false,
+            with_state: false,
+            full_filenames: false,
+            inverted: false,
+        }
+    }
+
     /// What is chosen, in words; `None` when it is everything.
     pub fn in_words(&self) -> Option<String> {
         let seconds = |(name, time): (&str, Option<u64>)| Some(format!("{name} {} s", time? as f64 / 1e9));

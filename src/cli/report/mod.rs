@@ -21,6 +21,7 @@ use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::output::{self, Shown};
 use crate::profile::Profile;
+use crate::profile::comparison::Counts;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::{self, ReadError, Recording};
 use crate::profile::timeline::Timeline;
@@ -81,6 +82,17 @@ impl Part {
         }
     }
 
+    /// Its stacks.
+    pub fn stacks(&self) -> &Profile {
+        &self.stacks
+    }
+
+    /// Its samples by function, tick by tick. Inverted stacks have none.
+    pub fn counts(&self) -> Counts {
+        let none = Timeline::default();
+        Counts::of(&self.stacks, self.timeline.as_ref().unwrap_or(&none), self.facts.seconds_per_tick())
+    }
+
     /// Tells the user who has chosen something that there is nothing of it.
     pub fn warn_if_empty(&self) {
         if self.stacks.total() == 0 && self.facts.shown_part.is_some() {
@@ -99,7 +111,11 @@ impl Part {
     }
 }
 
-fn read(path: &Path) -> Result<Recording, Failure> {
+/// Reads a recording.
+///
+/// # Errors
+/// Why it cannot be read, and what to do.
+pub(super) fn read(path: &Path) -> Result<Recording, Failure> {
     let read = || {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
@@ -117,7 +133,10 @@ fn read(path: &Path) -> Result<Recording, Failure> {
 }
 
 /// Refuses to write over the recording.
-fn refuse_recording(output: &Path, recording: &Path) -> Result<(), Failure> {
+///
+/// # Errors
+/// When the output is the recording.
+pub(super) fn refuse_recording(output: &Path, recording: &Path) -> Result<(), Failure> {
     let identity = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
     if identity(output).is_none() || identity(output) != identity(recording) {
         return Ok(());

@@ -37,7 +37,7 @@ pub(super) fn drawing(sampled: Sampled<'_>, options: &LabelOptions, max: usize) 
     let chart = chart(sampled, options);
     let weights: Vec<u64> = chart.blocks.iter().map(|block| block.weight).collect();
     let narrow = narrowest(&weights, max);
-    Drawing { lines: chart.lines(narrow), frames: chart.frames(), narrow }
+    Drawing::by_kind(chart.lines(narrow), &chart.frames(), narrow)
 }
 
 fn chart(sampled: Sampled<'_>, options: &LabelOptions) -> Chart {

@@ -11,8 +11,8 @@ use std::io::{self, Write};
 use quick_xml::events::{BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 
-use super::FONT_SIZE;
 use super::legend::Legend;
+use super::{Captions, FONT_SIZE};
 
 /// Below inferno's subtitle (its baseline is at four letters' size).
 const LEGEND_TOP: usize = FONT_SIZE * 4 + 16;
@@ -30,22 +30,10 @@ const STYLE: &str = "
 }
 ";
 
-/// What is added.
-#[derive(Debug)]
-pub(super) struct Decoration {
-    /// The document's title: what a browser calls its tab.
-    pub title: String,
-    /// The facts of the recording.
-    pub description: String,
-    /// The legend.
-    pub legend: Legend,
-    /// How to read the picture: it stands where the name of the frame under the pointer will, as long as none was pointed at.
-    pub hint: &'static str,
-}
-
-/// Writes inferno's SVG with the decoration.
-pub(super) fn decorate(svg: &[u8], decoration: &Decoration, out: &mut dyn Write) -> io::Result<()> {
-    let room = decoration.legend.height() + FONT_SIZE;
+/// Writes inferno's SVG with the legend and what is told beside the picture: the title is also what a browser calls its tab, and the
+/// hint stands where the name of the frame under the pointer will, as long as none was pointed at.
+pub(super) fn decorate(svg: &[u8], legend: &Legend, captions: &Captions, out: &mut dyn Write) -> io::Result<()> {
+    let room = legend.height() + FONT_SIZE;
     let mut reader = Reader::from_reader(svg);
     let mut writer = Writer::new(out);
     let mut changed = 0;
@@ -61,21 +49,21 @@ pub(super) fn decorate(svg: &[u8], decoration: &Decoration, out: &mut dyn Write)
                 in_details = attribute(&element, "id").as_deref() == Some("details");
                 writer.write_event(Event::Start(moved.unwrap_or(element)))?;
                 if depth == 0 {
-                    write_text_element(&mut writer, "title", &decoration.title)?;
-                    write_text_element(&mut writer, "desc", &decoration.description)?;
+                    write_text_element(&mut writer, "title", &captions.title)?;
+                    write_text_element(&mut writer, "desc", &captions.description)?;
                 }
                 depth += 1;
             }
             Event::Empty(element) if attribute(&element, "fill").as_deref() == Some("url(#background)") => {
                 changed += 1;
                 writer.write_event(Event::Empty(with_pixels_added(&element, "height", room)?))?;
-                writer.get_mut().write_all(decoration.legend.svg(LEGEND_TOP).as_bytes())?;
+                writer.get_mut().write_all(legend.svg(LEGEND_TOP).as_bytes())?;
             }
             // The script replaces this text.
             Event::Text(_) if in_details => {
                 changed += 1;
                 in_details = false;
-                writer.write_event(Event::Text(BytesText::new(decoration.hint)))?;
+                writer.write_event(Event::Text(BytesText::new(captions.hint)))?;
             }
             Event::End(element) => {
                 if element.name().as_ref() == b"style" {

@@ -28,22 +28,29 @@ pub(super) struct Legend {
 }
 
 #[derive(Debug)]
-struct Entry {
-    color: Option<Rgb>,
-    text: String,
-    explanation: &'static str,
+pub(super) struct Entry {
+    /// The colour that it explains.
+    pub color: Option<Rgb>,
+    /// What it stands for; needs no escaping.
+    pub text: String,
+    /// What the pointer shows on it.
+    pub explanation: &'static str,
 }
 
 impl Legend {
     /// The legend of the kinds that occur, and of what was left out.
-    pub(super) fn new(kinds: impl Iterator<Item = FrameKind>, narrow: Narrow) -> Legend {
+    pub(super) fn of_kinds(kinds: impl Iterator<Item = FrameKind>, narrow: Narrow) -> Legend {
         let kinds: BTreeSet<FrameKind> = kinds.collect();
         let entry = |kind: FrameKind| Entry {
             color: Some(kind_color(kind)),
             text: kind.description().to_owned(),
             explanation: explanation(kind),
         };
-        let mut entries: Vec<Entry> = kinds.into_iter().map(entry).collect();
+        Legend::new(kinds.into_iter().map(entry).collect(), narrow)
+    }
+
+    /// A legend of these, and of what was left out.
+    pub(super) fn new(mut entries: Vec<Entry>, narrow: Narrow) -> Legend {
         if narrow.frames > 0 {
             entries.push(Entry {
                 color: None,
@@ -122,15 +129,15 @@ mod tests {
     #[test]
     fn only_kinds_that_occur_are_listed_once() {
         let kinds = [FrameKind::System, FrameKind::UserCode, FrameKind::System];
-        let svg = Legend::new(kinds.into_iter(), ALL_DRAWN).svg(0);
+        let svg = Legend::of_kinds(kinds.into_iter(), ALL_DRAWN).svg(0);
         assert_eq!(svg.matches("<rect").count(), 2);
         assert!(svg.find("your code") < svg.find("libc and system"));
     }
 
     #[test]
     fn many_kinds_take_several_rows() {
-        let one = Legend::new([FrameKind::UserCode].into_iter(), ALL_DRAWN);
-        let all = Legend::new(FrameKind::ALL.into_iter(), Narrow { frames: 7, below: 3 });
+        let one = Legend::of_kinds([FrameKind::UserCode].into_iter(), ALL_DRAWN);
+        let all = Legend::of_kinds(FrameKind::ALL.into_iter(), Narrow { frames: 7, below: 3 });
         assert_eq!(one.height(), ROW_HEIGHT);
         assert!(all.height() > one.height());
         assert!(all.positions().iter().all(|(x, _)| *x < ROW_WIDTH));

@@ -1,0 +1,124 @@
+//! `fpprof diff`: what has changed from one recording to another.
+//!
+//! Does: the order of things: read both, choose, compare, write. Does not: any of them itself.
+
+pub mod args;
+mod json;
+mod table;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use self::args::{DiffArgs, DiffFormat, Side};
+use super::failure::Failure;
+use super::record::output_file::OutputFile;
+use super::report::{Choice, Part, read, refuse_recording};
+use super::style::Style;
+use crate::output::{self, Difference};
+use crate::profile::comparison::{Counts, FunctionChange, Unit, compare};
+use crate::profile::facts::RecordingFacts;
+
+/// One of the recordings.
+#[derive(Debug)]
+struct Recorded<'a> {
+    path: &'a Path,
+    part: Part,
+    counts: Counts,
+}
+
+/// Everything that is known when both are compared.
+#[derive(Debug)]
+struct Comparison<'a> {
+    before: Recorded<'a>,
+    after: Recorded<'a>,
+    unit: Unit,
+    changes: Vec<FunctionChange>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// That a recording cannot be read, has nothing to compare, or that the output cannot be written.
+pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
+    let format = args.format();
+    let path = args.output.as_deref().unwrap_or(Path::new("-"));
+    if format == DiffFormat::Flamegraph && args.output.is_none() {
+        return Err(Failure::new("a flame graph is for a browser, not for a terminal")
+            .with_hint("Say where it goes: `--output change.svg`, or `--output -` for standard output.")
+            .with_exit_code(2));
+    }
+    for recording in [&args.before, &args.after] {
+        refuse_recording(path, recording)?;
+    }
+    let choice = Choice::of_functions(args.span, &args.filter, args.native.frames());
+    let [before, after] = [recorded(&args.before, &choice)?, recorded(&args.after, &choice)?];
+    warn(&before.part.facts, &after.part.facts);
+    let unit = args.unit.into();
+    let changes = compare(&before.counts, &after.counts, unit);
+    let comparison = Comparison { before, after, unit, changes };
+    let mut output = OutputFile::open(path, args.force)?;
+    let style = if output.path().is_some() { Style::PLAIN } else { args.color.style() };
+    output.write(|out| match format {
+        DiffFormat::Table => out.write_all(table::text(&comparison, args.all, style).as_bytes()),
+        DiffFormat::Json => out.write_all(json::text(&comparison).as_bytes()),
+        DiffFormat::Flamegraph => output::write_difference(&comparison.difference(args.stacks), out),
+    })?;
+    if let Some(path) = output.path() {
+        eprintln!("fpprof: wrote {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn recorded<'a>(path: &'a Path, choice: &Choice) -> Result<Recorded<'a>, Failure> {
+    let recording = read(path)?;
+    if let Some(why) = &recording.cut_off {
+        eprintln!("fpprof: warning: {} was cut off, {why}: what was written before is compared", path.display());
+    }
+    let part = Part::of(&recording, choice);
+    let counts = part.counts();
+    if counts.ticks() == 0 {
+        let facts = &part.facts;
+        return Err(Failure::new(format_args!("{} has nothing to compare: {}", path.display(), facts.why_empty()))
+            .with_hint("Record for longer, or choose other threads, functions or times."));
+    }
+    Ok(Recorded { path, part, counts })
+}
+
+/// Tells what makes two recordings hard to compare.
+fn warn(before: &RecordingFacts, after: &RecordingFacts) {
+    let [old, new] = [before, after].map(|facts| facts.threads.mode());
+    if old != new {
+        eprintln!(
+            "fpprof: warning: the first was recorded in {old} mode, the second in {new} mode: their samples are of different threads"
+        );
+    }
+    let [old, new] = [before, after].map(|facts| facts.python_version.as_deref().unwrap_or("unknown"));
+    if old != new {
+        eprintln!(
+            "fpprof: warning: the first is of CPython {old}, the second of {new}: the interpreter's own functions have changed, too"
+        );
+    }
+}
+
+impl Comparison<'_> {
+    fn difference(&self, side: Side) -> Difference<'_> {
+        let (old, new) = (&self.before, &self.after);
+        let (drawn, which) = match side {
+            Side::Before => (old, "before"),
+            Side::After => (new, "after"),
+        };
+        let name = |recorded: &Recorded<'_>| recorded.path.display().to_string();
+        let lines = |recorded: &Recorded<'_>| recorded.part.facts.summary_lines().join("\n");
+        Difference {
+            stacks: drawn.part.stacks(),
+            changes: &self.changes,
+            unit: self.unit,
+            title: format!("from {} to {}", name(old), name(new)),
+            subtitle: format!(
+                "change of total time ({}), ±: what sampling explains (95 %); the stacks {which}",
+                self.unit.description()
+            ),
+            description: format!("before: {}\n{}\n\nafter: {}\n{}", name(old), lines(old), name(new), lines(new)),
+        }
+    }
+}
