@@ -12,6 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use super::diff::args::DiffArgs;
 use super::doctor::args::DoctorArgs;
 use super::dump::args::DumpArgs;
+use super::install::{CompletionsArgs, ManArgs};
 use super::output_kind::{self, OutputKind};
 use super::report_args::ReportArgs;
 use super::shown_args::{FilterArgs, ShownArgs};
@@ -45,6 +46,10 @@ pub enum Command {
     Top(TopArgs),
     /// Tell what fpprof can see of a process, a program or a file, and what would make its stacks or names incomplete.
     Doctor(DoctorArgs),
+    /// Print a script that completes fpprof's commands and switches in a shell.
+    Completions(CompletionsArgs),
+    /// Write the man pages.
+    Man(ManArgs),
 }
 
 /// `fpprof record`.

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod doctor;
 pub mod dump;
 pub mod failure;
+pub mod install;
 mod open;
 mod origin;
 pub mod output_kind;
@@ -35,6 +36,8 @@ pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Dump(args) => dump::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Report(args) => report::run(args),
+        Command::Completions(args) => install::completions(args),
+        Command::Man(args) => install::man(args),
         Command::Diff(args) => diff::run(args),
         Command::Top(args) => top::run(args),
     }

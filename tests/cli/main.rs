@@ -28,6 +28,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod endings;
+mod install;
 mod launching;
 mod locals;
 mod memory;
