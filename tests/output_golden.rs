@@ -17,6 +17,7 @@ use fpprof::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::profile::recording::{Module, Thread};
 use fpprof::profile::samples::TimedSample;
+use fpprof::profile::sources::{Source, Sources};
 use fpprof::profile::timeline::Timeline;
 use fpprof::types::{Nanos, Pid, Tid};
 
@@ -135,16 +136,31 @@ fn written(format: Format, shown: &Shown<'_>, options: LabelOptions) -> Vec<u8> 
 /// Compares with the file, or writes it.
 fn check(name: &str, format: Format, profile: &Profile, facts: &RecordingFacts, options: LabelOptions) {
     let timeline = timeline(profile);
-    let shown = Shown { stacks: profile, timeline: Some(&timeline), facts, is_inverted: false };
+    let shown = Shown { stacks: profile, timeline: Some(&timeline), facts, sources: None, is_inverted: false };
     compare(name, String::from_utf8(written(format, &shown, options)).expect("the output is UTF-8"));
 }
 
 /// The same with JSON laid out for people.
 fn check_json(name: &str, format: Format, profile: &Profile, facts: &RecordingFacts) {
     let timeline = timeline(profile);
-    let shown = Shown { stacks: profile, timeline: Some(&timeline), facts, is_inverted: false };
+    let shown = Shown { stacks: profile, timeline: Some(&timeline), facts, sources: None, is_inverted: false };
     let out = written(format, &shown, LabelOptions::default());
     let document: serde_json::Value = serde_json::from_slice(&out).expect("it is JSON");
+    compare(name, serde_json::to_string_pretty(&document).expect("it is JSON") + "\n");
+}
+
+/// The data of a page, laid out for people.
+fn check_page(name: &str, profile: &Profile, facts: &RecordingFacts) {
+    let timeline = timeline(profile);
+    let lines = Source::Lines(vec!["def f():".into(), "    return '</script><img src=x onerror=alert(1)>'".into()]);
+    let sources = Sources { files: BTreeMap::from([("shop/server.py".into(), lines)]) };
+    let shown =
+        Shown { stacks: profile, timeline: Some(&timeline), sources: Some(&sources), facts, is_inverted: false };
+    let page = String::from_utf8(written(Format::Html, &shown, LabelOptions::default())).expect("the page is UTF-8");
+    assert_eq!((page.matches("</script").count(), page.matches("<img").count()), (2, 0), "no name ends the block");
+    let (_, data) = page.split_once("id=\"data\">").expect("there is data");
+    let (data, _) = data.split_once("</script>").expect("it ends");
+    let document: serde_json::Value = serde_json::from_str(data).expect("it is JSON");
     compare(name, serde_json::to_string_pretty(&document).expect("it is JSON") + "\n");
 }
 
@@ -208,7 +224,7 @@ fn empty_collapsed() {
 #[test]
 fn inverted_flame_graph() {
     let profile = profile().inverted();
-    let shown = Shown { stacks: &profile, timeline: None, facts: &facts(), is_inverted: true };
+    let shown = Shown { stacks: &profile, timeline: None, facts: &facts(), sources: None, is_inverted: true };
     let out = written(Format::FlameGraph, &shown, LabelOptions::default());
     compare("inverted.svg", String::from_utf8(out).expect("the output is UTF-8"));
 }
@@ -249,6 +265,12 @@ fn empty_flame_chart() {
 }
 
 #[test]
+fn page() {
+    check_page("everything.html.json", &profile(), &facts());
+    check_page("empty.html.json", &Profile::new(), &empty_facts());
+}
+
+#[test]
 fn json_lines() {
     check("everything.jsonl", Format::JsonLines, &profile(), &facts(), LabelOptions::default());
     check("empty.jsonl", Format::JsonLines, &Profile::new(), &empty_facts(), LabelOptions::default());
@@ -277,7 +299,7 @@ fn chrome_trace() {
 fn pprof_is_the_same_each_time() {
     let (profile, facts) = (profile(), facts());
     let timeline = timeline(&profile);
-    let shown = Shown { stacks: &profile, timeline: Some(&timeline), facts: &facts, is_inverted: false };
+    let shown = Shown { stacks: &profile, timeline: Some(&timeline), facts: &facts, sources: None, is_inverted: false };
     let [one, other] = [(); 2].map(|()| written(Format::Pprof, &shown, LabelOptions::default()));
     assert!(one == other);
 }
@@ -285,7 +307,7 @@ fn pprof_is_the_same_each_time() {
 #[test]
 fn a_format_of_samples_is_not_made_of_sums() {
     let (profile, facts) = (profile(), facts());
-    let shown = Shown { stacks: &profile, timeline: None, facts: &facts, is_inverted: false };
+    let shown = Shown { stacks: &profile, timeline: None, facts: &facts, sources: None, is_inverted: false };
     for format in Format::ALL {
         let result = write(format, &shown, &LabelOptions::default(), &mut Vec::new());
         assert_eq!(result.is_err(), format.needs_samples(), "{format}");

@@ -45,7 +45,7 @@ fn facts(text: &str) -> RecordingFacts {
 
 fn written(format: Format, profile: &Profile, facts: &RecordingFacts) -> String {
     let mut out = Vec::new();
-    let shown = Shown { stacks: profile, timeline: None, facts, is_inverted: false };
+    let shown = Shown { stacks: profile, timeline: None, facts, sources: None, is_inverted: false };
     write(format, &shown, &LabelOptions::default(), &mut out).expect("writing to memory succeeds");
     String::from_utf8(out).expect("the output is UTF-8")
 }

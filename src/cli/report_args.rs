@@ -24,7 +24,7 @@ pub struct ReportArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// The kind of profile: `flamegraph` or `flamechart` (SVG), `collapsed` (text), `speedscope`, `pprof`, `firefox`,
+    /// The kind of profile: `flamegraph` or `flamechart` (SVG), `html` (one page with everything), `collapsed` (text), `speedscope`, `pprof`, `firefox`,
     /// `chrometrace`, `jsonl` (a line of JSON for each sample). [default: by the extension of the output,
     /// else flamegraph]
     #[arg(short, long, value_parser = output_kind::parse_shown)]

@@ -13,6 +13,8 @@ pub enum Format {
     FlameGraph,
     /// The same over time: each thread's stacks in the order in which they were seen.
     FlameChart,
+    /// One page for any browser: flame graph, functions, lines of source, threads over time.
+    Html,
     /// A text line for each distinct stack: what flame graph tools and speedscope read.
     Collapsed,
     /// speedscope's own JSON, with the order of time.
@@ -42,9 +44,10 @@ fn all_names() -> String {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 8] = [
+    pub const ALL: [Format; 9] = [
         Format::FlameGraph,
         Format::FlameChart,
+        Format::Html,
         Format::Collapsed,
         Format::Speedscope,
         Format::Pprof,
@@ -58,6 +61,7 @@ impl Format {
         match self {
             Format::FlameGraph => "flamegraph",
             Format::FlameChart => "flamechart",
+            Format::Html => "html",
             Format::Collapsed => "collapsed",
             Format::Speedscope => "speedscope",
             Format::Pprof => "pprof",
@@ -72,6 +76,7 @@ impl Format {
         match self {
             Format::FlameGraph => "svg",
             Format::FlameChart => "chart.svg",
+            Format::Html => "html",
             Format::Collapsed => "txt",
             Format::Speedscope => "speedscope.json",
             Format::Pprof => "pb.gz",
@@ -84,7 +89,7 @@ impl Format {
     /// How to look at a file of this format, as the end of "look at it with …".
     pub fn viewer(self) -> &'static str {
         match self {
-            Format::FlameGraph | Format::FlameChart => "any web browser",
+            Format::FlameGraph | Format::FlameChart | Format::Html => "any web browser",
             Format::Collapsed => "https://www.speedscope.app, or inferno-flamegraph",
             Format::Speedscope => "https://www.speedscope.app",
             Format::Pprof => "`go tool pprof`",
@@ -97,6 +102,11 @@ impl Format {
     /// Whether it shows samples one by one, or what sums of stacks do not hold: when, of which thread, in which state.
     pub fn needs_samples(self) -> bool {
         !matches!(self, Format::FlameGraph | Format::Collapsed)
+    }
+
+    /// Whether it shows the text of Python files.
+    pub fn shows_sources(self) -> bool {
+        self == Format::Html
     }
 
     /// Whether it is lines of text, which a terminal or another program reads.
@@ -154,7 +164,7 @@ mod tests {
         let error = "png".parse::<Format>().expect_err("png is no format");
         assert_eq!(
             error.to_string(),
-            "unknown format `png`: the formats are flamegraph, flamechart, collapsed, speedscope, pprof, firefox, chrometrace \
+            "unknown format `png`: the formats are flamegraph, flamechart, html, collapsed, speedscope, pprof, firefox, chrometrace \
              and jsonl"
         );
     }

@@ -72,6 +72,27 @@ impl LabelledStacks {
         narrowest(self.totals.get(1..).unwrap_or_default(), max)
     }
 
+    /// All frames as their callers' numbers, their labels' indices, and what was seen with them innermost: callers before their callees,
+    /// the first one stands for all. The weights of frames that have fewer than `below` are counted to their callers.
+    pub(super) fn nodes(&self, below: u64) -> Vec<(usize, usize, u64)> {
+        let mut nodes: Vec<(usize, usize, u64)> = Vec::new();
+        let mut pending = vec![(0, 0)];
+        while let Some((index, caller)) = pending.pop() {
+            let Some(node) = self.tree.nodes().get(index) else { continue };
+            let number = nodes.len();
+            let mut own = self.totals.get(index).copied().unwrap_or(0);
+            for child in self.children.get(index).into_iter().flatten().rev() {
+                let weight = self.totals.get(*child).copied().unwrap_or(0);
+                if weight >= below.max(1) {
+                    own = own.saturating_sub(weight);
+                    pending.push((*child, number));
+                }
+            }
+            nodes.push((caller, node.frame.map_or(0, |frame| frame.index()), own));
+        }
+        nodes
+    }
+
     /// Calls `line` with `a;b;c WEIGHT` for each stack, callers before their callees. The weights of frames that have
     /// fewer than `below` are counted to their callers.
     pub(super) fn for_each_line<E>(&self, below: u64, mut line: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use flate2::bufread::GzDecoder;
 
-use super::{chrome_trace, firefox, flamegraph, json_lines, pprof, speedscope};
+use super::{chrome_trace, firefox, flamegraph, html, json_lines, pprof, speedscope};
 
 /// So many bytes of a file's beginning are enough.
 pub const ENOUGH: u64 = 1 << 16;
@@ -35,7 +35,12 @@ pub fn is_own(beginning: &[u8]) -> bool {
     let is_picture = || begins_as("<?xml") && contains(beginning, flamegraph::NOTES);
     let is_collapsed = || begins_as("# command: ") && contains(beginning, "\n# recorded by: fpprof ");
     let is_diff = || begins_as(DIFF_BEGINNING) || begins_as(&format!("{{\n  \"format\": \"{DIFF_FORMAT}\""));
-    begins_as(SNAPSHOT) || is_diff() || JSON.iter().any(|json| begins_as(json)) || is_picture() || is_collapsed()
+    begins_as(SNAPSHOT)
+        || begins_as(html::BEGINNING)
+        || is_diff()
+        || JSON.iter().any(|json| begins_as(json))
+        || is_picture()
+        || is_collapsed()
 }
 
 fn is_recording(beginning: &[u8]) -> bool {

@@ -10,6 +10,7 @@ mod firefox;
 mod flamegraph;
 pub mod format;
 mod frame_table;
+mod html;
 mod json_lines;
 pub mod label;
 mod labelled;
@@ -22,6 +23,7 @@ use std::io::{self, Write};
 use crate::profile::Profile;
 use crate::profile::comparison::{FunctionChange, Unit};
 use crate::profile::facts::RecordingFacts;
+use crate::profile::sources::Sources;
 use crate::profile::timeline::Timeline;
 use format::Format;
 use label::LabelOptions;
@@ -33,6 +35,8 @@ pub struct Shown<'a> {
     pub stacks: &'a Profile,
     /// Their samples one by one; absent where only sums were kept.
     pub timeline: Option<&'a Timeline>,
+    /// The text of Python files, for formats that show it.
+    pub sources: Option<&'a Sources>,
     /// The facts about the recording.
     pub facts: &'a RecordingFacts,
     /// Whether stacks begin with their innermost frames ([`StackTree::inverted`](crate::profile::tree::StackTree::inverted)).
@@ -91,6 +95,7 @@ pub fn write(format: Format, shown: &Shown<'_>, options: &LabelOptions, out: &mu
         Format::Firefox => firefox::write(sampled()?, options, out),
         Format::ChromeTrace => chrome_trace::write(sampled()?, options, out),
         Format::JsonLines => json_lines::write(sampled()?, options, out),
+        Format::Html => html::write(shown, sampled()?, options, out),
         Format::FlameChart => flamegraph::write_chart(sampled()?, options, out),
     }
 }

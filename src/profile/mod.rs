@@ -11,6 +11,7 @@ pub mod named;
 pub mod paths;
 pub mod recording;
 pub mod samples;
+pub mod sources;
 pub mod timeline;
 pub mod tree;
 

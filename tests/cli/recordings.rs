@@ -29,6 +29,13 @@ fn total(collapsed: &str) -> u64 {
     stacks.map(|line| line.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()).expect("a count")).sum()
 }
 
+/// What a page shows.
+fn page_data(page: &str) -> Value {
+    let (_, data) = page.split_once("id=\"data\">").expect("there is data");
+    let (data, _) = data.split_once("</script>").expect("it ends");
+    serde_json::from_str(data).expect("it is JSON")
+}
+
 /// The sum of the ticks in an output in JSON.
 fn ticks(format: &str, output: &str) -> u64 {
     let sum = |values: &Value| -> u64 {
@@ -42,6 +49,13 @@ fn ticks(format: &str, output: &str) -> u64 {
             samples.map(|sample| sample["weight"].as_u64().expect("a number")).sum()
         }
         "speedscope" => list("profiles").iter().map(|profile| sum(&profile["weights"])).sum::<u64>() / 10_000_000,
+        "html" => {
+            let page = page_data(output);
+            let nodes = page["nodes"].as_array().expect("a list");
+            let sum = nodes.iter().map(|node| node[2].as_u64().expect("a number")).sum();
+            assert_eq!(page["total"], sum);
+            sum
+        }
         "firefox" => list("threads").iter().map(|thread| sum(&thread["samples"]["weight"])).sum(),
         "chrometrace" => {
             let (mut total, mut end, mut tid) = (0, 0, Value::Null);
@@ -91,7 +105,7 @@ fn a_report_has_the_totals_of_its_recording_whatever_it_shows() {
         let shown = report(&[&[&*path_text, "-f", "collapsed"], view].concat(), Scratch::new());
         assert_eq!((shown.code, total(&shown.stdout)), (0, samples), "{view:?}: {shown:?}");
     }
-    for format in ["jsonl", "speedscope", "chrometrace", "firefox"] {
+    for format in ["jsonl", "speedscope", "chrometrace", "firefox", "html"] {
         let shown = report(&[&path_text, "-f", format, "-o", "-"], Scratch::new());
         assert_eq!((shown.code, ticks(format, &shown.stdout)), (0, samples), "{format}: {shown:?}");
     }
@@ -110,6 +124,36 @@ fn a_report_has_the_totals_of_its_recording_whatever_it_shows() {
     over.assert_refused(&["is the recording itself"]);
     assert_eq!(read(&path), recording);
     assert_untouched(target.pid());
+}
+
+/// The file is in the root of the program, which is not always ours.
+#[test]
+fn a_page_shows_the_source_of_the_program_that_was_recorded() {
+    const SOURCE: &str = "print('ready', flush=True)\nwhile True:\n    sum(range(10_000))\n";
+    for interpreter in [python::shared(), python::newest()] {
+        let mut command = interpreter.command();
+        let root = match command.get_program().to_str() {
+            Some("chroot") => command.get_args().next().map(Path::new).expect("a root").to_owned(),
+            _ => Path::new("/").to_owned(),
+        };
+        let name = format!("fpprof-page-{}.py", std::process::id());
+        let script = root.join("tmp").join(&name);
+        fs::write(&script, SOURCE).expect("it can be written");
+        command.arg(format!("/tmp/{name}"));
+        let mut target = Program::spawn(command);
+        assert_eq!(target.line(), "ready");
+        let ended = record(&["-f", "html", "-o", "-", "-d", "1", "-p", &target.pid_text()]);
+        fs::remove_file(&script).expect("it is ours");
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let page = page_data(&ended.stdout);
+        let files = page["files"].as_array().expect("a list");
+        let is_it = |file: &&Value| file["name"].as_str().is_some_and(|file| file.ends_with(&name));
+        let file = files.iter().find(is_it).unwrap_or_else(|| panic!("{}: {page}", interpreter.name));
+        assert_eq!(file["lines"][2], "    sum(range(10_000))", "{}: {file}", interpreter.name);
+        let heat = file["heat"].as_array().expect("a list").iter();
+        let hottest = heat.max_by_key(|line| line[1].as_u64()).expect("lines were seen");
+        assert_eq!(hottest[0], 3, "{}: {file}", interpreter.name);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod tools;
 use std::fs;
 use std::path::Path;
 
-use recording::{BUILD_ID, HOSTILE, ON_CPU, PERIOD, THREADS, TOTAL};
+use recording::{BUILD_ID, HOSTILE, ON_CPU, PERIOD, THREADS, TOTAL, source_line};
 use serde_json::Value;
 use tools::{FirefoxProfiler, Scratch, clients, node, node_json, pprof};
 
@@ -152,6 +152,93 @@ fn a_browser_shows_pictures_that_can_be_searched_and_zoomed() {
         assert_eq!(shown["unzoomed"], shown["frames"], "{name}");
         assert!(fs::metadata(screenshot).is_ok_and(|picture| picture.len() > 10_000), "{name}");
     }
+}
+
+#[test]
+fn a_browser_shows_the_page_and_its_views_by_mouse_and_by_keyboard() {
+    let scratch = Scratch::new();
+    let page = scratch.report(false, "run.html", &[]);
+    let screenshot = scratch.file("picture.png");
+    let shown = node_json("html.mjs", &[page.as_os_str(), "deflate".as_ref(), screenshot.as_os_str()]);
+    let none = Value::Array(Vec::new());
+    assert_eq!((&shown["complaints"], &shown["requests"]), (&none, &none), "nothing is loaded, nothing fails: {shown}");
+    assert!(fs::metadata(screenshot).is_ok_and(|picture| picture.len() > 10_000));
+    assert_eq!((&shown["title"], &shown["empty"]), (&"python3 -m shop <orders> (pid 4711)".into(), &"".into()));
+    assert_eq!(shown["images"], 2, "names are text: the data and the script are all that there is");
+    let list = |name: &str| shown[name].as_array().unwrap_or_else(|| panic!("no {name}: {shown}")).clone();
+    let texts =
+        |name: &str| -> Vec<String> { list(name).iter().filter_map(|v| v.as_str().map(str::to_owned)).collect() };
+
+    assert_eq!(shown["details"], "all: 100.0 %, 640 samples, 6.40 s; itself 0.0 %");
+    let hostile = format!("{HOSTILE} (app.py:12)");
+    assert!(texts("frames").iter().any(|frame| frame.starts_with(&hostile)), "{shown}");
+    assert!(
+        shown["below"].as_str().is_some_and(|frame| frame.starts_with("<module> (app.py:40): your code, 68.8 %")),
+        "{shown}"
+    );
+    assert!(list("zoomed").len() < list("frames").len(), "{shown}");
+    assert_eq!(shown["unzoomed"], shown["frames"]);
+    // A quarter of the first thread's ticks: 60 of 640.
+    assert_eq!(shown["searched"], "“deflate” is in 9.38 % of the samples");
+    assert!(
+        texts("found")
+            .iter()
+            .all(|frame| frame.starts_with("deflate (libz.so.1.3): libc and system, 9.38 %, 60 samples"))
+    );
+    assert!(list("clicked").len() < list("frames").len(), "{shown}");
+    assert_eq!(shown["left"], none);
+
+    let rows = |name: &str| -> Vec<Vec<String>> {
+        list(name)
+            .iter()
+            .map(|row| row.as_array().expect("cells").iter().map(|c| c.as_str().unwrap_or("").into()).collect())
+            .collect()
+    };
+    assert_eq!(rows("functions")[1], ["31.3 %", "31.3 %", "", "os_read", "python3.15"]);
+    let names: Vec<String> = rows("byName").into_iter().map(|row| row[3].clone()).collect();
+    assert_eq!((&names[1..3], &shown["sorted"]), (&["<module>".into(), "deflate".into()][..], &"ascending".into()));
+    assert_eq!(rows("filtered"), [["9.38 %", "9.38 %", "", "deflate", "libz.so.1.3"]]);
+    assert_eq!(shown["opened"], true);
+
+    let source = &shown["source"];
+    assert_eq!(
+        (&source["isShown"], &source["files"][0], &source["note"]),
+        (&true.into(), &"68.8 %  app.py".into(), &"".into())
+    );
+    let lines = source["rows"].as_array().expect("lines");
+    // Three quarters of the first thread's ticks are in line 12 and what it calls in C, a quarter in line 13; line 40 has called both.
+    for (number, own, total) in
+        [(11, "", ""), (12, "28.1 %", "28.1 %"), (13, "9.38 %", "9.38 %"), (40, "31.3 %", "68.8 %")]
+    {
+        let line: Vec<&str> = lines[number - 1].as_array().expect("cells").iter().filter_map(Value::as_str).collect();
+        assert_eq!(line, [own, total, &number.to_string(), &source_line(number)]);
+    }
+    assert_eq!((lines.len(), &source["hot"]), (60, &3.into()));
+    assert_eq!((&source["here"], &shown["next"]), (&source_line(40).into(), &source_line(12).into()));
+
+    let threads = texts("threads");
+    assert_eq!(threads.len(), THREADS.len());
+    for (thread, words) in threads.iter().zip(["MainThread 4711", "worker; 1 <&> 4712", "unnamed 4713"]) {
+        assert!(thread.starts_with(words), "{thread}");
+    }
+    assert!(threads[0].contains("on CPU: Python 75.0 %, on CPU: native 25.0 %"), "{threads:?}");
+    assert!(
+        texts("frames").len() > 3 && shown["states"].as_str().is_some_and(|states| states.contains("I/O: read socket"))
+    );
+    assert!(shown["moment"].as_str().is_some_and(|moment| moment.contains("MainThread: on CPU")), "{shown}");
+    assert!(shown["moment"] != shown["later"] && shown["drawn"] == 2, "{shown}");
+
+    assert!(shown["light"] != shown["dark"] && shown["dark"] == shown["preferred"], "{shown}");
+}
+
+#[test]
+fn a_browser_shows_why_a_page_is_empty() {
+    let scratch = Scratch::new();
+    let page = scratch.report(true, "run.html", &[]);
+    let shown = node_json("html.mjs", &[page.as_os_str(), "".as_ref(), scratch.file("picture.png").as_os_str()]);
+    assert_eq!(shown["complaints"], Value::Array(Vec::new()), "{shown}");
+    assert_eq!(shown["empty"], format!("No samples: {REASON}"));
+    assert!(shown["facts"].as_str().is_some_and(|facts| facts.contains("CPython 3.15.2")), "{shown}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -55,14 +56,28 @@ fn facts(is_empty: bool) -> RecordingFacts {
     }
 }
 
-fn definitions() -> Vec<Record> {
+/// The lines of the Python file that the recording is of.
+pub fn source_line(number: usize) -> String {
+    format!("line {number} <b>&amp;</b>")
+}
+
+/// Writes that file into the recording's folder, older than the recording.
+fn write_source(folder: &Path) {
+    let text: Vec<String> = (1..=60).map(source_line).collect();
+    let file = File::create(folder.join("app.py")).expect("the source can be written");
+    (&file).write_all(text.join("\n").as_bytes()).expect("the source can be written");
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000)).expect("the source is ours");
+}
+
+fn definitions(folder: &Path) -> Vec<Record> {
+    let folder = folder.to_string_lossy().into_owned();
+    let file = format!("{folder}/app.py");
     let module = |path: &str, build_id: &str| Module { path: path.into(), build_id: Some(build_id.into()), bias: 0 };
-    let function =
-        |name: &str, first_line| Function { qualname: name.into(), filename: "/srv/shop/app.py".into(), first_line };
+    let function = |name: &str, first_line| Function { qualname: name.into(), filename: file.clone(), first_line };
     let thread = |tid, name: Option<&str>| Thread { tid, name: name.map(str::to_owned) };
     let line = std::num::NonZeroU32::new;
     vec![
-        Record::Program(Program { interpreter: 1, project: Some("/srv/shop".into()), home: None }),
+        Record::Program(Program { interpreter: 1, project: Some(folder.clone()), home: None }),
         Record::Modules(vec![module("/usr/lib/libz.so.1.3", "11223344"), module("/usr/bin/python3.15", BUILD_ID)]),
         Record::Functions(vec![function("<module>", 1), function(HOSTILE, 10)]),
         Record::Threads(vec![
@@ -112,7 +127,9 @@ pub fn write(path: &Path, is_empty: bool) {
     let facts = Record::Facts(Box::new(facts(is_empty)));
     let samples = if is_empty { Vec::new() } else { samples() };
     let mut records = vec![facts.clone()];
-    records.extend(definitions());
+    let folder = path.parent().expect("it is in a folder");
+    write_source(folder);
+    records.extend(definitions(folder));
     records.push(Record::Samples(SampleColumns::of(&samples, 0)));
     records.extend([names(), facts, Record::End {}]);
     let file = File::create(path).expect("the recording can be written");

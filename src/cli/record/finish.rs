@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions, remove_file};
 use std::io::{self, BufReader, BufWriter, Cursor, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
 use super::recorder::Recording;
 use super::report::{self, View};
@@ -16,6 +17,7 @@ use crate::output::label::LabelOptions;
 use crate::output::{self, Shown};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::read;
+use crate::target::root::TargetRoot;
 
 /// How to finish a recording.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Finish {
     pub labels: LabelOptions,
     /// What is shown where it is made of every sample.
     pub choice: Choice,
+    /// The target's root, where its files are.
+    pub root: Arc<TargetRoot>,
     /// The recording's file, where the output is made of it and is not it.
     pub interim: Option<File>,
 }
@@ -45,14 +49,14 @@ impl Finish {
             (OutputKind::Recording, _) => report::finish_stream(recording, first, self.view).map(|facts| (facts, None)),
             (OutputKind::Shown(format), Some(interim)) => {
                 let facts = report::finish_stream(recording, first, self.view)?;
-                let made = make(format, interim, &self.choice, &self.labels)?;
+                let made = make(format, interim, (&self.choice, &self.root), &self.labels)?;
                 Ok((facts, Some(Box::new(made))))
             }
             (OutputKind::Shown(format), None) => {
                 let (stacks, facts) = report::finish(&recording, first, self.view);
                 let is_inverted = self.choice.inverted;
                 let stacks = if is_inverted { stacks.inverted() } else { stacks };
-                let shown = Shown { stacks: &stacks, timeline: None, facts: &facts, is_inverted };
+                let shown = Shown { stacks: &stacks, timeline: None, sources: None, facts: &facts, is_inverted };
                 let mut bytes = Vec::new();
                 output::write(format, &shown, &self.labels, &mut bytes)?;
                 Ok((facts, Some(Box::new(Cursor::new(bytes)))))
@@ -62,12 +66,17 @@ impl Finish {
 }
 
 /// Makes an output of a whole recording, in another temporary file: one with all samples may be larger than memory.
-fn make(format: Format, mut interim: File, choice: &Choice, labels: &LabelOptions) -> io::Result<File> {
+fn make(
+    format: Format,
+    mut interim: File,
+    (choice, root): (&Choice, &TargetRoot),
+    labels: &LabelOptions,
+) -> io::Result<File> {
     interim.rewind()?;
     let length = interim.metadata()?.len();
     let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
     let mut made = BufWriter::new(temporary_file()?);
-    let part = Part::of(&recording, choice);
+    let part = Part::of(&recording, choice).with_sources(&recording, format, Some(root), choice.full_filenames);
     part.warn_if_empty();
     part.write(format, labels, &mut made)?;
     made.flush()?;

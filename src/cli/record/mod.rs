@@ -111,6 +111,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         (_, Some(interim)) => Some(stream(interim.try_clone().map_err(not_kept)?, &facts)?),
         _ => None,
     };
+    let root = session.reader.root();
     let recording = Recorder::new(plan, &stop, stream).run(session, &mut launched, &mut progress);
     progress.look_up_names();
 
@@ -119,6 +120,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         view: View { native: args.shown.native.frames(), full_filenames: args.shown.full_filenames },
         labels: args.shown.labels(),
         choice: Choice::new(SpanArgs::default(), &args.filter, &args.shown),
+        root,
         interim,
     };
     let mut patience = Patience::new(&stop, recording.ended == Ended::Signal);

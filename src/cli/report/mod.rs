@@ -6,6 +6,7 @@
 mod choice;
 mod facts;
 mod naming;
+mod sources;
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -24,7 +25,9 @@ use crate::profile::Profile;
 use crate::profile::comparison::Counts;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::{self, ReadError, Recording};
+use crate::profile::sources::Sources;
 use crate::profile::timeline::Timeline;
+use crate::target::root::TargetRoot;
 pub(super) use choice::Choice;
 
 /// Runs the command.
@@ -46,7 +49,8 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     if let Some(why) = &recording.cut_off {
         eprintln!("fpprof: warning: the recording was cut off, {why}: what was written before is shown");
     }
-    let part = Part::of(&recording, &choice);
+    let root = TargetRoot::at(Path::new("/")).ok();
+    let part = Part::of(&recording, &choice).with_sources(&recording, format, root.as_ref(), choice.full_filenames);
     part.warn_if_empty();
     let path = output(args, format);
     refuse_recording(&path, &args.recording)?;
@@ -64,6 +68,7 @@ pub(super) struct Part {
     stacks: Profile,
     /// Its samples refer to the stacks; absent where these are inverted.
     timeline: Option<Timeline>,
+    sources: Option<Sources>,
     /// The facts about the recording.
     pub facts: RecordingFacts,
 }
@@ -77,9 +82,16 @@ impl Part {
         }
         let facts = facts::of(recording, choice);
         match choice.inverted {
-            true => Part { stacks: stacks.inverted(), timeline: None, facts },
-            false => Part { stacks, timeline: Some(timeline), facts },
+            true => Part { stacks: stacks.inverted(), timeline: None, sources: None, facts },
+            false => Part { stacks, timeline: Some(timeline), sources: None, facts },
         }
+    }
+
+    /// The part with the text of its Python files, where the format shows it, and where `root` still has it.
+    pub fn with_sources(self, recording: &Recording, format: Format, root: Option<&TargetRoot>, full: bool) -> Part {
+        let root = root.filter(|_| format.shows_sources());
+        let sources = root.map(|root| sources::read(recording, &self.stacks, root, full));
+        Part { sources, ..self }
     }
 
     /// Its stacks.
@@ -105,8 +117,9 @@ impl Part {
     /// # Errors
     /// Those of the writer.
     pub fn write(&self, format: Format, labels: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-        let Part { stacks, timeline, facts } = self;
-        let shown = Shown { stacks, timeline: timeline.as_ref(), facts, is_inverted: timeline.is_none() };
+        let Part { stacks, timeline, sources, facts } = self;
+        let (timeline, sources) = (timeline.as_ref(), sources.as_ref());
+        let shown = Shown { stacks, timeline, sources, facts, is_inverted: timeline.is_none() };
         output::write(format, &shown, labels, out)
     }
 }

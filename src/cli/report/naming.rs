@@ -83,6 +83,11 @@ fn add_stack(
     choice.has_stack(&shown).then(|| profile.add(shown, 0))
 }
 
+/// What a program's paths are shown relative to.
+pub fn path_roots(program: &RecordedProgram, full: bool) -> PathRoots {
+    PathRoots { project: program.program.project.clone(), home: program.program.home.clone(), full }
+}
+
 /// The names of a program's frames, by number; of native ones only where they are shown.
 fn names(program: &RecordedProgram, choice: &Choice) -> Vec<Option<Named>> {
     let is_known = |index: usize| program.names.get(index).is_some_and(Option::is_some);
@@ -93,11 +98,7 @@ fn names(program: &RecordedProgram, choice: &Choice) -> Vec<Option<Named>> {
     let missing = program.frames.iter().enumerate().filter(|(index, frame)| !is_known(*index) && is_wanted(frame));
     let missing: Vec<Counted> = missing.map(|(_, frame)| Counted::Frame(frame.sampled())).collect();
     let functions: Vec<Arc<Function>> = program.functions.iter().cloned().map(Arc::new).collect();
-    let roots = PathRoots {
-        project: program.program.project.clone(),
-        home: program.program.home.clone(),
-        full: choice.full_filenames,
-    };
+    let roots = path_roots(program, choice.full_filenames);
     let origin = Origin {
         space: &RecordedCode::new(program, None),
         interpreter: ModuleId(program.program.interpreter),

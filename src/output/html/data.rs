@@ -1,0 +1,99 @@
+//! What the page shows, as JSON.
+//!
+//! Does: gather it, with a bound on what is drawn. Does not: write the page.
+
+use serde::Serialize;
+
+use super::functions::{FunctionRow, functions};
+use super::heat::{FileRow, files};
+use super::threads::{ThreadRow, threads};
+use crate::output::Sampled;
+use crate::output::colors::{Rgb, kind_color};
+use crate::output::label::LabelOptions;
+use crate::output::labelled::LabelledStacks;
+use crate::profile::frame::FrameKind;
+use crate::profile::sources::Sources;
+
+/// The most frames that are in the page, the widest ones; it draws those that are wide enough to be seen.
+const MAX_FRAMES: usize = 50_000;
+
+/// Everything.
+#[derive(Debug, Serialize)]
+pub(super) struct Data {
+    title: String,
+    subtitle: String,
+    facts: Vec<String>,
+    /// Why there is nothing to see.
+    empty: Option<&'static str>,
+    total: u64,
+    seconds_per_tick: f64,
+    kinds: Vec<KindRow>,
+    /// Of each label its text and its kind.
+    labels: Vec<(String, usize)>,
+    /// Of each frame, callers before what they call: its caller (the root's own number is 0), its label, its own samples.
+    nodes: Vec<(usize, usize, u64)>,
+    /// Frames that are not in `nodes`, and how many samples each of them has at most.
+    left_out: (usize, u64),
+    functions: Vec<FunctionRow>,
+    files: Vec<FileRow>,
+    states: Vec<StateRow>,
+    /// Into how many parts the time is divided.
+    bins: usize,
+    duration: f64,
+    threads: Vec<ThreadRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct KindRow {
+    id: &'static str,
+    name: &'static str,
+    color: String,
+}
+
+#[derive(Debug, Serialize)]
+struct StateRow {
+    name: String,
+    on_cpu: bool,
+}
+
+/// The number of a kind in the page.
+pub(super) fn kind_number(kind: FrameKind) -> usize {
+    FrameKind::ALL.iter().position(|other| *other == kind).unwrap_or(0)
+}
+
+impl Data {
+    pub(super) fn new(sampled: Sampled<'_>, sources: &Sources, options: &LabelOptions) -> Data {
+        let Sampled { stacks, timeline, facts } = sampled;
+        let labelled = LabelledStacks::new(stacks, options);
+        let narrow = labelled.narrowest_of(MAX_FRAMES);
+        let labels = labelled.frames().iter().map(|frame| (frame.text.to_string(), kind_number(frame.kind)));
+        let (bins, duration, rows) = threads(timeline, facts);
+        let state = |name: &String| StateRow {
+            name: name.clone(),
+            on_cpu: name.starts_with(crate::sampler::run_state::ON_CPU),
+        };
+        Data {
+            title: facts.title(),
+            subtitle: facts.subtitle(),
+            facts: facts.summary_lines(),
+            empty: (stacks.total() == 0).then(|| facts.why_empty()),
+            total: stacks.total(),
+            seconds_per_tick: facts.seconds_per_tick(),
+            kinds: FrameKind::ALL.map(kind_row).into(),
+            labels: labels.collect(),
+            nodes: labelled.nodes(narrow.below),
+            left_out: (narrow.frames, narrow.below.saturating_sub(1)),
+            functions: functions(stacks),
+            files: files(stacks, sources),
+            states: timeline.states().iter().map(state).collect(),
+            bins,
+            duration,
+            threads: rows,
+        }
+    }
+}
+
+fn kind_row(kind: FrameKind) -> KindRow {
+    let Rgb { r, g, b } = kind_color(kind);
+    KindRow { id: kind.id(), name: kind.description(), color: format!("rgb({r} {g} {b})") }
+}
