@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -48,7 +48,7 @@ pub fn read(recording: &Recording, stacks: &Profile, root: &TargetRoot, full_fil
     sources
 }
 
-fn text(name: &str, path: &PathBuf, started: Option<SystemTime>, root: &TargetRoot) -> Result<String, String> {
+fn text(name: &str, path: &Path, started: Option<SystemTime>, root: &TargetRoot) -> Result<String, String> {
     if name.starts_with('<') {
         return Err("its code is not from a file".to_owned());
     }
