@@ -21,6 +21,10 @@ use crate::types::{Addr, Nanos};
 /// machine (5 µs, 40 in some virtual machines), within these bounds: a thread that waits for a CPU takes much longer.
 const SPIN: RangeInclusive<Duration> = Duration::from_micros(20)..=Duration::from_micros(100);
 
+/// A tracer that has run for longer than this asks for its turn anew before it stops a thread: what it is taken off its CPU for
+/// in between, when its time slice is used up (`sampler/time_slice.rs`), is added to the stop, and that is milliseconds.
+const MAX_TURN: Duration = Duration::from_micros(25);
+
 /// Why a running thread was not captured.
 #[derive(Debug, thiserror::Error)]
 pub enum RunningError {
@@ -51,9 +55,16 @@ pub struct Stopper {
     latency: Duration,
     /// Which bits of the process's return addresses are their signature, once the kernel was asked.
     signature_mask: Option<u64>,
+    /// Since when the calling thread has surely had its CPU.
+    turn_began: Option<Instant>,
 }
 
 impl Stopper {
+    /// Tells that the calling thread has just been given its CPU: it has slept.
+    pub fn begin_turn(&mut self) {
+        self.turn_began = Some(Instant::now());
+    }
+
     /// Captures a thread: stops it for as long as copying takes, and fills `captured`.
     ///
     /// # Errors
@@ -67,6 +78,10 @@ impl Stopper {
         stopping: Stopping,
     ) -> Result<(), RunningError> {
         captured.reset();
+        if self.turn_began.is_none_or(|began| began.elapsed() > MAX_TURN) {
+            std::thread::yield_now();
+            self.begin_turn();
+        }
         warm_up(captured, memory, plan);
         let shares_our_cpu = nix::sched::sched_getcpu().ok().is_some_and(|cpu| thread.last_cpu() == Some(cpu));
         let spin = (self.latency * 2).clamp(*SPIN.start(), *SPIN.end());

@@ -169,6 +169,11 @@ impl Reader {
         }
     }
 
+    /// Tells that the calling thread has just woken for a tick.
+    pub fn begin_tick(&mut self) {
+        self.stopper.begin_turn();
+    }
+
     /// Reads a thread that stands still meanwhile, for the time that is counted in `stops`.
     ///
     /// # Errors

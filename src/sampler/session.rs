@@ -134,6 +134,7 @@ impl Session {
     ///
     /// Gives the wait status of the process when sampling has consumed it: that of our own child, just ended.
     pub fn tick(&mut self, weight: u64, take: &mut dyn FnMut(Sample)) -> Option<i32> {
+        self.reader.begin_tick();
         self.list_threads();
         if self.followed_at.elapsed() >= FOLLOW_MAPPINGS_EVERY {
             self.followed_at = Instant::now();

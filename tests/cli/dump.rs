@@ -42,6 +42,41 @@ fn shown(thread: &Value) -> Vec<(String, String, u32, u32)> {
     frames.map(|f| (text(&f["name"]), text(&f["file"]), number(&f["line"]), number(&f["first_line"]))).collect()
 }
 
+/// A method is told with its class: that which defines it, within which it is nested.
+#[test]
+fn methods_are_named_with_their_classes() {
+    const CODE: &str = "
+import os
+class Base:
+    def run(self): self.serve()
+class Shop(Base):
+    class Till:
+        @staticmethod
+        def open(): Shop.Till.count()
+        @classmethod
+        def count(cls): type(cls).__call__(Key)
+    def serve(self): Shop.Till.open()
+class Key:
+    def __init__(self): [self.name for _ in '1']
+    @property
+    def name(self):
+        print('ready', flush=True)
+        os.read(0, 1)
+Shop().run()
+";
+    for interpreter in interpreters::all() {
+        let target = Program::start(&interpreter, CODE);
+        let document = json(&target.pid_text(), &["--native", "none"]);
+        let frames = document["threads"][0]["frames"].as_array().expect("a list");
+        let names: Vec<&str> = frames.iter().filter_map(|frame| frame["name"].as_str()).collect();
+        // From 3.12 on a comprehension is no function of its own (PEP 709).
+        let names: Vec<&str> = names.into_iter().filter(|name| !name.ends_with("<listcomp>")).collect();
+        let expected =
+            ["Key.name", "Key.__init__", "Shop.Till.count", "Shop.Till.open", "Shop.serve", "Base.run", "<module>"];
+        assert_eq!(names, expected, "{}", interpreter.name);
+    }
+}
+
 #[test]
 fn every_interpreters_threads_are_where_they_say() {
     for interpreter in interpreters::all() {
