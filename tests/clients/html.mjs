@@ -79,6 +79,11 @@ const shown = await withBrowser(async (browser) => {
     hot: [...document.querySelectorAll('#code .row')].filter((row) => row.style.background).length,
     here: document.querySelector('.row.here code')?.textContent,
   }));
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  result.inView = await page.evaluate(() => {
+    const [code, row] = [document.getElementById('code'), document.querySelector('.row.here')].map((part) => part?.getBoundingClientRect());
+    return row !== undefined && row.top >= code.top && row.bottom <= code.bottom;
+  });
   if (result.source.here !== undefined) {
     await page.click('#hottest');
     result.next = await page.evaluate(() => document.querySelector('.row.here code').textContent);

@@ -213,7 +213,7 @@ fn a_browser_shows_the_page_and_its_views_by_mouse_and_by_keyboard() {
         let line: Vec<&str> = lines[number - 1].as_array().expect("cells").iter().filter_map(Value::as_str).collect();
         assert_eq!(line, [own, total, &number.to_string(), &source_line(number)]);
     }
-    assert_eq!((lines.len(), &source["hot"]), (60, &3.into()));
+    assert_eq!((lines.len(), &source["hot"], &shown["inView"]), (60, &3.into(), &true.into()));
     assert_eq!((&source["here"], &shown["next"]), (&source_line(40).into(), &source_line(12).into()));
 
     let threads = texts("threads");

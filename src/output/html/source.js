@@ -12,13 +12,23 @@ class SourceView {
     byId('file').replaceChildren(...data.files.map(option));
     byId('file').addEventListener('change', () => this.draw());
     byId('hottest').addEventListener('click', () => this.toHot());
+    this.wasHidden = true;
+    new ResizeObserver(() => this.reveal()).observe(byId('code'));
     this.draw();
+  }
+
+  /// What is hidden cannot be scrolled: when it is shown, the line that is marked comes into view.
+  reveal() {
+    const isHidden = byId('code').clientHeight === 0;
+    if (this.wasHidden && !isHidden) this.scroll();
+    this.wasHidden = isHidden;
   }
 
   draw() {
     const file = this.data.files[Number(byId('file').value)];
     const code = byId('code');
     code.replaceChildren();
+    this.marked = null;
     byId('file-note').textContent = file ? (file.missing ?? '') : 'No Python file was seen.';
     byId('hottest').disabled = !file;
     if (!file) return;
@@ -55,8 +65,13 @@ class SourceView {
     const row = this.rows.get(this.hot[this.next % this.hot.length]);
     this.next += 1;
     for (const other of this.rows.values()) other.classList.toggle('here', other === row);
-    // Only the code moves, not the page.
+    this.marked = row;
+    this.scroll();
+  }
+
+  /// Only the code moves, not the page.
+  scroll() {
     const code = byId('code');
-    code.scrollTop = row.offsetTop - code.offsetTop - code.clientHeight / 2;
+    if (this.marked) code.scrollTop = this.marked.offsetTop - code.offsetTop - code.clientHeight / 2;
   }
 }
