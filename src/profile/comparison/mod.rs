@@ -12,7 +12,6 @@ use rustc_hash::FxHashMap;
 
 use super::Profile;
 use super::frame::{Frame, FrameKind};
-use super::samples::TimedSample;
 use super::timeline::Timeline;
 pub use estimate::{Change, Estimate, Unit};
 use estimate::{Count, Whole};
@@ -78,9 +77,13 @@ impl Counts {
         }
         let mut whole = Whole::new(seconds_per_tick);
         let mut tick = Tick::default();
+        // A stack is seen many times.
+        let mut seen: FxHashMap<u32, OfStack> = FxHashMap::default();
         for samples in timeline.samples().chunk_by(|a, b| a.time == b.time) {
             for sample in samples {
-                tick.add(sample, stacks, &by_frame);
+                let functions =
+                    seen.entry(sample.stack).or_insert_with_key(|stack| OfStack::new(stacks, *stack, &by_frame));
+                tick.add(sample.weight, functions);
             }
             tick.count(&mut functions, &mut whole);
         }
@@ -94,6 +97,25 @@ impl Counts {
     }
 }
 
+/// The functions in a stack.
+#[derive(Debug)]
+struct OfStack {
+    innermost: Option<usize>,
+    /// Each of them once, also one that calls itself.
+    all: Vec<usize>,
+}
+
+impl OfStack {
+    fn new(stacks: &Profile, stack: u32, by_frame: &[usize]) -> OfStack {
+        let path = stacks.path(stack as usize);
+        let mut all: Vec<usize> = path.iter().filter_map(|frame| by_frame.get(frame.index()).copied()).collect();
+        let innermost = all.last().copied();
+        all.sort_unstable();
+        all.dedup();
+        OfStack { innermost, all }
+    }
+}
+
 /// What was seen at one moment.
 #[derive(Debug, Default)]
 struct Tick {
@@ -103,20 +125,15 @@ struct Tick {
 }
 
 impl Tick {
-    fn add(&mut self, sample: &TimedSample, stacks: &Profile, by_frame: &[usize]) {
-        self.all = self.all.saturating_add(sample.weight);
-        let path = stacks.path(sample.stack as usize);
-        let mut functions: Vec<usize> = path.iter().filter_map(|frame| by_frame.get(frame.index()).copied()).collect();
-        if let Some(innermost) = functions.last() {
-            let (own, _) = self.seen.entry(*innermost).or_default();
-            *own = own.saturating_add(sample.weight);
+    fn add(&mut self, weight: u64, functions: &OfStack) {
+        self.all = self.all.saturating_add(weight);
+        if let Some(innermost) = functions.innermost {
+            let (own, _) = self.seen.entry(innermost).or_default();
+            *own = own.saturating_add(weight);
         }
-        // One that calls itself is in the stack once.
-        functions.sort_unstable();
-        functions.dedup();
-        for function in functions {
-            let (_, total) = self.seen.entry(function).or_default();
-            *total = total.saturating_add(sample.weight);
+        for function in &functions.all {
+            let (_, total) = self.seen.entry(*function).or_default();
+            *total = total.saturating_add(weight);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::profile::frame::SourceLine;
+use crate::profile::samples::TimedSample;
 
 /// What was seen at a tick: stacks, outermost first, with spaces between the names, and what each weighs.
 type Moment<'a> = &'a [(&'a str, u64)];
