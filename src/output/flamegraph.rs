@@ -66,12 +66,7 @@ pub(super) fn write(shown: &Shown<'_>, options: &LabelOptions, out: &mut dyn Wri
     }
     let stacks = LabelledStacks::new(shown.stacks, options);
     let narrow = stacks.narrowest_of(MAX_FRAMES);
-    let mut lines = Vec::new();
-    stacks.for_each_line(narrow.below, |line| {
-        lines.push(line.to_owned());
-        io::Result::Ok(())
-    })?;
-    let drawing = Drawing::by_kind(lines, stacks.frames(), narrow);
+    let drawing = Drawing::by_kind(stacks.lines(narrow.below), stacks.frames(), narrow);
     let hint = if shown.is_inverted { CALLERS_BELOW } else { CALLEES_BELOW };
     draw(drawing, captions(shown.facts, hint), out)
 }

@@ -93,6 +93,17 @@ impl LabelledStacks {
         nodes
     }
 
+    /// The lines of [`LabelledStacks::for_each_line`].
+    pub(super) fn lines(&self, below: u64) -> Vec<String> {
+        let mut lines = Vec::new();
+        let all: Result<(), std::convert::Infallible> = self.for_each_line(below, |line| {
+            lines.push(line.to_owned());
+            Ok(())
+        });
+        let Ok(()) = all;
+        lines
+    }
+
     /// Calls `line` with `a;b;c WEIGHT` for each stack, callers before their callees. The weights of frames that have
     /// fewer than `below` are counted to their callers.
     pub(super) fn for_each_line<E>(&self, below: u64, mut line: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
@@ -172,16 +183,6 @@ mod tests {
         Frame::native(FrameKind::NativeExtension, name, None)
     }
 
-    fn lines(stacks: &LabelledStacks, below: u64) -> Vec<String> {
-        let mut lines = Vec::new();
-        let result: Result<(), ()> = stacks.for_each_line(below, |line| {
-            lines.push(line.to_owned());
-            Ok(())
-        });
-        assert!(result.is_ok());
-        lines
-    }
-
     fn stacks(profile: &Profile) -> LabelledStacks {
         LabelledStacks::new(profile, &LabelOptions::default())
     }
@@ -193,7 +194,7 @@ mod tests {
         profile.add(&[native("a"), native("b")], 1);
         profile.add(&[native("a (x)"), native("c")], 2);
         profile.add(&[native("a")], 4);
-        assert_eq!(lines(&stacks(&profile), 0), ["a 4", "a;b 1", "a (x);c 2"]);
+        assert_eq!(stacks(&profile).lines(0), ["a 4", "a;b 1", "a (x);c 2"]);
     }
 
     #[test]
@@ -205,9 +206,9 @@ mod tests {
         let mut profile = Profile::new();
         profile.add(&[at(2), native("x")], 1);
         profile.add(&[at(3), native("x")], 1);
-        assert_eq!(lines(&stacks(&profile), 0), ["f (a.py:2);x 1", "f (a.py:3);x 1"]);
+        assert_eq!(stacks(&profile).lines(0), ["f (a.py:2);x 1", "f (a.py:3);x 1"]);
         let by_function = LabelOptions { by_function: true, no_line_numbers: false };
-        assert_eq!(lines(&LabelledStacks::new(&profile, &by_function), 0), ["f (a.py:1);x 2"]);
+        assert_eq!(LabelledStacks::new(&profile, &by_function).lines(0), ["f (a.py:1);x 2"]);
     }
 
     #[test]
@@ -215,7 +216,7 @@ mod tests {
         let mut profile = Profile::new();
         profile.add(&[Frame::native(FrameKind::System, "run", None)], 1);
         profile.add(&[Frame::native(FrameKind::NativeExtension, "run", None)], 2);
-        assert_eq!(lines(&stacks(&profile), 0), ["run 2", "run [libc and system] 1"]);
+        assert_eq!(stacks(&profile).lines(0), ["run 2", "run [libc and system] 1"]);
     }
 
     #[test]
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!(stacks.narrowest_of(100), Narrow { frames: 0, below: 0 });
         let narrow = stacks.narrowest_of(2);
         assert_eq!(narrow, Narrow { frames: 2, below: 2 });
-        assert_eq!(lines(&stacks, narrow.below), ["main 1", "main;wide 10"]);
+        assert_eq!(stacks.lines(narrow.below), ["main 1", "main;wide 10"]);
     }
 
     #[test]

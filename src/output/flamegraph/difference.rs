@@ -43,13 +43,8 @@ pub(in crate::output) fn write(difference: &Difference<'_>, out: &mut dyn Write)
     });
     let stacks = LabelledStacks::of(tree);
     let narrow = stacks.narrowest_of(MAX_FRAMES);
-    let mut lines = Vec::new();
-    stacks.for_each_line(narrow.below, |line| {
-        lines.push(line.to_owned());
-        io::Result::Ok(())
-    })?;
     let drawing = Drawing {
-        lines,
+        lines: stacks.lines(narrow.below),
         palette: palette(colors.iter().map(|(text, color)| (&**text, *color))),
         legend: Legend::new(legend().into(), narrow),
     };
