@@ -85,6 +85,18 @@ pub struct ShownArgs {
 }
 
 impl ShownArgs {
+    /// The switches that were given and that a recording, which keeps everything, has no use for.
+    pub fn for_reports(&self) -> Vec<&'static str> {
+        let switches = [
+            (self.threads, "--threads"),
+            (self.states, "--states"),
+            (self.function, "--function"),
+            (self.nolineno, "--nolineno"),
+            (self.full_filenames, "--full-filenames"),
+        ];
+        switches.into_iter().filter(|(given, _)| *given).map(|(_, switch)| switch).collect()
+    }
+
     /// How frames are labelled.
     pub fn labels(&self) -> LabelOptions {
         LabelOptions { by_function: self.function, no_line_numbers: self.nolineno }

@@ -198,4 +198,7 @@ fn files_that_are_no_recordings_are_refused_with_what_to_do() {
 fn a_recording_goes_to_a_file_only() {
     let target = Program::start(&python::newest(), BUSY);
     record(&["-f", "fpprof", "-o", "-", "-p", &target.pid_text()]).assert_refused(&["--output run.fpprof"]);
+    let whole = record(&["-o", "run.fpprof", "-d", "200ms", "-t", "-F", "-p", &target.pid_text()]);
+    assert_eq!(whole.code, 0, "{whole:?}");
+    assert!(whole.stderr.contains("give --threads, --function to `fpprof report`"), "{whole:?}");
 }

@@ -55,6 +55,10 @@ pub struct DiffArgs {
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
     pub native: NativeArg,
 
+    /// How to colour the table.
+    #[command(flatten)]
+    pub color: ColorArg,
+
     /// What part of the time of each.
     #[command(flatten)]
     pub span: SpanArgs,
@@ -62,10 +66,6 @@ pub struct DiffArgs {
     /// Which samples.
     #[command(flatten)]
     pub filter: FilterArgs,
-
-    /// How to colour the table.
-    #[command(flatten)]
-    pub color: ColorArg,
 }
 
 /// How a comparison is shown.

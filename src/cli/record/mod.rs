@@ -61,6 +61,12 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let format = output_kind::of(args.format, args.output.as_deref())?;
     output_kind::check_filters(format, &args.filter)?;
     output_kind::check_inverted(format, args.shown.inverted)?;
+    if format == OutputKind::Recording && !args.shown.for_reports().is_empty() {
+        let switches = args.shown.for_reports().join(", ");
+        eprintln!(
+            "fpprof: warning: a recording keeps everything, whatever is shown of it: give {switches} to `fpprof report`"
+        );
+    }
     // The output is tried before a program is started for nothing.
     let named_output = match &args.output {
         Some(path) => Some(OutputFile::open(path, args.force)?),
