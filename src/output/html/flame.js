@@ -29,7 +29,9 @@ class FlameGraph {
     this.place.addEventListener('focusin', (event) => this.at(event, (index) => this.tell(index)));
     this.place.addEventListener('mouseleave', () => this.tell(this.focused));
     this.place.addEventListener('keydown', (event) => this.key(event));
-    new ResizeObserver(() => this.draw()).observe(this.place);
+    this.width = 0;
+    // Drawing changes the height: frames that are there are not drawn again for that.
+    new ResizeObserver(() => this.place.clientWidth !== this.width && this.draw()).observe(this.place);
     this.legend();
     const [frames, most] = data.left_out;
     if (frames > 0) byId('left-out').textContent = `${count(frames, 'frame')} with at most ${count(most, 'sample')} each are not in this page.`;
@@ -47,6 +49,7 @@ class FlameGraph {
   /// Draws a frame, what it calls, and its callers above it.
   draw() {
     const width = this.place.clientWidth;
+    this.width = width;
     if (width === 0 || this.data.total === 0) return;
     const had = document.activeElement?.dataset?.index;
     this.elements.clear();
