@@ -16,6 +16,8 @@ mod target;
 #[allow(dead_code, reason = "frames are enough here, not evaluations")]
 #[path = "../support/truth.rs"]
 mod truth;
+#[path = "../support/waiting_calls.rs"]
+mod waiting_calls;
 
 mod processes;
 mod python;

@@ -13,6 +13,7 @@ use fpprof::types::{Pid, Tid};
 use crate::gdb::{self, GdbThread};
 use crate::interpreters;
 use crate::target::{Mode, Target};
+use crate::waiting_calls;
 
 /// The system calls in which a thread of `blocked_calls` waits, by the first word of its name.
 fn waits_in(name: &str) -> &'static [i64] {
@@ -20,9 +21,9 @@ fn waits_in(name: &str) -> &'static [i64] {
         Some("clock" | "under") => &[libc::SYS_clock_nanosleep],
         Some("read") => &[libc::SYS_read],
         Some("recvfrom") => &[libc::SYS_recvfrom],
-        Some("poll") => &[libc::SYS_poll, libc::SYS_ppoll],
-        Some("epoll") => &[libc::SYS_epoll_wait, libc::SYS_epoll_pwait],
-        Some("select") => &[libc::SYS_select, libc::SYS_pselect6],
+        Some("poll") => waiting_calls::POLL,
+        Some("epoll") => waiting_calls::EPOLL,
+        Some("select") => waiting_calls::SELECT,
         Some("futex") => &[libc::SYS_futex],
         Some("accept4") => &[libc::SYS_accept4],
         Some("write") => &[libc::SYS_write],

@@ -16,6 +16,8 @@ mod reading;
 mod target;
 #[path = "../support/truth.rs"]
 mod truth;
+#[path = "../support/waiting_calls.rs"]
+mod waiting_calls;
 
 mod blocked;
 mod equality;

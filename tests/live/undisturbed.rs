@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::interpreters::{self, TestInterpreter};
 use crate::reading;
 use crate::target::{Mode, Target};
+use crate::waiting_calls;
 
 /// How long threads may take to come to where they wait.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,7 +65,7 @@ fn sample(interpreter: &TestInterpreter, way: &[&str], sampled: Sampled, ticks: 
 /// The system call in which a thread of that name waits.
 fn waits_in(name: &str) -> i64 {
     match name {
-        "epoll_wait" => libc::SYS_epoll_wait,
+        "epoll_wait" => waiting_calls::EPOLL[0],
         "epoll_pwait" => libc::SYS_epoll_pwait,
         "recv" | "recv_all" => libc::SYS_recvfrom,
         "sigtimedwait" => libc::SYS_rt_sigtimedwait,

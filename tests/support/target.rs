@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::extension;
 use super::interpreters::TestInterpreter;
 use super::truth::Truth;
+use super::waiting_calls;
 
 /// How long a target may take to say its word, or to end: far more than the slowest needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -122,23 +123,24 @@ impl Target {
     /// that never enter Python in pause(2).
     fn wait_for_shape(&self, mode: Mode) {
         let told = |tid: i32| self.truth.threads.iter().any(|thread| thread.native_id == tid);
-        let native = self.threads().into_iter().filter(|tid| !told(*tid)).map(|tid| (tid, libc::SYS_pause));
+        let native = self.threads().into_iter().filter(|tid| !told(*tid)).map(|tid| (tid, waiting_calls::PAUSE));
         let parked = match mode {
             Mode::Park => &self.truth.threads[..],
             Mode::Spin => &self.truth.threads[1..],
             Mode::Work => return,
         };
-        for (tid, call) in parked.iter().map(|thread| (thread.native_id, libc::SYS_read)).chain(native) {
-            self.wait_for_call(tid, call);
+        for (tid, calls) in parked.iter().map(|thread| (thread.native_id, &[libc::SYS_read][..])).chain(native) {
+            self.wait_for_call(tid, calls);
         }
     }
 
-    fn wait_for_call(&self, tid: i32, call: libc::c_long) {
+    fn wait_for_call(&self, tid: i32, calls: &[i64]) {
         let path = format!("/proc/{}/task/{tid}/syscall", self.pid());
         let deadline = Instant::now() + PATIENCE;
         loop {
             let syscall = fs::read_to_string(&path).expect("a parked thread does not end");
-            if syscall.split(' ').next() == Some(&call.to_string()) {
+            let call = syscall.split(' ').next().and_then(|number| number.parse().ok());
+            if call.is_some_and(|call| calls.contains(&call)) {
                 return;
             }
             assert!(Instant::now() < deadline, "thread {tid} is not parked: {syscall}");
