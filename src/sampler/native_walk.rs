@@ -11,10 +11,9 @@ use crate::merge::resync::{MarkerDistance, Restart};
 use crate::python::stack::PythonStack;
 use crate::types::{Addr, Machine, Svma};
 use crate::unwind::aarch64::Aarch64;
-use crate::unwind::architecture::Architecture;
+use crate::unwind::architecture::{Architecture, Calls, Captured};
 use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
-use crate::unwind::recover::FramePointerFinder;
-use crate::unwind::run_time_code::{Captured, WaysOut};
+use crate::unwind::run_time_code::WaysOut;
 use crate::unwind::stack::{NativeStack, StackEnd};
 use crate::unwind::walk::{FramePosition, Unwinder};
 use crate::unwind::x86_64::X86_64;
@@ -51,7 +50,7 @@ pub fn for_machine(machine: Machine) -> Box<dyn NativeWalk> {
 #[derive(Debug, Default)]
 struct Walk<A: Architecture> {
     unwinder: Unwinder<A>,
-    finder: FramePointerFinder,
+    calls: A::Calls,
     ways_out: WaysOut,
     segments: Vec<NativeStack>,
     scratch: UnwindScratch,
@@ -72,19 +71,17 @@ impl<A: Architecture> NativeWalk for Walk<A> {
 
     fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr> {
         let mut unmapped = None;
-        if A::READS_INSTRUCTIONS {
-            if let Some(whole) = self.recover(moment, python, learned) {
-                self.segments.clear();
+        if let Some(whole) = self.recover(moment, python, learned) {
+            self.segments.clear();
+            self.segments.push(whole);
+        }
+        match self.leave_run_time_code(moment, python, learned) {
+            Ok(whole) => {
+                self.segments.pop();
                 self.segments.push(whole);
             }
-            match self.leave_run_time_code(moment, python, learned) {
-                Ok(whole) => {
-                    self.segments.pop();
-                    self.segments.push(whole);
-                }
-                Err(StackEnd::UnmappedCode(addr)) => unmapped = Some(addr),
-                Err(_) => {}
-            }
+            Err(StackEnd::UnmappedCode(addr)) => unmapped = Some(addr),
+            Err(_) => {}
         }
         while self.segments.len() < MAX_SEGMENTS
             && let Some(failed) = self.segments.last()
@@ -102,7 +99,7 @@ impl<A: Architecture> NativeWalk for Walk<A> {
 }
 
 impl<A: Architecture> Walk<A> {
-    /// Goes on where a frame needs the frame pointer and the thread was not stopped, if everything agrees on what it is.
+    /// Goes on where a frame needs a register and the thread was not stopped, if everything agrees on what it is.
     fn recover(
         &mut self,
         moment: Moment<'_>,
@@ -113,12 +110,11 @@ impl<A: Architecture> Walk<A> {
         if !matches!(failed.end, StackEnd::UnknownRegister(_)) || moment.registers.get(A::FP.into()).is_some() {
             return None;
         }
-        let (frame, before) = failed.frames.split_last()?;
-        let bp = self.finder.find(frame, moment.stack, moment.addresses)?;
-        let mut whole = NativeStack { frames: before.to_vec(), end: failed.end };
-        let from = FramePosition { pc: frame.pc, is_return_address: true, sp: frame.sp, fp: Some(bp) };
+        let mut whole = failed.clone();
+        let sp = whole.frames.last()?.sp;
+        let from = self.calls.recover(&mut whole, captured(moment))?;
         self.unwinder.resume(from, moment.stack, moment.addresses, &mut whole);
-        learned.confirms(&whole, frame.sp, python).then_some(whole)
+        learned.confirms(&whole, sp, python).then_some(whole)
     }
 
     /// Goes on behind code without tables, each time that the walk comes to such code, as far as that leads to the
@@ -134,14 +130,13 @@ impl<A: Architecture> Walk<A> {
     ) -> Result<NativeStack, StackEnd> {
         let mut walked = self.segments.last().cloned().unwrap_or_else(NativeStack::empty);
         let mut confirmed = None;
-        let mut bp = self.unwinder.stopped_fp();
-        let captured = Captured { registers: moment.registers, stack: moment.stack, space: moment.addresses };
+        let mut fp = self.unwinder.stopped_fp();
         for _ in 0..MAX_RUN_TIME_CALLS {
             let Some(sp) = walked.frames.last().map(|frame| frame.sp) else { break };
-            let left = self.ways_out.leave(&mut walked, bp, captured, &mut self.finder);
+            let left = self.ways_out.leave::<A>(&mut walked, fp, captured(moment), &mut self.calls);
             let Some(from) = left else { break };
             self.unwinder.resume(from, moment.stack, moment.addresses, &mut walked);
-            bp = self.unwinder.stopped_fp();
+            fp = self.unwinder.stopped_fp();
             if learned.confirms(&walked, sp, python) {
                 confirmed = Some(walked.clone());
             } else if learned.certain().is_some() {
@@ -160,4 +155,8 @@ impl<A: Architecture> Walk<A> {
         self.unwinder.resume(from, moment.stack, moment.addresses, &mut segment);
         (!segment.frames.is_empty()).then_some(segment)
     }
+}
+
+fn captured(moment: Moment<'_>) -> Captured<'_> {
+    Captured { registers: moment.registers, stack: moment.stack, space: moment.addresses }
 }

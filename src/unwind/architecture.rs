@@ -7,11 +7,17 @@ use std::fmt::Debug;
 
 use gimli::EhFrame;
 
+use super::address_space::AddressSpace;
 use super::evaluate::Evaluated;
 use super::module::{Fde, Row};
 use super::registers::RegisterSet;
 use super::sections::Bytes;
+use super::stack::NativeStack;
 use super::step::{Cursor, StackBytes, StepError};
+use super::walk::FramePosition;
+use super::way_out::WayOut;
+use crate::capture::registers::Registers;
+use crate::target::memory::Region;
 use crate::types::Addr;
 
 /// What kind of step a compact rule asks for.
@@ -29,6 +35,8 @@ pub enum RuleKind {
 pub trait Architecture: Debug + Default + Send + Sync + 'static {
     /// What nearly all rows of its unwind tables say, in 8 bytes: [`super::cache`] keeps thousands.
     type Rule: Debug + Clone + Copy + PartialEq + Eq + Send + Sync;
+    /// What its instructions tell of calls.
+    type Calls: Calls;
 
     /// The rule for what [`RuleKind::Complex`] says.
     const COMPLEX: Self::Rule;
@@ -44,8 +52,6 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
     const RETURN_ADDRESS: u16;
     /// The registers that a function gives back as it found them, without the stack pointer.
     const CALLEE_SAVED: &'static [u16];
-    /// Whether instructions can be read: what [`super::recover`] and [`super::run_time_code`] need, which know x86-64's.
-    const READS_INSTRUCTIONS: bool;
     /// The instructions that return from a signal, where the tables need not describe them.
     const TRAMPOLINE: Option<Trampoline>;
 
@@ -69,8 +75,11 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
     fn step(rule: &Self::Rule, cursor: Cursor, stack: StackBytes<'_>) -> Result<(u64, Cursor), StepError>;
 
     /// The end of a frame whose record, of two words, is at `record`: of code that has no tables, where that is all that is
-    /// known. `caller` is the rule of the code that it returns to, of which `caller_fp` is the frame pointer.
-    fn end_above_record(record: u64, caller: Option<Self::Rule>, caller_fp: u64) -> Option<u64>;
+    /// known. `None` where a record does not tell it.
+    fn end_above_record(record: u64) -> Option<u64>;
+
+    /// How the code at `pc` returns, by its instructions. `code` begins at `base`, before `pc` where a loop may lead back.
+    fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut>;
 
     /// Whether the row says that a register is saved where it is no more: it is the caller's again.
     fn is_restored(register: u16, held: Option<u64>, saved_at: u64, cfa: u64) -> bool;
@@ -83,6 +92,34 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
     /// # Errors
     /// See [`StepError`].
     fn leave_signal(registers: &RegisterSet, stack: StackBytes<'_>) -> Result<Evaluated, StepError>;
+}
+
+/// What instructions tell of the calls in progress. Remembers what it has decoded.
+pub trait Calls: Debug + Default + Send {
+    /// Whether the instruction in front of `return_address` is a call that can have led to `code`.
+    fn can_lead_to(&mut self, return_address: Addr, code: Addr, space: &AddressSpace) -> bool;
+
+    /// Where to go on in the stack of a thread that was not stopped, whose last frame needs a register that the kernel does
+    /// not show; `failed` then ends where that begins. `None` when not all that can be checked of it holds.
+    fn recover(&mut self, failed: &mut NativeStack, captured: Captured<'_>) -> Option<FramePosition>;
+}
+
+/// What was captured of a thread, and the code that it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Captured<'a> {
+    /// The registers, which are those of its innermost frame.
+    pub registers: &'a Registers,
+    /// Its stack.
+    pub stack: &'a Region,
+    /// The code.
+    pub space: &'a AddressSpace,
+}
+
+impl<'a> Captured<'a> {
+    /// The stack, with what is known of the signatures in it.
+    pub(super) fn stack_bytes(self) -> StackBytes<'a> {
+        StackBytes::new(self.stack).signed(self.registers.signature_mask)
+    }
 }
 
 /// The instructions that return from a signal.

@@ -3,7 +3,7 @@
 //! Does: where a walk has come to a frame whose CFA the tables state by rbp, find rbp from the frame's size at the
 //! call in progress, and check all that can be checked of it: there is a frame record, it returns behind a call, and
 //! that call leads to this function.
-//! It reads x86-64's instructions: on other architectures such a frame is the end of the walk, and told as that.
+//! It reads x86-64's instructions.
 //! Does not: walk on from there; that the walk then arrives where it must is for the caller to see.
 
 use std::fmt::Debug;
@@ -12,9 +12,12 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::address_space::{AddressSpace, Code};
+use super::architecture::{Calls, Captured};
 use super::module::{ModuleUnwinder, UnwindScratch};
-use super::stack::NativeFrame;
+use super::run_time_code::FAR;
+use super::stack::{NativeFrame, NativeStack};
 use super::step::StackBytes;
+use super::walk::FramePosition;
 use super::x86_64::X86_64;
 use super::x86_64::call_site::{CallSite, FunctionCode, MAX_FUNCTION};
 use super::x86_64::rule::UnwindRule;
@@ -72,7 +75,7 @@ impl FramePointerFinder {
     }
 
     /// The call that returns to `address`; what it calls is an address of the target here.
-    pub(super) fn call_before(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
+    fn call_before(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
         if self.generation != space.generation() || self.sites.len().max(self.hand_overs.len()) >= MAX_KNOWN {
             self.sites.clear();
             self.hand_overs.clear();
@@ -95,7 +98,7 @@ impl FramePointerFinder {
     }
 
     /// Whether a call of `callee` can be in progress in the function at `start`: it is that function, or jumps to it.
-    pub(super) fn leads_to(&mut self, callee: Addr, start: Addr, space: &AddressSpace) -> bool {
+    fn leads_to(&mut self, callee: Addr, start: Addr, space: &AddressSpace) -> bool {
         if callee == start {
             return true;
         }
@@ -110,6 +113,25 @@ impl FramePointerFinder {
         let jumps = jumps.unwrap_or(false);
         self.hand_overs.insert((callee, start), jumps);
         jumps
+    }
+}
+
+impl Calls for FramePointerFinder {
+    /// A call by a pointer can lead anywhere; else it calls this code, or a function that jumps there.
+    fn can_lead_to(&mut self, return_address: Addr, code: Addr, space: &AddressSpace) -> bool {
+        self.call_before(return_address, space).is_some_and(|call| {
+            call.callee.is_none_or(|Svma(callee)| {
+                let begins_here = code.0.checked_sub(callee).is_some_and(|offset| offset < FAR);
+                begins_here || self.leads_to(Addr(callee), code, space)
+            })
+        })
+    }
+
+    /// The frame pointer of the last frame.
+    fn recover(&mut self, failed: &mut NativeStack, captured: Captured<'_>) -> Option<FramePosition> {
+        let fp = self.find(failed.frames.last()?, captured.stack, captured.space)?;
+        let NativeFrame { pc, sp, is_return_address, .. } = failed.frames.pop()?;
+        Some(FramePosition { pc, is_return_address, sp, fp: Some(fp) })
     }
 }
 

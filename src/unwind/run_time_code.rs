@@ -1,9 +1,8 @@
-//! Frames of code that has no tables: the JIT of CPython 3.14, the trampolines of `-X perf`, and functions in assembly
-//! whose authors wrote none (OpenBLAS's kernels).
+//! Frames of code that has no tables: CPython's JIT (on AArch64 also that of 3.15), the trampolines of `-X perf`, functions in
+//! assembly whose authors wrote none (OpenBLAS's kernels), and on AArch64 the procedure linkage table and the vDSO.
 //!
 //! Does: find the return address of each such frame by following its instructions to their return, up to the first
 //! frame in a file's code, which must be making a call there that can have led to that code.
-//! It reads x86-64's instructions: on other architectures such a frame is the end of the walk, and told as that.
 //! Does not: judge what it arrives at; that the walk from there goes where it must is for the caller to see.
 //!
 //! The instructions are read after the thread has run on, and may have been replaced since. Then the walk arrives
@@ -12,14 +11,11 @@
 use rustc_hash::FxHashMap;
 
 use super::address_space::{AddressSpace, Code};
-use super::recover::FramePointerFinder;
+use super::architecture::{Architecture, Calls, Captured};
 use super::stack::{NativeFrame, NativeStack, StackEnd};
+use super::symbolic::{Sum, Value};
 use super::walk::FramePosition;
-use super::x86_64::registers::{BP, SP};
-use super::x86_64::symbolic::{Sum, Value};
-use super::x86_64::way_out::{WayOut, way_out};
-use crate::capture::registers::Registers;
-use crate::target::memory::Region;
+use super::way_out::WayOut;
 use crate::types::{Addr, Svma};
 
 /// Frames that are left one after the other: one of compiled code, one of the code that enters it, and room for more.
@@ -28,7 +24,7 @@ const MAX_FRAMES: usize = 4;
 /// a file's lead nowhere, more are read: OpenBLAS's longest kernel has 28 KB.
 const NEAR: u64 = 16 << 10;
 /// The second time.
-const FAR: u64 = 64 << 10;
+pub(super) const FAR: u64 = 64 << 10;
 /// Instructions of files that are remembered at most. A kernel spends its time in some hundreds.
 const MAX_KNOWN: usize = 8_192;
 
@@ -39,66 +35,50 @@ pub struct WaysOut {
     generation: u64,
 }
 
-/// What was captured of a thread, and the code that it runs.
-#[derive(Debug, Clone, Copy)]
-pub struct Captured<'a> {
-    /// The registers, which are those of its innermost frame.
-    pub registers: &'a Registers,
-    /// Its stack.
-    pub stack: &'a Region,
-    /// The code.
-    pub space: &'a AddressSpace,
-}
-
 impl WaysOut {
-    /// Leaves the frames of code without tables that `failed` ends in, of which `bp` is the innermost's rbp: adds them
-    /// to it, and gives the frame to go on from. Where that leads to code in no mapping, `failed` ends there.
-    pub fn leave(
+    /// Leaves the frames of code without tables that `failed` ends in, of which `fp` is the innermost's frame pointer: adds
+    /// them to it, and gives the frame to go on from. Where that leads to code in no mapping, `failed` ends there.
+    pub fn leave<A: Architecture>(
         &mut self,
         failed: &mut NativeStack,
-        mut bp: Option<Addr>,
+        mut fp: Option<Addr>,
         captured: Captured<'_>,
-        finder: &mut FramePointerFinder,
+        calls: &mut A::Calls,
     ) -> Option<FramePosition> {
         if !matches!(failed.end, StackEnd::NoUnwindRule(_)) {
             return None;
         }
-        let Captured { registers, stack, space } = captured;
+        let Captured { registers, space, .. } = captured;
+        let stack = captured.stack_bytes();
         let mut frame = failed.frames.pop()?;
         for _ in 0..MAX_FRAMES {
-            let way = self.find(frame.pc, space)?;
+            let way = self.find::<A>(frame.pc, space)?;
             let is_innermost = failed.frames.is_empty();
-            let address = |sum: Sum| {
+            let held = |sum: Sum| {
                 let register = match sum.register {
-                    SP => Some(frame.sp.0),
-                    BP => bp.map(|bp| bp.0),
+                    register if register == A::SP => Some(frame.sp.0),
+                    register if register == A::FP => fp.map(|fp| fp.0),
                     other => is_innermost.then(|| registers.get(other.into())).flatten(),
                 };
-                register?.checked_add_signed(sum.offset).map(Addr)
+                register?.checked_add_signed(sum.offset)
             };
-            let slot = address(way.return_address).filter(|slot| *slot >= frame.sp)?;
-            let caller_bp = match way.caller_bp {
-                Value::Sum(sum) => address(sum),
-                Value::WordAt(sum) => Some(Addr(stack.u64_at(address(sum)?)?)),
+            let value = |value: Value| match value {
+                Value::Sum(sum) => held(sum),
+                Value::WordAt(sum) => held(sum).filter(|slot| *slot >= frame.sp.0).and_then(|slot| stack.word(slot)),
                 Value::Unknown => None,
             };
-            let pc = Addr(stack.u64_at(slot)?);
-            let cfa = slot.checked_add(8)?;
+            let cfa = Addr(held(way.cfa).filter(|cfa| *cfa >= frame.sp.0)?);
+            let pc = Addr(stack.without_signature(value(way.return_address)?));
+            let caller_fp = value(way.caller_fp).map(Addr);
             failed.frames.push(NativeFrame { cfa, ..frame });
-            bp = caller_bp;
+            fp = caller_fp;
             let Some(is_file) = is_file(pc, space) else {
                 failed.end = StackEnd::UnmappedCode(pc);
                 return None;
             };
             if is_file {
-                // A call by a pointer can lead anywhere; else it calls the code that was left, or a function that jumps there.
-                let callee = finder.call_before(pc, space)?.callee;
-                let led_here = callee.is_none_or(|Svma(callee)| {
-                    let begins_here = frame.pc.0.checked_sub(callee).is_some_and(|offset| offset < FAR);
-                    begins_here || finder.leads_to(Addr(callee), frame.pc, space)
-                });
-                let from = FramePosition { pc, is_return_address: true, sp: cfa, fp: bp };
-                return led_here.then_some(from);
+                let from = FramePosition { pc, is_return_address: true, sp: cfa, fp };
+                return calls.can_lead_to(pc, frame.pc, space).then_some(from);
             }
             frame = NativeFrame { pc, is_return_address: true, sp: cfa, cfa };
         }
@@ -106,8 +86,8 @@ impl WaysOut {
     }
 
     /// The way out of the code at `pc`. Code that is in no file can be another by the next time.
-    fn find(&mut self, pc: Addr, space: &AddressSpace) -> Option<WayOut> {
-        let read = |len| code_around(pc, len, space).and_then(|(code, base)| way_out(&code, base.0, pc.0));
+    fn find<A: Architecture>(&mut self, pc: Addr, space: &AddressSpace) -> Option<WayOut> {
+        let read = |len| code_around(pc, len, space).and_then(|(code, base)| A::way_out(&code, base.0, pc.0));
         if !matches!(space.find(pc)?.code, Code::Module { .. }) {
             return read(NEAR);
         }

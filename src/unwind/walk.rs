@@ -209,6 +209,7 @@ impl<A: Architecture> Unwinder<A> {
                     return StackEnd::ThreadEntry;
                 }
                 Ok(Evaluated { end, .. }) if !goes_up(walk, sp, end) => {
+                    self.stopped_fp = cursor.fp;
                     return walk.give_up(StepError::NotAscending, cursor, is_return_address);
                 }
                 Ok(Evaluated { end, caller: Some(caller), is_signal_frame }) => {
@@ -216,7 +217,10 @@ impl<A: Architecture> Unwinder<A> {
                     registers = caller;
                     is_return_address = !is_signal_frame;
                 }
-                Err(error) => return walk.give_up(error, cursor, is_return_address),
+                Err(error) => {
+                    self.stopped_fp = cursor.fp;
+                    return walk.give_up(error, cursor, is_return_address);
+                }
             }
         }
     }
@@ -266,16 +270,14 @@ impl<A: Architecture> Unwinder<A> {
     /// in this frame or above, the next record is above it, and it returns into code.
     fn step_by_record(&mut self, walk: &Walk<'_>, cursor: Cursor) -> Result<(u64, Cursor), StepError> {
         let record = cursor.fp.ok_or(StepError::UnknownRegister)?;
+        let cfa = A::end_above_record(record).ok_or(StepError::Unsupported)?;
         let (fp, pc) = walk.stack.pair(record).ok_or(StepError::Unsupported)?;
         let pc = walk.stack.without_signature(pc);
         let lookup = Addr(pc.wrapping_sub(1));
         let known = self.cache.get(lookup.0).copied();
-        let caller = match known.unwrap_or_else(|| self.look_up(walk.space, lookup)) {
-            CodeRule::Unmapped => return Err(StepError::Unsupported),
-            CodeRule::Rule(rule) => Some(rule),
-            CodeRule::Anonymous | CodeRule::NoRule => None,
-        };
-        let cfa = A::end_above_record(record, caller, fp).ok_or(StepError::Unsupported)?;
+        if matches!(known.unwrap_or_else(|| self.look_up(walk.space, lookup)), CodeRule::Unmapped) {
+            return Err(StepError::Unsupported);
+        }
         if record < cursor.sp || fp <= record {
             return Err(StepError::Unsupported);
         }

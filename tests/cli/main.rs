@@ -16,6 +16,7 @@ mod target;
 #[allow(dead_code, reason = "frames are enough here, not evaluations")]
 #[path = "../support/truth.rs"]
 mod truth;
+#[allow(dead_code, unused_imports, reason = "targets are parked in one of the calls only")]
 #[path = "../support/waiting_calls.rs"]
 mod waiting_calls;
 

@@ -27,8 +27,8 @@ const WORKLOADS: [(&str, &str); 4] = [
     ("numpy_work", "NumPy"),
 ];
 
-/// Samples of each program in the short version.
-const SHORT: usize = 1000;
+/// Samples of each program in the short version; where all is emulated (see tests/arm64), as many as there is time for.
+const SHORT: usize = if cfg!(target_arch = "x86_64") { 1000 } else { 300 };
 
 /// What was found of one program's samples.
 #[derive(Debug, Default)]

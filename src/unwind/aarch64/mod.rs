@@ -1,15 +1,20 @@
-//! What is AArch64 only: register numbers, the compact unwind rule, the steps out of a frame, the signal's frame.
+//! What is AArch64 only: register numbers, the compact unwind rule, the steps out of a frame, the signal's frame, and what
+//! instructions tell.
 //!
-//! Does: everything that knows x29, x30 or the AAPCS64. Does not: look rules up, or read instructions other than a signal
-//! trampoline's. Compiled on every architecture.
+//! Does: everything that knows x29, x30 or the AAPCS64. Does not: look rules up. Compiled on every architecture.
 
+pub mod effect;
+pub mod instruction;
+pub mod leaf_caller;
 pub mod registers;
 pub mod rule;
 pub mod signal;
 pub mod step;
+pub mod way_out;
 
 use gimli::EhFrame;
 
+use self::leaf_caller::LeafCallers;
 use self::registers::{FP, LR, PC, SP};
 use self::rule::UnwindRule;
 use super::architecture::{Architecture, RuleKind, Trampoline};
@@ -18,6 +23,7 @@ use super::module::{Fde, Row};
 use super::registers::RegisterSet;
 use super::sections::Bytes;
 use super::step::{Cursor, StackBytes, StepError};
+use super::way_out::WayOut;
 use crate::types::Addr;
 
 /// AArch64 with the AAPCS64.
@@ -26,6 +32,7 @@ pub struct Aarch64;
 
 impl Architecture for Aarch64 {
     type Rule = UnwindRule;
+    type Calls = LeafCallers;
 
     const COMPLEX: UnwindRule = UnwindRule::Complex;
     const PC: u16 = PC;
@@ -35,7 +42,6 @@ impl Architecture for Aarch64 {
     const RETURN_ADDRESS: u16 = LR;
     /// AAPCS64, 6.1.1: x19–x28 and x29; and x30, which holds the return address until the function saves it.
     const CALLEE_SAVED: &'static [u16] = &[19, 20, 21, 22, 23, 24, 25, 26, 27, 28, FP, LR];
-    const READS_INSTRUCTIONS: bool = false;
     const TRAMPOLINE: Option<Trampoline> = Some(signal::TRAMPOLINE);
 
     fn rule(row: &Row, _: &EhFrame<Bytes<'_>>, fde: &Fde<'_>) -> UnwindRule {
@@ -65,8 +71,14 @@ impl Architecture for Aarch64 {
         step::step(rule, cursor, stack)
     }
 
-    fn end_above_record(record: u64, caller: Option<UnwindRule>, caller_fp: u64) -> Option<u64> {
-        step::end_above_record(record, caller, caller_fp)
+    /// A record has no fixed place in its frame; and code that compilers made without tables (CPython's JIT) leaves x29 its
+    /// caller's, so that the record there is that of another frame.
+    fn end_above_record(_: u64) -> Option<u64> {
+        None
+    }
+
+    fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut> {
+        way_out::way_out(code, base, pc)
     }
 
     fn is_restored(_: u16, _: Option<u64>, _: u64, _: u64) -> bool {

@@ -15,7 +15,7 @@
 //!
 //! A function that calls none, and any function before it has made its record, has its return address in x30.
 
-use super::rule::{Place, Saved, UnwindRule};
+use super::rule::{Place, UnwindRule};
 use crate::unwind::step::{Cursor, StackBytes, StepError};
 
 /// Steps out of the frame at `sp` as [`step`], where the frame makes a call. Gives the CFA and the caller's pc and x29.
@@ -65,24 +65,6 @@ pub fn step(rule: &UnwindRule, cursor: Cursor, stack: StackBytes<'_>) -> Result<
         None => None,
     };
     Ok((cfa, Cursor { pc: stack.without_signature(pc), sp: cfa, fp, lr: None }))
-}
-
-/// Where the frame ends whose record is at `record`: what is saved above the record is not known, but where the caller has
-/// a record, its rule says how far that is from its sp. Without such a rule, right above the record.
-pub fn end_above_record(record: u64, caller: Option<UnwindRule>, caller_fp: u64) -> Option<u64> {
-    let above = record.checked_add(16)?;
-    let sp = match caller {
-        Some(UnwindRule::FromSp(saved)) => callers_sp(saved, caller_fp),
-        _ => None,
-    };
-    Some(sp.filter(|sp| *sp >= above && *sp <= caller_fp).unwrap_or(above))
-}
-
-/// The sp of a frame whose record is at `fp`: its rule states the record's place and sp by the CFA.
-fn callers_sp(saved: Saved, fp: u64) -> Option<u64> {
-    let record = saved.fp.offset()?;
-    let is_record = saved.lr.offset() == record.checked_add(8);
-    is_record.then(|| fp.wrapping_add_signed(record.wrapping_neg()).wrapping_sub(saved.distance()))
 }
 
 #[cfg(test)]

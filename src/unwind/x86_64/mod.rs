@@ -16,9 +16,11 @@ use self::rule::UnwindRule;
 use super::architecture::{Architecture, RuleKind, Trampoline};
 use super::evaluate::Evaluated;
 use super::module::{Fde, Row};
+use super::recover::FramePointerFinder;
 use super::registers::RegisterSet;
 use super::sections::Bytes;
 use super::step::{Cursor, StackBytes, StepError};
+use super::way_out::WayOut;
 use crate::types::Addr;
 
 /// x86-64 with the System V psABI.
@@ -27,6 +29,7 @@ pub struct X86_64;
 
 impl Architecture for X86_64 {
     type Rule = UnwindRule;
+    type Calls = FramePointerFinder;
 
     const COMPLEX: UnwindRule = UnwindRule::Complex;
     const PC: u16 = PC;
@@ -36,7 +39,6 @@ impl Architecture for X86_64 {
     const RETURN_ADDRESS: u16 = PC;
     /// psABI, figure 3.4: rbx, rbp, r12–r15.
     const CALLEE_SAVED: &'static [u16] = &[3, BP, 12, 13, 14, 15];
-    const READS_INSTRUCTIONS: bool = true;
     /// `__restore_rt` has tables, in glibc as in musl.
     const TRAMPOLINE: Option<Trampoline> = None;
 
@@ -68,8 +70,12 @@ impl Architecture for X86_64 {
     }
 
     /// The call has pushed its return address right above the record's first word.
-    fn end_above_record(record: u64, _: Option<UnwindRule>, _: u64) -> Option<u64> {
+    fn end_above_record(record: u64) -> Option<u64> {
         record.checked_add(16)
+    }
+
+    fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut> {
+        way_out::way_out(code, base, pc)
     }
 
     /// GCC leaves the restore out where a function that has realigned its frame returns in its middle: behind the

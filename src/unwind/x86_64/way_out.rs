@@ -1,130 +1,79 @@
-//! How a function without tables returns: read from its instructions, by going on to where it does.
+//! The instructions of x86-64, as far as they lead out of a function.
 //!
-//! Does: follow rsp from an instruction along every way through the code at hand, to the returns and tail calls; there
-//! rsp is at the return address. All ways must agree. A function may keep rsp in another register meanwhile, as one
-//! does that aligns its frame (`mov %rsp,%rbx; and $-4096,%rsp … mov %rbx,%rsp`).
-//! Does not: guess where no way leads to an end, or rsp is changed by what is not in the code.
+//! Does: decode and follow them; where a function returns, rsp is at the return address.
+//! Does not: choose the ways.
 
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
-use rustc_hash::FxHashMap;
 
 use super::registers::{BP, SP};
-use super::symbolic::{State, Sum, Value};
-
-/// The most instructions that are looked at, each as often as a way through it brings news: the ways that have come to
-/// an end by then must agree. OpenBLAS's longest kernel has 5,500.
-const MAX_INSTRUCTIONS: usize = 32_768;
-
-/// Where a function's return address and its caller's rbp are, by the registers at one of its instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WayOut {
-    /// The address of the return address.
-    pub return_address: Sum,
-    /// The caller's rbp.
-    pub caller_bp: Value,
-}
+use super::symbolic::{FOLLOWED, apply};
+use crate::unwind::symbolic::{State, Value};
+use crate::unwind::way_out::{self, Flow, Instructions, WayOut};
 
 /// What is known when the instruction at `pc` is next. `code` begins at `base`, before `pc` where a loop may lead
-/// back; ways that lead out of it are not followed.
+/// back.
 pub fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut> {
-    let mut decoder = Decoder::with_ip(64, code, base, DecoderOptions::NONE);
-    let mut ways = Ways::default();
-    let mut agreed: Option<WayOut> = None;
-    let mut left = MAX_INSTRUCTIONS;
-    ways.lead_to(pc, &State::beginning());
-    'ways: while let Some((start, mut state)) = ways.next() {
-        let Some(offset) = start.checked_sub(base).and_then(|offset| usize::try_from(offset).ok()) else { continue };
-        if decoder.set_position(offset).is_err() {
-            continue;
+    let decoder = Decoder::with_ip(64, code, base, DecoderOptions::NONE);
+    way_out::way_out(&mut Code { decoder, base }, pc, State::beginning(FOLLOWED))
+}
+
+struct Code<'a> {
+    decoder: Decoder<'a>,
+    base: u64,
+}
+
+impl Instructions for Code<'_> {
+    fn follow(&mut self, address: u64, state: &mut State) -> Option<(Flow, u64)> {
+        if self.decoder.ip() != address {
+            let offset = usize::try_from(address.checked_sub(self.base)?).ok()?;
+            self.decoder.set_position(offset).ok()?;
+            self.decoder.set_ip(address);
         }
-        decoder.set_ip(start);
-        while decoder.can_decode() {
-            let instruction = decoder.decode();
-            if instruction.is_invalid() {
-                break;
-            }
-            if instruction.ip() != start && ways.is_met(instruction.ip()) {
-                ways.lead_to(instruction.ip(), &state);
-                break;
-            }
-            let Some(rest) = left.checked_sub(1) else { break 'ways };
-            left = rest;
-            let target = (instruction.op0_kind() == OpKind::NearBranch64).then(|| instruction.near_branch64());
-            match (instruction.mnemonic(), target) {
-                (Mnemonic::Ret, _) | (Mnemonic::Jmp, None) => {
-                    let end = WayOut { return_address: state.sp()?, caller_bp: state.get(BP) };
-                    let agreed = agreed.get_or_insert(end);
-                    if agreed.return_address != end.return_address {
-                        return None;
-                    }
-                    agreed.caller_bp.join(end.caller_bp);
-                    break;
-                }
-                (Mnemonic::Ud2 | Mnemonic::Hlt | Mnemonic::Int3, _) => break,
-                (Mnemonic::Jmp, Some(target)) => {
-                    ways.lead_to(target, &state);
-                    break;
-                }
-                (Mnemonic::Call, _) | (_, None) => state.apply(&instruction),
-                (_, Some(target)) => ways.lead_to(target, &state),
-            }
+        if !self.decoder.can_decode() {
+            return None;
         }
-    }
-    // What the function has pushed itself is not its return address.
-    agreed.filter(|way| way.return_address.register != SP || way.return_address.offset >= 0)
-}
-
-/// The targets of branches.
-#[derive(Default)]
-struct Ways {
-    met: FxHashMap<u64, Target>,
-    to_go: Vec<u64>,
-}
-
-/// What holds at the target of a branch on every way that has led there.
-struct Target {
-    state: State,
-    is_to_go: bool,
-}
-
-impl Ways {
-    fn lead_to(&mut self, address: u64, state: &State) {
-        let news = match self.met.get_mut(&address) {
-            Some(target) => target.state.join(state) && !std::mem::replace(&mut target.is_to_go, true),
-            None => {
-                self.met.insert(address, Target { state: state.clone(), is_to_go: true });
-                true
+        let instruction = self.decoder.decode();
+        let target = (instruction.op0_kind() == OpKind::NearBranch64).then(|| instruction.near_branch64());
+        let flow = match (instruction.mnemonic(), target) {
+            _ if instruction.is_invalid() => Flow::Nowhere,
+            (Mnemonic::Ret, _) | (Mnemonic::Jmp, None) => Flow::Out,
+            (Mnemonic::Ud2 | Mnemonic::Hlt | Mnemonic::Int3, _) => Flow::Nowhere,
+            (Mnemonic::Jmp, Some(target)) => Flow::To(target),
+            (Mnemonic::Call, _) | (_, None) => {
+                apply(state, &instruction);
+                Flow::On
             }
+            (_, Some(target)) => Flow::Either(target),
         };
-        if news {
-            self.to_go.push(address);
-        }
+        Some((flow, instruction.next_ip()))
     }
 
-    fn is_met(&self, address: u64) -> bool {
-        self.met.contains_key(&address)
-    }
-
-    fn next(&mut self) -> Option<(u64, State)> {
-        let address = self.to_go.pop()?;
-        let target = self.met.get_mut(&address)?;
-        target.is_to_go = false;
-        Some((address, target.state.clone()))
+    fn left_by(&self, state: &State) -> Option<WayOut> {
+        let Value::Sum(slot) = state.get(SP) else { return None };
+        // What the function has pushed itself is not its return address.
+        let is_callers = slot.register != SP || slot.offset >= 0;
+        is_callers.then(|| WayOut { cfa: slot.plus(8), return_address: Value::WordAt(slot), caller_fp: state.get(BP) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unwind::symbolic::Sum;
     use proptest::prelude::*;
 
     const PC: u64 = 0x7f00_0000_0000;
     const SAME_BP: Value = Value::Sum(Sum { register: BP, offset: 0 });
     const BX: u16 = 3;
 
+    fn out(register: u16, offset: i64, caller_fp: Value) -> WayOut {
+        let slot = Sum { register, offset };
+        WayOut { cfa: slot.plus(8), return_address: Value::WordAt(slot), caller_fp }
+    }
+
     /// A return address so many bytes above rsp, and the caller's rbp.
     fn above_sp(offset: i64, caller_bp: Value) -> Option<WayOut> {
-        Some(WayOut { return_address: Sum { register: SP, offset }, caller_bp })
+        Some(out(SP, offset, caller_bp))
     }
 
     fn word(register: u16, offset: i64) -> Value {
@@ -190,7 +139,7 @@ mod tests {
     #[test]
     fn a_frame_that_is_aligned_is_left_by_the_register_that_keeps_rsp() {
         let at = |offset| way_out(&ALIGNED_KERNEL, PC, PC + offset);
-        let by_rbx = WayOut { return_address: Sum { register: BX, offset: 0x60 }, caller_bp: word(BX, 8) };
+        let by_rbx = out(BX, 0x60, word(BX, 8));
         assert_eq!(at(0), above_sp(0, SAME_BP), "at its entry");
         assert_eq!(at(8), above_sp(0x60, SAME_BP), "before rbp is saved");
         assert_eq!(at(0xd), above_sp(0x60, word(SP, 8)), "behind that");
@@ -217,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_frame_record_is_left_by_rbp() {
-        let by_rbp = WayOut { return_address: Sum { register: BP, offset: 8 }, caller_bp: word(BP, 0) };
+        let by_rbp = out(BP, 8, word(BP, 0));
         assert_eq!(from_start(&[0xc9, 0xc3]), Some(by_rbp), "leave; ret");
         // lea -8(%rbp),%rsp; pop %rbx; pop %rbp; ret
         assert_eq!(from_start(&[0x48, 0x8d, 0x65, 0xf8, 0x5b, 0x5d, 0xc3]), Some(by_rbp));

@@ -3,6 +3,7 @@
 use super::*;
 use crate::target::memory::Region;
 use crate::types::Addr;
+use crate::unwind::aarch64::rule::Saved;
 use proptest::prelude::*;
 
 const START: u64 = 0x0000_ffff_f000_0000;
@@ -52,19 +53,6 @@ fn a_frame_record_gives_the_caller_and_the_signature_goes() {
     let unsigned = StackBytes::new(&stack);
     let rule = UnwindRule::FromSp(saved(32, Some(-32), Some(-24)));
     assert_eq!(step(&rule, cursor, unsigned).map(|(_, caller)| caller.pc), Ok(signed), "only the mask takes it off");
-}
-
-#[test]
-fn the_caller_of_code_without_tables_gets_its_sp_by_its_own_record() {
-    // The caller has its record 16 bytes above its sp and is 96 bytes large.
-    let caller = UnwindRule::FromSp(saved(96, Some(-80), Some(-72)));
-    assert_eq!(end_above_record(at(0), Some(caller), at(10)), Some(at(8)));
-    // What cannot be is not believed: then only the record itself belongs to the frame.
-    assert_eq!(end_above_record(at(0), Some(caller), at(2)), Some(at(2)));
-    let without_record = UnwindRule::FromSp(saved(96, None, Some(-8)));
-    assert_eq!(end_above_record(at(0), Some(without_record), at(10)), Some(at(2)));
-    assert_eq!(end_above_record(at(0), None, at(10)), Some(at(2)));
-    assert_eq!(end_above_record(u64::MAX, None, 0), None);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use iced_x86::{Decoder, DecoderOptions};
 
 use super::*;
+use crate::unwind::symbolic::{MAX_WRITTEN, Sum};
 
 fn sum(register: u16, offset: i64) -> Value {
     Value::Sum(Sum { register, offset })
@@ -13,8 +14,10 @@ fn word(register: u16, offset: i64) -> Value {
 }
 
 fn behind(code: &[u8]) -> State {
-    let mut state = State::beginning();
-    Decoder::with_ip(64, code, 0, DecoderOptions::NONE).into_iter().for_each(|instruction| state.apply(&instruction));
+    let mut state = State::beginning(FOLLOWED);
+    Decoder::with_ip(64, code, 0, DecoderOptions::NONE)
+        .into_iter()
+        .for_each(|instruction| apply(&mut state, &instruction));
     state
 }
 
@@ -24,7 +27,7 @@ fn saved_registers_come_back() {
     let save = [0x55, 0x48, 0x89, 0x5c, 0x24, 0xf0, 0x31, 0xed, 0x31, 0xdb];
     let state = behind(&save);
     assert_eq!((state.get(BP), state.get(BX)), (Value::Unknown, Value::Unknown));
-    assert_eq!(state.sp(), Some(Sum { register: SP, offset: -8 }));
+    assert_eq!(state.get(SP), sum(SP, -8));
     // mov -0x10(%rsp),%rbx; pop %rbp
     let state = behind(&[&save[..], &[0x48, 0x8b, 0x5c, 0x24, 0xf0, 0x5d]].concat());
     assert_eq!((state.get(BP), state.get(BX), state.get(SP)), (sum(BP, 0), sum(BX, 0), sum(SP, 0)));
@@ -64,7 +67,7 @@ fn ways_that_differ_leave_what_is_the_same() {
     let mut other = not_saved;
     assert!(other.join(&saved));
     for state in [&both, &other] {
-        assert_eq!(state.word(Sum { register: SP, offset: -8 }), Value::Unknown);
+        assert_eq!(state.load(sum(SP, -8)), Value::Unknown);
     }
     assert!(!both.clone().join(&other) && !other.join(&both), "both orders say the same");
 }
@@ -73,10 +76,10 @@ fn ways_that_differ_leave_what_is_the_same() {
 fn more_words_than_are_remembered_are_none() {
     // push %rbx, over and over: the word at rsp is not known to be untouched any more.
     let mut state = behind(&[0x53; MAX_WRITTEN + 1]);
-    assert_eq!(state.word(Sum { register: SP, offset: 0 }), Value::Unknown);
+    assert_eq!(state.load(sum(SP, 0)), Value::Unknown);
     assert!(!state.clone().join(&state), "the same again is no news");
-    let mut fresh = State::beginning();
+    let mut fresh = State::beginning(FOLLOWED);
     assert!(fresh.join(&state) && !fresh.join(&state));
-    state.apply(&iced_x86::Instruction::default());
+    apply(&mut state, &iced_x86::Instruction::default());
     assert_eq!(state.get(BP), sum(BP, 0));
 }

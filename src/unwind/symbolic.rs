@@ -1,0 +1,150 @@
+//! What registers hold after some instructions, in terms of what they held before: the part of their effect that decides where
+//! a function's return address is.
+//!
+//! Does: keep the registers that an architecture follows, and the words of the stack that they were saved in.
+//! Does not: decode an instruction (the architectures do), choose a way through the code (`way_out` does), or know a single
+//! value: the same for every thread.
+
+/// Registers that can be followed.
+const MAX_FOLLOWED: usize = 8;
+/// Words that are known to have been written. A function saves seven registers, and some twice.
+pub const MAX_WRITTEN: usize = 32;
+
+/// What a register held at the beginning, and so many bytes more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    /// The register's DWARF number.
+    pub register: u16,
+    /// Bytes to add.
+    pub offset: i64,
+}
+
+impl Sum {
+    /// So many bytes more.
+    pub fn plus(self, bytes: i64) -> Sum {
+        // A number that wraps around is no address of a stack: whoever adds it up is told so there.
+        Sum { offset: self.offset.saturating_add(bytes), ..self }
+    }
+}
+
+/// What a register holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// This number.
+    Sum(Sum),
+    /// The word that was at this address at the beginning.
+    WordAt(Sum),
+    /// Something else.
+    Unknown,
+}
+
+impl Value {
+    /// So many bytes more.
+    pub fn plus(self, bytes: i64) -> Value {
+        match self {
+            Value::Sum(sum) => Value::Sum(sum.plus(bytes)),
+            Value::WordAt(_) | Value::Unknown => Value::Unknown,
+        }
+    }
+
+    /// What is left when a value can be this or `other`. Gives whether it has changed.
+    pub fn join(&mut self, other: Value) -> bool {
+        let differs = *self != other && *self != Value::Unknown;
+        if differs {
+            *self = Value::Unknown;
+        }
+        differs
+    }
+}
+
+/// The registers, and the words of the stack that were written.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// DWARF numbers of the registers that are followed, of which each has its value at the same place.
+    followed: &'static [u16],
+    values: [Value; MAX_FOLLOWED],
+    written: Vec<(Sum, Value)>,
+    /// More was written than is remembered: no word is known to be as it was.
+    forgot: bool,
+}
+
+impl State {
+    /// The beginning: each register holds what it holds. No more than eight are followed.
+    pub fn beginning(followed: &'static [u16]) -> State {
+        let mut values = [Value::Unknown; MAX_FOLLOWED];
+        for (value, register) in values.iter_mut().zip(followed) {
+            *value = Value::Sum(Sum { register: *register, offset: 0 });
+        }
+        State { followed, values, written: Vec::new(), forgot: false }
+    }
+
+    /// What a register holds, by its DWARF number.
+    pub fn get(&self, register: u16) -> Value {
+        let index = self.followed.iter().position(|followed| *followed == register);
+        index.and_then(|index| self.values.get(index)).copied().unwrap_or(Value::Unknown)
+    }
+
+    /// A register is written, if it is followed.
+    pub fn set(&mut self, register: u16, value: Value) {
+        for (_, slot) in self.followed.iter().zip(&mut self.values).filter(|(followed, _)| **followed == register) {
+            *slot = value;
+        }
+    }
+
+    /// Keeps what holds on this way and on another one. Gives whether that is less than before.
+    pub fn join(&mut self, other: &State) -> bool {
+        let mut changed = false;
+        for (value, other) in self.values.iter_mut().zip(other.values) {
+            changed |= value.join(other);
+        }
+        for (at, value) in &mut self.written {
+            changed |= value.join(other.word(*at));
+        }
+        for (at, value) in &other.written {
+            let mut here = self.word(*at);
+            if here.join(*value) {
+                self.write(*at, here);
+                changed = true;
+            }
+        }
+        if other.forgot && !self.forgot {
+            self.forgot = true;
+            changed = true;
+        }
+        changed
+    }
+
+    /// The word at an address.
+    pub fn load(&self, address: Value) -> Value {
+        match address {
+            Value::Sum(at) => self.word(at),
+            Value::WordAt(_) | Value::Unknown => Value::Unknown,
+        }
+    }
+
+    fn word(&self, at: Sum) -> Value {
+        match self.written.iter().find(|(written, _)| *written == at) {
+            Some((_, value)) => *value,
+            None if self.forgot => Value::Unknown,
+            None => Value::WordAt(at),
+        }
+    }
+
+    /// A word is written. Where the address is not known, it is that of an array or of a local variable: registers are
+    /// saved at addresses that the code tells, or it could not find them again.
+    pub fn write_at(&mut self, address: Value, value: Value) {
+        if let Value::Sum(at) = address {
+            self.write(at, value);
+        }
+    }
+
+    fn write(&mut self, at: Sum, value: Value) {
+        if let Some((_, known)) = self.written.iter_mut().find(|(written, _)| *written == at) {
+            *known = value;
+        } else if self.forgot || self.written.len() >= MAX_WRITTEN {
+            self.forgot = true;
+        } else {
+            self.written.push((at, value));
+        }
+    }
+}
