@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use fpprof::sampler::sample::SampleFrame;
+use fpprof::sampler::sample::{Sample, SampleFrame};
 use fpprof::sampler::session::{self, Session};
 use fpprof::target::process::Process;
 use fpprof::types::{Pid, Tid};
 
 use crate::gdb::{self, GdbThread};
-use crate::interpreters;
+use crate::interpreters::{self, TestInterpreter};
 use crate::target::{Mode, Target};
 use crate::waiting_calls;
 
@@ -81,25 +81,44 @@ fn difference(session: &Session, frames: &[SampleFrame], gdb: &GdbThread) -> Opt
     (!equal).then(|| format!("{native:x?}\n{expected:x?}"))
 }
 
+/// The first tick's samples of a target's threads.
+fn first_samples(target: &Target) -> (Session, BTreeMap<Tid, Sample>) {
+    let process = Process::open(Pid(i32::try_from(target.pid()).expect("a pid"))).expect("it runs");
+    let mut session = Session::new(process, session::Mode::Wall).expect("an interpreter");
+    let mut samples = BTreeMap::new();
+    // The first tick reads every thread before anything has been learned of the interpreter's frames.
+    session.tick(1, &mut |sample| {
+        samples.insert(sample.tid, sample);
+    });
+    assert_eq!(session.statistics.stops.durations.count(), 0, "nothing was stopped");
+    (session, samples)
+}
+
 #[test]
 fn blocked_threads_have_the_frames_that_gdb_sees() {
-    for interpreter in interpreters::all() {
-        let target = Target::spawn(&interpreter, "blocked_calls", Mode::Work, &[]);
-        wait_until_blocked(&target);
-        let process = Process::open(Pid(i32::try_from(target.pid()).expect("a pid"))).expect("it runs");
-        let mut session = Session::new(process, session::Mode::Wall).expect("an interpreter");
-        let mut samples = BTreeMap::new();
-        // The first tick reads every thread before anything has been learned of the interpreter's frames.
-        session.tick(1, &mut |sample| {
-            samples.insert(sample.tid, sample);
-        });
-        assert_eq!(session.statistics.stops.durations.count(), 0, "nothing was stopped");
-        let gdb = gdb::stacks(target.pid());
+    let targets: Vec<(TestInterpreter, Target)> = interpreters::all()
+        .into_iter()
+        .map(|interpreter| {
+            let target = Target::spawn(&interpreter, "blocked_calls", Mode::Work, &[]);
+            (interpreter, target)
+        })
+        .collect();
+    let samples: Vec<_> = targets
+        .iter()
+        .map(|(_, target)| {
+            wait_until_blocked(target);
+            first_samples(target)
+        })
+        .collect();
+    let pids: Vec<u32> = targets.iter().map(|(_, target)| target.pid()).collect();
+    let mut found = Vec::new();
+    for (((interpreter, target), (session, samples)), gdb) in targets.iter().zip(&samples).zip(gdb::stacks_of(&pids)) {
         for thread in &target.truth().threads {
             let sample = samples.get(&Tid(thread.native_id)).expect("a sample of each thread");
             let native = gdb.iter().find(|native| native.tid == thread.native_id).expect("gdb sees every thread");
-            let difference = difference(&session, &sample.frames, native);
-            assert_eq!(difference, None, "{} on {}", thread.name, interpreter.name);
+            let difference = difference(session, &sample.frames, native);
+            found.extend(difference.map(|what| format!("{} on {}: {what}", thread.name, interpreter.name)));
         }
     }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -69,34 +69,48 @@ fn difference(got: &[Element], expected: &[Element]) -> Option<String> {
     ))
 }
 
-/// Checks one shape, and adds what is wrong to `found`.
-fn check(interpreter: &TestInterpreter, (program, arguments): (&str, &[&str]), found: &mut Vec<String>) {
-    let target = Target::spawn(interpreter, program, Mode::Park, arguments);
-    let threads = gdb::stacks(target.pid());
-    let what = format!("{program} {arguments:?} on {}", interpreter.name);
-    found.extend(rig::disagreements(&threads, target.truth()).into_iter().map(|problem| format!("{what}: {problem}")));
-    let mut reader = OneByOne::open(target.pid());
-    for native in &threads {
-        // A thread that has said nothing never enters Python.
-        let silent = ThreadTruth { native_id: native.tid, name: "native".to_owned(), frames: Vec::new() };
-        let truth = target.truth().threads.iter().find(|truth| truth.native_id == native.tid).unwrap_or(&silent);
-        let expected = expected(native, truth);
-        for how in [How::Blocked, How::Stopped] {
-            let got = reader.read(truth.native_id, how);
-            let difference = difference(&got, &expected);
-            found.extend(difference.map(|difference| format!("{what}, {}, {how:?}: {difference}", truth.name)));
-        }
+/// A shape that its program holds.
+struct Shape {
+    what: String,
+    target: Target,
+}
+
+impl Shape {
+    fn new(interpreter: &TestInterpreter, (program, arguments): (&str, &[&str])) -> Shape {
+        let target = Target::spawn(interpreter, program, Mode::Park, arguments);
+        Shape { what: format!("{program} {arguments:?} on {}", interpreter.name), target }
     }
-    assert!(target.release().success(), "{what}");
+
+    /// What is wrong, by gdb's word on its threads.
+    fn check(self, threads: &[GdbThread]) -> Vec<String> {
+        let Shape { what, target } = self;
+        let mut found = rig::disagreements(threads, target.truth());
+        let mut reader = OneByOne::open(target.pid());
+        for native in threads {
+            // A thread that has said nothing never enters Python.
+            let silent = ThreadTruth { native_id: native.tid, name: "native".to_owned(), frames: Vec::new() };
+            let truth = target.truth().threads.iter().find(|truth| truth.native_id == native.tid).unwrap_or(&silent);
+            let expected = expected(native, truth);
+            for how in [How::Blocked, How::Stopped] {
+                let got = reader.read(truth.native_id, how);
+                let difference = difference(&got, &expected);
+                found.extend(difference.map(|difference| format!("{}, {how:?}: {difference}", truth.name)));
+            }
+        }
+        assert!(target.release().success(), "{what}");
+        found.into_iter().map(|problem| format!("{what}: {problem}")).collect()
+    }
 }
 
 fn prove(name: &str) {
     let interpreter = interpreters::named(name);
-    let mut found = Vec::new();
     // gdb has no rules for 3.14's JIT code: `jit` has the proof for that.
     let shapes =
         SHAPES.iter().filter(|(program, _)| *program != "hot_loop" || !rig::is_jit_without_rules(&interpreter));
-    shapes.for_each(|shape| check(&interpreter, *shape, &mut found));
+    let shapes: Vec<Shape> = shapes.map(|shape| Shape::new(&interpreter, *shape)).collect();
+    let pids: Vec<u32> = shapes.iter().map(|shape| shape.target.pid()).collect();
+    let truths = gdb::stacks_of(&pids);
+    let found: Vec<String> = shapes.into_iter().zip(&truths).flat_map(|(shape, truth)| shape.check(truth)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 

@@ -1,4 +1,4 @@
-//! The native truth: a stopped target's frames as gdb unwinds them.
+//! The native truth: stopped targets' frames as gdb unwinds them.
 //!
 //! Does: run gdb with `gdb_stack.py` and parse what it prints. Does not: use any of fpprof's own code.
 
@@ -68,40 +68,56 @@ impl GdbFrame {
 
 /// Stops the process for a moment and unwinds all its threads.
 ///
+/// # Panics
+/// When gdb fails.
+pub fn stacks(pid: u32) -> Vec<GdbThread> {
+    stacks_of(&[pid]).pop().expect("gdb gives the threads of each process")
+}
+
+/// Stops each process for a moment and unwinds all its threads; in the order of `pids`. One gdb for all: where processors are
+/// emulated it takes longer to start than to unwind.
+///
 /// gdb needs three things to be right about an interpreter that runs by chroot: the executable as a path from outside
 /// (it would look for it inside the sysroot twice), the root as its sysroot for the libraries, and the symbol tables
 /// that the stripped executable lacks. The frames themselves come from the files' own `.eh_frame`.
 ///
 /// # Panics
 /// When gdb fails.
-pub fn stacks(pid: u32) -> Vec<GdbThread> {
-    let root = fs::read_link(format!("/proc/{pid}/root")).expect("the target runs");
-    let executable = fs::read_link(format!("/proc/{pid}/exe")).expect("the target runs");
+pub fn stacks_of(pids: &[u32]) -> Vec<Vec<GdbThread>> {
+    let targets: Vec<_> = pids.iter().map(|pid| attachment(*pid)).collect();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gdb_stack.py");
     let mut gdb = Command::new("gdb");
     gdb.args(["-batch", "-nx", "-q"]);
     for setting in ["auto-load off", "debuginfod enabled off", "pagination off", "confirm off"] {
         gdb.args(["-iex", &format!("set {setting}")]);
     }
-    if root != Path::new("/") {
-        gdb.args(["-iex", &format!("set sysroot {}", root.display())]);
-        gdb.args(["-iex", &format!("set debug-file-directory {}", extension::symbols().display())]);
-    }
-    gdb.args(["-p", &pid.to_string()]).arg(executable);
     for setting in ["backtrace limit unlimited", "backtrace past-main on"] {
         gdb.args(["-ex", &format!("set {setting}")]);
     }
-    let output = gdb.arg("-x").arg(script).output().expect("gdb is installed: run tests/setup");
+    gdb.arg("-x").arg(script).env("FPPROF_TARGETS", serde_json::Value::from(targets).to_string());
+    let output = gdb.output().expect("gdb is installed: run tests/setup");
     let stdout = String::from_utf8_lossy(&output.stdout);
     let line = stdout.lines().find_map(|line| line.strip_prefix("fpprof-stacks: "));
     let line = line.unwrap_or_else(|| panic!("gdb: {stdout}{}", String::from_utf8_lossy(&output.stderr)));
-    let mut threads: Vec<GdbThread> =
+    let mut stacks: Vec<Vec<GdbThread>> =
         serde_json::from_str(line).unwrap_or_else(|error| panic!("gdb said {line:?}: {error}"));
-    let code = code_of_files(pid);
-    for frame in threads.iter_mut().flat_map(|thread| &mut thread.frames) {
-        frame.is_known = frame.function.is_some() || code.iter().any(|range| range.contains(&frame.pc));
+    assert_eq!(stacks.len(), pids.len(), "{line}");
+    for (threads, pid) in stacks.iter_mut().zip(pids) {
+        let code = code_of_files(*pid);
+        for frame in threads.iter_mut().flat_map(|thread| &mut thread.frames) {
+            frame.is_known = frame.function.is_some() || code.iter().any(|range| range.contains(&frame.pc));
+        }
     }
-    threads
+    stacks
+}
+
+/// What `gdb_stack.py` has to know of a process to attach to it.
+fn attachment(pid: u32) -> serde_json::Value {
+    let link = |name| fs::read_link(format!("/proc/{pid}/{name}")).expect("the target runs");
+    let (root, executable) = (link("root"), link("exe"));
+    let own_root = (root != Path::new("/")).then(|| (root, extension::symbols()));
+    let (sysroot, symbols) = own_root.unzip();
+    serde_json::json!({ "pid": pid, "executable": executable, "sysroot": sysroot, "symbols": symbols })
 }
 
 /// The executable mappings of files, and the vDSO.

@@ -1,9 +1,11 @@
-"""Runs inside gdb: prints every thread's native frames as one line of JSON on standard output.
+"""Runs inside gdb: prints the native frames of each process's threads as one line of JSON on standard output.
 
-The frames are gdb's own, by its own unwinder. `tests/support/gdb.rs` starts it and reads the line.
+The frames are gdb's own, by its own unwinder. `tests/support/gdb.rs` starts it, says in FPPROF_TARGETS which processes, and
+reads the line.
 """
 
 import json
+import os
 import re
 
 import gdb
@@ -27,7 +29,7 @@ def stated_cfa(frame):
 
 
 def sp_of(frame):
-    return int(frame.read_register("rsp")) % 2**64
+    return int(frame.read_register("sp")) % 2**64
 
 
 def stack():
@@ -53,13 +55,31 @@ def stack():
     return frames, end
 
 
-def main():
+def attach(target):
+    """Stops a process, as an inferior of its own: what is read of a file for one is not read again for the next."""
+    gdb.execute("add-inferior -no-connection", to_string=True)
+    gdb.execute(f"inferior {gdb.inferiors()[-1].num}", to_string=True)
+    if target["sysroot"] is not None:
+        gdb.execute(f"set sysroot {target['sysroot']}")
+        gdb.execute(f"set debug-file-directory {target['symbols']}")
+    gdb.execute(f"file {target['executable']}", to_string=True)
+    gdb.execute(f"attach {target['pid']}", to_string=True)
+
+
+def threads_of(target):
+    attach(target)
     threads = []
     for thread in gdb.selected_inferior().threads():
         thread.switch()
         frames, end = stack()
         threads.append({"tid": thread.ptid[1], "frames": frames, "end": end})
-    print("fpprof-stacks: " + json.dumps(threads), flush=True)
+    gdb.execute("detach", to_string=True)
+    return threads
+
+
+def main():
+    targets = json.loads(os.environ["FPPROF_TARGETS"])
+    print("fpprof-stacks: " + json.dumps([threads_of(target) for target in targets]), flush=True)
 
 
 main()
