@@ -59,15 +59,15 @@ impl AddressSpace {
         AddressSpace { ranges, generation, run_time_code: None }
     }
 
-    /// Adds a way to read instructions that are in no file.
+    /// Adds a way to read what is in no file: instructions that were made at run time, and the addresses that the loader writes.
     #[must_use]
     pub fn with_run_time_code(self, code: Arc<dyn CodeBytes>) -> Self {
         AddressSpace { run_time_code: Some(code), ..self }
     }
 
-    /// Instructions that are in no file, by their addresses in the process.
-    pub(super) fn run_time_code(&self) -> Option<&dyn CodeBytes> {
-        self.run_time_code.as_deref()
+    /// What is in no file, by its address in the process.
+    pub fn run_time_code(&self) -> Option<&Arc<dyn CodeBytes>> {
+        self.run_time_code.as_ref()
     }
 
     /// The range that holds `addr`.

@@ -109,7 +109,7 @@ fn is_file(pc: Addr, space: &AddressSpace) -> Option<bool> {
 fn code_around(pc: Addr, len: u64, space: &AddressSpace) -> Option<(Vec<u8>, Addr)> {
     let range = space.find(pc)?;
     let (source, bias) = match &range.code {
-        Code::Anonymous { .. } => (space.run_time_code()?, 0),
+        Code::Anonymous { .. } => (&**space.run_time_code()?, 0),
         Code::Module { unwinder, bias, .. } => (unwinder.code()?, *bias),
     };
     let svma = |addr: u64| Svma(addr.wrapping_sub(bias));

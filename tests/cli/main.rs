@@ -9,6 +9,9 @@ mod extension;
 #[allow(dead_code, reason = "what runs is enough here, not its version")]
 #[path = "../support/interpreters.rs"]
 mod interpreters;
+#[allow(dead_code, reason = "how long to wait is enough here")]
+#[path = "../support/patience.rs"]
+mod patience;
 
 #[allow(dead_code, reason = "a target that is looked at is not let go to its end")]
 #[path = "../support/target.rs"]

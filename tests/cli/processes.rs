@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long anything may take: far more than the slowest needs on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::patience::patience;
 
 /// Waits until something is so.
 ///
@@ -15,7 +14,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// When it does not come to be so.
 #[track_caller]
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while !is_so() {
         assert!(Instant::now() < deadline, "never so: {what}");
         std::thread::sleep(Duration::from_micros(200));

@@ -12,6 +12,7 @@ use fpprof::types::{Pid, Tid};
 
 use crate::gdb::{self, GdbThread};
 use crate::interpreters::{self, TestInterpreter};
+use crate::patience::patience;
 use crate::target::{Mode, Target};
 use crate::waiting_calls;
 
@@ -34,7 +35,7 @@ fn waits_in(name: &str) -> &'static [i64] {
 
 /// Waits until every thread is in its call, and has not run between two looks at all of them.
 fn wait_until_blocked(target: &Target) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + patience();
     let look = || -> Option<Vec<String>> {
         let threads = target.truth().threads.iter();
         let looks = threads.map(|thread| {
@@ -75,7 +76,8 @@ fn difference(session: &Session, frames: &[SampleFrame], gdb: &GdbThread) -> Opt
     let expected = gdb.frames_on_stack();
     let equal = native.len() == expected.len()
         && native.iter().zip(&expected).enumerate().all(|(index, (ours, frame))| match ours {
-            Some(addr) => *addr == frame.pc - u64::from(index > 0),
+            Some(addr) if index == 0 => frame.waits_at().contains(addr),
+            Some(addr) => *addr == frame.pc - 1,
             None => frame.function.is_none() || frame.is_evaluation(),
         });
     (!equal).then(|| format!("{native:x?}\n{expected:x?}"))

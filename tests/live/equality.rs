@@ -69,6 +69,17 @@ fn difference(got: &[Element], expected: &[Element]) -> Option<String> {
     ))
 }
 
+/// Takes the innermost program counter from `got` if the kernel may show a thread that waits there.
+fn waits(expected: &mut [Element], native: &GdbThread, got: &[Element]) {
+    let innermost = native.frames_on_stack()[0];
+    if let (Some(Element::Native { pc, .. }), Some(Element::Native { pc: shown, .. })) =
+        (expected.first_mut(), got.first())
+        && innermost.waits_at().contains(shown)
+    {
+        *pc = *shown;
+    }
+}
+
 /// A shape that its program holds.
 struct Shape {
     what: String,
@@ -90,9 +101,12 @@ impl Shape {
             // A thread that has said nothing never enters Python.
             let silent = ThreadTruth { native_id: native.tid, name: "native".to_owned(), frames: Vec::new() };
             let truth = target.truth().threads.iter().find(|truth| truth.native_id == native.tid).unwrap_or(&silent);
-            let expected = expected(native, truth);
-            for how in [How::Blocked, How::Stopped] {
+            let mut expected = expected(native, truth);
+            for how in [How::Stopped, How::Blocked] {
                 let got = reader.read(truth.native_id, how);
+                if how == How::Blocked {
+                    waits(&mut expected, native, &got);
+                }
                 let difference = difference(&got, &expected);
                 found.extend(difference.map(|difference| format!("{}, {how:?}: {difference}", truth.name)));
             }

@@ -10,6 +10,8 @@ mod extension;
 mod gdb;
 #[path = "../support/interpreters.rs"]
 mod interpreters;
+#[path = "../support/patience.rs"]
+mod patience;
 #[path = "../support/reading.rs"]
 mod reading;
 #[path = "../support/target.rs"]

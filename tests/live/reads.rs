@@ -5,23 +5,24 @@ use std::collections::BTreeMap;
 use fpprof::sampler::session::Mode as Sampled;
 
 use crate::interpreters::{self, TestInterpreter};
+use crate::patience::samples;
 use crate::reading;
 use crate::target::{Mode, Target};
 
 /// Samples of each program.
-const SAMPLES: u64 = 400;
+const SAMPLES: usize = 400;
 
 /// The most reads of a stop, the one in vain before it among them. All that is new at once: the stack and the thread state, two
 /// or three pages of frames, and code objects in three or four rounds. However many there are, that is all.
 const MOST: u64 = 10;
 
 /// How many stops there were with so many reads (the one in vain before the stop among them), at every moment of a program that works.
-fn stops_by_reads(interpreter: &TestInterpreter, program: &str) -> BTreeMap<u64, u64> {
+fn stops_by_reads(interpreter: &TestInterpreter, program: &str) -> BTreeMap<u64, usize> {
     let target = Target::spawn(interpreter, program, Mode::Work, &[]);
     let mut session = reading::session(target.pid(), Sampled::Cpu);
     let mut stops = BTreeMap::new();
     // All other threads are parked: one tick is at most one stop.
-    while stops.values().sum::<u64>() < SAMPLES {
+    while stops.values().sum::<usize>() < samples(SAMPLES) {
         if reading::samples(&mut session, 1000.0, (1, 1)).len() == 1 {
             *stops.entry(session.reader.capture_calls()).or_default() += 1;
         }
@@ -36,11 +37,11 @@ fn a_stop_takes_two_reads_in_the_common_case_and_few_when_all_is_new() {
         for program in ["pure_python", "call_heavy", "c_libraries"] {
             let stops = stops_by_reads(&interpreter, program);
             // Two, and one before the stop, which warms the caches.
-            let more: u64 = stops.range(4..).map(|(_, count)| count).sum();
+            let more: usize = stops.range(4..).map(|(_, count)| count).sum();
             println!("{} {program}: {stops:?}", interpreter.name);
             assert!(stops.keys().all(|reads| (1..=MOST).contains(reads)), "{} {program}: {stops:?}", interpreter.name);
             // New code, generators and frames in new places need more, once each.
-            assert!(more * 20 <= SAMPLES, "{} {program}: {stops:?}", interpreter.name);
+            assert!(more * 20 <= samples(SAMPLES), "{} {program}: {stops:?}", interpreter.name);
         }
     }
 }

@@ -16,6 +16,7 @@ use object::{Object, ObjectSymbol};
 use crate::allowed_calls::AllowedCalls;
 use crate::extension;
 use crate::interpreters::{self, TestInterpreter};
+use crate::patience;
 use crate::reading;
 use crate::target::{Mode, Target};
 
@@ -27,8 +28,8 @@ const WORKLOADS: [(&str, &str); 4] = [
     ("numpy_work", "NumPy"),
 ];
 
-/// Samples of each program in the short version; where all is emulated (see tests/arm64), as many as there is time for.
-const SHORT: usize = if cfg!(target_arch = "x86_64") { 1000 } else { 300 };
+/// Samples of each program in the short version.
+const SHORT: usize = 1000;
 
 /// What was found of one program's samples.
 #[derive(Debug, Default)]
@@ -167,7 +168,7 @@ fn judge_all(interpreter: &TestInterpreter, count: usize) -> Vec<(&'static str, 
 /// taken together, because in so few samples of one program a single one would be nearly that.
 fn prove(name: &str) {
     let interpreter = interpreters::named(name);
-    let findings = judge_all(&interpreter, SHORT);
+    let findings = judge_all(&interpreter, patience::samples(SHORT));
     let sum = |of: fn(&Findings) -> usize| findings.iter().map(|(_, findings)| of(findings)).sum::<usize>();
     assert!(sum(|f| f.incomplete) * 1000 <= sum(|f| f.samples), "{name}: incomplete: {findings:#?}");
     assert_eq!((sum(|f| f.wrong_merges - f.told_merges), sum(|f| f.impossible_pairs)), (0, 0), "{name}: {findings:#?}");

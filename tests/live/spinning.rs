@@ -8,6 +8,7 @@ use fpprof::types::Tid;
 use crate::equality::expected;
 use crate::extension;
 use crate::interpreters::{self, TestInterpreter};
+use crate::patience::samples;
 use crate::reading::{self, Element};
 use crate::target::{Mode, Target};
 use crate::truth::{FrameTruth, ThreadTruth};
@@ -59,11 +60,11 @@ fn sample(target: &Target, count: usize, leaf: fn(&[Settled]) -> usize) -> (Vec<
     let truth = settled_truth(expected(rig::thread(&threads, main), main));
     let mut session = reading::session(target.pid(), Sampled::Cpu);
     // The other threads are parked: each tick gives the main thread's stack, unless a late clock drops ticks.
-    let samples = reading::samples(&mut session, RATE, (count, 10 * count));
-    assert_eq!(samples.len(), count, "{:?}", session.statistics);
-    assert!(samples.iter().all(|sample| sample.tid == Tid(main.native_id)));
+    let taken = reading::samples(&mut session, RATE, (count, 10 * count));
+    assert_eq!(taken.len(), count, "{:?}", session.statistics);
+    assert!(taken.iter().all(|sample| sample.tid == Tid(main.native_id)));
     let outer = |stack: Vec<Settled>| stack.get(leaf(&stack)..).unwrap_or_default().to_vec();
-    let stacks = samples.iter().map(|sample| {
+    let stacks = taken.iter().map(|sample| {
         let stack: Vec<Settled> = sample.frames.iter().map(|frame| settled(&session, frame)).collect();
         outer(stack)
     });
@@ -91,7 +92,7 @@ fn to_python(stack: &[Settled]) -> usize {
 fn check_python(interpreter: &TestInterpreter, found: &mut Vec<String>) {
     for (program, arguments, count) in PYTHON_SHAPES {
         let target = Target::spawn(interpreter, program, Mode::Spin, arguments);
-        let (stacks, truth) = sample(&target, *count, to_python);
+        let (stacks, truth) = sample(&target, samples(*count), to_python);
         let difference = if rig::is_jit_without_rules(interpreter) {
             // gdb has no rules for 3.14's JIT code: what is left is the interpreter's word on which frames C code called.
             let stacks: Vec<_> = stacks.iter().map(|stack| without_native(stack)).collect();
@@ -120,7 +121,7 @@ fn check_extension(interpreter: &TestInterpreter, found: &mut Vec<String>) {
     for module in extension::MODULES {
         let target = Target::spawn(interpreter, "extension_spin", Mode::Spin, &[module, "7"]);
         // The function that spins has no caller's return address in it: it is somewhere in its loop.
-        let (stacks, truth) = sample(&target, 300, |_| 1);
+        let (stacks, truth) = sample(&target, samples(300), |_| 1);
         found.extend(wrong(&stacks, &truth).map(|what| format!("{module} on {}: {what}", interpreter.name)));
         assert!(target.release().success());
     }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fpprof::sampler::clock::{Clock, Intervals, Tick};
 use fpprof::sampler::run_state::RunState;
@@ -14,11 +14,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::interpreters::{self, TestInterpreter};
+use crate::patience::{patience, samples};
 use crate::reading;
 use crate::target::{Mode, Target};
 
-/// How long threads may take to come to where they wait.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How often to look where nothing may change: at each of these moments something could.
 const LOOKS: usize = 20;
 /// How many ticks make a share.
@@ -48,7 +47,7 @@ fn wrong(target: &Target, states: &BTreeMap<i32, String>) -> Vec<String> {
 
 /// Looks until `is_there` is true of what is seen.
 fn look_until(session: &mut Session, mut is_there: impl FnMut(&BTreeMap<i32, String>) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     loop {
         let states = look(session);
         if is_there(&states) || Instant::now() > deadline {
@@ -70,12 +69,12 @@ fn waiting(interpreter: &TestInterpreter) -> (Target, Session) {
 fn a_thread_that_waits_waits_for_what_it_says() {
     for interpreter in interpreters::all() {
         let (target, mut session) = waiting(&interpreter);
-        for _ in 0..LOOKS {
+        for _ in 0..samples(LOOKS) {
             let wrong = wrong(&target, &look(&mut session));
             assert!(wrong.is_empty(), "{}: {wrong:#?}", interpreter.name);
         }
         assert_eq!(session.statistics.gil.held, 0, "{}: nobody holds the GIL", interpreter.name);
-        assert!(session.statistics.gil.looks >= LOOKS as u64);
+        assert!(session.statistics.gil.looks >= samples(LOOKS) as u64);
         assert!(target.release().success());
     }
 }
@@ -111,7 +110,7 @@ impl Seen {
             wait_for_cpu_time(target.pid(), *thread);
         }
         let mut states = BTreeMap::new();
-        for sample in reading::samples(&mut session, 500.0, (usize::MAX, TICKS)) {
+        for sample in reading::samples(&mut session, 500.0, (usize::MAX, samples(TICKS))) {
             if running.contains(&sample.tid.0) {
                 *states.entry(sample.run_state).or_default() += 1;
             }
@@ -139,7 +138,7 @@ fn ready_time(pid: u32, tid: i32) -> u64 {
 }
 
 fn wait_for_cpu_time(pid: u32, tid: i32) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while ready_time(pid, tid) < 200_000_000 {
         assert!(Instant::now() < deadline, "thread {tid} does not run");
         std::thread::yield_now();
@@ -215,7 +214,7 @@ fn the_share_of_sleep_is_what_the_thread_says() {
         };
         let (mut in_truth, mut seen, mut all) = (0, 0, 0);
         let mut clock = Clock::new(300.0, Intervals::Poisson, u64::from(std::process::id()));
-        for _ in 0..3 * TICKS {
+        for _ in 0..3 * samples(TICKS) {
             while clock.wait(None) != Tick::Due {}
             in_truth += is_asleep();
             session.tick(1, &mut |sample| {

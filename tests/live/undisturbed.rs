@@ -7,19 +7,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fpprof::sampler::session::Mode as Sampled;
 use fpprof::sampler::statistics::Stops;
 use serde::Deserialize;
 
 use crate::interpreters::{self, TestInterpreter};
+use crate::patience::{patience, samples};
 use crate::reading;
 use crate::target::{Mode, Target};
 use crate::waiting_calls;
 
-/// How long threads may take to come to where they wait.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// What is sampled at, in Hz.
 const RATE: f64 = 1000.0;
 /// Ticks of each short test.
@@ -80,7 +79,7 @@ fn waits_in(name: &str) -> i64 {
 fn wait_until_blocked(target: &Target) {
     let pid = i32::try_from(target.pid()).expect("a process id");
     let threads = target.truth().threads.iter().map(|thread| (thread.native_id, waits_in(&thread.name)));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     for (tid, call) in threads.chain([(pid, libc::SYS_read)]) {
         let is_there = || {
             let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).expect("the thread does not end");
@@ -97,7 +96,7 @@ fn wait_until_blocked(target: &Target) {
 fn calls_that_wait_all_the_time_notice_nothing() {
     for interpreter in interpreters::all() {
         for sampled in [Sampled::Wall, Sampled::Cpu] {
-            let outcome = sample(&interpreter, &["still"], sampled, TICKS);
+            let outcome = sample(&interpreter, &["still"], sampled, samples(TICKS));
             let where_ = format!("{sampled:?} on {}: {:?}", interpreter.name, outcome.calls);
             assert_eq!((outcome.disturbed(), outcome.wrong(), outcome.calls.len()), (0, 0, 8), "{where_}");
             assert_eq!((outcome.stops.durations.count(), outcome.stops.disturbed_calls), (0, 0), "{where_}");
@@ -109,7 +108,7 @@ fn calls_that_wait_all_the_time_notice_nothing() {
 fn prove_counts(way: &str) {
     for interpreter in interpreters::all() {
         for sampled in [Sampled::Wall, Sampled::Cpu] {
-            let outcome = sample(&interpreter, &[way], sampled, TICKS);
+            let outcome = sample(&interpreter, &[way], sampled, samples(TICKS));
             let where_ = format!("{sampled:?} on {}: {:?}", interpreter.name, outcome.calls);
             let counted = outcome.stops.disturbed_calls;
             assert!(counted >= outcome.disturbed(), "{counted} counted, {where_}");

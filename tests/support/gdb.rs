@@ -11,6 +11,9 @@ use serde::Deserialize;
 
 use super::extension;
 
+/// Whether a call leaves the return address in a register.
+const HAS_LINK_REGISTER: bool = cfg!(target_arch = "aarch64");
+
 /// One thread as gdb sees it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct GdbThread {
@@ -53,12 +56,24 @@ impl GdbThread {
     /// word, that each word is a return address.
     pub fn is_complete(&self) -> bool {
         let frames = self.frames_on_stack();
-        let joined = frames.windows(2).all(|pair| pair[0].cfa == pair[1].sp && pair[0].sp < pair[0].cfa);
-        self.end == "outermost" && joined && frames.iter().all(|frame| frame.is_known)
+        let joined = frames.windows(2).all(|pair| pair[0].cfa == pair[1].sp);
+        // The innermost function needs no frame where calls leave the return address in a register.
+        let upwards = frames.windows(2).enumerate().all(|(index, pair)| {
+            pair[0].sp < pair[0].cfa || index == 0 && HAS_LINK_REGISTER && pair[0].sp == pair[0].cfa
+        });
+        self.end == "outermost" && joined && upwards && frames.iter().all(|frame| frame.is_known)
     }
 }
 
 impl GdbFrame {
+    /// The program counters at which the kernel may show a waiting thread that gdb saw at `pc` in its innermost frame.
+    ///
+    /// On AArch64 a stop puts a thread that is to begin its call again back in front of the call's instruction before a
+    /// tracer sees it (`do_signal` in arch/arm64/kernel/signal.c), on x86-64 after that.
+    pub fn waits_at(&self) -> [u64; 2] {
+        [self.pc, self.pc + if cfg!(target_arch = "aarch64") { 4 } else { 0 }]
+    }
+
     /// Whether it is the interpreter's evaluation of bytecode, or the `.cold` part of it.
     pub fn is_evaluation(&self) -> bool {
         let function = self.function.as_deref().unwrap_or_default();

@@ -32,25 +32,31 @@ def sp_of(frame):
     return int(frame.read_register("sp")) % 2**64
 
 
+def cfa_of(frame, older, ask):
+    # The outermost has none that means anything, and gdb fails to say so where its return address would be in a register.
+    if older is None:
+        return sp_of(frame)
+    # It is the stack pointer of the caller, and `info frame` is slow: a deep stack is not asked at every frame.
+    return stated_cfa(frame) if ask or frame.type() in VIRTUAL else sp_of(older)
+
+
 def stack():
     frames = []
     frame = gdb.newest_frame()
     reason = gdb.FRAME_UNWIND_NO_REASON
     while frame is not None and len(frames) < MOST_FRAMES:
-        # The CFA of a frame is the stack pointer of its caller, and `info frame` is slow: a deep stack is not asked
-        # at every frame.
-        ask = len(frames) < MOST_ASKED or frame.older() is None or frame.type() in VIRTUAL
+        older = frame.older()
         frames.append(
             {
                 "pc": int(frame.pc()),
                 "sp": sp_of(frame),
-                "cfa": stated_cfa(frame) if ask else sp_of(frame.older()),
+                "cfa": cfa_of(frame, older, len(frames) < MOST_ASKED),
                 "function": frame.name(),
                 "is_virtual": frame.type() in VIRTUAL,
             }
         )
         reason = frame.unwind_stop_reason()
-        frame = frame.older()
+        frame = older
     end = REASONS.get(reason) or gdb.frame_stop_reason_string(reason)
     return frames, end
 

@@ -5,7 +5,7 @@
 //! Does not: know what is right (`gdb` and `truth` do).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fpprof::capture::blocked::BlockedError;
 use fpprof::capture::running::Stopping;
@@ -21,8 +21,7 @@ use fpprof::target::process::Process;
 use fpprof::target::threads::Thread;
 use fpprof::types::{Addr, Pid, Tid};
 
-/// How long a thread may take to be blocked in its call again. Only a thread that never is needs it all.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::patience::patience;
 
 /// One frame of a merged stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +77,7 @@ impl OneByOne {
         let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory);
         let id = history.namespace_id.unsigned_abs().into();
         history.set_thread_states(states.of_native_id(id).map(|state| state.address).collect());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         let frames = loop {
             let frames = match how {
                 How::Blocked => self.reader.read_blocked(&mut history),

@@ -9,17 +9,15 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::extension;
 use super::interpreters::TestInterpreter;
+use super::patience::patience;
 use super::truth::Truth;
 use super::waiting_calls;
-
-/// How long a target may take to say its word, or to end: far more than the slowest needs on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a target holds still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +134,7 @@ impl Target {
 
     fn wait_for_call(&self, tid: i32, calls: &[i64]) {
         let path = format!("/proc/{}/task/{tid}/syscall", self.pid());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         loop {
             let syscall = fs::read_to_string(&path).expect("a parked thread does not end");
             let call = syscall.split(' ').next().and_then(|number| number.parse().ok());
@@ -167,7 +165,7 @@ impl Drop for Target {
 /// The next line of its output; empty when it has closed that.
 fn next_line(stdout: &mut BufReader<ChildStdout>) -> String {
     if stdout.buffer().is_empty() {
-        let timeout = PollTimeout::try_from(PATIENCE).expect("it is less than 24 days");
+        let timeout = PollTimeout::try_from(patience()).expect("it is less than 24 days");
         let ready = poll(&mut [PollFd::new(stdout.get_ref().as_fd(), PollFlags::POLLIN)], timeout);
         assert_eq!(ready, Ok(1), "the target neither says a word nor ends");
     }

@@ -20,16 +20,34 @@ use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::recover::CodeBytes;
 
-/// A module's code, which remembers what was asked of it.
+/// The code of a module, or what is in no file, which remembers what was asked of it.
 #[derive(Debug)]
 pub(super) struct RecordedCode {
-    module: Arc<ModuleUnwinder>,
+    source: Source,
     functions: Mutex<Vec<Region>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Module(Arc<ModuleUnwinder>),
+    RunTime(Arc<dyn CodeBytes>),
+}
+
+/// What was asked of the code while the stages ran.
+#[derive(Default)]
+pub(super) struct Recording {
+    /// By the reader's numbers of the modules.
+    pub(super) modules: FxHashMap<usize, Arc<RecordedCode>>,
+    /// What is in no file, by its addresses in the process.
+    pub(super) run_time: Option<Arc<RecordedCode>>,
 }
 
 impl CodeBytes for RecordedCode {
     fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
-        let bytes = self.module.code()?.code(svma, len)?;
+        let bytes = match &self.source {
+            Source::Module(module) => module.code()?.code(svma, len)?,
+            Source::RunTime(code) => code.code(svma, len)?,
+        };
         let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         functions.push(Region { start: Addr(svma.0), bytes: bytes.clone() });
         Some(bytes)
@@ -37,22 +55,31 @@ impl CodeBytes for RecordedCode {
 }
 
 impl RecordedCode {
-    /// The code that the stages look at for the last capture of `reader`, by the reader's numbers of the modules.
-    pub(super) fn of_replay(reader: &Reader, history: &ThreadHistory) -> FxHashMap<usize, Arc<RecordedCode>> {
-        let mut recorded = FxHashMap::default();
+    fn new(source: Source) -> Arc<RecordedCode> {
+        Arc::new(RecordedCode { source, functions: Mutex::default() })
+    }
+
+    /// The code that the stages look at for the last capture of `reader`.
+    pub(super) fn of_replay(reader: &Reader, history: &ThreadHistory) -> Recording {
+        let mut recorded = Recording::default();
         let captured = reader.captured();
         let mut unwinders = FxHashMap::default();
         let ranges = reader.space.addresses.ranges().iter().map(|range| {
             let Code::Module { index, bias, unwinder } = &range.code else { return range.clone() };
             let unwinder = unwinders.entry(*index).or_insert_with(|| {
-                let code = Arc::new(RecordedCode { module: Arc::clone(unwinder), functions: Mutex::default() });
-                recorded.insert(*index, Arc::clone(&code));
+                let code = RecordedCode::new(Source::Module(Arc::clone(unwinder)));
+                recorded.modules.insert(*index, Arc::clone(&code));
                 Arc::new(ModuleUnwinder::new(unwinder.sections().clone()).with_code(code))
             });
             let code = Code::Module { index: *index, bias: *bias, unwinder: Arc::clone(unwinder) };
             CodeRange { start: range.start, end: range.end, code }
         });
-        let addresses = AddressSpace::new(ranges.collect());
+        let mut addresses = AddressSpace::new(ranges.collect());
+        if let Some(code) = reader.space.addresses.run_time_code() {
+            let code = RecordedCode::new(Source::RunTime(Arc::clone(code)));
+            recorded.run_time = Some(Arc::clone(&code));
+            addresses = addresses.with_run_time_code(code);
+        }
         let moment = Moment {
             registers: &captured.registers,
             stack: &captured.stack,

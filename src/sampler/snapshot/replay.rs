@@ -158,6 +158,7 @@ fn address_space(snapshot: &Snapshot, layout: &Layout) -> AddressSpace {
         CodeRange { start: code.start, end: code.end, code: what }
     });
     AddressSpace::new(ranges.collect())
+        .with_run_time_code(Arc::new(SavedCode(snapshot.memory.iter().cloned().collect())))
 }
 
 impl SparseSection {
@@ -172,7 +173,7 @@ impl SparseSection {
     }
 }
 
-/// The instructions of a module that were saved, by stated address.
+/// What was saved of a module's instructions, by stated address, or of what is in no file, by its address.
 #[derive(Debug)]
 struct SavedCode(Regions);
 

@@ -50,13 +50,15 @@ impl Snapshot {
                 Code::Module { index, bias, unwinder } => {
                     let inside = pcs.iter().filter(|pc| (range.start..range.end).contains(pc));
                     let number = taken.add(reader, (*index, *bias, unwinder), inside);
-                    taken.add_code(number, looked_at.get(index));
+                    taken.add_code(number, looked_at.modules.get(index));
                     Some(number)
                 }
                 Code::Anonymous { .. } => None,
             },
         });
         let code = code.collect();
+        let mut memory = memory(reader, &history.thread_states)?;
+        memory.extend(looked_at.run_time.iter().flat_map(|code| code.functions()));
         Ok(Snapshot {
             machine: native::MACHINE,
             runtime: Runtime {
@@ -65,7 +67,7 @@ impl Snapshot {
                 file_name: file_name(reader),
             },
             registers: reader.captured().registers.clone(),
-            memory: memory(reader, &history.thread_states)?,
+            memory: join(memory),
             thread_states: history.thread_states.clone(),
             evaluation_frame: reader.journey().distance().certain(),
             modules: taken.images(),

@@ -2,23 +2,23 @@
 //! sp only.
 //!
 //! Does: find the caller by the record that stands above the leaf's frame. That record is the caller's own, so it tells who
-//! called the caller: the instruction there names the caller's start, and the caller's own instructions the place where it calls
-//! the leaf. All of it must agree with the tables: they put a record at that place of the caller's frame during the call, and
-//! there is one such call.
-//! Does not: guess. A caller that is called by a pointer, or calls the leaf through the procedure linkage table or twice, is
-//! not found.
+//! called the caller: the instruction there names the function that was called, through the procedure linkage table or not; it
+//! is the caller, or jumps to it at its end; and the caller's own instructions tell the place where it calls the leaf. All of it
+//! must agree with the tables: they put a record at that place of the caller's frame during the call, and there is one such call.
+//! Does not: guess. A caller that is called by a pointer, or calls the leaf by one or twice, is not found.
 //!
 //! ```text
-//!   read:                  __syscall_cancel:            the leaf (glibc: all calls in which threads are cancelled wait there)
-//!     bl __syscall_cancel ──▶ stp x29, x30, [sp, #-16]!
-//!     … ◀── record: x30       bl the leaf ───────────────▶ svc #0
-//!                             … ◀── x30, not on the stack
+//!   _Py_read:         read@plt: read:           __syscall_cancel:            the leaf (glibc: where threads can be cancelled)
+//!     bl read@plt ──▶  br x17 ──▶  b the next ──▶ stp x29, x30, [sp, #-16]!
+//!     … ◀── record: x30                           bl the leaf ──────────────▶ svc #0
+//!                                                 … ◀── x30, not on the stack
 //! ```
 
 use rustc_hash::FxHashMap;
 
 use super::Aarch64;
 use super::instruction::{Branch, LEN};
+use super::linkage::{self, MAX_ENTRY};
 use super::rule::{Place, UnwindRule};
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code};
@@ -31,6 +31,8 @@ use crate::unwind::walk::FramePosition;
 const MAX_FUNCTION: u64 = 64 << 10;
 /// How far above its sp a caller's record is looked for, in bytes: below it are arguments that it passes on the stack.
 const MAX_ARGUMENTS: u64 = 256;
+/// Functions that are looked through for one call: those that jump to each other at their ends.
+const MAX_FUNCTIONS: usize = 8;
 /// Callers that are remembered at most. A program waits in a few places.
 const MAX_KNOWN: usize = 4_096;
 
@@ -100,20 +102,62 @@ impl LeafCallers {
     }
 
     fn look_for(&mut self, Search { leaf, return_address, record }: Search, space: &AddressSpace) -> Option<Addr> {
-        let Some(Branch::Call(start)) = branch_before(return_address, space) else { return None };
-        let (unwinder, bias) = module(space, Addr(start))?;
-        let svma = Svma(start.wrapping_sub(bias));
-        let (_, end) = unwinder.function_start(svma).filter(|(first, _)| *first == svma)?;
-        let len = end.0.checked_sub(svma.0).filter(|len| *len <= MAX_FUNCTION)?;
-        let bytes = unwinder.code()?.code(svma, len)?;
-        let mut calls = (start..).step_by(LEN as usize).zip(bytes.as_chunks::<4>().0).filter(|(address, word)| {
-            Branch::decode(u32::from_le_bytes(**word), *address) == Some(Branch::Call(leaf.0))
+        let Some(Branch::Call(called)) = branch_before(return_address, space) else { return None };
+        let mut functions = vec![through_linkage(called, space)?];
+        let mut calls = Vec::new();
+        let mut looked_through = 0;
+        while let Some(start) = functions.get(looked_through).copied() {
+            looked_through += 1;
+            for (address, branch) in branches(start, space)? {
+                match branch {
+                    Branch::Call(callee) if callee == leaf.0 => calls.push(address),
+                    // Where a function ends in that of another, the other has its frame's place.
+                    Branch::Always(to) if starts_function(to, space) && !functions.contains(&to) => functions.push(to),
+                    _ => {}
+                }
+            }
+            if functions.len() > MAX_FUNCTIONS {
+                return None;
+            }
+        }
+        calls.retain(|call| {
+            let rule = module(space, Addr(*call)).and_then(|(unwinder, bias)| {
+                unwinder.rule::<Aarch64>(Svma(call.wrapping_sub(bias)), &mut self.scratch)
+            });
+            rule.and_then(record_above_sp) == Some(record)
         });
-        let (call, _) = calls.next()?;
-        let is_only_one = calls.next().is_none();
-        let row = unwinder.rule::<Aarch64>(Svma(call.wrapping_sub(bias)), &mut self.scratch)?;
-        (is_only_one && record_above_sp(row) == Some(record)).then(|| Addr(call).checked_add(LEN))?
+        let [call] = calls[..] else { return None };
+        Addr(call).checked_add(LEN)
     }
+}
+
+/// The function that a call leads to: itself, or what the entry of the procedure linkage table there takes from its slot.
+fn through_linkage(called: u64, space: &AddressSpace) -> Option<u64> {
+    let (unwinder, bias) = module(space, Addr(called))?;
+    let entry = unwinder.code()?.code(Svma(called.wrapping_sub(bias)), MAX_ENTRY)?;
+    let Some(slot) = linkage::slot(&entry, called) else { return Some(called) };
+    let word = space.run_time_code()?.code(Svma(slot), 8)?;
+    Some(u64::from_le_bytes(*word.first_chunk()?))
+}
+
+/// The branches of the function that starts at an address, with their addresses; `None` when none starts there.
+fn branches(start: u64, space: &AddressSpace) -> Option<Vec<(u64, Branch)>> {
+    let (unwinder, bias) = module(space, Addr(start))?;
+    let svma = Svma(start.wrapping_sub(bias));
+    let (_, end) = unwinder.function_start(svma).filter(|(first, _)| *first == svma)?;
+    let len = end.0.checked_sub(svma.0).filter(|len| *len <= MAX_FUNCTION)?;
+    let bytes = unwinder.code()?.code(svma, len)?;
+    let words = (start..).step_by(LEN as usize).zip(bytes.as_chunks::<4>().0);
+    let branch =
+        |(address, word): (u64, &[u8; 4])| Some((address, Branch::decode(u32::from_le_bytes(*word), address)?));
+    Some(words.filter_map(branch).collect())
+}
+
+fn starts_function(address: u64, space: &AddressSpace) -> bool {
+    module(space, Addr(address)).is_some_and(|(unwinder, bias)| {
+        let svma = Svma(address.wrapping_sub(bias));
+        unwinder.function_start(svma).is_some_and(|(start, _)| start == svma)
+    })
 }
 
 /// How far above sp the row says that the record of x29 and x30 is.

@@ -6,6 +6,7 @@
 pub mod effect;
 pub mod instruction;
 pub mod leaf_caller;
+pub mod linkage;
 pub mod registers;
 pub mod rule;
 pub mod signal;

@@ -1,4 +1,5 @@
-//! One module in memory: `READ` calls `CANCEL`, which has a record and calls `LEAF`, which has no frame.
+//! One module in memory: `READ` calls `CANCEL`, which has a record and calls `LEAF`, which has no frame. `STUB` jumps to
+//! where `SLOT` says.
 
 use std::sync::Arc;
 
@@ -19,7 +20,9 @@ const READ: u64 = TEXT;
 const CANCEL: u64 = TEXT + 0x100;
 const LEAF: u64 = TEXT + 0x200;
 const OTHER: u64 = TEXT + 0x300;
-const LEN_OF_TEXT: usize = 0x400;
+const STUB: u64 = TEXT + 0x400;
+const LEN_OF_TEXT: usize = 0x500;
+const SLOT: u64 = BIAS + 0x1_0000;
 /// Of each function's calls.
 const CALL: u64 = 0x10;
 const SIGNATURE: u64 = 0x002a_0000_0000_0000;
@@ -34,13 +37,34 @@ impl CodeBytes for Text {
     }
 }
 
+#[derive(Debug)]
+struct Slot(u64);
+
+impl CodeBytes for Slot {
+    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
+        (svma.0 == SLOT && len == 8).then(|| self.0.to_le_bytes().to_vec())
+    }
+}
+
+const BL: u32 = 0x9400_0000;
+const B: u32 = 0x1400_0000;
+
 /// The calls are from, to.
 fn space(calls: &[(u64, u64)], record: u8) -> AddressSpace {
+    let branches: Vec<_> = calls.iter().map(|(from, to)| (*from, BL, *to)).collect();
+    space_with(&branches, record)
+}
+
+fn space_with(branches: &[(u64, u32, u64)], record: u8) -> AddressSpace {
     let mut text = vec![0; LEN_OF_TEXT];
-    for (from, to) in calls {
+    for (from, kind, to) in branches {
         let words = (*to as i64 - *from as i64) / 4;
-        let call = 0x9400_0000 | (words as u32 & 0x03ff_ffff);
-        text[(from - TEXT) as usize..][..4].copy_from_slice(&call.to_le_bytes());
+        let branch = kind | (words as u32 & 0x03ff_ffff);
+        text[(from - TEXT) as usize..][..4].copy_from_slice(&branch.to_le_bytes());
+    }
+    // adrp x16, 15 pages; ldr x17, [x16]; add x16, x16, 0; br x17
+    for (word, place) in [0xf000_0070_u32, 0xf940_0211, 0x9100_0210, 0xd61f_0220].iter().zip(0..) {
+        text[(STUB - TEXT) as usize + 4 * place..][..4].copy_from_slice(&word.to_le_bytes());
     }
     let function = |start, program| Function { start, len: 0x100, program, is_signal_frame: false };
     let framed = [program::cfa_offset(64), program::saved(29, 8 - record), program::saved(30, 7 - record)].concat();
@@ -53,7 +77,9 @@ fn space(calls: &[(u64, u64)], record: u8) -> AddressSpace {
     };
     let unwinder = Arc::new(ModuleUnwinder::new(sections).with_code(Arc::new(Text(text))));
     let code = Code::Module { index: 0, bias: BIAS, unwinder };
-    AddressSpace::new(vec![CodeRange { start: Addr(BIAS + TEXT), end: Addr(BIAS + TEXT + LEN_OF_TEXT as u64), code }])
+    let end = Addr(BIAS + TEXT + LEN_OF_TEXT as u64);
+    AddressSpace::new(vec![CodeRange { start: Addr(BIAS + TEXT), end, code }])
+        .with_run_time_code(Arc::new(Slot(BIAS + OTHER)))
 }
 
 const USUAL: &[(u64, u64)] = &[(READ + CALL, CANCEL), (CANCEL + CALL, LEAF)];
@@ -85,6 +111,19 @@ fn the_caller_is_the_function_whose_record_is_on_top() {
     assert_eq!(recover(&space(USUAL, 0), &[STACK + 0x40, in_read(), 0, 0]), Some(expected));
     // It passes two arguments on the stack: its record is above them.
     assert_eq!(recover(&space(USUAL, 2), &[7, 7, STACK + 0x40, in_read()]), Some(expected));
+}
+
+#[test]
+fn the_caller_can_be_called_through_the_linkage_table_and_jumped_to() {
+    let branches = [(READ + CALL, BL, STUB), (OTHER + CALL, B, CANCEL), (CANCEL + CALL, BL, LEAF)];
+    let record = [STACK + 0x40, in_read(), 0, 0];
+    let found = recover(&space_with(&branches, 0), &record).expect("it is found");
+    assert_eq!(found.pc, Addr(BIAS + CANCEL + CALL + 4));
+    let with = |branches: &[(u64, u32, u64)]| recover(&space_with(branches, 0), &record).is_some();
+    assert!(!with(&[branches[0], (OTHER + CALL, B, OTHER), branches[2]]), "what the slot says does not lead there");
+    assert!(!with(&[branches[0], branches[1], (CANCEL + CALL, B, LEAF)]), "a jump is no call");
+    let twice = (OTHER + 2 * CALL, BL, LEAF);
+    assert!(with(&[branches[0], branches[1], branches[2], twice]), "the tables put no record there");
 }
 
 #[test]

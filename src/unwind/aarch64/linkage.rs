@@ -1,0 +1,67 @@
+//! Entries of the procedure linkage table: how a call leads to a function of another file.
+//!
+//! Does: read from an entry's instructions where the address of the function is kept (ELF for the Arm 64-bit Architecture,
+//! "Dynamic Linking"; linkers write them all alike).
+//! Does not: read that address.
+//!
+//! ```text
+//!   bti  c                        where branch targets are checked
+//!   adrp x16, page of the slot
+//!   ldr  x17, [x16, slot in page]
+//!   add  x16, x16, slot in page
+//!   br   x17
+//! ```
+
+use super::instruction::LEN;
+
+/// The most bytes of an entry that are looked at.
+pub const MAX_ENTRY: u64 = 4 * LEN;
+
+const BTI_C: u32 = 0xd503_245f;
+const ADRP_X16: (u32, u32) = (0x9f00_001f, 0x9000_0010);
+const LDR_X17_X16: (u32, u32) = (0xffc0_03ff, 0xf940_0211);
+const PAGE: u64 = 4096;
+
+/// The address of the slot that the entry `code` at `address` takes its function from; `None` when it is no entry.
+pub fn slot(code: &[u8], address: u64) -> Option<u64> {
+    let words = code.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+    let mut words = (address..).step_by(LEN as usize).zip(words).skip_while(|(_, word)| *word == BTI_C);
+    let (at, adrp) = words.next()?;
+    let (_, ldr) = words.next()?;
+    if adrp & ADRP_X16.0 != ADRP_X16.1 || ldr & LDR_X17_X16.0 != LDR_X17_X16.1 {
+        return None;
+    }
+    // 21 bits: the upper 19 stand at 5, the lower two at 29. Extended by their sign.
+    let pages = i64::from(((adrp << 8 & 0xffff_e000) | (adrp >> 29 & 3) << 11).cast_signed() >> 11);
+    let page = (at & !(PAGE - 1)).wrapping_add_signed(pages.wrapping_mul(PAGE.cast_signed()));
+    Some(page.wrapping_add(u64::from(ldr >> 10 & 0xfff) * 8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn an_entry_tells_its_slot() {
+        // As objdump shows read@plt of Debian's python3.13.
+        let entry = [0x9000_3290, 0xf943_fa11, 0x911f_c210, 0xd61f_0220];
+        assert_eq!(slot(&bytes(&entry), 0x42_03b0), Some(0xa7_07f0));
+        assert_eq!(slot(&bytes(&[&[BTI_C][..], &entry].concat()), 0x42_03ac), Some(0xa7_07f0));
+        // adrp x16, one page and three pages back
+        assert_eq!(slot(&bytes(&[0xf0ff_fff0, 0xf940_0211]), 0x5008), Some(0x4000));
+        assert_eq!(slot(&bytes(&[0xb0ff_fff0, 0xf940_0611]), 0x5008), Some(0x2008));
+    }
+
+    #[test]
+    fn other_code_is_no_entry() {
+        for words in
+            [&[][..], &[BTI_C, BTI_C], &[0x9000_3290], &[0x9000_3290, 0xd61f_0220], &[0xf943_fa11, 0x9000_3290]]
+        {
+            assert_eq!(slot(&bytes(words), 0x42_03b0), None, "{words:x?}");
+        }
+    }
+}
