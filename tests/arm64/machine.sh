@@ -20,6 +20,9 @@ declare -A CPUS=([signing]="max,lpa2=off,pauth-impdef=on,sve=off,sme=off" [plain
 # long, for the emulator forgets all translations at each change of tables.
 UNPROTECTED="mitigations=off kpti=off init_on_alloc=0"
 
+# A machine says which test has ended, and which has been running for a minute.
+SILENCE_SECONDS=400
+
 cross() {
     env RUSTC=/usr/bin/rustc "${CARGO_KEY}_LINKER=aarch64-linux-gnu-gcc" \
         "${CARGO_KEY}_RUSTFLAGS=-L $CACHE/arm64-std/usr/lib/rustlib/$TARGET/lib" \
@@ -52,9 +55,9 @@ initrd() {
 }
 
 # boot CPU INITRD FOLDER SECONDS: runs the machine, at most so long; what it said is in FOLDER/log, its exit status in
-# FOLDER/status (empty when it has died), its results in FOLDER/results.tar.
+# FOLDER/status (empty when it has died), its results in FOLDER/results.tar. Ends a machine that says nothing for SILENCE_SECONDS.
 boot() {
-    local out=$3
+    local out=$3 machine said=0 since=$SECONDS now
     mkdir -p "$out"
     timeout "$4" qemu-system-aarch64 -M virt,gic-version=3 -cpu "${CPUS[$1]}" -smp 2 -m 4096 \
         -accel tcg,thread=multi -kernel "$CACHE/arm64-machine/kernel" -initrd "$2" \
@@ -63,5 +66,16 @@ boot() {
         -chardev "file,id=log,path=$out/log" -device virtserialport,chardev=log,name=log \
         -chardev "file,id=results,path=$out/results.tar" -device virtserialport,chardev=results,name=results \
         -chardev "file,id=status,path=$out/status" -device virtserialport,chardev=status,name=status \
-        </dev/null >"$out/console" 2>&1 || true
+        </dev/null >"$out/console" 2>&1 &
+    machine=$!
+    while kill -0 "$machine" 2>/dev/null; do
+        sleep 1
+        now=$(stat -c %s "$out/log" 2>/dev/null || echo 0)
+        [ "$now" = "$said" ] || { said=$now since=$SECONDS; }
+        if [ $((SECONDS - since)) -gt "$SILENCE_SECONDS" ]; then
+            echo "the machine has said nothing for $SILENCE_SECONDS s" >>"$out/console"
+            kill "$machine"
+        fi
+    done
+    wait "$machine" || true
 }

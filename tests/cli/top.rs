@@ -12,7 +12,8 @@ use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
-use crate::processes::{self, PATIENCE, assert_untouched, eventually};
+use crate::patience::patience;
+use crate::processes::{self, assert_untouched, eventually};
 use crate::python::{self, BUSY, Program};
 use crate::run::{FPPROF, Scratch, fpprof};
 
@@ -62,7 +63,7 @@ impl Top {
 
     #[track_caller]
     fn wait_for(&self, words: &str) {
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = std::time::Instant::now() + patience();
         while !self.text().contains(words) {
             assert!(std::time::Instant::now() < deadline, "never shown: {words}\n{}", self.text());
             std::thread::sleep(Duration::from_millis(5));
