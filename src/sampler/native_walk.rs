@@ -71,17 +71,13 @@ impl<A: Architecture> NativeWalk for Walk<A> {
 
     fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr> {
         let mut unmapped = None;
-        if let Some(whole) = self.recover(moment, python, learned) {
-            self.segments.clear();
-            self.segments.push(whole);
-        }
-        match self.leave_run_time_code(moment, python, learned) {
+        let walked = self.recover(moment, python, learned);
+        match self.leave_run_time_code(walked, moment, python, learned) {
             Ok(whole) => {
-                self.segments.pop();
+                self.segments.clear();
                 self.segments.push(whole);
             }
-            Err(StackEnd::UnmappedCode(addr)) => unmapped = Some(addr),
-            Err(_) => {}
+            Err(end) => unmapped = end.unmapped_code(),
         }
         while self.segments.len() < MAX_SEGMENTS
             && let Some(failed) = self.segments.last()
@@ -90,7 +86,8 @@ impl<A: Architecture> NativeWalk for Walk<A> {
         {
             self.segments.push(segment);
         }
-        unmapped
+        // What was confirmed can break off again, further out.
+        unmapped.or_else(|| self.segments.iter().find_map(|segment| segment.end.unmapped_code()))
     }
 
     fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32> {
@@ -99,22 +96,30 @@ impl<A: Architecture> NativeWalk for Walk<A> {
 }
 
 impl<A: Architecture> Walk<A> {
-    /// Goes on where a frame needs a register and the thread was not stopped, if everything agrees on what it is.
-    fn recover(
-        &mut self,
-        moment: Moment<'_>,
-        python: Option<&PythonStack>,
-        learned: &MarkerDistance,
-    ) -> Option<NativeStack> {
-        let failed = self.segments.last()?;
-        if !matches!(failed.end, StackEnd::UnknownRegister(_)) || moment.registers.get(A::FP.into()).is_some() {
-            return None;
+    /// Goes on where a frame needs a register and the thread was not stopped, if everything agrees on what it is. Gives the
+    /// stack to go on from: before it is certain where evaluations are, what was found is confirmed at the thread's entry
+    /// only, and that may be behind code without tables.
+    fn recover(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Walked {
+        let failed = self.segments.last().cloned().unwrap_or_else(NativeStack::empty);
+        let failed = Walked { fp: self.unwinder.stopped_fp(), stack: failed };
+        let needs_register = matches!(failed.stack.end, StackEnd::UnknownRegister(_));
+        if !needs_register || moment.registers.get(A::FP.into()).is_some() {
+            return failed;
         }
-        let mut whole = failed.clone();
-        let sp = whole.frames.last()?.sp;
-        let from = self.calls.recover(&mut whole, captured(moment))?;
+        let mut whole = failed.stack.clone();
+        let Some(sp) = whole.frames.last().map(|frame| frame.sp) else { return failed };
+        let Some(from) = self.calls.recover(&mut whole, captured(moment)) else { return failed };
         self.unwinder.resume(from, moment.stack, moment.addresses, &mut whole);
-        learned.confirms(&whole, sp, python).then_some(whole)
+        let is_confirmed = learned.confirms(&whole, sp, python);
+        if is_confirmed {
+            self.segments.clear();
+            self.segments.push(whole.clone());
+        }
+        if is_confirmed || learned.certain().is_none() {
+            Walked { fp: self.unwinder.stopped_fp(), stack: whole }
+        } else {
+            failed
+        }
     }
 
     /// Goes on behind code without tables, each time that the walk comes to such code, as far as that leads to the
@@ -124,13 +129,12 @@ impl<A: Architecture> Walk<A> {
     /// Where it leads to if nothing confirms it.
     fn leave_run_time_code(
         &mut self,
+        Walked { stack: mut walked, mut fp }: Walked,
         moment: Moment<'_>,
         python: Option<&PythonStack>,
         learned: &MarkerDistance,
     ) -> Result<NativeStack, StackEnd> {
-        let mut walked = self.segments.last().cloned().unwrap_or_else(NativeStack::empty);
         let mut confirmed = None;
-        let mut fp = self.unwinder.stopped_fp();
         for _ in 0..MAX_RUN_TIME_CALLS {
             let Some(sp) = walked.frames.last().map(|frame| frame.sp) else { break };
             let left = self.ways_out.leave::<A>(&mut walked, fp, captured(moment), &mut self.calls);
@@ -155,6 +159,12 @@ impl<A: Architecture> Walk<A> {
         self.unwinder.resume(from, moment.stack, moment.addresses, &mut segment);
         (!segment.frames.is_empty()).then_some(segment)
     }
+}
+
+/// How far a walk has come, and the frame pointer there.
+struct Walked {
+    stack: NativeStack,
+    fp: Option<Addr>,
 }
 
 fn captured(moment: Moment<'_>) -> Captured<'_> {

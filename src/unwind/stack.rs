@@ -45,6 +45,13 @@ pub enum StackEnd {
     TooDeep,
 }
 
+impl StackEnd {
+    /// The code in no mapping, where that is what it ends at.
+    pub fn unmapped_code(self) -> Option<Addr> {
+        if let StackEnd::UnmappedCode(addr) = self { Some(addr) } else { None }
+    }
+}
+
 /// A thread's native frames, innermost first, and why they end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NativeStack {

@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 use object::{Object, ObjectSymbol};
 
 use crate::extension;
+use crate::patience::milliseconds;
 use crate::processes::{assert_untouched, eventually};
 use crate::python::{self, BUSY, Program};
 use crate::run::{Ended, Running, Scratch, record, start};
@@ -125,6 +126,7 @@ fn a_target_that_unloads_a_library() {
         std::fs::copy(library, &copy).unwrap();
         format!("'{}', {}", copy.display(), offset_of("fpext_spin_inner", library))
     });
+    let ms = milliseconds(300);
     let code = format!(
         "
 import ctypes, _ctypes
@@ -141,9 +143,9 @@ def spin(path, offset, ms):
     assert base_of(path) is None
     return base
 def spin_one():
-    return spin({first}, 300)
+    return spin({first}, {ms})
 def spin_two():
-    return spin({second}, 300)
+    return spin({second}, {ms})
 one = spin_one()
 work(300)
 two = spin_two()

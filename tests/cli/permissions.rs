@@ -54,7 +54,10 @@ fn an_unprivileged_user_records_processes_of_its_own() {
     let mut command = Command::new("setpriv");
     // chroot(2) needs root: the user is changed by the program itself, which may be read again after its next exec.
     let arguments: Vec<_> = run.get_args().collect();
-    let (root, program) = (arguments[0], arguments[1]);
+    let (root, program) = match arguments[..] {
+        [root, program] => (root, program),
+        _ => ("/".as_ref(), run.get_program()),
+    };
     command.args(["--reuid=0", "chroot", &format!("--userspec={NOBODY}:{NOBODY}")]).args([root, program]);
     let target = Program::start_command(command, BUSY);
     let ended = record_as(&as_nobody(), target.pid());

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use crate::patience::milliseconds;
 use crate::processes::{self, assert_runs_on, assert_untouched, cpu_time, eventually};
 use crate::python::{self, BUSY, IDLE, Program};
 use crate::run::{Running, record, start};
@@ -16,9 +17,9 @@ fn watch(target: &Program, more: &[&str]) -> Running {
 }
 
 /// Waits until the target has worked for some milliseconds.
-fn let_work(pid: i32, milliseconds: u64) {
-    let before = cpu_time(pid);
-    eventually("the target works", || cpu_time(pid) > before + milliseconds * 1_000_000);
+fn let_work(pid: i32, count: u64) {
+    let until = cpu_time(pid) + milliseconds(count) * 1_000_000;
+    eventually("the target works", || cpu_time(pid) > until);
 }
 
 #[test]
@@ -206,7 +207,7 @@ print('all', flush=True)"
     let running = watch(&target, &["-r", "1000"]);
     // A real-time signal is queued each time, but Python's handler runs once for those that are pending together.
     let number = libc::SIGRTMIN() + 2;
-    let mut sender = std::process::Command::new("bash");
+    let mut sender = std::process::Command::new("sh");
     sender.args(["-c", &format!("while kill -{number} {} 2>/dev/null; do :; done", target.pid())]);
     let mut sender = sender.stdout(std::process::Stdio::null()).spawn().unwrap();
     assert_eq!(target.line(), "all");

@@ -105,12 +105,12 @@ impl Seen {
         let target = Target::spawn(interpreter, "contention", Mode::Work, &[way]);
         let running: BTreeSet<i32> = target.truth().threads.iter().map(|thread| thread.native_id).collect();
         let mut session = reading::session(target.pid(), Sampled::Wall);
-        // Each thread has begun what it is about when it has run for some time.
+        // Each thread has begun what it is about, and has had its turn.
         for thread in &running {
             wait_for_cpu_time(target.pid(), *thread);
         }
         let mut states = BTreeMap::new();
-        for sample in reading::samples(&mut session, 500.0, (usize::MAX, samples(TICKS))) {
+        for sample in reading::samples(&mut session, 500.0, (usize::MAX, TICKS)) {
             if running.contains(&sample.tid.0) {
                 *states.entry(sample.run_state).or_default() += 1;
             }
@@ -214,7 +214,7 @@ fn the_share_of_sleep_is_what_the_thread_says() {
         };
         let (mut in_truth, mut seen, mut all) = (0, 0, 0);
         let mut clock = Clock::new(300.0, Intervals::Poisson, u64::from(std::process::id()));
-        for _ in 0..3 * samples(TICKS) {
+        for _ in 0..3 * TICKS {
             while clock.wait(None) != Tick::Due {}
             in_truth += is_asleep();
             session.tick(1, &mut |sample| {

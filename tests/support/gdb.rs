@@ -39,9 +39,9 @@ pub struct GdbFrame {
     /// Whether it has no stack of its own: gdb worked out from the debug information that the function was inlined into
     /// the frame after it, or left the stack by a tail call.
     pub is_virtual: bool,
-    /// Whether the program counter is in code that gdb has rules for: in a file's, the vDSO's, or what it knows by name.
+    /// Whether the program counter is in a file's code, or the vDSO's.
     #[serde(skip)]
-    pub is_known: bool,
+    pub is_in_file: bool,
 }
 
 impl GdbThread {
@@ -61,11 +61,16 @@ impl GdbThread {
         let upwards = frames.windows(2).enumerate().all(|(index, pair)| {
             pair[0].sp < pair[0].cfa || index == 0 && HAS_LINK_REGISTER && pair[0].sp == pair[0].cfa
         });
-        self.end == "outermost" && joined && upwards && frames.iter().all(|frame| frame.is_known)
+        self.end == "outermost" && joined && upwards && frames.iter().all(|frame| frame.is_known())
     }
 }
 
 impl GdbFrame {
+    /// Whether gdb has rules for its code: a file's, the vDSO's, or what it knows by name.
+    fn is_known(&self) -> bool {
+        self.is_in_file || self.function.is_some()
+    }
+
     /// The program counters at which the kernel may show a waiting thread that gdb saw at `pc` in its innermost frame.
     ///
     /// On AArch64 a stop puts a thread that is to begin its call again back in front of the call's instruction before a
@@ -120,7 +125,7 @@ pub fn stacks_of(pids: &[u32]) -> Vec<Vec<GdbThread>> {
     for (threads, pid) in stacks.iter_mut().zip(pids) {
         let code = code_of_files(*pid);
         for frame in threads.iter_mut().flat_map(|thread| &mut thread.frames) {
-            frame.is_known = frame.function.is_some() || code.iter().any(|range| range.contains(&frame.pc));
+            frame.is_in_file = code.iter().any(|range| range.contains(&frame.pc));
         }
     }
     stacks

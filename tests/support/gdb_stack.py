@@ -13,7 +13,8 @@ import gdb
 FRAME_AT = re.compile(r"frame at (0x[0-9a-f]+)")
 # More than any target has; a backtrace that does not end is an error, not a hang.
 MOST_FRAMES = 20000
-MOST_ASKED = 100
+# `info frame` looks for every register in every frame inside that frame.
+MOST_ASKED = 20
 # gdb shows functions that were inlined, or that left the stack by a tail call, as frames: they have no stack.
 VIRTUAL = (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME)
 REASONS = {
@@ -36,7 +37,7 @@ def cfa_of(frame, older, ask):
     # The outermost has none that means anything, and gdb fails to say so where its return address would be in a register.
     if older is None:
         return sp_of(frame)
-    # It is the stack pointer of the caller, and `info frame` is slow: a deep stack is not asked at every frame.
+    # It is the stack pointer of the caller: a deep stack is not asked at every frame.
     return stated_cfa(frame) if ask or frame.type() in VIRTUAL else sp_of(older)
 
 

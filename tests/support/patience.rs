@@ -21,6 +21,11 @@ pub fn patience() -> Duration {
     Duration::from_secs(60) * if is_emulated() { SLOWER } else { 1 }
 }
 
+/// How long something must go on to be sampled often enough, in milliseconds, where that many are enough on a fast machine.
+pub fn milliseconds(count: u64) -> u64 {
+    if is_emulated() { count * u64::from(SLOWER) / 2 } else { count }
+}
+
 /// How many samples to take, where that many make a good test: fewer where each takes long.
 pub fn samples(count: usize) -> usize {
     if is_emulated() { count.div_ceil(FEWER) } else { count }

@@ -83,13 +83,16 @@ impl OneByOne {
                 How::Blocked => self.reader.read_blocked(&mut history),
                 How::Stopped => self.reader.read_stopped(&mut history, &mut Stops::default(), Stopping::InAnyState),
             };
-            // A debugger that has just let the thread go leaves it running until its call has begun again.
-            match frames {
-                Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) if Instant::now() < deadline => {
-                    std::thread::yield_now();
-                }
-                frames => break frames,
+            // Who has just let the thread go leaves it running until its call has begun again.
+            let may_have_run = match &frames {
+                Err(ReadFailure::Blocked(error)) => matches!(error, BlockedError::Runs | BlockedError::Woke),
+                Err(ReadFailure::ModuleReplaced) => how == How::Blocked,
+                _ => false,
+            };
+            if !may_have_run || Instant::now() > deadline {
+                break frames;
             }
+            std::thread::yield_now();
         };
         let frames = frames.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"));
         self.elements(&frames)

@@ -3,6 +3,7 @@
 import gc
 import mmap
 import os
+import queue
 import sys
 import threading
 import time
@@ -10,20 +11,26 @@ import zlib
 
 import truth
 
+# A word of each thread that has come to its loop.
+BEGUN = queue.SimpleQueue()
+
 
 def in_python():
+    BEGUN.put(None)
     while True:
         pass
 
 
 def in_zlib():
     data = os.urandom(1 << 24)
+    BEGUN.put(None)
     while True:
         zlib.compress(data, 9)
 
 
 def in_gc():
     kept = [[number] for number in range(200_000)]
+    BEGUN.put(None)
     while kept:
         gc.collect()
 
@@ -33,6 +40,7 @@ def in_turn():
     file = os.memfd_create("asleep")
     os.truncate(file, 1)
     asleep = mmap.mmap(file, 1)
+    BEGUN.put(None)
     while True:
         asleep[0] = 1
         time.sleep(0.004)
@@ -51,6 +59,8 @@ def main():
     threads = [threading.Thread(target=way, name=way.__name__, daemon=True) for way in WAYS[truth.ARGUMENTS[0]]]
     for thread in threads:
         thread.start()
+    for _ in threads:
+        BEGUN.get()
     told = [{"native_id": thread.native_id, "name": thread.name, "frames": []} for thread in threads]
     truth._print({"pid": os.getpid(), "version": list(sys.version_info[:2]), "threads": told})
     os.read(0, 1)
