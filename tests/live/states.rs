@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::interpreters::{self, TestInterpreter};
-use crate::patience::{patience, samples};
+use crate::patience::{milliseconds, patience, samples};
 use crate::reading;
 use crate::target::{Mode, Target};
 
@@ -183,7 +183,8 @@ fn of_four_threads_that_want_the_gil_one_has_it() {
         let name = &interpreter.name;
         assert!((0.18..=0.32).contains(&python) && (0.6..=0.78).contains(&gil), "{name}: {:?}", seen.states);
         assert!(python + gil + seen.share(RunState::Native) > 0.99, "{name}: {:?}", seen.states);
-        assert!(seen.held() > 0.9, "{name}: {:?}", seen.gil);
+        // Nobody has it while it is handed over: a few hundredths of the time, and more where processors are emulated.
+        assert!(seen.held() > 0.8, "{name}: {:?}", seen.gil);
     }
 }
 
@@ -201,8 +202,10 @@ fn word_of_sleep(pid: u32) -> File {
 /// before and after. The kernel could not tell: a thread that it has woken, and that waits for a CPU, still stands where it slept.
 #[test]
 fn the_share_of_sleep_is_what_the_thread_says() {
+    // Its word comes before it sleeps, and after: that is to be a small part of its turn.
+    let turn = milliseconds(4).to_string();
     for interpreter in ["pyenv 3.11", "sid 3.15"].map(interpreters::named) {
-        let target = Target::spawn(&interpreter, "contention", Mode::Work, &["duty"]);
+        let target = Target::spawn(&interpreter, "contention", Mode::Work, &["duty", &turn]);
         let tid = target.truth().threads[0].native_id;
         let mut session = reading::session(target.pid(), Sampled::Wall);
         wait_for_cpu_time(target.pid(), tid);

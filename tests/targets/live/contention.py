@@ -1,4 +1,4 @@
-"""Threads that run, in one way: `contention.py work python|gil|zlib|gc|duty`."""
+"""Threads that run, in one way: `contention.py work python|gil|zlib|gc`, or `… work duty MILLISECONDS`."""
 
 import gc
 import mmap
@@ -40,12 +40,13 @@ def in_turn():
     file = os.memfd_create("asleep")
     os.truncate(file, 1)
     asleep = mmap.mmap(file, 1)
+    turn = int(truth.ARGUMENTS[1]) / 1000
     BEGUN.put(None)
     while True:
         asleep[0] = 1
-        time.sleep(0.004)
+        time.sleep(turn)
         asleep[0] = 0
-        until = time.thread_time() + 0.004
+        until = time.thread_time() + turn
         while time.thread_time() < until:
             pass
 
