@@ -35,6 +35,23 @@ fn a_page_that_two_segments_share_belongs_to_the_one_with_the_mappings_permissio
 }
 
 #[test]
+fn the_bias_is_the_same_whatever_the_size_of_the_kernels_pages_is() {
+    // As ld lays files out for AArch64: each segment is where pages of 64 KiB can be mapped, and begins inside of one.
+    let code = segment(CODE, 0x2340, 0x1_2340, 0x1_5000);
+    let data = segment(DATA, 0x1_f8e0, 0x3_f8e0, 0x1000);
+    let file = file(vec![code, data]);
+    // In the upper half of a space of 52 bits.
+    const BIAS: u64 = 0x000f_aaaa_bbb0_0000;
+    for page in [1 << 12, 1 << 14, 1 << 16] {
+        for (segment, executable) in [(code, true), (data, false)] {
+            let start = Addr(BIAS + (segment.svma.0 & !(page - 1)));
+            let offset = FileOffset(segment.offset.0 & !(page - 1));
+            assert_eq!(file.load_bias(start, offset, executable), Some(BIAS), "pages of {page} bytes");
+        }
+    }
+}
+
+#[test]
 fn numbers_at_the_end_of_the_address_space_are_no_trouble() {
     let file = file(vec![segment(CODE, u64::MAX - 1, u64::MAX - 1, u64::MAX)]);
     assert_eq!(file.load_bias(Addr(0), FileOffset(0), true), None);
