@@ -63,11 +63,11 @@ fn a_parked_target_says_where_it_is() {
 #[test]
 fn the_extension_recurses_to_the_depth_that_it_is_told() {
     for interpreter in interpreters::all() {
-        let target = Target::spawn(&interpreter, "extension_leaf", Mode::Park, &["fpext_nofp", "2000"]);
+        let target = Target::spawn(&interpreter, "extension_leaf", Mode::Park, &["fpext_nofp", "200"]);
         let threads = gdb::stacks(target.pid());
         let native = thread(&threads, &target.truth().threads[0]).frames_on_stack();
         let deep = native.iter().filter(|frame| frame.function.as_deref() == Some("fpext_deep")).count();
-        assert_eq!(deep, 2001, "{}", interpreter.name);
+        assert_eq!(deep, 201, "{}", interpreter.name);
     }
 }
 
