@@ -29,7 +29,8 @@ pub fn run_state(
     let call = captured.system_call;
     let numbers = native_system_calls::NUMBERS;
     let meant = call.map(|call| system_calls::restarted(numbers, call, history.last_call));
-    history.last_call = meant;
+    // On AArch64 the kernel names no call while a thread is stopped, and restarts the one that it was in when it goes on.
+    history.last_call = meant.or(history.last_call);
     let wait = meant.and_then(|call| system_calls::wait(numbers, &call));
     let before = history.thread.run_count();
     let task = history.thread.task_state();

@@ -10,6 +10,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::patience::milliseconds;
 use crate::python::{self, Program};
 use crate::run::start;
 
@@ -100,9 +101,10 @@ fn a_period_of_the_target_does_not_hide_from_the_clock() {
 fn no_stack_is_told_that_never_was() {
     let pairs = [("first_caller", "first_callee"), ("second_caller", "second_callee")];
     let generators = [("first_consumer", "first_generator"), ("second_consumer", "second_generator")];
+    let seconds = milliseconds(500).div_ceil(1000) as u32;
     let freed = [("caller_0", "made_0"), ("caller_1", "made_1"), ("caller_2", "made_2")];
     for (way, pairs) in [("calls", &pairs[..]), ("generators", &generators), ("freed", &freed)] {
-        let recorded = Recorded::of("impossible.py", &[way], 1, &["-r", "5000", "--nolineno"]);
+        let recorded = Recorded::of("impossible.py", &[way], seconds, &["-r", "5000", "--nolineno"]);
         let mut met = BTreeSet::new();
         for (frames, _) in &recorded.stacks {
             let names: Vec<&str> = frames.iter().filter_map(|frame| frame.split(" (").next()).collect();

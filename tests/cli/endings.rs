@@ -17,18 +17,23 @@ fn watch(target: &Program, more: &[&str]) -> Running {
 }
 
 /// Lets a program see so many of its own milliseconds go by, so that there is something to see for us.
-const WORK: &str = "
+fn work() -> String {
+    let ms = milliseconds(300);
+    format!(
+        "
 import os, sys, time
 def work(ms):
     t = time.perf_counter() + ms / 1000
     while time.perf_counter() < t: sum(range(999))
 print('ready', flush=True)
 os.read(0, 1)
-work(300)
-";
+work({ms})
+"
+    )
+}
 
 fn ended_by(code: &str) -> Ended {
-    let mut target = Program::start(&python::newest(), &format!("{WORK}\n{code}"));
+    let mut target = Program::start(&python::newest(), &format!("{}\n{code}", work()));
     let running = watch(&target, &[]);
     target.say("g");
     running.wait()
@@ -92,7 +97,7 @@ os.execv(sys.executable, [sys.executable, '-c', second])";
 
 #[test]
 fn a_target_that_becomes_something_else() {
-    let mut target = Program::start(&python::newest(), &format!("{WORK}\nos.execv('/bin/cat', ['cat'])"));
+    let mut target = Program::start(&python::newest(), &format!("{}\nos.execv('/bin/cat', ['cat'])", work()));
     let running = watch(&target, &[]);
     target.say("g");
     let ended = running.wait();
@@ -153,7 +158,7 @@ work(300)
 print('the same place' if one == two else 'another place', flush=True)
 os.read(0, 1)"
     );
-    let mut target = Program::start(&python::shared(), &format!("{WORK}\n{code}"));
+    let mut target = Program::start(&python::shared(), &format!("{}\n{code}", work()));
     let running = watch(&target, &[]);
     target.say("g");
     assert_eq!(target.line(), "the same place");

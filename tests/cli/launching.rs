@@ -3,14 +3,16 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use crate::patience::milliseconds;
 use crate::processes;
 use crate::python;
 use crate::run::{Ended, FPPROF, Scratch, record, start_command};
 
 /// Works long enough to be seen, and then does what `end` says.
 fn code(end: &str) -> String {
+    let ms = milliseconds(300);
     format!(
-        "def work():\n import time\n t = time.perf_counter() + 0.3\n while time.perf_counter() < t: sum(range(999))\nwork()\n{end}"
+        "def work():\n import time\n t = time.perf_counter() + {ms} / 1000\n while time.perf_counter() < t: sum(range(999))\nwork()\n{end}"
     )
 }
 
