@@ -170,6 +170,7 @@ fn prove(name: &str) {
     let interpreter = interpreters::named(name);
     let findings = judge_all(&interpreter, patience::samples(SHORT));
     let sum = |of: fn(&Findings) -> usize| findings.iter().map(|(_, findings)| of(findings)).sum::<usize>();
+    println!("{name}: {} stacks of {} are complete", sum(|f| f.samples - f.incomplete), sum(|f| f.samples));
     assert!(sum(|f| f.incomplete) * 1000 <= sum(|f| f.samples), "{name}: incomplete: {findings:#?}");
     assert_eq!((sum(|f| f.wrong_merges - f.told_merges), sum(|f| f.impossible_pairs)), (0, 0), "{name}: {findings:#?}");
 }
