@@ -11,6 +11,7 @@ use super::thread_history::ThreadHistory;
 use super::thread_states::ThreadStates;
 use crate::target::descriptors::FileKind;
 use crate::target::native_system_calls;
+use crate::target::status::TaskState;
 use crate::target::system_calls::{self, Wait};
 use crate::target::threads::Activity;
 
@@ -29,11 +30,11 @@ pub fn run_state(
     let call = captured.system_call;
     let numbers = native_system_calls::NUMBERS;
     let meant = call.map(|call| system_calls::restarted(numbers, call, history.last_call));
-    // On AArch64 the kernel names no call while a thread is stopped, and restarts the one that it was in when it goes on.
-    history.last_call = meant.or(history.last_call);
     let wait = meant.and_then(|call| system_calls::wait(numbers, &call));
     let before = history.thread.run_count();
     let task = history.thread.task_state();
+    // On AArch64 the kernel names no call while a thread is stopped, and restarts the one that it was in when it goes on.
+    history.last_call = meant.or(history.last_call.filter(|_| task == Some(TaskState::Stopped)));
     let file = match wait {
         Some(Wait::File { descriptor, .. }) => FileKind::of(reader.memory.pid(), history.thread.tid, descriptor),
         _ => None,

@@ -32,7 +32,7 @@ const SHAPES: &[(&str, &[&str])] = &[
     ("extension_callback", &["fpext_nofp", "7"]),
     ("extension_callback", &["fpext_stripped", "7"]),
     ("extension_leaf", &["fpext_fp", "200"]),
-    ("extension_leaf", &["fpext_nofp", "1000"]),
+    ("extension_leaf", &["fpext_nofp", "2000"]),
     ("extension_leaf", &["fpext_stripped", "200"]),
 ];
 
