@@ -90,7 +90,13 @@ impl Top {
 
     /// Waits for its end, and checks that the terminal is as it was.
     #[track_caller]
-    fn wait(mut self) -> (ExitStatus, String) {
+    fn wait(self) -> (ExitStatus, String) {
+        self.wait_for_last("")
+    }
+
+    /// The same with words that it leaves on the terminal, which may be read after it has ended.
+    #[track_caller]
+    fn wait_for_last(mut self, words: &str) -> (ExitStatus, String) {
         let mut status = None;
         eventually("fpprof top ends", || {
             status = self.child.try_wait().expect("it is our child");
@@ -101,6 +107,7 @@ impl Top {
             let screen = self.screen.lock().expect("nobody panics");
             !screen.screen().alternate_screen() && !screen.screen().hide_cursor()
         });
+        self.wait_for(words);
         (status.expect("it has ended"), self.text())
     }
 }
@@ -227,8 +234,8 @@ fn every_ending_restores_the_terminal() {
     top.press("s");
     top.wait_for("open it with `fpprof report`");
     top.press("q");
-    let (status, text) = top.wait();
-    assert!(status.success() && text.contains("fpprof: the target has ended"), "{text}");
+    let (status, text) = top.wait_for_last("fpprof: the target has ended");
+    assert!(status.success(), "{text}");
 }
 
 #[test]
@@ -246,7 +253,7 @@ fn a_program_is_started_and_runs_on() {
     top.wait_for("inner (<string>:6)");
     assert!(!top.text().contains("ready"), "its output is discarded: {}", top.text());
     top.press("q");
-    let (status, text) = top.wait();
+    let (status, text) = top.wait_for_last("` ends it");
     assert!(status.success() && text.contains("runs on as process"), "{text}");
     let pid = text.split_once("`kill ").and_then(|(_, rest)| rest.split('`').next()).expect("it says how to end it");
     processes::send(pid.parse().expect("a number"), Signal::SIGKILL);
