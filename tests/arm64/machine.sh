@@ -21,7 +21,7 @@ declare -A CPUS=([signing]="max,lpa2=off,pauth-impdef=on,sve=off,sme=off" [plain
 UNPROTECTED="mitigations=off kpti=off init_on_alloc=0"
 
 # A machine says which test has ended, and which has been running for a minute.
-SILENCE_SECONDS=400
+SILENCE_SECONDS=600
 
 cross() {
     env RUSTC=/usr/bin/rustc "${CARGO_KEY}_LINKER=aarch64-linux-gnu-gcc" \
