@@ -123,7 +123,8 @@ impl<A: Architecture> Walk<A> {
     }
 
     /// Goes on behind code without tables, each time that the walk comes to such code, as far as that leads to the
-    /// evaluations that called it. Until it is certain where those are, only the thread's entry confirms it.
+    /// evaluations that called it: from an entry of the procedure linkage table to a function, and from there to the JIT's
+    /// code that called it. Until it is certain where evaluations are, only the thread's entry confirms it.
     ///
     /// # Errors
     /// Where it leads to if nothing confirms it.
@@ -143,8 +144,6 @@ impl<A: Architecture> Walk<A> {
             fp = self.unwinder.stopped_fp();
             if learned.confirms(&walked, sp, python) {
                 confirmed = Some(walked.clone());
-            } else if learned.certain().is_some() {
-                break;
             }
         }
         confirmed.ok_or(walked.end)
