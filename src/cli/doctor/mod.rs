@@ -27,8 +27,10 @@ use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::types::{Pid, Tid};
 
-/// How long a program that is started may load its libraries.
-const LOADS_FOR: Duration = Duration::from_secs(1);
+/// A program that is started has loaded its libraries when it has loaded none for so long,
+const LOADS_NONE_FOR: Duration = Duration::from_secs(1);
+/// or has had so long for it.
+const LOADS_FOR: Duration = Duration::from_secs(10);
 /// How often its mappings are looked at meanwhile: a program can end before the time is over.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -92,9 +94,14 @@ fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, 
 
 /// Modules that were seen stay known when the program ends.
 fn wait_for_libraries(session: &mut Session, program: &mut Launched) {
-    let since = Instant::now();
-    while since.elapsed() < LOADS_FOR && program.status().is_none() {
+    let begin = Instant::now();
+    let (mut last, mut loaded) = (begin, 0);
+    while last.elapsed() < LOADS_NONE_FOR && begin.elapsed() < LOADS_FOR && program.status().is_none() {
         thread::sleep(LOOK_EVERY);
         session.reader.follow_mappings();
+        let now = session.reader.space.modules.list().len();
+        if now != loaded {
+            (last, loaded) = (Instant::now(), now);
+        }
     }
 }
