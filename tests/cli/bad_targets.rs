@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::interpreters::TestInterpreter;
-use crate::processes::{self, assert_untouched, eventually};
+use crate::interpreters::{self, TestInterpreter};
+use crate::patience::eventually;
+use crate::processes::{self, assert_untouched, let_work};
 use crate::python::{self, BUSY, IDLE, Program};
 use crate::run::{Scratch, record, start};
 
@@ -41,22 +42,9 @@ fn a_program_that_is_not_python() {
 
 #[test]
 fn a_python_that_is_too_old() {
-    let Some(old) = ["10", "9", "8"].iter().find_map(|minor| pyenv(minor)) else {
-        panic!("no pyenv CPython older than 3.11 is there")
-    };
-    let target = Program::start_command(Command::new(old), IDLE);
+    let target = Program::start(&interpreters::named("too old"), IDLE);
     refused(target.pid(), &["is too old: 3.11 is the oldest", "Run the program with CPython 3.11 or later"]);
     assert_untouched(target.pid());
-}
-
-/// A pyenv interpreter, of any version.
-fn pyenv(minor: &str) -> Option<std::path::PathBuf> {
-    let home = std::path::PathBuf::from(std::env::var_os("HOME")?);
-    let root = std::env::var_os("PYENV_ROOT").map_or(home.join(".pyenv"), Into::into);
-    let versions = fs::read_dir(root.join("versions")).ok()?.flatten().map(|entry| entry.path());
-    let mut versions = versions
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("3.{minor}."))));
-    Some(versions.next()?.join(format!("bin/python3.{minor}")))
 }
 
 /// A Python that has executed nothing yet: traced until its exec, and given a SIGSTOP there.
@@ -150,7 +138,7 @@ fn a_python_whose_library_is_not_mapped_yet_is_waited_for() {
     let mut child = stopped_at_its_first_instruction(&python::shared(), &["-c", BUSY]);
     let maps = fs::read_to_string(format!("/proc/{}/maps", child.pid())).unwrap();
     assert!(!maps.contains("libpython"), "{maps}");
-    let running = start(&["-d", "300ms", "-o", "o.txt", "-p", &child.pid_text()]);
+    let running = start(&["-o", "o.txt", "-p", &child.pid_text()]);
     eventually("fpprof has looked at it in vain and sleeps before it looks again", || {
         let call = fs::read_to_string(format!("/proc/{}/syscall", running.pid())).unwrap_or_default();
         let sleeps = call.split(' ').next() == Some(&libc::SYS_clock_nanosleep.to_string());
@@ -158,6 +146,8 @@ fn a_python_whose_library_is_not_mapped_yet_is_waited_for() {
     });
     child.signal(nix::sys::signal::Signal::SIGCONT);
     assert_eq!(child.line(), "ready");
+    let_work(child.pid(), 100);
+    running.signal(nix::sys::signal::Signal::SIGINT);
     let ended = running.wait();
     assert!(ended.recorded().contains("inner (<string>:"), "{ended:?}");
     assert_untouched(child.pid());

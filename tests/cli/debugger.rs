@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::processes::{assert_runs_on, cpu_time, eventually, tracer};
+use crate::patience::eventually;
+use crate::processes::{assert_runs_on, cpu_time, tracer};
 use crate::python::{self, BUSY, Program};
 use crate::run::{Scratch, start};
 

@@ -147,7 +147,9 @@ fn people_read_the_innermost_frame_first() {
     assert!(at("wait (<string>:5)") < at("<module> (<string>:6)"), "{text}");
     assert!(text.starts_with(&format!("Process {}: ", target.pid())), "{text}");
     let lines = fpprof(&["dump", "--lines", "-p", &target.pid_text()]).stdout;
-    assert!(lines.contains("os_read_impl (Modules/posixmodule.c:"), "{lines}");
+    // The arm64 machine has symbol tables only, no lines.
+    let innermost = if cfg!(target_arch = "aarch64") { "os_read (" } else { "os_read_impl (Modules/posixmodule.c:" };
+    assert!(lines.contains(innermost), "{lines}");
 }
 
 /// What fpprof writes to a terminal, with these variables set.

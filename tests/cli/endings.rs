@@ -5,7 +5,7 @@ use object::{Object, ObjectSymbol};
 
 use crate::extension;
 use crate::patience::milliseconds;
-use crate::processes::{assert_untouched, eventually};
+use crate::processes::{assert_untouched, let_work};
 use crate::python::{self, BUSY, Program};
 use crate::run::{Ended, Running, Scratch, record, start};
 
@@ -51,8 +51,7 @@ fn a_target_that_is_killed() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         let target = Program::start(&python::newest(), BUSY);
         let running = watch(&target, &[]);
-        let before = crate::processes::cpu_time(target.pid());
-        eventually("it works", || crate::processes::cpu_time(target.pid()) > before + 100_000_000);
+        let_work(target.pid(), 100);
         target.signal(signal);
         let ended = running.wait();
         assert!(ended.recorded().contains(";outer (<string>:11);inner (<string>:"), "{ended:?}");

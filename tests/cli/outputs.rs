@@ -126,7 +126,7 @@ fn a_reader_that_stops_reading_is_no_error() {
     let running = start_command(command, scratch);
     let folder = running.folder().to_owned();
     let mut code = String::new();
-    crate::processes::eventually("fpprof has ended", || {
+    crate::patience::eventually("fpprof has ended", || {
         code = fs::read_to_string(folder.join("code")).unwrap_or_default();
         code.ends_with('\n')
     });

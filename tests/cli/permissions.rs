@@ -9,7 +9,8 @@ use std::process::Command;
 use nix::sys::ptrace;
 use nix::unistd::Pid;
 
-use crate::processes::{self, assert_untouched, eventually};
+use crate::patience::eventually;
+use crate::processes::{self, assert_untouched};
 use crate::python::{self, BUSY, Program};
 use crate::run::{Ended, FPPROF, Scratch, start_command};
 

@@ -1,24 +1,20 @@
 //! What the kernel says of processes.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::patience::patience;
+use crate::patience::{eventually, milliseconds};
 
-/// Waits until something is so.
+/// Waits until a process has worked for some milliseconds.
 ///
 /// # Panics
-/// When it does not come to be so.
+/// When it does not work.
 #[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience();
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never so: {what}");
-        std::thread::sleep(Duration::from_micros(200));
-    }
+pub fn let_work(pid: i32, count: u64) {
+    let until = cpu_time(pid) + milliseconds(count) * 1_000_000;
+    eventually("the process works", || cpu_time(pid) > until);
 }
 
 pub fn send(pid: i32, signal: Signal) {

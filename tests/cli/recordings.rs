@@ -8,7 +8,8 @@ use fpprof::profile::recording::{self, Recording};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::processes::{assert_untouched, eventually};
+use crate::patience::eventually;
+use crate::processes::assert_untouched;
 use crate::python::{self, BUSY, Program};
 use crate::run::{Ended, FPPROF, Scratch, record, start, start_command};
 

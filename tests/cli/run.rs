@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
-use crate::processes::{self, eventually};
+use crate::patience::eventually;
+use crate::processes;
 
 /// The binary under test.
 pub const FPPROF: &str = env!("CARGO_BIN_EXE_fpprof");

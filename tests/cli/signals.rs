@@ -5,8 +5,8 @@ use std::os::fd::AsFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use crate::patience::milliseconds;
-use crate::processes::{self, assert_runs_on, assert_untouched, cpu_time, eventually};
+use crate::patience::eventually;
+use crate::processes::{self, assert_runs_on, assert_untouched, let_work};
 use crate::python::{self, BUSY, IDLE, Program};
 use crate::run::{Running, record, start};
 
@@ -14,12 +14,6 @@ fn watch(target: &Program, more: &[&str]) -> Running {
     let running = start(&[&["-o", "o.txt", "-p", &target.pid_text()][..], more].concat());
     running.wait_until_sampling(target.pid());
     running
-}
-
-/// Waits until the target has worked for some milliseconds.
-fn let_work(pid: i32, count: u64) {
-    let until = cpu_time(pid) + milliseconds(count) * 1_000_000;
-    eventually("the target works", || cpu_time(pid) > until);
 }
 
 #[test]

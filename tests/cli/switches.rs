@@ -111,7 +111,7 @@ fn native_frames_are_shown_as_asked() {
     }
     let ended = recorded(&target, &["--native", "all"]);
     some(&ended, "_start (");
-    some(&ended, "_PyEval_Vector");
+    some(&ended, "_PyEval_EvalFrameDefault");
     some(&ended, "builtin_sorted");
     let ended = recorded(&target, &["--native", "none"]);
     some(&ended, "<module> (<string>:18);sorts (<string>:14) ");

@@ -10,7 +10,7 @@ use fpprof::sampler::session::{self, Session};
 use fpprof::target::process::Process;
 use fpprof::types::{Pid, Tid};
 
-use crate::gdb::{self, GdbThread};
+use crate::gdb::{Gdb, GdbThread};
 use crate::interpreters::{self, TestInterpreter};
 use crate::patience::patience;
 use crate::target::{Mode, Target};
@@ -112,12 +112,12 @@ fn blocked_threads_have_the_frames_that_gdb_sees() {
             first_samples(target)
         })
         .collect();
-    let pids: Vec<u32> = targets.iter().map(|(_, target)| target.pid()).collect();
-    let mut found = Vec::new();
-    for (((interpreter, target), (session, samples)), gdb) in targets.iter().zip(&samples).zip(gdb::stacks_of(&pids)) {
+    let (mut gdb, mut found) = (Gdb::start(), Vec::new());
+    for ((interpreter, target), (session, samples)) in targets.iter().zip(&samples) {
+        let truth = gdb.stacks(target.pid());
         for thread in &target.truth().threads {
             let sample = samples.get(&Tid(thread.native_id)).expect("a sample of each thread");
-            let native = gdb.iter().find(|native| native.tid == thread.native_id).expect("gdb sees every thread");
+            let native = truth.iter().find(|native| native.tid == thread.native_id).expect("gdb sees every thread");
             let difference = difference(session, &sample.frames, native);
             found.extend(difference.map(|what| format!("{} on {}: {what}", thread.name, interpreter.name)));
         }

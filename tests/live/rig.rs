@@ -1,6 +1,6 @@
 //! Tests of the rig itself: the two sources of truth must agree before anything is measured against them.
 
-use crate::gdb::{self, GdbThread};
+use crate::gdb::{Gdb, GdbThread};
 use crate::interpreters::{self, TestInterpreter};
 use crate::target::{Mode, Target};
 use crate::truth::{ThreadTruth, Truth};
@@ -42,7 +42,7 @@ pub fn is_jit_without_rules(interpreter: &TestInterpreter) -> bool {
 fn a_stack_that_gdb_has_guessed_is_not_complete() {
     let interpreter = interpreters::all().into_iter().find(is_jit_without_rules).expect("it is one of them");
     let target = Target::spawn(&interpreter, "hot_loop", Mode::Park, &[]);
-    let threads = gdb::stacks(target.pid());
+    let threads = Gdb::start().stacks(target.pid());
     assert!(!thread(&threads, &target.truth().threads[0]).is_complete());
 }
 
@@ -62,12 +62,13 @@ fn a_parked_target_says_where_it_is() {
 
 #[test]
 fn the_extension_recurses_to_the_depth_that_it_is_told() {
+    let mut gdb = Gdb::start();
     for interpreter in interpreters::all() {
-        let target = Target::spawn(&interpreter, "extension_leaf", Mode::Park, &["fpext_nofp", "200"]);
-        let threads = gdb::stacks(target.pid());
+        let target = Target::spawn(&interpreter, "extension_leaf", Mode::Park, &["fpext_nofp", "2000"]);
+        let threads = gdb.stacks(target.pid());
         let native = thread(&threads, &target.truth().threads[0]).frames_on_stack();
         let deep = native.iter().filter(|frame| frame.function.as_deref() == Some("fpext_deep")).count();
-        assert_eq!(deep, 201, "{}", interpreter.name);
+        assert_eq!(deep, 2001, "{}", interpreter.name);
     }
 }
 

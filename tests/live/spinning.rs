@@ -7,12 +7,13 @@ use fpprof::types::Tid;
 
 use crate::equality::expected;
 use crate::extension;
+use crate::gdb::Gdb;
 use crate::interpreters::{self, TestInterpreter};
 use crate::patience::samples;
 use crate::reading::{self, Element};
+use crate::rig;
 use crate::target::{Mode, Target};
 use crate::truth::{FrameTruth, ThreadTruth};
-use crate::{gdb, rig};
 
 /// Samples a second: the intervals are random, so that the samples are of all moments.
 const RATE: f64 = 1000.0;
@@ -54,9 +55,14 @@ fn settled_truth(stack: Vec<Element>) -> Vec<Settled> {
 }
 
 /// Samples of a spinning target's main thread, and the truth, both without their leaf: `leaf` gives its frames.
-fn sample(target: &Target, count: usize, leaf: fn(&[Settled]) -> usize) -> (Vec<Vec<Settled>>, Vec<Settled>) {
+fn sample(
+    gdb: &mut Gdb,
+    target: &Target,
+    count: usize,
+    leaf: fn(&[Settled]) -> usize,
+) -> (Vec<Vec<Settled>>, Vec<Settled>) {
     let main = &target.truth().threads[0];
-    let threads = gdb::stacks(target.pid());
+    let threads = gdb.stacks(target.pid());
     let truth = settled_truth(expected(rig::thread(&threads, main), main));
     let mut session = reading::session(target.pid(), Sampled::Cpu);
     // The other threads are parked: each tick gives the main thread's stack, unless a late clock drops ticks.
@@ -89,10 +95,10 @@ fn to_python(stack: &[Settled]) -> usize {
 }
 
 /// A spinning Python function: what the evaluation calls for a moment is the leaf, and the rest is the truth.
-fn check_python(interpreter: &TestInterpreter, found: &mut Vec<String>) {
+fn check_python(gdb: &mut Gdb, interpreter: &TestInterpreter, found: &mut Vec<String>) {
     for (program, arguments, count) in PYTHON_SHAPES {
         let target = Target::spawn(interpreter, program, Mode::Spin, arguments);
-        let (stacks, truth) = sample(&target, samples(*count), to_python);
+        let (stacks, truth) = sample(gdb, &target, samples(*count), to_python);
         let difference = if rig::is_jit_without_rules(interpreter) {
             // gdb has no rules for 3.14's JIT code: what is left is the interpreter's word on which frames C code called.
             let stacks: Vec<_> = stacks.iter().map(|stack| without_native(stack)).collect();
@@ -117,11 +123,11 @@ fn told(thread: &ThreadTruth) -> Vec<Settled> {
 }
 
 /// The extension calls back into Python at a known depth, and that spins in a known function of it.
-fn check_extension(interpreter: &TestInterpreter, found: &mut Vec<String>) {
+fn check_extension(gdb: &mut Gdb, interpreter: &TestInterpreter, found: &mut Vec<String>) {
     for module in extension::MODULES {
         let target = Target::spawn(interpreter, "extension_spin", Mode::Spin, &[module, "7"]);
         // The function that spins has no caller's return address in it: it is somewhere in its loop.
-        let (stacks, truth) = sample(&target, samples(300), |_| 1);
+        let (stacks, truth) = sample(gdb, &target, samples(300), |_| 1);
         found.extend(wrong(&stacks, &truth).map(|what| format!("{module} on {}: {what}", interpreter.name)));
         assert!(target.release().success());
     }
@@ -129,14 +135,14 @@ fn check_extension(interpreter: &TestInterpreter, found: &mut Vec<String>) {
 
 #[test]
 fn every_sample_of_a_spinning_python_function_is_right() {
-    let mut found = Vec::new();
-    interpreters::all().iter().for_each(|interpreter| check_python(interpreter, &mut found));
+    let (mut gdb, mut found) = (Gdb::start(), Vec::new());
+    interpreters::all().iter().for_each(|interpreter| check_python(&mut gdb, interpreter, &mut found));
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
 fn every_sample_of_a_spinning_extension_is_right() {
-    let mut found = Vec::new();
-    interpreters::all().iter().for_each(|interpreter| check_extension(interpreter, &mut found));
+    let (mut gdb, mut found) = (Gdb::start(), Vec::new());
+    interpreters::all().iter().for_each(|interpreter| check_extension(&mut gdb, interpreter, &mut found));
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

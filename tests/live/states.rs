@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::interpreters::{self, TestInterpreter};
-use crate::patience::{milliseconds, patience, samples};
+use crate::patience::{eventually, milliseconds, patience, samples};
 use crate::reading;
 use crate::target::{Mode, Target};
 
@@ -138,11 +138,7 @@ fn ready_time(pid: u32, tid: i32) -> u64 {
 }
 
 fn wait_for_cpu_time(pid: u32, tid: i32) {
-    let deadline = Instant::now() + patience();
-    while ready_time(pid, tid) < 200_000_000 {
-        assert!(Instant::now() < deadline, "thread {tid} does not run");
-        std::thread::yield_now();
-    }
+    eventually(&format!("thread {tid} has run"), || ready_time(pid, tid) >= 200_000_000);
 }
 
 #[test]
@@ -184,7 +180,7 @@ fn of_four_threads_that_want_the_gil_one_has_it() {
         assert!((0.18..=0.32).contains(&python) && (0.6..=0.78).contains(&gil), "{name}: {:?}", seen.states);
         assert!(python + gil + seen.share(RunState::Native) > 0.99, "{name}: {:?}", seen.states);
         // Nobody has it while it is handed over: a few hundredths of the time, and more where processors are emulated.
-        assert!(seen.held() > 0.8, "{name}: {:?}", seen.gil);
+        assert!(seen.held() > 0.9, "{name}: {:?}", seen.gil);
     }
 }
 

@@ -7,14 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Instant;
 
 use fpprof::sampler::session::Mode as Sampled;
 use fpprof::sampler::statistics::Stops;
 use serde::Deserialize;
 
 use crate::interpreters::{self, TestInterpreter};
-use crate::patience::{patience, samples};
+use crate::patience::{eventually, samples};
 use crate::reading;
 use crate::target::{Mode, Target};
 use crate::waiting_calls;
@@ -79,16 +78,11 @@ fn waits_in(name: &str) -> i64 {
 fn wait_until_blocked(target: &Target) {
     let pid = i32::try_from(target.pid()).expect("a process id");
     let threads = target.truth().threads.iter().map(|thread| (thread.native_id, waits_in(&thread.name)));
-    let deadline = Instant::now() + patience();
     for (tid, call) in threads.chain([(pid, libc::SYS_read)]) {
-        let is_there = || {
+        eventually(&format!("thread {tid} is in system call {call}"), || {
             let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).expect("the thread does not end");
             text.split(' ').next() == Some(&call.to_string())
-        };
-        while !is_there() {
-            assert!(Instant::now() < deadline, "thread {tid} is not in system call {call}");
-            std::thread::yield_now();
-        }
+        });
     }
 }
 

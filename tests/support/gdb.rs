@@ -3,9 +3,10 @@
 //! Does: run gdb with `gdb_stack.py` and parse what it prints. Does not: use any of fpprof's own code.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 
@@ -86,49 +87,78 @@ impl GdbFrame {
     }
 }
 
-/// Stops the process for a moment and unwinds all its threads.
-///
-/// # Panics
-/// When gdb fails.
-pub fn stacks(pid: u32) -> Vec<GdbThread> {
-    stacks_of(&[pid]).pop().expect("gdb gives the threads of each process")
+/// A gdb that is there for as many processes as a test has: it takes longer to start than to unwind, and what it has read of a
+/// file for one process it does not read again for the next.
+pub struct Gdb {
+    child: Child,
+    /// `None` once gdb has been told to end.
+    requests: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
 }
 
-/// Stops each process for a moment and unwinds all its threads; in the order of `pids`. One gdb for all: where processors are
-/// emulated it takes longer to start than to unwind.
-///
-/// gdb needs three things to be right about an interpreter that runs by chroot: the executable as a path from outside
-/// (it would look for it inside the sysroot twice), the root as its sysroot for the libraries, and the symbol tables
-/// that the stripped executable lacks. The frames themselves come from the files' own `.eh_frame`.
-///
-/// # Panics
-/// When gdb fails.
-pub fn stacks_of(pids: &[u32]) -> Vec<Vec<GdbThread>> {
-    let targets: Vec<_> = pids.iter().map(|pid| attachment(*pid)).collect();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gdb_stack.py");
-    let mut gdb = Command::new("gdb");
-    gdb.args(["-batch", "-nx", "-q"]);
-    for setting in ["auto-load off", "debuginfod enabled off", "pagination off", "confirm off"] {
-        gdb.args(["-iex", &format!("set {setting}")]);
+impl Gdb {
+    /// Starts gdb.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn start() -> Gdb {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gdb_stack.py");
+        let mut gdb = Command::new("gdb");
+        gdb.args(["-batch", "-nx", "-q"]);
+        for setting in ["auto-load off", "debuginfod enabled off", "pagination off", "confirm off"] {
+            gdb.args(["-iex", &format!("set {setting}")]);
+        }
+        for setting in ["backtrace limit unlimited", "backtrace past-main on"] {
+            gdb.args(["-ex", &format!("set {setting}")]);
+        }
+        gdb.arg("-x").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = gdb.spawn().expect("gdb is installed: run tests/setup");
+        let requests = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        Gdb { child, requests, answers }
     }
-    for setting in ["backtrace limit unlimited", "backtrace past-main on"] {
-        gdb.args(["-ex", &format!("set {setting}")]);
-    }
-    gdb.arg("-x").arg(script).env("FPPROF_TARGETS", serde_json::Value::from(targets).to_string());
-    let output = gdb.output().expect("gdb is installed: run tests/setup");
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let line = stdout.lines().find_map(|line| line.strip_prefix("fpprof-stacks: "));
-    let line = line.unwrap_or_else(|| panic!("gdb: {stdout}{}", String::from_utf8_lossy(&output.stderr)));
-    let mut stacks: Vec<Vec<GdbThread>> =
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("gdb said {line:?}: {error}"));
-    assert_eq!(stacks.len(), pids.len(), "{line}");
-    for (threads, pid) in stacks.iter_mut().zip(pids) {
-        let code = code_of_files(*pid);
+
+    /// Stops the process for a moment and unwinds all its threads.
+    ///
+    /// gdb needs three things to be right about an interpreter that runs by chroot: the executable as a path from outside
+    /// (it would look for it inside the sysroot twice), the root as its sysroot for the libraries, and the symbol tables
+    /// that the stripped executable lacks. The frames themselves come from the files' own `.eh_frame`.
+    ///
+    /// # Panics
+    /// When gdb fails.
+    pub fn stacks(&mut self, pid: u32) -> Vec<GdbThread> {
+        let requests = self.requests.as_mut().expect("it has not been told to end");
+        writeln!(requests, "{}", attachment(pid)).expect("gdb reads its standard input");
+        let line = self.answer();
+        let mut threads: Vec<GdbThread> =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("gdb said {line:?}: {error}"));
+        let code = code_of_files(pid);
         for frame in threads.iter_mut().flat_map(|thread| &mut thread.frames) {
             frame.is_in_file = code.iter().any(|range| range.contains(&frame.pc));
         }
+        threads
     }
-    stacks
+
+    /// The next answer, without its mark. gdb says other things before it.
+    fn answer(&mut self) -> String {
+        let mut said = String::new();
+        loop {
+            let start = said.len();
+            let length = self.answers.read_line(&mut said).expect("gdb writes UTF-8");
+            assert!(length > 0, "gdb has ended; it said: {said}");
+            if let Some(answer) = said[start..].strip_prefix("fpprof-stacks: ") {
+                return answer.to_owned();
+            }
+        }
+    }
+}
+
+impl Drop for Gdb {
+    /// Without requests it ends, and leaves what it is attached to.
+    fn drop(&mut self) {
+        self.requests = None;
+        let _ = self.child.wait();
+    }
 }
 
 /// What `gdb_stack.py` has to know of a process to attach to it.

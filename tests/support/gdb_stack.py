@@ -1,12 +1,12 @@
-"""Runs inside gdb: prints the native frames of each process's threads as one line of JSON on standard output.
+"""Runs inside gdb: for each line of standard input, which says what process, prints the native frames of its threads as one
+line of JSON on standard output.
 
-The frames are gdb's own, by its own unwinder. `tests/support/gdb.rs` starts it, says in FPPROF_TARGETS which processes, and
-reads the line.
+The frames are gdb's own, by its own unwinder. `tests/support/gdb.rs` starts it, writes the lines, and reads the answers.
 """
 
 import json
-import os
 import re
+import sys
 
 import gdb
 
@@ -14,7 +14,7 @@ FRAME_AT = re.compile(r"frame at (0x[0-9a-f]+)")
 # More than any target has; a backtrace that does not end is an error, not a hang.
 MOST_FRAMES = 20000
 # `info frame` looks for every register in every frame inside that frame.
-MOST_ASKED = 20
+MOST_ASKED = 4
 # gdb shows functions that were inlined, or that left the stack by a tail call, as frames: they have no stack.
 VIRTUAL = (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME)
 REASONS = {
@@ -33,33 +33,35 @@ def sp_of(frame):
     return int(frame.read_register("sp")) % 2**64
 
 
-def cfa_of(frame, older, ask):
-    # The outermost has none that means anything, and gdb fails to say so where its return address would be in a register.
-    if older is None:
-        return sp_of(frame)
-    # It is the stack pointer of the caller: a deep stack is not asked at every frame.
-    return stated_cfa(frame) if ask or frame.type() in VIRTUAL else sp_of(older)
+def name_of(frame, pc, is_virtual, names):
+    """The function's name; `names` has those that are known by program counter, which a deep recursion repeats."""
+    if is_virtual:
+        return frame.name()
+    if pc not in names:
+        names[pc] = frame.name()
+    return names[pc]
 
 
-def stack():
+def stack(names):
     frames = []
     frame = gdb.newest_frame()
-    reason = gdb.FRAME_UNWIND_NO_REASON
-    while frame is not None and len(frames) < MOST_FRAMES:
+    sp = sp_of(frame)
+    while True:
+        pc = int(frame.pc())
+        is_virtual = frame.type() in VIRTUAL
         older = frame.older()
-        frames.append(
-            {
-                "pc": int(frame.pc()),
-                "sp": sp_of(frame),
-                "cfa": cfa_of(frame, older, len(frames) < MOST_ASKED),
-                "function": frame.name(),
-                "is_virtual": frame.type() in VIRTUAL,
-            }
-        )
-        reason = frame.unwind_stop_reason()
-        frame = older
-    end = REASONS.get(reason) or gdb.frame_stop_reason_string(reason)
-    return frames, end
+        # The CFA is the stack pointer of the caller: a deep stack is not asked at every frame. The outermost has none that
+        # means anything, and gdb fails to say so where its return address would be in a register.
+        cfa = older_sp = sp if older is None else sp_of(older)
+        if older is not None and (is_virtual or len(frames) < MOST_ASKED):
+            cfa = stated_cfa(frame)
+        name = name_of(frame, pc, is_virtual, names)
+        frames.append({"pc": pc, "sp": sp, "cfa": cfa, "function": name, "is_virtual": is_virtual})
+        if older is None or len(frames) == MOST_FRAMES:
+            break
+        frame, sp = older, older_sp
+    reason = frame.unwind_stop_reason()
+    return frames, REASONS.get(reason) or gdb.frame_stop_reason_string(reason)
 
 
 def attach(target):
@@ -75,18 +77,18 @@ def attach(target):
 
 def threads_of(target):
     attach(target)
-    threads = []
+    threads, names = [], {}
     for thread in gdb.selected_inferior().threads():
         thread.switch()
-        frames, end = stack()
+        frames, end = stack(names)
         threads.append({"tid": thread.ptid[1], "frames": frames, "end": end})
     gdb.execute("detach", to_string=True)
     return threads
 
 
 def main():
-    targets = json.loads(os.environ["FPPROF_TARGETS"])
-    print("fpprof-stacks: " + json.dumps([threads_of(target) for target in targets]), flush=True)
+    for line in sys.stdin:
+        print("fpprof-stacks: " + json.dumps(threads_of(json.loads(line))), flush=True)
 
 
 main()

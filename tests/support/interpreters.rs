@@ -1,4 +1,5 @@
-//! Finds the interpreters that the tests run: pyenv's, and those in the Debian sid root. The arm64 machine has the latter only.
+//! Finds the interpreters that the tests run: pyenv's, and those in the Debian sid root. The arm64 machine has others in the place
+//! of pyenv's.
 //!
 //! A missing one is a failure, not a skipped test: `tests/setup` installs them all.
 
@@ -57,41 +58,78 @@ pub fn all() -> Vec<TestInterpreter> {
     pyenv.iter().copied().map(self::pyenv).chain(sid).collect()
 }
 
-/// The interpreter of that name; where there are none by pyenv, the oldest in the place of each.
+/// The interpreter of that name; `too old` is one of before 3.11, which fpprof does not read. In the arm64 machine, Debian's 3.11
+/// stands for pyenv's 3.11 and 3.12 (none of them has debug offsets), and Debian's shared library of 3.13 for pyenv's.
 ///
 /// # Panics
 /// When there is none.
 pub fn named(name: &str) -> TestInterpreter {
-    let name = if !HAS_PYENV && name.starts_with("pyenv") { "sid 3.13" } else { name };
+    let name = match name {
+        "too old" => return too_old(),
+        "pyenv 3.13" if !HAS_PYENV => return shared(),
+        "pyenv 3.11" | "pyenv 3.12" if !HAS_PYENV => return in_root("debian 3.11", 11, "usr/bin/python3.11", false),
+        name => name,
+    };
     all().into_iter().find(|interpreter| interpreter.name == name).unwrap_or_else(|| panic!("no interpreter {name}"))
+}
+
+/// A CPython that fpprof does not read.
+fn too_old() -> TestInterpreter {
+    if !HAS_PYENV {
+        return in_root("too old", 9, "usr/bin/python3.9", false);
+    }
+    let versions = folder("PYENV_ROOT", None, ".pyenv").join("versions");
+    let minor = [10, 9, 8].into_iter().find(|minor| pyenv_home(*minor, &versions).is_some());
+    TestInterpreter { name: "too old".to_owned(), ..pyenv(minor.unwrap_or(10)) }
 }
 
 fn pyenv(minor: u8) -> TestInterpreter {
     let versions = folder("PYENV_ROOT", None, ".pyenv").join("versions");
+    let home = pyenv_home(minor, &versions).unwrap_or_else(|| missing(minor, &versions));
+    let program = home.join(format!("bin/python3.{minor}"));
+    TestInterpreter { name: format!("pyenv 3.{minor}"), minor, root: None, program, jit: false }
+}
+
+/// The newest of that version, where there is one.
+fn pyenv_home(minor: u8, versions: &Path) -> Option<PathBuf> {
     let prefix = format!("3.{minor}.");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(&versions)
+    let mut found: Vec<PathBuf> = std::fs::read_dir(versions)
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
         .collect();
     found.sort();
-    let home = found.pop().unwrap_or_else(|| missing(minor, &versions));
-    let program = home.join(format!("bin/python3.{minor}"));
-    TestInterpreter { name: format!("pyenv 3.{minor}"), minor, root: None, program, jit: false }
+    found.pop()
+}
+
+/// The arm64 machine's program whose interpreter is a shared library.
+fn shared() -> TestInterpreter {
+    let program = roots().join("shared/python3.13");
+    TestInterpreter { name: "shared 3.13".to_owned(), minor: 13, root: None, program, jit: false }
 }
 
 fn sid(minor: u8, jit: bool) -> TestInterpreter {
-    let cache = folder("XDG_CACHE_HOME", None, ".cache").join("fpprof");
-    let root = folder("FPPROF_TEST_ROOTS", Some(cache), "").join("sid");
-    let program = format!("usr/bin/python3.{minor}");
-    if !root.join(&program).exists() {
+    let name = format!("sid 3.{minor}{}", if jit { " jit" } else { "" });
+    in_root(&name, minor, &format!("usr/bin/python3.{minor}"), jit)
+}
+
+/// One of the sid root.
+fn in_root(name: &str, minor: u8, program: &str, jit: bool) -> TestInterpreter {
+    let root = roots().join("sid");
+    if !root.join(program).exists() {
         missing(minor, &root);
     }
-    let name = format!("sid 3.{minor}{}", if jit { " jit" } else { "" });
     // The arm64 machine is the sid root itself.
     let is_here = root.canonicalize().is_ok_and(|root| root == Path::new("/"));
-    TestInterpreter { name, minor, root: (!is_here).then_some(root), program: Path::new("/").join(program), jit }
+    let program = Path::new("/").join(program);
+    TestInterpreter { name: name.to_owned(), minor, root: (!is_here).then_some(root), program, jit }
+}
+
+/// Where the tests' roots are.
+fn roots() -> PathBuf {
+    let cache = folder("XDG_CACHE_HOME", None, ".cache").join("fpprof");
+    folder("FPPROF_TEST_ROOTS", Some(cache), "")
 }
 
 /// The folder that a variable names, or else the default, or else one in the home folder.

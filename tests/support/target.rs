@@ -3,19 +3,20 @@
 //! Does: start it in any of the tested interpreters, wait for its word and for its threads to be where it says, end it.
 //! Does not: read its stacks (`gdb` does, and fpprof).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::extension;
 use super::interpreters::TestInterpreter;
-use super::patience::patience;
+use super::patience::{eventually, patience};
 use super::truth::Truth;
 use super::waiting_calls;
 
@@ -36,7 +37,7 @@ pub struct Target {
     stdin: Option<ChildStdin>,
     /// Kept open: a target whose output is closed would be ended by SIGPIPE.
     stdout: BufReader<ChildStdout>,
-    folder: Folder,
+    folder: Arc<Folder>,
     truth: Truth,
 }
 
@@ -134,16 +135,11 @@ impl Target {
 
     fn wait_for_call(&self, tid: i32, calls: &[i64]) {
         let path = format!("/proc/{}/task/{tid}/syscall", self.pid());
-        let deadline = Instant::now() + patience();
-        loop {
+        eventually(&format!("thread {tid} waits in a system call of {calls:?}"), || {
             let syscall = fs::read_to_string(&path).expect("a parked thread does not end");
             let call = syscall.split(' ').next().and_then(|number| number.parse().ok());
-            if call.is_some_and(|call| calls.contains(&call)) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "thread {tid} is not parked: {syscall}");
-            std::thread::yield_now();
-        }
+            call.is_some_and(|call| calls.contains(&call))
+        });
     }
 
     /// The kernel's ids of all its threads.
@@ -174,19 +170,25 @@ fn next_line(stdout: &mut BufReader<ChildStdout>) -> String {
     line
 }
 
-/// A copy of the programs where the interpreter can read it; removed when dropped.
+/// A copy of the programs where interpreters can read it, for all targets that run at the same time and look there: what one has
+/// compiled of them the others need not. Removed when dropped.
 struct Folder {
     outside: PathBuf,
     inside: PathBuf,
 }
 
 impl Folder {
-    fn with_programs(interpreter: &TestInterpreter) -> Folder {
+    fn with_programs(interpreter: &TestInterpreter) -> Arc<Folder> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        static ALL: Mutex<BTreeMap<PathBuf, Weak<Folder>>> = Mutex::new(BTreeMap::new());
+        let (outside, inside) = interpreter.scratch();
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = all.get(&outside).and_then(Weak::upgrade) {
+            return folder;
+        }
         // A path beyond ASCII: every frame's file name is compared with what the interpreter says.
         let name = format!("fpprof-live-größe-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let (outside, inside) = interpreter.scratch();
-        let folder = Folder { outside: outside.join(&name), inside: inside.join(&name) };
+        let folder = Arc::new(Folder { outside: outside.join(&name), inside: inside.join(&name) });
         fs::create_dir(&folder.outside).expect("the interpreter's temporary folder can be written");
         let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/targets/live");
         let programs =
@@ -196,6 +198,7 @@ impl Folder {
             let copy = folder.outside.join(file.file_name().expect("it is a file"));
             fs::copy(&file, copy).expect("the program can be copied");
         }
+        all.insert(outside, Arc::downgrade(&folder));
         folder
     }
 
