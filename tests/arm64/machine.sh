@@ -17,8 +17,9 @@ export CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFIL
 # `impdef`: a quick algorithm for the signatures, without which a boot takes four times as long.
 declare -A CPUS=([signing]="max,lpa2=off,pauth-impdef=on,sve=off,sme=off" [plain]="cortex-a72")
 # What protects a kernel from its programs is of no use here. Page tables of its own (kpti) make a system call take twelve times as
-# long, for the emulator forgets all translations at each change of tables.
-UNPROTECTED="mitigations=off kpti=off init_on_alloc=0"
+# long, for the emulator forgets all translations at each change of tables. It knows translated code by its address: with random
+# addresses, each program would be translated anew each time that it starts. Branch targets that are checked (BTI) cost a tenth.
+KERNEL_ARGUMENTS="mitigations=off kpti=off init_on_alloc=0 norandmaps arm64.nobti"
 
 # A machine says which test has ended, and which has been running for a minute.
 SILENCE_SECONDS=600
@@ -41,7 +42,7 @@ payload() {
     # The machine's root is the sid root.
     ln -s / "$folder/fpprof/sid"
     cp -a "$CACHE/arm64-symbols/." "$folder/usr/lib/debug/"
-    ln -s /opt/fpprof/numpy "$folder/fpprof/numpy"
+    ln -s /opt/fpprof/numpy /opt/fpprof/shared "$folder/fpprof/"
     ln -s /usr/lib/debug "$folder/fpprof/symbols"
     cp -a "$CACHE/arm64-extension" "$folder/fpprof/extension"
     (cd "$ROOT" && tar -cf - Cargo.toml src tests bench examples docs) | tar -xf - -C "$folder$ROOT"
@@ -54,14 +55,14 @@ initrd() {
     rm "$2.payload"
 }
 
-# boot CPU INITRD FOLDER SECONDS: runs the machine, at most so long; what it said is in FOLDER/log, its exit status in
+# boot CPU INITRD FOLDER SECONDS [WORDS]: runs the machine, at most so long; what it said is in FOLDER/log, its exit status in
 # FOLDER/status (empty when it has died), its results in FOLDER/results.tar. Ends a machine that says nothing for SILENCE_SECONDS.
 boot() {
     local out=$3 machine said=0 since=$SECONDS now
     mkdir -p "$out"
     timeout "$4" qemu-system-aarch64 -M virt,gic-version=3 -cpu "${CPUS[$1]}" -smp 2 -m 4096 \
         -accel tcg,thread=multi -kernel "$CACHE/arm64-machine/kernel" -initrd "$2" \
-        -append "console=ttyAMA0 panic=-1 quiet rdinit=/init fpprof.cpu=$1 $UNPROTECTED" \
+        -append "console=ttyAMA0 panic=-1 quiet rdinit=/init fpprof.cpu=$1 ${5-} $KERNEL_ARGUMENTS" \
         -nographic -no-reboot -nic none -device virtio-serial-pci \
         -chardev "file,id=log,path=$out/log" -device virtserialport,chardev=log,name=log \
         -chardev "file,id=results,path=$out/results.tar" -device virtserialport,chardev=results,name=results \
