@@ -65,7 +65,7 @@ class Key:
 Shop().run()
 ";
     for interpreter in interpreters::all() {
-        let target = Program::start(&interpreter, CODE);
+        let target = Program::start_reading(&interpreter, CODE);
         let document = json(&target.pid_text(), &["--native", "none"]);
         let frames = document["threads"][0]["frames"].as_array().expect("a list");
         let names: Vec<&str> = frames.iter().filter_map(|frame| frame["name"].as_str()).collect();
@@ -140,7 +140,7 @@ fn the_thread_that_holds_the_gil_is_named() {
 
 #[test]
 fn people_read_the_innermost_frame_first() {
-    let target = Program::start(&python::shared(), IDLE);
+    let target = Program::start_reading(&python::shared(), IDLE);
     let text = fpprof(&["dump", "-p", &target.pid_text()]).stdout;
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what:?} in {text}"));
     assert!(at("os_read (libpython") < at("wait (<string>:5)"), "{text}");
@@ -192,7 +192,7 @@ fn there_are_colours_on_a_terminal_and_where_they_are_asked_for() {
 fn names_of_the_target_cannot_write_escapes() {
     let code = "import os\nname = 'f\\x1b[2J\\nThread 1'\nprint('ready', flush=True)\n\
         exec(compile('os.read(0, 1)', name, 'exec'))";
-    let target = Program::start(&python::newest(), code);
+    let target = Program::start_reading(&python::newest(), code);
     let text = fpprof(&["dump", "-p", &target.pid_text()]).stdout;
     assert!(!text.contains('\x1b') && text.contains("(f\u{fffd}[2J Thread 1:1)"), "{text}");
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use crate::interpreters::{self, TestInterpreter};
+use crate::patience::eventually;
 use crate::processes;
 
 /// Two functions that work for as long as the program runs.
@@ -60,6 +61,16 @@ impl Program {
         command.args(["-c", code]);
         let mut program = Program::spawn(command);
         assert_eq!(program.line(), "ready", "{code}");
+        program
+    }
+
+    /// Runs `code`, and waits until it reads its standard input: a program that has said a line may still be on its way there.
+    pub fn start_reading(interpreter: &TestInterpreter, code: &str) -> Program {
+        let program = Program::start(interpreter, code);
+        let (path, read) = (format!("/proc/{}/syscall", program.pid()), format!("{} 0x0 ", libc::SYS_read));
+        eventually("it reads its standard input", || {
+            std::fs::read_to_string(&path).is_ok_and(|call| call.starts_with(&read))
+        });
         program
     }
 
