@@ -60,7 +60,7 @@ initrd() {
 boot() {
     local out=$3 machine said=0 since=$SECONDS now
     mkdir -p "$out"
-    timeout "$4" qemu-system-aarch64 -M virt,gic-version=3 -cpu "${CPUS[$1]}" -smp 2 -m 4096 \
+    timeout --kill-after=10 "$4" qemu-system-aarch64 -M virt,gic-version=3 -cpu "${CPUS[$1]}" -smp 2 -m 4096 \
         -accel tcg,thread=multi -kernel "$CACHE/arm64-machine/kernel" -initrd "$2" \
         -append "console=ttyAMA0 panic=-1 quiet rdinit=/init fpprof.cpu=$1 ${5-} $KERNEL_ARGUMENTS" \
         -nographic -no-reboot -nic none -device virtio-serial-pci \
@@ -75,7 +75,8 @@ boot() {
         [ "$now" = "$said" ] || { said=$now since=$SECONDS; }
         if [ $((SECONDS - since)) -gt "$SILENCE_SECONDS" ]; then
             echo "the machine has said nothing for $SILENCE_SECONDS s" >>"$out/console"
-            kill "$machine"
+            kill "$machine" 2>/dev/null || true
+            break
         fi
     done
     wait "$machine" || true
