@@ -222,8 +222,8 @@ fn name_module(
         let mut frames: Vec<Frame> =
             symbols.iter().map(|symbol| native_frame(symbol, kind, &module, origin.roots)).collect();
         if evaluation {
-            // The evaluation stands for its whole function: the line at its start says nothing.
-            frames.truncate(1);
+            // The evaluation stands for its whole function: what was inlined at its start says nothing, nor does the line.
+            frames.drain(..frames.len().saturating_sub(1));
             frames.iter_mut().for_each(|frame| frame.source = None);
         }
         frames.reverse();
