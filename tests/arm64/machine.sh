@@ -10,6 +10,9 @@ CARGO_KEY=CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU
 # Of its own: what two compilers make must not mix.
 export CARGO_TARGET_DIR=$CACHE/arm64-target CARGO_TERM_COLOR=never
 BUILT=$CARGO_TARGET_DIR/$TARGET/debug
+# Where the checkout is copied to be built: always the same folder, so that what has not changed since the last time, wherever
+# that was checked out, is not compiled again.
+SOURCES=$CACHE/arm64-sources
 # Emulation is slow: the little optimisation that costs no time to speak of pays.
 export CARGO_PROFILE_TEST_OPT_LEVEL=1 CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_TEST_DEBUG=line-tables-only \
     CARGO_PROFILE_DEV_DEBUG=line-tables-only
@@ -24,8 +27,19 @@ KERNEL_ARGUMENTS="mitigations=off kpti=off init_on_alloc=0 norandmaps arm64.nobt
 # A machine says which test has ended, and which has been running for a minute.
 SILENCE_SECONDS=600
 
+# sources: brings the copy up to date. Files that have not changed keep their times, by which cargo goes.
+sources() {
+    mkdir -p "$SOURCES"
+    # One run at a time.
+    exec 8>"$CACHE/.arm64-sources.lock"
+    flock 8
+    rsync --recursive --links --perms --checksum --delete --exclude=/.git --exclude=/target --exclude=/fuzz/target \
+        --exclude=/fuzz/corpus "$ROOT/" "$SOURCES/"
+}
+
+# cross ARGUMENTS...: cargo on the copy, for arm64.
 cross() {
-    env RUSTC=/usr/bin/rustc "${CARGO_KEY}_LINKER=aarch64-linux-gnu-gcc" \
+    env --chdir="$SOURCES" RUSTC=/usr/bin/rustc "${CARGO_KEY}_LINKER=aarch64-linux-gnu-gcc" \
         "${CARGO_KEY}_RUSTFLAGS=-L $CACHE/arm64-std/usr/lib/rustlib/$TARGET/lib" \
         "${CARGO_KEY}_RUNNER=qemu-aarch64-static -L /usr/aarch64-linux-gnu" cargo "$@"
 }
@@ -34,7 +48,7 @@ cross() {
 # checkout's files, and what the tests import, where tests/support looks for them.
 payload() {
     local folder=$1
-    mkdir -p "$folder$ROOT" "$folder$BUILT" "$folder$CARGO_TARGET_DIR/$TARGET/tmp" "$folder/fpprof" \
+    mkdir -p "$folder$SOURCES" "$folder$BUILT" "$folder$CARGO_TARGET_DIR/$TARGET/tmp" "$folder/fpprof" \
         "$folder/usr/lib/debug"
     install -m 755 "$HERE/init" "$folder/init"
     install -m 755 "$2" "$folder/run-tests"
@@ -45,7 +59,7 @@ payload() {
     ln -s /opt/fpprof/numpy /opt/fpprof/shared "$folder/fpprof/"
     ln -s /usr/lib/debug "$folder/fpprof/symbols"
     cp -a "$CACHE/arm64-extension" "$folder/fpprof/extension"
-    (cd "$ROOT" && tar -cf - Cargo.toml src tests bench examples docs) | tar -xf - -C "$folder$ROOT"
+    (cd "$SOURCES" && tar -cf - Cargo.toml src tests bench examples docs) | tar -xf - -C "$folder$SOURCES"
 }
 
 # initrd FOLDER FILE: the machine's root file system with FOLDER laid over it.
@@ -55,14 +69,14 @@ initrd() {
     rm "$2.payload"
 }
 
-# boot CPU INITRD FOLDER SECONDS [WORDS]: runs the machine, at most so long; what it said is in FOLDER/log, its exit status in
+# boot CPU INITRD FOLDER SECONDS: runs the machine, at most so long; what it said is in FOLDER/log, its exit status in
 # FOLDER/status (empty when it has died), its results in FOLDER/results.tar. Ends a machine that says nothing for SILENCE_SECONDS.
 boot() {
     local out=$3 machine said=0 since=$SECONDS now
     mkdir -p "$out"
     timeout --kill-after=10 "$4" qemu-system-aarch64 -M virt,gic-version=3 -cpu "${CPUS[$1]}" -smp 2 -m 4096 \
         -accel tcg,thread=multi -kernel "$CACHE/arm64-machine/kernel" -initrd "$2" \
-        -append "console=ttyAMA0 panic=-1 quiet rdinit=/init fpprof.cpu=$1 ${5-} $KERNEL_ARGUMENTS" \
+        -append "console=ttyAMA0 panic=-1 quiet rdinit=/init fpprof.cpu=$1 $KERNEL_ARGUMENTS" \
         -nographic -no-reboot -nic none -device virtio-serial-pci \
         -chardev "file,id=log,path=$out/log" -device virtserialport,chardev=log,name=log \
         -chardev "file,id=results,path=$out/results.tar" -device virtserialport,chardev=results,name=results \
