@@ -317,6 +317,14 @@ mod tests {
         assert_eq!(record(&["-n", "python3", "-n"]).unwrap().program, ["python3", "-n"]);
         assert_eq!(record(&["-i", "-p", "1"]).unwrap().mode(), ModeArg::Wall);
         assert_eq!(record(&["-g", "-p", "1"]).unwrap().mode(), ModeArg::Gil);
+        for calls in [
+            &["-p", "1"][..],
+            &["-p", "1", "--native"],
+            &["--native", "calls", "-p", "1"],
+            &["--native=calls", "-p", "1"],
+        ] {
+            assert_eq!(record(calls).unwrap().shown.native, NativeArg::Calls, "{calls:?}");
+        }
         let args = record(&["--native", "all", "--", "python3", "-F", "x.py"]).unwrap();
         assert_eq!((args.shown.native, args.shown.function, args.program.len()), (NativeArg::All, false, 3));
     }

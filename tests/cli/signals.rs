@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use crate::patience::eventually;
+use crate::patience::{eventually, samples};
 use crate::processes::{self, assert_runs_on, assert_untouched, let_work};
 use crate::python::{self, BUSY, IDLE, Program};
 use crate::run::{Running, record, start};
@@ -35,7 +35,8 @@ fn what_ends_a_recording_writes_what_there_is() {
 fn what_ends_a_recording_leaves_a_started_program_running() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let program = python::shared().command().get_program().to_string_lossy().into_owned();
-        let code = "import os; os.dup2(os.open('/dev/null', os.O_RDWR), 1); os.dup2(1, 2)\nn = 0\nwhile True: n += 1";
+        let code = "import os; os.dup2(os.open('/dev/null', os.O_RDWR), 1); os.dup2(1, 2)\n\
+            open('begun', 'x').close()\nn = 0\nwhile True: n += 1";
         let running = start(&["-o", "o.txt", "--", &program, "-c", code]);
         let mut child = 0;
         let children = format!("/proc/{0}/task/{0}/children", running.pid());
@@ -45,6 +46,7 @@ fn what_ends_a_recording_leaves_a_started_program_running() {
             child != 0
         });
         running.wait_until_sampling(child);
+        eventually("it has come to its loop", || running.folder().join("begun").exists());
         let_work(child, 100);
         running.signal(signal);
         let ended = running.wait();
@@ -61,7 +63,8 @@ struct LargePerfMap(std::path::PathBuf);
 impl LargePerfMap {
     fn of(pid: i32) -> LargePerfMap {
         let path = std::env::temp_dir().join(format!("perf-{pid}.map"));
-        let lines: String = (0..1_000_000).map(|n| format!("{:x} 10 function_{n}\n", 0x1000_0000 + 16 * n)).collect();
+        let lines: String =
+            (0..samples(1_000_000, 500_000)).map(|n| format!("{:x} 10 function_{n}\n", 0x1000_0000 + 16 * n)).collect();
         std::fs::write(&path, lines).unwrap();
         LargePerfMap(path)
     }
@@ -140,7 +143,7 @@ fn an_interrupted_start_says_so_and_leaves_nothing() {
 #[test]
 fn a_killed_fpprof_leaves_the_target_running_and_untraced() {
     let target = Program::start(&python::newest(), BUSY);
-    for round in 0..30 {
+    for round in 0..samples(30, 7) as u64 {
         let running = watch(&target, &["-r", "1000"]);
         // At any moment of a sample: each round lets another time go by.
         let_work(target.pid(), 1 + round % 7);

@@ -36,7 +36,8 @@ fn frames(arguments: &[&str], tid: Option<i32>) -> Vec<(Value, Value, Value)> {
 fn a_snapshot_shows_what_the_process_showed() {
     for interpreter in ["pyenv 3.11", "sid 3.14 jit", "sid 3.15"].map(interpreters::named) {
         let target = Target::spawn(&interpreter, "threads", Mode::Park, &[]);
-        for truth in &target.truth().threads {
+        // The main thread, and one of the three that are alike.
+        for truth in &target.truth().threads[..2] {
             let scratch = Scratch::new();
             let path = scratch.path().join("case.json").to_string_lossy().into_owned();
             let (pid, tid) = (target.pid().to_string(), truth.native_id.to_string());

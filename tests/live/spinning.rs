@@ -98,7 +98,7 @@ fn to_python(stack: &[Settled]) -> usize {
 fn check_python(gdb: &mut Gdb, interpreter: &TestInterpreter, found: &mut Vec<String>) {
     for (program, arguments, count) in PYTHON_SHAPES {
         let target = Target::spawn(interpreter, program, Mode::Spin, arguments);
-        let (stacks, truth) = sample(gdb, &target, samples(*count), to_python);
+        let (stacks, truth) = sample(gdb, &target, samples(*count, 1), to_python);
         let difference = if rig::is_jit_without_rules(interpreter) {
             // gdb has no rules for 3.14's JIT code: what is left is the interpreter's word on which frames C code called.
             let stacks: Vec<_> = stacks.iter().map(|stack| without_native(stack)).collect();
@@ -127,7 +127,7 @@ fn check_extension(gdb: &mut Gdb, interpreter: &TestInterpreter, found: &mut Vec
     for module in extension::MODULES {
         let target = Target::spawn(interpreter, "extension_spin", Mode::Spin, &[module, "7"]);
         // The function that spins has no caller's return address in it: it is somewhere in its loop.
-        let (stacks, truth) = sample(gdb, &target, samples(300), |_| 1);
+        let (stacks, truth) = sample(gdb, &target, samples(300, 1), |_| 1);
         found.extend(wrong(&stacks, &truth).map(|what| format!("{module} on {}: {what}", interpreter.name)));
         assert!(target.release().success());
     }

@@ -67,14 +67,17 @@ fn waiting(interpreter: &TestInterpreter) -> (Target, Session) {
 
 #[test]
 fn a_thread_that_waits_waits_for_what_it_says() {
-    for interpreter in interpreters::all() {
+    for interpreter in interpreters::without_jit() {
         let (target, mut session) = waiting(&interpreter);
-        for _ in 0..samples(LOOKS) {
+        // Of the looks until then, some were at threads that were on their way.
+        let before = session.statistics.gil;
+        for _ in 0..samples(LOOKS, 5) {
             let wrong = wrong(&target, &look(&mut session));
             assert!(wrong.is_empty(), "{}: {wrong:#?}", interpreter.name);
         }
-        assert_eq!(session.statistics.gil.held, 0, "{}: nobody holds the GIL", interpreter.name);
-        assert!(session.statistics.gil.looks >= samples(LOOKS) as u64);
+        let gil = session.statistics.gil;
+        assert_eq!(gil.held - before.held, 0, "{}: nobody holds the GIL", interpreter.name);
+        assert!(gil.looks - before.looks >= samples(LOOKS, 5) as u64);
         assert!(target.release().success());
     }
 }
@@ -101,8 +104,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(interpreter: &TestInterpreter, way: &str) -> Seen {
-        let target = Target::spawn(interpreter, "contention", Mode::Work, &[way]);
+    fn of(interpreter: &TestInterpreter, way: &[&str]) -> Seen {
+        let target = Target::spawn(interpreter, "contention", Mode::Work, way);
         let running: BTreeSet<i32> = target.truth().threads.iter().map(|thread| thread.native_id).collect();
         let mut session = reading::session(target.pid(), Sampled::Wall);
         // Each thread has begun what it is about, and has had its turn.
@@ -144,7 +147,7 @@ fn wait_for_cpu_time(pid: u32, tid: i32) {
 #[test]
 fn a_thread_that_spins_in_python_does_nothing_else() {
     for interpreter in interpreters::all() {
-        let seen = Seen::of(&interpreter, "python");
+        let seen = Seen::of(&interpreter, &["python"]);
         assert!(seen.share(RunState::Python) == 1.0, "{}: {:?}", interpreter.name, seen.states);
         assert!(seen.held() == 1.0, "{}: the GIL is held all the time, not {:?}", interpreter.name, seen.gil);
     }
@@ -152,8 +155,8 @@ fn a_thread_that_spins_in_python_does_nothing_else() {
 
 #[test]
 fn a_thread_in_zlib_runs_native_code_without_the_gil() {
-    for interpreter in interpreters::all() {
-        let seen = Seen::of(&interpreter, "zlib");
+    for interpreter in interpreters::without_jit() {
+        let seen = Seen::of(&interpreter, &["zlib"]);
         // Between two calls, each of which takes half a second, it is in Python and gives memory back for a moment.
         assert!(seen.share(RunState::Native) > 0.98, "{}: {:?}", interpreter.name, seen.states);
         assert!(seen.held() < 0.1, "{}: nobody holds the GIL: {:?}", interpreter.name, seen.gil);
@@ -162,8 +165,8 @@ fn a_thread_in_zlib_runs_native_code_without_the_gil() {
 
 #[test]
 fn a_thread_that_collects_garbage_is_seen_to() {
-    for interpreter in interpreters::all() {
-        let seen = Seen::of(&interpreter, "gc");
+    for interpreter in interpreters::without_jit() {
+        let seen = Seen::of(&interpreter, &["gc"]);
         // Between two collections it is in Python: 2 to 4 % of the time.
         assert!(seen.share(RunState::GarbageCollection) > 0.9, "{}: {:?}", interpreter.name, seen.states);
         assert!(seen.held() > 0.98, "{}: {:?}", interpreter.name, seen.gil);
@@ -172,14 +175,16 @@ fn a_thread_that_collects_garbage_is_seen_to() {
 
 #[test]
 fn of_four_threads_that_want_the_gil_one_has_it() {
+    // `sys.getswitchinterval()`, and longer where it takes longer to hand it over.
+    let turn = milliseconds(5).to_string();
     for interpreter in interpreters::all() {
-        let seen = Seen::of(&interpreter, "gil");
+        let seen = Seen::of(&interpreter, &["gil", &turn]);
         let (python, gil) = (seen.share(RunState::Python), seen.share(RunState::Gil));
         // A thread that wakes up to try again is ready to run and stands in the C library: a few hundredths.
         let name = &interpreter.name;
         assert!((0.18..=0.32).contains(&python) && (0.6..=0.78).contains(&gil), "{name}: {:?}", seen.states);
         assert!(python + gil + seen.share(RunState::Native) > 0.99, "{name}: {:?}", seen.states);
-        // Nobody has it while it is handed over: a few hundredths of the time, and more where processors are emulated.
+        // Nobody has it while it is handed over: a few hundredths of the time.
         assert!(seen.held() > 0.9, "{name}: {:?}", seen.gil);
     }
 }

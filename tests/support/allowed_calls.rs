@@ -11,6 +11,8 @@ use std::path::PathBuf;
 const OTHER_NAMES: &[(&str, &str)] = &[
     // hashlib: `new = __hash_new`.
     ("__hash_new", "new("),
+    // Thread.run calls what it was given.
+    ("wait_for_word", "self._target("),
     // numpy.apply_along_axis calls its parameter.
     ("row_norm", "func1d("),
     ("__enter__", "with "),

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
@@ -87,21 +88,58 @@ impl GdbFrame {
     }
 }
 
-/// A gdb that is there for as many processes as a test has: it takes longer to start than to unwind, and what it has read of a
-/// file for one process it does not read again for the next.
+/// A gdb for as many processes as a test has, and for the next test that wants one: it takes longer to start than to unwind, and
+/// what it has read of a file for one process it does not read again for the next.
 pub struct Gdb {
+    /// `None` when it has been given back.
+    process: Option<GdbProcess>,
+}
+
+/// Those that no test has at the moment. They end when their standard input closes, with the tests' own process.
+static IDLE: Mutex<Vec<GdbProcess>> = Mutex::new(Vec::new());
+
+fn idle() -> MutexGuard<'static, Vec<GdbProcess>> {
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gdb {
+    /// One that is idle, or else a new one.
+    ///
+    /// # Panics
+    /// When there is no gdb.
+    pub fn start() -> Gdb {
+        let process = idle().pop();
+        Gdb { process: Some(process.unwrap_or_else(GdbProcess::start)) }
+    }
+
+    /// Stops the process for a moment and unwinds all its threads.
+    ///
+    /// # Panics
+    /// When gdb fails.
+    pub fn stacks(&mut self, pid: u32) -> Vec<GdbThread> {
+        self.process.as_mut().expect("it is given back when this is dropped").stacks(pid)
+    }
+}
+
+impl Drop for Gdb {
+    fn drop(&mut self) {
+        // One that a test has failed with may be in the middle of an answer.
+        if !std::thread::panicking() {
+            idle().extend(self.process.take());
+        }
+    }
+}
+
+/// A running gdb, and what it is asked and says.
+struct GdbProcess {
     child: Child,
     /// `None` once gdb has been told to end.
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
-impl Gdb {
-    /// Starts gdb.
-    ///
-    /// # Panics
-    /// When there is none.
-    pub fn start() -> Gdb {
+impl GdbProcess {
+    fn start() -> GdbProcess {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gdb_stack.py");
         let mut gdb = Command::new("gdb");
         gdb.args(["-batch", "-nx", "-q"]);
@@ -115,18 +153,13 @@ impl Gdb {
         let mut child = gdb.spawn().expect("gdb is installed: run tests/setup");
         let requests = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        Gdb { child, requests, answers }
+        GdbProcess { child, requests, answers }
     }
 
-    /// Stops the process for a moment and unwinds all its threads.
-    ///
     /// gdb needs three things to be right about an interpreter that runs by chroot: the executable as a path from outside
     /// (it would look for it inside the sysroot twice), the root as its sysroot for the libraries, and the symbol tables
     /// that the stripped executable lacks. The frames themselves come from the files' own `.eh_frame`.
-    ///
-    /// # Panics
-    /// When gdb fails.
-    pub fn stacks(&mut self, pid: u32) -> Vec<GdbThread> {
+    fn stacks(&mut self, pid: u32) -> Vec<GdbThread> {
         let requests = self.requests.as_mut().expect("it has not been told to end");
         writeln!(requests, "{}", attachment(pid)).expect("gdb reads its standard input");
         let line = self.answer();
@@ -153,7 +186,7 @@ impl Gdb {
     }
 }
 
-impl Drop for Gdb {
+impl Drop for GdbProcess {
     /// Without requests it ends, and leaves what it is attached to.
     fn drop(&mut self) {
         self.requests = None;

@@ -14,9 +14,11 @@ FRAME_AT = re.compile(r"frame at (0x[0-9a-f]+)")
 # More than any target has; a backtrace that does not end is an error, not a hang.
 MOST_FRAMES = 20000
 # `info frame` looks for every register in every frame inside that frame.
-MOST_ASKED = 4
+MOST_ASKED = 2
 # gdb shows functions that were inlined, or that left the stack by a tail call, as frames: they have no stack.
 VIRTUAL = (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME)
+# Where gdb looks for separate debug files unless it is told.
+DEBUG_FILES = gdb.parameter("debug-file-directory")
 REASONS = {
     gdb.FRAME_UNWIND_NO_REASON: "older frames exist",
     gdb.FRAME_UNWIND_OUTERMOST: "outermost",
@@ -65,14 +67,16 @@ def stack(names):
 
 
 def attach(target):
-    """Stops a process, as an inferior of its own: what is read of a file for one is not read again for the next."""
+    """Stops a process, as an inferior of its own. The one before it is kept until then: what was read of a file for that is not
+    read again."""
+    before = gdb.selected_inferior()
     gdb.execute("add-inferior -no-connection", to_string=True)
     gdb.execute(f"inferior {gdb.inferiors()[-1].num}", to_string=True)
-    if target["sysroot"] is not None:
-        gdb.execute(f"set sysroot {target['sysroot']}")
-        gdb.execute(f"set debug-file-directory {target['symbols']}")
+    gdb.execute(f"set sysroot {target['sysroot'] or ''}")
+    gdb.execute(f"set debug-file-directory {target['symbols'] or DEBUG_FILES}")
     gdb.execute(f"file {target['executable']}", to_string=True)
     gdb.execute(f"attach {target['pid']}", to_string=True)
+    gdb.execute(f"remove-inferiors {before.num}", to_string=True)
 
 
 def threads_of(target):

@@ -58,6 +58,12 @@ pub fn all() -> Vec<TestInterpreter> {
     pyenv.iter().copied().map(self::pyenv).chain(sid).collect()
 }
 
+/// Each of them once, as it runs when nobody asks for its JIT: for what the code that a JIT makes has no part in.
+#[allow(dead_code, reason = "each test program uses a part")]
+pub fn without_jit() -> Vec<TestInterpreter> {
+    all().into_iter().filter(|interpreter| !interpreter.jit).collect()
+}
+
 /// The interpreter of that name; `too old` is one of before 3.11, which fpprof does not read. In the arm64 machine, Debian's 3.11
 /// stands for pyenv's 3.11 and 3.12 (none of them has debug offsets), and Debian's shared library of 3.13 for pyenv's.
 ///

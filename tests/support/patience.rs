@@ -13,7 +13,7 @@ const SLOWER: u32 = 8;
 /// How many times as long a target works there, to be sampled as often: most of the time goes into stops.
 const LONGER: u64 = 4;
 /// What part of the samples there is time for there: a stop takes a thousand times as long.
-const FEWER: usize = 4;
+const FEWER: usize = 8;
 
 /// How often `eventually` looks when it has waited for long.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(5);
@@ -47,7 +47,7 @@ pub fn milliseconds(count: u64) -> u64 {
     if is_emulated() { count * LONGER } else { count }
 }
 
-/// How many samples to take, where that many make a good test: fewer where each takes long.
-pub fn samples(count: usize) -> usize {
-    if is_emulated() { count.div_ceil(FEWER) } else { count }
+/// How many samples to take, where that many make a good test: fewer where each takes long, but no fewer than `least`.
+pub fn samples(count: usize, least: usize) -> usize {
+    if is_emulated() { count.div_ceil(FEWER).max(least) } else { count }
 }

@@ -27,7 +27,8 @@ use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::types::{Pid, Tid};
 
-/// A program that is started has loaded its libraries when it has loaded none for so long,
+/// A program that is started has loaded its libraries when it has loaded none for so long, or, where starting takes longer than
+/// that, for as long as it took to come to the last one,
 const LOADS_NONE_FOR: Duration = Duration::from_secs(1);
 /// or has had so long for it.
 const LOADS_FOR: Duration = Duration::from_secs(10);
@@ -84,19 +85,20 @@ fn examine_file(path: &Path) -> Result<Report, Failure> {
 }
 
 fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, Failure> {
+    let begin = Instant::now();
     let started = Launched::start(&args.program, ProgramOutput::ToStandardError);
     let program = launched.insert(started.map_err(|error| refusal::launch(&error))?);
     let name = args.program.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let mut session = open::launched(program, &name, Mode::Wall, &AtomicBool::new(false))?;
-    wait_for_libraries(&mut session, program);
+    wait_for_libraries(&mut session, program, begin);
     Ok(session)
 }
 
-/// Modules that were seen stay known when the program ends.
-fn wait_for_libraries(session: &mut Session, program: &mut Launched) {
-    let begin = Instant::now();
-    let (mut last, mut loaded) = (begin, 0);
-    while last.elapsed() < LOADS_NONE_FOR && begin.elapsed() < LOADS_FOR && program.status().is_none() {
+/// Modules that were seen stay known when the program, which was started at `begin`, ends.
+fn wait_for_libraries(session: &mut Session, program: &mut Launched, begin: Instant) {
+    let (mut last, mut loaded) = (Instant::now(), 0);
+    let loads_on = |last: Instant| last.elapsed() < LOADS_NONE_FOR.max(last - begin);
+    while loads_on(last) && begin.elapsed() < LOADS_FOR && program.status().is_none() {
         thread::sleep(LOOK_EVERY);
         session.reader.follow_mappings();
         let now = session.reader.space.modules.list().len();

@@ -1,18 +1,18 @@
-"""Threads that run, in one way: `contention.py work python|gil|zlib|gc`, or `… work duty MILLISECONDS`."""
+"""Threads that run, in one way: `contention.py work python|zlib|gc`, or by turns: `… work gil|duty MILLISECONDS`."""
 
 import gc
 import mmap
 import os
-import queue
 import sys
 import threading
 import time
 import zlib
+from _queue import SimpleQueue
 
 import truth
 
 # A word of each thread that has come to its loop.
-BEGUN = queue.SimpleQueue()
+BEGUN = SimpleQueue()
 
 
 def in_python():
@@ -57,6 +57,8 @@ WAYS = {"python": [in_python], "gil": [in_python] * 4, "zlib": [in_zlib], "gc": 
 def main():
     # Only the thread that is about it collects.
     gc.disable()
+    if truth.ARGUMENTS[0] == "gil":
+        sys.setswitchinterval(int(truth.ARGUMENTS[1]) / 1000)
     threads = [threading.Thread(target=way, name=way.__name__, daemon=True) for way in WAYS[truth.ARGUMENTS[0]]]
     for thread in threads:
         thread.start()

@@ -12,15 +12,16 @@ functions by stop signals".
 
 import ctypes
 import errno
-import json
 import os
 import select
-import signal
-import socket
 import struct
 import sys
 import threading
 import time
+
+# Not `signal` and `socket`, which make enumerations of their constants: see truth.
+import _signal as signal
+import _socket as socket
 
 import truth
 
@@ -163,7 +164,7 @@ def main():
     for remove in removed:
         remove()
     counts = {call.name: {"made": call.made, "disturbed": call.disturbed, "wrong": call.wrong} for call in chosen}
-    os.write(1, json.dumps(counts).encode() + b"\n")
+    truth._print(counts)
     # Not through the interpreter's end, which is no part of this: CPython 3.14.10 with its JIT goes round there for ever when
     # these loops have been compiled, also when nobody samples it (it clears executors until the list is empty, and leaves
     # those in it that are invalid already).
