@@ -57,7 +57,7 @@ fn what_ends_a_recording_leaves_a_started_program_running() {
     }
 }
 
-/// A perf map as large as one that is read can be: to look names up takes seconds.
+/// A perf map as large as one that is read can be, or half of that where all takes longer: to look names up takes seconds.
 struct LargePerfMap(std::path::PathBuf);
 
 impl LargePerfMap {

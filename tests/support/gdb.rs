@@ -156,6 +156,8 @@ impl GdbProcess {
         GdbProcess { child, requests, answers }
     }
 
+    /// Attaches gdb, and reads its answer.
+    ///
     /// gdb needs three things to be right about an interpreter that runs by chroot: the executable as a path from outside
     /// (it would look for it inside the sysroot twice), the root as its sysroot for the libraries, and the symbol tables
     /// that the stripped executable lacks. The frames themselves come from the files' own `.eh_frame`.

@@ -14,7 +14,7 @@ FRAME_AT = re.compile(r"frame at (0x[0-9a-f]+)")
 # More than any target has; a backtrace that does not end is an error, not a hang.
 MOST_FRAMES = 20000
 # `info frame` looks for every register in every frame inside that frame.
-MOST_ASKED = 2
+MOST_ASKED = 4
 # gdb shows functions that were inlined, or that left the stack by a tail call, as frames: they have no stack.
 VIRTUAL = (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME)
 # Where gdb looks for separate debug files unless it is told.
