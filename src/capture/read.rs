@@ -5,6 +5,7 @@
 
 use super::captured::{Captured, Range};
 use super::native;
+use crate::target::memory::PAGE;
 use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
@@ -15,6 +16,8 @@ const MAX_ROUNDS: usize = 256;
 const MAX_RANGE: usize = 8 << 20;
 /// The most that the ranges of one round may hold together.
 const MAX_ROUND: usize = 16 << 20;
+/// How many pages of a stack may not be there yet, from its pointer upwards.
+const MAX_UNUSED_PAGES: u64 = 16;
 
 /// What to copy from a thread.
 pub trait Plan {
@@ -75,6 +78,24 @@ fn copy_from(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan, s
     captured.stack.start = window.start;
     captured.stack.bytes.resize(window.len, 0);
     copy(captured, memory, plan.ranges(), true);
+    if captured.stack.bytes.is_empty() {
+        copy_what_is_there(captured, memory, window);
+    }
+}
+
+/// Copies a stack without its lowest pages. Where it is as deep as it has ever been, there are none yet below what was written
+/// last: those of the red zone, or of a frame that has reserved more than it has used.
+fn copy_what_is_there(captured: &mut Captured, memory: &ProcessMemory, window: Range) {
+    let end = window.start.0.saturating_add(window.len as u64);
+    let first = (window.start.0 | (PAGE - 1)).saturating_add(1);
+    for start in (0..MAX_UNUSED_PAGES).map(|page| first.saturating_add(page * PAGE)).take_while(|start| *start < end) {
+        captured.stack.start = Addr(start);
+        captured.stack.bytes.resize((end - start) as usize, 0);
+        copy(captured, memory, &[], true);
+        if !captured.stack.bytes.is_empty() {
+            break;
+        }
+    }
 }
 
 /// What is copied of a stack whose pointer is `sp`.
@@ -100,4 +121,55 @@ fn copy(captured: &mut Captured, memory: &ProcessMemory, ranges: &[Range], with_
     regions.extend(captured.prepare(&bounded));
     memory.read_regions(&mut regions);
     captured.stack = stack;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::maps::Mappings;
+    use crate::target::memory::Region;
+    use crate::types::Pid;
+
+    /// A stack that goes up to `end`, and nothing beside it.
+    struct StackTo(Addr);
+
+    impl Plan for StackTo {
+        fn begin(&mut self) {}
+        fn stack_end(&self, _: Addr) -> Addr {
+            self.0
+        }
+        fn ranges(&self) -> &[Range] {
+            &[]
+        }
+        fn likely_sp(&self) -> Option<Addr> {
+            None
+        }
+        fn missing(&mut self, _: &Captured, _: &mut Vec<Range>) {}
+    }
+
+    /// A page of this process below which there is nothing.
+    fn lowest_page() -> Addr {
+        let own = Mappings::parse(&std::fs::read("/proc/self/maps").unwrap());
+        own.iter().next().unwrap().start
+    }
+
+    fn filled(sp: u64, end: u64) -> Region {
+        let mut captured = Captured::default();
+        captured.registers.set(native::SP, sp);
+        fill(&mut captured, &ProcessMemory::new(Pid(std::process::id() as i32)), &mut StackTo(Addr(end)));
+        captured.stack
+    }
+
+    #[test]
+    fn a_stack_whose_lowest_pages_are_not_there_yet_is_copied_from_the_first_that_is() {
+        let page = lowest_page();
+        let end = page.0 + PAGE;
+        let whole = filled(page.0 + native::RED_ZONE, end);
+        assert_eq!((whole.start, whole.bytes.len() as u64), (page, PAGE));
+        // In the red zone, in the page below, in another further below.
+        for sp in [page.0 + native::RED_ZONE - 8, page.0 - 8, page.0 - 3 * PAGE - 8] {
+            assert_eq!(filled(sp, end), whole, "{sp:#x}");
+        }
+        assert!(filled(page.0 - (MAX_UNUSED_PAGES + 1) * PAGE, end).bytes.is_empty(), "it does not look for ever");
+    }
 }

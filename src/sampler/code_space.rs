@@ -13,7 +13,7 @@ use super::module_marks::ModuleMarks;
 use crate::capture::captured::Range;
 use crate::target::elf::ElfFile;
 use crate::target::maps::Mappings;
-use crate::target::memory::{Memory, Region, Regions};
+use crate::target::memory::{Memory, PAGE, Region, Regions};
 use crate::target::modules::{MappedCode, ModuleId, Modules};
 use crate::target::process::Process;
 use crate::target::process_memory::ProcessMemory;
@@ -28,8 +28,6 @@ use crate::unwind::recover::CodeBytes;
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// So many pages of such code in that time, and the stacks are garbage: no more are looked for.
 const MAX_UNMAPPED: usize = 32;
-/// The smallest unit of a mapping, in bytes: pages of 16 and 64 KiB (AArch64) consist of it.
-const PAGE: u64 = 4096;
 
 /// The target's code.
 #[derive(Debug)]

@@ -7,14 +7,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::target::memory::{Memory, ReadError, Region};
+use crate::target::memory::{Memory, PAGE, ReadError, Region};
 use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
 /// What is copied from where a read began: most objects are no longer.
 const READ_AHEAD: u64 = 512;
-/// Memory can be read or not by whole pages. This is the smallest; those of 16 and 64 KiB (AArch64) consist of it.
-const PAGE: u64 = 4096;
 
 /// Copies of objects, and what they lead to.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use crate::python::layout::Layout;
 use crate::python::locals;
 use crate::python::stack::{ChainEnd, PythonEntry};
 use crate::target::maps::{Backing, Mappings};
+use crate::target::memory::PAGE;
 use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
@@ -25,8 +26,6 @@ const UNKNOWN_STACK: u64 = 256 << 10;
 const LARGE_STACK: u64 = 1 << 20;
 /// What is read of a frame that lies elsewhere (a generator's, on the heap).
 const HEAP_FRAME: u64 = 128;
-/// Memory can be read or not by whole pages. This is the smallest; those of 16 and 64 KiB (AArch64) consist of it.
-const PAGE: u64 = 4096;
 
 /// The innermost frames whose variables are copied.
 const MAX_FRAMES_WITH_VALUES: usize = 200;

@@ -5,6 +5,9 @@
 
 use crate::types::Addr;
 
+/// Memory can be read or not by whole pages. This is the smallest, in bytes; those of 16 and 64 KiB (AArch64) consist of it.
+pub const PAGE: u64 = 4096;
+
 /// Bytes that could not be read: the range is not mapped, not permitted, or not part of the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{len} bytes at {addr} cannot be read")]

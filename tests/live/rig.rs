@@ -61,15 +61,6 @@ fn a_parked_target_says_where_it_is() {
 }
 
 #[test]
-fn the_extension_recurses_to_the_depth_that_it_is_told() {
-    // Any interpreter: they all run the same file.
-    let target = Target::spawn(&interpreters::named("sid 3.15"), "extension_leaf", Mode::Park, &["fpext_nofp", "2000"]);
-    let threads = Gdb::start().stacks(target.pid());
-    let native = thread(&threads, &target.truth().threads[0]).frames_on_stack();
-    assert_eq!(native.iter().filter(|frame| frame.function.as_deref() == Some("fpext_deep")).count(), 2001);
-}
-
-#[test]
 fn a_spinning_target_spins_until_it_is_released() {
     for interpreter in interpreters::without_jit() {
         for (program, arguments) in [("sorted_key", &[][..]), ("extension_leaf", &["fpext_fp"]), ("threads", &[])] {
