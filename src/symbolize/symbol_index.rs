@@ -66,10 +66,12 @@ impl SymbolIndex {
             let name = names.get(e.name.0..e.name.1).unwrap_or_default();
             let underscores = name.iter().take_while(|b| **b == b'_').count();
             // Among aliases, the name that programs use: `write`, not `__write` or `__GI___libc_write`.
-            (e.start, e.function, e.exported, Reverse(underscores), Reverse(name.len()), Reverse(name))
+            (e.function, e.exported, Reverse(underscores), Reverse(name.len()), Reverse(name))
         };
-        self.sized.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
-        self.labels.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
+        // Names are read where they matter only: most symbols have their address to themselves.
+        let order = |a: &Entry, b: &Entry| a.start.cmp(&b.start).then_with(|| rank(a).cmp(&rank(b)));
+        self.sized.sort_unstable_by(order);
+        self.labels.sort_unstable_by(order);
     }
 
     /// Whether there are no symbols at all.
