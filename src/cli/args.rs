@@ -315,8 +315,18 @@ mod tests {
             (Some(31), true, Some(OutputKind::Shown(Format::Collapsed)))
         );
         assert_eq!(record(&["-n", "python3", "-n"]).unwrap().program, ["python3", "-n"]);
-        assert_eq!(record(&["-i", "-p", "1"]).unwrap().mode(), ModeArg::Wall);
-        assert_eq!(record(&["-g", "-p", "1"]).unwrap().mode(), ModeArg::Gil);
+        for (mode, spellings) in [
+            (ModeArg::Cpu, [&[][..], &["--mode", "cpu"], &["--mode=cpu"]]),
+            (ModeArg::Wall, [&["-i"], &["--idle"], &["--mode", "wall"]]),
+            (ModeArg::Gil, [&["-g"], &["--gil"], &["--mode", "gil"]]),
+        ] {
+            for spelling in spellings {
+                assert_eq!(record(&[spelling, &["-p", "1"]].concat()).unwrap().mode(), mode, "{spelling:?}");
+            }
+        }
+        for function in ["-F", "--function"] {
+            assert!(record(&[function, "-p", "1"]).unwrap().shown.function);
+        }
         for calls in [
             &["-p", "1"][..],
             &["-p", "1", "--native"],

@@ -52,25 +52,20 @@ fn none(ended: &Ended, words: &str) {
 #[test]
 fn modes_choose_the_threads() {
     let target = Program::start(&python::newest(), MIXED);
-    for cpu in [&[][..], &["--mode", "cpu"]] {
-        let ended = recorded(&target, &[cpu, &["--native", "none"]].concat());
-        some(&ended, "sorts (<string>");
-        some(&ended, "hashes (<string>");
-        none(&ended, "waits (<string>");
-        assert!(ended.stderr.contains("cpu mode"), "{ended:?}");
-    }
-    for wall in [&["--mode", "wall"][..], &["-i"], &["--idle"]] {
-        let ended = recorded(&target, &[wall, &["--native", "none"]].concat());
-        some(&ended, "sorts (<string>");
-        some(&ended, "waits (<string>");
-        assert!(ended.stderr.contains("wall mode"), "{ended:?}");
-    }
-    for gil in [&["--mode", "gil"][..], &["-g"], &["--gil"]] {
-        let ended = recorded(&target, &[gil, &["--native", "none"]].concat());
-        some(&ended, "sorts (<string>");
-        none(&ended, "waits (<string>");
-        assert!(ended.stderr.contains("gil mode"), "{ended:?}");
-    }
+    // The other spellings of each are those of the arguments' own tests (src/cli/args.rs).
+    let cpu = recorded(&target, &["--native", "none"]);
+    some(&cpu, "sorts (<string>");
+    some(&cpu, "hashes (<string>");
+    none(&cpu, "waits (<string>");
+    assert!(cpu.stderr.contains("cpu mode"), "{cpu:?}");
+    let wall = recorded(&target, &["-i", "--native", "none"]);
+    some(&wall, "sorts (<string>");
+    some(&wall, "waits (<string>");
+    assert!(wall.stderr.contains("wall mode"), "{wall:?}");
+    let gil = recorded(&target, &["--mode", "gil", "--native", "none"]);
+    some(&gil, "sorts (<string>");
+    none(&gil, "waits (<string>");
+    assert!(gil.stderr.contains("gil mode"), "{gil:?}");
     assert_untouched(target.pid());
 }
 
@@ -102,14 +97,11 @@ fn filters_choose_threads_and_stacks() {
 #[test]
 fn native_frames_are_shown_as_asked() {
     let target = Program::start(&python::newest(), MIXED);
-    // The other spellings are those of the arguments' own tests (src/cli/args.rs).
-    for calls in [&[][..], &["-n"]] {
-        let ended = recorded(&target, calls);
-        some(&ended, ";sorts (<string>:14);builtin_sorted");
-        some(&ended, ";key (<string>:10) ");
-        none(&ended, "_PyEval_EvalFrameDefault");
-        none(&ended, "_PyEval_Vector");
-    }
+    let ended = recorded(&target, &["-n"]);
+    some(&ended, ";sorts (<string>:14);builtin_sorted");
+    some(&ended, ";key (<string>:10) ");
+    none(&ended, "_PyEval_EvalFrameDefault");
+    none(&ended, "_PyEval_Vector");
     let ended = recorded(&target, &["--native", "all"]);
     some(&ended, "_start (");
     // The evaluation has its own name, whatever was inlined where it begins.
@@ -129,12 +121,10 @@ fn lines_and_threads_are_shown_as_asked() {
     some(&ended, &format!("thread {}", target.pid()));
     some(&ended, "hashes");
     assert!(stacks(&ended).iter().all(|line| line.starts_with("thread ")), "{ended:?}");
-    for function in ["-F", "--function"] {
-        let ended = recorded(&target, &["--native", "none", function]);
-        some(&ended, "sorts (<string>:12)");
-        none(&ended, "sorts (<string>:14)");
-        some(&ended, "key (<string>:9)");
-    }
+    let ended = recorded(&target, &["--native", "none", "-F"]);
+    some(&ended, "sorts (<string>:12)");
+    none(&ended, "sorts (<string>:14)");
+    some(&ended, "key (<string>:9)");
     let ended = recorded(&target, &["--native", "none", "--nolineno"]);
     some(&ended, "<module> (<string>);sorts (<string>)");
     none(&ended, ":1");

@@ -175,15 +175,16 @@ fn a_thread_that_collects_garbage_is_seen_to() {
 
 #[test]
 fn of_four_threads_that_want_the_gil_one_has_it() {
-    // `sys.getswitchinterval()`, and longer where it takes longer to hand it over.
-    let turn = milliseconds(5).to_string();
+    // Twice `sys.getswitchinterval()`, and longer where it takes longer to hand it over.
+    let turn = milliseconds(10).to_string();
     for interpreter in interpreters::all() {
         let seen = Seen::of(&interpreter, &["gil", &turn]);
         let (python, gil) = (seen.share(RunState::Python), seen.share(RunState::Gil));
         // A thread that wakes up to try again is ready to run and stands in the C library: a few hundredths.
         let name = &interpreter.name;
         assert!((0.18..=0.32).contains(&python) && (0.6..=0.78).contains(&gil), "{name}: {:?}", seen.states);
-        assert!(python + gil + seen.share(RunState::Native) > 0.99, "{name}: {:?}", seen.states);
+        // A thread that wakes while it is looked at is not told: a look takes a part of a turn.
+        assert!(python + gil + seen.share(RunState::Native) > 0.97, "{name}: {:?}", seen.states);
         // Nobody has it while it is handed over: a few hundredths of the time.
         assert!(seen.held() > 0.9, "{name}: {:?}", seen.gil);
     }

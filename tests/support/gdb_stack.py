@@ -10,11 +10,9 @@ import sys
 
 import gdb
 
-FRAME_AT = re.compile(r"frame at (0x[0-9a-f]+)")
+STACK_ADDRESS = re.compile(r"{stack=(0x[0-9a-f]+)")
 # More than any target has; a backtrace that does not end is an error, not a hang.
 MOST_FRAMES = 20000
-# `info frame` looks for every register in every frame inside that frame.
-MOST_ASKED = 4
 # gdb shows functions that were inlined, or that left the stack by a tail call, as frames: they have no stack.
 VIRTUAL = (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME)
 # Where gdb looks for separate debug files unless it is told.
@@ -25,10 +23,10 @@ REASONS = {
 }
 
 
-def stated_cfa(frame):
-    """The CFA as gdb prints it."""
+def cfa_of(frame):
+    """The CFA, by which gdb tells a frame from others. `info frame` has it, too, after looking for every register's place."""
     frame.select()
-    return int(FRAME_AT.search(gdb.execute("info frame", to_string=True)).group(1), 16)
+    return int(STACK_ADDRESS.search(gdb.execute("maintenance print frame-id", to_string=True)).group(1), 16)
 
 
 def sp_of(frame):
@@ -52,16 +50,13 @@ def stack(names):
         pc = int(frame.pc())
         is_virtual = frame.type() in VIRTUAL
         older = frame.older()
-        # The CFA is the stack pointer of the caller: a deep stack is not asked at every frame. The outermost has none that
-        # means anything, and gdb fails to say so where its return address would be in a register.
-        cfa = older_sp = sp if older is None else sp_of(older)
-        if older is not None and (is_virtual or len(frames) < MOST_ASKED):
-            cfa = stated_cfa(frame)
+        # The outermost has none that means anything, and gdb fails to say so where its return address would be in a register.
+        cfa = sp if older is None else cfa_of(frame)
         name = name_of(frame, pc, is_virtual, names)
         frames.append({"pc": pc, "sp": sp, "cfa": cfa, "function": name, "is_virtual": is_virtual})
         if older is None or len(frames) == MOST_FRAMES:
             break
-        frame, sp = older, older_sp
+        frame, sp = older, sp_of(older)
     reason = frame.unwind_stop_reason()
     return frames, REASONS.get(reason) or gdb.frame_stop_reason_string(reason)
 
