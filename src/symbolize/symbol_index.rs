@@ -1,6 +1,7 @@
 //! Which symbol covers an address.
 //!
-//! Does: index the function symbols of one module, from several tables, and choose between those at one address.
+//! Does: keep what can name the addresses that are asked for of a module's function symbols, from several tables, and choose
+//! between those at one address.
 //! Does not: name an address by a symbol that ends before it. A stripped function stays nameless.
 
 use std::cmp::Reverse;
@@ -14,14 +15,27 @@ use crate::types::Svma;
 /// Symbols seen while looking for one that covers an address: nested symbols are rare and shallow.
 const MAX_NESTING: usize = 64;
 
-/// The function symbols of one module, by address.
+/// The function symbols of one module that can name some addresses.
 #[derive(Debug, Default)]
 pub(super) struct SymbolIndex {
+    /// The addresses, each once, in their order.
+    wanted: Vec<Wanted>,
     /// Symbols with a size; by start, and at one start the best last.
     sized: Vec<Entry>,
     /// Symbols without a size; likewise.
     labels: Vec<Entry>,
     names: Vec<u8>,
+    /// Whether there was any function symbol, wherever it is.
+    any: bool,
+}
+
+/// An address that is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    svma: u64,
+    /// Where the last symbol with a size begins that does so at or before the address, whether it covers it or not: a label
+    /// reaches no further.
+    last_sized: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,28 +49,58 @@ struct Entry {
 }
 
 impl SymbolIndex {
+    /// An index for these addresses, without symbols yet.
+    pub(super) fn of(addresses: impl Iterator<Item = Svma>) -> SymbolIndex {
+        let mut wanted: Vec<Wanted> = addresses.map(|svma| Wanted { svma: svma.0, last_sized: None }).collect();
+        wanted.sort_unstable_by_key(|wanted| wanted.svma);
+        wanted.dedup_by_key(|wanted| wanted.svma);
+        SymbolIndex { wanted, ..SymbolIndex::default() }
+    }
+
     /// Adds the function symbols of one table of a file. Call [`SymbolIndex::finish`] after the last.
     pub(super) fn add(&mut self, file: &ElfFile, table: &SymbolTable, kind: SymbolTableKind) {
-        for symbol in table.iter().filter(is_function) {
+        for symbol in table.iter() {
             // The size of an exported symbol without one is unknown: it may be an alias inside another function.
-            let label = symbol.size == 0;
-            if label && kind == SymbolTableKind::Dynamic {
+            let unknown_size = symbol.size == 0 && kind == SymbolTableKind::Dynamic;
+            // Of a large table few symbols can matter, and only their names are looked at.
+            if unknown_size || self.any && !self.can_matter(symbol.svma.0, symbol.size) || !is_function(&symbol) {
                 continue;
             }
             let Some(region_end) = code_end(file, &symbol) else { continue };
-            let start = symbol.svma.0;
-            let end = if label { region_end } else { start.saturating_add(symbol.size) };
-            let at = self.names.len();
-            self.names.extend_from_slice(symbol.name);
-            let entry = Entry {
-                start,
-                end,
-                name: (at, self.names.len()),
-                exported: symbol.binding != elf::STB_LOCAL.0,
-                function: symbol.kind != elf::STT_NOTYPE.0,
-            };
-            if label { self.labels.push(entry) } else { self.sized.push(entry) }
+            self.insert(&symbol, region_end);
         }
+    }
+
+    /// Whether a symbol can cover a wanted address, or end a label's reach.
+    fn can_matter(&self, start: u64, size: u64) -> bool {
+        let first = self.wanted.partition_point(|wanted| wanted.svma < start);
+        self.wanted.get(first).is_some_and(|wanted| {
+            size == 0 || wanted.svma - start < size || wanted.last_sized.is_none_or(|last| last < start)
+        })
+    }
+
+    fn insert(&mut self, symbol: &ElfSymbol<'_>, region_end: u64) {
+        self.any = true;
+        let (start, label) = (symbol.svma.0, symbol.size == 0);
+        let end = if label { region_end } else { start.saturating_add(symbol.size) };
+        let first = self.wanted.partition_point(|wanted| wanted.svma < start);
+        let Some(wanted) = self.wanted.get_mut(first) else { return };
+        if !label {
+            wanted.last_sized = wanted.last_sized.max(Some(start));
+        }
+        if wanted.svma >= end {
+            return;
+        }
+        let at = self.names.len();
+        self.names.extend_from_slice(symbol.name());
+        let entry = Entry {
+            start,
+            end,
+            name: (at, self.names.len()),
+            exported: symbol.binding != elf::STB_LOCAL.0,
+            function: symbol.kind != elf::STT_NOTYPE.0,
+        };
+        if label { self.labels.push(entry) } else { self.sized.push(entry) }
     }
 
     /// Sorts what was added.
@@ -66,20 +110,23 @@ impl SymbolIndex {
             let name = names.get(e.name.0..e.name.1).unwrap_or_default();
             let underscores = name.iter().take_while(|b| **b == b'_').count();
             // Among aliases, the name that programs use: `write`, not `__write` or `__GI___libc_write`.
-            (e.function, e.exported, Reverse(underscores), Reverse(name.len()), Reverse(name))
+            (e.start, e.function, e.exported, Reverse(underscores), Reverse(name.len()), Reverse(name))
         };
-        // Names are read where they matter only: most symbols have their address to themselves.
-        let order = |a: &Entry, b: &Entry| a.start.cmp(&b.start).then_with(|| rank(a).cmp(&rank(b)));
-        self.sized.sort_unstable_by(order);
-        self.labels.sort_unstable_by(order);
+        self.sized.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
+        self.labels.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
+        let mut last = None;
+        for wanted in &mut self.wanted {
+            last = wanted.last_sized.max(last);
+            wanted.last_sized = last;
+        }
     }
 
-    /// Whether there are no symbols at all.
+    /// Whether there was no function symbol at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.sized.is_empty() && self.labels.is_empty()
+        !self.any
     }
 
-    /// The raw name of the innermost symbol that covers an address.
+    /// The raw name of the innermost symbol that covers an address, one of those that the index is for.
     pub(super) fn find(&self, svma: Svma, extent: Option<FunctionExtent>) -> Option<&[u8]> {
         let entry = self.find_sized(svma).or_else(|| self.find_label(svma, extent))?;
         self.names.get(entry.name.0..entry.name.1)
@@ -92,10 +139,11 @@ impl SymbolIndex {
 
     /// A label reaches up to the next symbol of either kind, and never out of the function that it is in.
     fn find_label(&self, svma: Svma, extent: Option<FunctionExtent>) -> Option<&Entry> {
-        let last = |entries: &'_ [Entry]| entries.partition_point(|e| e.start <= svma.0).checked_sub(1);
-        let label = self.labels.get(last(&self.labels)?).filter(|e| svma.0 < e.end)?;
-        let sized = last(&self.sized).and_then(|at| self.sized.get(at));
-        let behind_another = sized.is_some_and(|s| s.start >= label.start);
+        let wanted = self.wanted.binary_search_by_key(&svma.0, |wanted| wanted.svma).ok();
+        let wanted = wanted.and_then(|at| self.wanted.get(at))?;
+        let last = self.labels.partition_point(|e| e.start <= svma.0).checked_sub(1)?;
+        let label = self.labels.get(last).filter(|e| svma.0 < e.end)?;
+        let behind_another = wanted.last_sized.is_some_and(|start| start >= label.start);
         let in_another = extent.is_some_and(|e| e.contains(svma) && e.start.0 > label.start);
         (!behind_another && !in_another).then_some(label)
     }
@@ -104,8 +152,8 @@ impl SymbolIndex {
 fn is_function(symbol: &ElfSymbol<'_>) -> bool {
     let kind = elf::SymbolType(symbol.kind);
     // Mapping symbols (`$x`, `$d.1`) mark code and data on ARM; names with a leading dot are the assembler's own.
-    let marker = symbol.name.first().is_none_or(|first| matches!(first, b'$' | b'.'));
-    symbol.is_defined() && !marker && matches!(kind, elf::STT_FUNC | elf::STT_NOTYPE | elf::STT_GNU_IFUNC)
+    let marker = || symbol.name().first().is_none_or(|first| matches!(first, b'$' | b'.'));
+    symbol.is_defined() && matches!(kind, elf::STT_FUNC | elf::STT_NOTYPE | elf::STT_GNU_IFUNC) && !marker()
 }
 
 /// Where the code that the symbol is in ends; `None` if the symbol is not in code.
@@ -121,33 +169,40 @@ fn code_end(file: &ElfFile, symbol: &ElfSymbol<'_>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::elf::SymbolTable;
 
-    fn index(symbols: &[(&str, u64, u64, bool)]) -> SymbolIndex {
-        let mut index = SymbolIndex::default();
-        for (name, start, size, exported) in symbols {
-            let at = index.names.len();
-            index.names.extend_from_slice(name.as_bytes());
-            let end = if *size == 0 { 0x10000 } else { start + size };
-            let name = (at, index.names.len());
-            let entry = Entry { start: *start, end, name, exported: *exported, function: true };
-            if *size == 0 { index.labels.push(entry) } else { index.sized.push(entry) }
+    /// A name, the address, the size, whether it is exported.
+    type Symbol = (&'static str, u64, u64, bool);
+
+    /// An index for some addresses. All code ends at 0x10000.
+    fn index(symbols: &[Symbol], wanted: &[u64]) -> SymbolIndex {
+        let table = SymbolTable::of_functions(symbols);
+        let mut index = SymbolIndex::of(wanted.iter().map(|svma| Svma(*svma)));
+        for symbol in table.iter() {
+            if !index.any || index.can_matter(symbol.svma.0, symbol.size) {
+                index.insert(&symbol, 0x10000);
+            }
         }
         index.finish();
         index
     }
 
-    fn find(index: &SymbolIndex, at: u64) -> Option<&str> {
-        index.find(Svma(at), None).map(|n| std::str::from_utf8(n).unwrap())
+    fn find(symbols: &[Symbol], at: u64) -> Option<String> {
+        let name = |index: &SymbolIndex| index.find(Svma(at), None).map(|n| std::str::from_utf8(n).unwrap().to_owned());
+        let alone = name(&index(symbols, &[at]));
+        assert_eq!(name(&index(symbols, &[0x300, at, 0, 0x118, at])), alone, "whatever else is asked for");
+        alone
     }
 
     #[test]
     fn only_a_symbol_that_covers_the_address_names_it() {
-        let index = index(&[("first", 0x100, 0x10, true), ("second", 0x200, 0x10, true)]);
-        assert_eq!(find(&index, 0xff), None);
-        assert_eq!(find(&index, 0x100), Some("first"));
-        assert_eq!(find(&index, 0x10f), Some("first"));
-        assert_eq!(find(&index, 0x110), None, "between two functions there is a third that has no name");
-        assert_eq!(find(&index, 0x210), None);
+        let symbols = [("first", 0x100, 0x10, true), ("second", 0x200, 0x10, true)];
+        let find = |at| find(&symbols, at);
+        assert_eq!(find(0xff), None);
+        assert_eq!(find(0x100).as_deref(), Some("first"));
+        assert_eq!(find(0x10f).as_deref(), Some("first"));
+        assert_eq!(find(0x110), None, "between two functions there is a third that has no name");
+        assert_eq!(find(0x210), None);
     }
 
     #[test]
@@ -155,24 +210,38 @@ mod tests {
         let symbols =
             [("__GI_write", 0x100, 0x10, false), ("__write", 0x100, 0x10, true), ("write", 0x100, 0x10, true)];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-            assert_eq!(find(&index(&order.map(|i| symbols[i])), 0x105), Some("write"));
+            assert_eq!(find(&order.map(|i| symbols[i]), 0x105).as_deref(), Some("write"));
         }
     }
 
     #[test]
     fn inside_a_function_the_inner_symbol_is_meant_and_outside_it_the_outer() {
-        let index = index(&[("outer", 0x100, 0x100, true), ("inner", 0x140, 0x10, true)]);
-        assert_eq!(find(&index, 0x148), Some("inner"));
-        assert_eq!(find(&index, 0x150), Some("outer"));
+        for symbols in [[0, 1], [1, 0]]
+            .map(|order| order.map(|i| [("outer", 0x100, 0x100, true), ("inner", 0x140, 0x10, true)][i]))
+        {
+            assert_eq!(find(&symbols, 0x148).as_deref(), Some("inner"));
+            assert_eq!(find(&symbols, 0x150).as_deref(), Some("outer"));
+        }
     }
 
     #[test]
     fn a_label_ends_at_the_next_symbol_and_at_its_functions_end() {
-        let index = index(&[("label", 0x100, 0, true), ("sized", 0x120, 0x10, true)]);
-        assert_eq!(find(&index, 0x11f), Some("label"));
-        assert_eq!(find(&index, 0x130), None);
-        let extent = |start, end| Some(FunctionExtent { start: Svma(start), end: Svma(end) });
-        assert!(index.find(Svma(0x118), extent(0x100, 0x120)).is_some());
-        assert!(index.find(Svma(0x118), extent(0x110, 0x120)).is_none());
+        for symbols in
+            [[0, 1], [1, 0]].map(|order| order.map(|i| [("label", 0x100, 0, true), ("sized", 0x120, 0x10, true)][i]))
+        {
+            assert_eq!(find(&symbols, 0x11f).as_deref(), Some("label"));
+            assert_eq!(find(&symbols, 0x130), None);
+            let index = index(&symbols, &[0x118]);
+            let extent = |start, end| Some(FunctionExtent { start: Svma(start), end: Svma(end) });
+            assert!(index.find(Svma(0x118), extent(0x100, 0x120)).is_some());
+            assert!(index.find(Svma(0x118), extent(0x110, 0x120)).is_none());
+        }
+    }
+
+    #[test]
+    fn symbols_far_from_all_addresses_are_symbols_all_the_same() {
+        assert!(index(&[], &[0x100]).is_empty());
+        assert!(!index(&[("far", 0x500, 0x10, true)], &[0x100]).is_empty());
+        assert!(!index(&[("far", 0x500, 0x10, true)], &[]).is_empty());
     }
 }

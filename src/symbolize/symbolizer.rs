@@ -120,7 +120,8 @@ impl Symbolizer {
             Ok((frames, from)) => (frames, Ok(from)),
             Err(reason) => (vec![Vec::new(); queries.len()], Err(reason)),
         };
-        let (index, symbols) = load_symbols(elf, debug_file.as_ref().and_then(|f| f.as_ref().ok()));
+        let index = SymbolIndex::of(queries.iter().map(|query| query.svma));
+        let (index, symbols) = load_symbols(index, elf, debug_file.as_ref().and_then(|f| f.as_ref().ok()));
         let full_table = !matches!(symbols, SymbolSource::ExportsOnly | SymbolSource::Nothing);
         let reason = if full_table { NoName::NotCovered } else { NoName::Stripped };
         let tables = Tables { module: &name, index, reason };
@@ -158,8 +159,7 @@ fn has_symbols(elf: &ElfFile) -> bool {
 }
 
 /// A module's own `.symtab` has all its functions; without one, every other table adds what it has.
-fn load_symbols(elf: &ElfFile, debug_file: Option<&DebugFile>) -> (SymbolIndex, SymbolSource) {
-    let mut index = SymbolIndex::default();
+fn load_symbols(mut index: SymbolIndex, elf: &ElfFile, debug_file: Option<&DebugFile>) -> (SymbolIndex, SymbolSource) {
     let mut source = SymbolSource::Nothing;
     let mut add = |file: &ElfFile, kind, from: SymbolSource| {
         let Ok(table) = file.symbol_table(kind) else { return false };

@@ -3,6 +3,7 @@
 //! Does: positioned reads from an opened file or from memory; little-endian words and strings of a byte slice.
 //! Does not: keep what was read, or move a file position that others share.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileExt;
@@ -146,6 +147,5 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 
 /// The bytes from `at` up to the next NUL, or `None` when there is no NUL.
 pub(super) fn string_at(bytes: &[u8], at: usize) -> Option<&[u8]> {
-    let tail = bytes.get(at..)?;
-    tail.get(..tail.iter().position(|b| *b == 0)?)
+    CStr::from_bytes_until_nul(bytes.get(at..)?).ok().map(CStr::to_bytes)
 }

@@ -25,8 +25,6 @@ pub enum SymbolTableKind {
 /// One symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ElfSymbol<'a> {
-    /// Its name as it stands in the file; may be mangled or carry a version.
-    pub name: &'a [u8],
     /// Its value: an address, for all but absolute, thread-local and undefined symbols.
     pub svma: Svma,
     /// Its size in bytes; 0 when it is not known.
@@ -37,9 +35,18 @@ pub struct ElfSymbol<'a> {
     pub binding: u8,
     /// The index of its section, or a reserved number (`SHN_*`).
     pub section: u16,
+    names: &'a [u8],
+    name_at: usize,
 }
 
-impl ElfSymbol<'_> {
+impl<'a> ElfSymbol<'a> {
+    /// Its name as it stands in the file; may be mangled or carry a version. Empty if it cannot be read.
+    ///
+    /// Looked up when it is asked for: of the symbols of a large table, few are needed.
+    pub fn name(&self) -> &'a [u8] {
+        string_at(self.names, self.name_at).unwrap_or_default()
+    }
+
     /// Whether the symbol is defined in this file, at an address.
     pub fn is_defined(&self) -> bool {
         self.section != elf::SHN_UNDEF.0 && self.section != elf::SHN_ABS.0 && self.section != elf::SHN_COMMON.0
@@ -54,17 +61,18 @@ pub struct SymbolTable {
 }
 
 impl SymbolTable {
-    /// The symbols whose name can be read, in the table's order.
+    /// The symbols, in the table's order.
     pub fn iter(&self) -> impl Iterator<Item = ElfSymbol<'_>> {
         self.symbols.chunks_exact(SYMBOL_SIZE).filter_map(|s| {
             let info = *s.get(4)?;
             Some(ElfSymbol {
-                name: string_at(&self.names, u32_at(s, 0)? as usize)?,
                 svma: Svma(u64_at(s, 8)?),
                 size: u64_at(s, 16)?,
                 kind: info & 0xf,
                 binding: info >> 4,
                 section: u16_at(s, 6)?,
+                names: &self.names,
+                name_at: u32_at(s, 0)? as usize,
             })
         })
     }
@@ -92,7 +100,7 @@ impl ElfFile {
     pub fn symbol(&self, name: &str) -> Option<(Svma, u64)> {
         [SymbolTableKind::Dynamic, SymbolTableKind::Static].into_iter().find_map(|kind| {
             let table = self.symbol_table(kind).ok()?;
-            table.iter().find(|s| s.is_defined() && s.name == name.as_bytes()).map(|s| (s.svma, s.size))
+            table.iter().find(|s| s.is_defined() && s.name() == name.as_bytes()).map(|s| (s.svma, s.size))
         })
     }
 
@@ -154,5 +162,23 @@ impl ElfFile {
                 return Some(u64::from(last));
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl SymbolTable {
+    /// A table of functions: their names, addresses, sizes, and whether they are exported.
+    pub fn of_functions(functions: &[(&str, u64, u64, bool)]) -> SymbolTable {
+        let mut table = SymbolTable::default();
+        for (name, svma, size, exported) in functions {
+            let binding = if *exported { elf::STB_GLOBAL } else { elf::STB_LOCAL };
+            let name_at = table.names.len() as u32;
+            table.symbols.extend(name_at.to_le_bytes());
+            // In section 1.
+            table.symbols.extend([binding.0 << 4 | elf::STT_FUNC.0, 0, 1, 0]);
+            table.symbols.extend([svma.to_le_bytes(), size.to_le_bytes()].concat());
+            table.names.extend(name.bytes().chain([0]));
+        }
+        table
     }
 }
