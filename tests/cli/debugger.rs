@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::patience::eventually;
+use crate::patience::{eventually, samples};
 use crate::processes::{assert_runs_on, cpu_time, tracer};
 use crate::python::{self, BUSY, Program};
 use crate::run::{Scratch, start};
@@ -82,24 +82,26 @@ impl Drop for Debugger {
 #[test]
 fn a_debugger_comes_and_goes_while_fpprof_records() {
     let target = Program::start(&python::newest(), BUSY);
+    // Where a stop takes long, a higher rate would leave gdb no moment to attach.
+    let rate = samples(500, 1).to_string();
     // In gdb's first visit the target stands still; in the second it runs on, and is traced.
     for command in ["backtrace 1", "continue &"] {
-        let running = start(&["-r", "500", "-o", "o.txt", "--max-overhead", "none", "-p", &target.pid_text()]);
+        let running = start(&["-r", &rate, "-o", "o.txt", "--max-overhead", "none", "-p", &target.pid_text()]);
         running.wait_until_sampling(target.pid());
         // fpprof has come to its next samples when it has used some CPU time.
-        let samples = || {
+        let sampled = || {
             let before = cpu_time(running.pid());
             eventually("fpprof goes on", || cpu_time(running.pid()) > before + 10_000_000);
         };
-        samples();
+        sampled();
         let gdb = Debugger::attach(target.pid(), command);
         assert_eq!(tracer(target.pid()), gdb.child.id() as i32, "fpprof {}: {}", running.pid(), gdb.said());
-        samples();
+        sampled();
         let said = gdb.let_go();
         assert!(command != "backtrace 1" || said.contains("#0 "), "gdb sees a stack: {said}");
         let before = cpu_time(target.pid());
         eventually("the target gets on", || cpu_time(target.pid()) > before + 100_000_000);
-        samples();
+        sampled();
         running.signal(Signal::SIGINT);
         let ended = running.wait();
         assert!(ended.recorded().contains(";inner (<string>:"), "{ended:?}");

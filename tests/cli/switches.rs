@@ -28,8 +28,7 @@ sorts()
 ";
 
 fn recorded(target: &Program, switches: &[&str]) -> Ended {
-    let ended =
-        record(&[&["-d", "1500ms", "-r", "200", "-o", "o.txt", "-p", &target.pid_text()][..], switches].concat());
+    let ended = record(&[&["-d", "1", "-r", "200", "-o", "o.txt", "-p", &target.pid_text()][..], switches].concat());
     ended.recorded();
     ended
 }

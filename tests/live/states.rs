@@ -205,7 +205,7 @@ fn word_of_sleep(pid: u32) -> File {
 #[test]
 fn the_share_of_sleep_is_what_the_thread_says() {
     // Its word comes before it sleeps, and after: that is to be a small part of its turn.
-    let turn = milliseconds(4).to_string();
+    let turn = milliseconds(8).to_string();
     for interpreter in ["pyenv 3.11", "sid 3.15"].map(interpreters::named) {
         let target = Target::spawn(&interpreter, "contention", Mode::Work, &["duty", &turn]);
         let tid = target.truth().threads[0].native_id;
