@@ -184,7 +184,7 @@ os.read(0, 1)
 stop.set()";
     let target = Program::start(&python::newest(), code);
     let mut command = std::process::Command::new("sh");
-    let arguments = ["record", "-d", "2s", "-r", "5", "--mode", "wall", "-t", "--native", "none", "-o", "o.txt", "-p"];
+    let arguments = ["record", "-d", "2s", "-r", "10", "--mode", "wall", "-t", "--native", "none", "-o", "o.txt", "-p"];
     command
         .args(["-c", "ulimit -S -n 1024; exec \"$@\"", "sh", crate::run::FPPROF])
         .args(arguments)

@@ -98,7 +98,7 @@ fn first_samples(target: &Target) -> (Session, BTreeMap<Tid, Sample>) {
 
 #[test]
 fn blocked_threads_have_the_frames_that_gdb_sees() {
-    let targets: Vec<(TestInterpreter, Target)> = interpreters::all()
+    let targets: Vec<(TestInterpreter, Target)> = interpreters::without_jit()
         .into_iter()
         .map(|interpreter| {
             let target = Target::spawn(&interpreter, "blocked_calls", Mode::Work, &[]);

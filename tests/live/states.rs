@@ -177,7 +177,7 @@ fn a_thread_that_collects_garbage_is_seen_to() {
 fn of_four_threads_that_want_the_gil_one_has_it() {
     // Twice `sys.getswitchinterval()`, and longer where it takes longer to hand it over.
     let turn = milliseconds(10).to_string();
-    for interpreter in interpreters::all() {
+    for interpreter in interpreters::without_jit() {
         let seen = Seen::of(&interpreter, &["gil", &turn]);
         let (python, gil) = (seen.share(RunState::Python), seen.share(RunState::Gil));
         // A thread that wakes up to try again is ready to run and stands in the C library: a few hundredths.
