@@ -56,7 +56,7 @@ payload() {
     # The machine's root is the sid root.
     ln -s / "$folder/fpprof/sid"
     cp -a "$CACHE/arm64-symbols/." "$folder/usr/lib/debug/"
-    ln -s /opt/fpprof/numpy /opt/fpprof/shared "$folder/fpprof/"
+    ln -s /opt/fpprof/numpy /opt/fpprof/built "$folder/fpprof/"
     ln -s /usr/lib/debug "$folder/fpprof/symbols"
     cp -a "$CACHE/arm64-extension" "$folder/fpprof/extension"
     (cd "$SOURCES" && tar -cf - Cargo.toml src tests bench examples docs) | tar -xf - -C "$folder$SOURCES"

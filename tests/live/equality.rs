@@ -178,11 +178,13 @@ fn a_stack_of_thousands_of_native_frames() {
 
 // One test for each interpreter: they run side by side, and a failure names its interpreter.
 
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn cpython_3_11_without_frame_pointers() {
     prove("pyenv 3.11");
 }
 
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn cpython_3_12_without_frame_pointers() {
     prove("pyenv 3.12");

@@ -178,11 +178,13 @@ fn prove(name: &str) {
     assert_eq!((sum(|f| f.wrong_merges - f.told_merges), sum(|f| f.impossible_pairs)), (0, 0), "{name}: {findings:#?}");
 }
 
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn cpython_3_11_without_frame_pointers() {
     prove("pyenv 3.11");
 }
 
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn cpython_3_12_without_frame_pointers() {
     prove("pyenv 3.12");

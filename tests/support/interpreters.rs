@@ -65,14 +65,14 @@ pub fn without_jit() -> Vec<TestInterpreter> {
 }
 
 /// The interpreter of that name; `too old` is one of before 3.11, which fpprof does not read. In the arm64 machine, Debian's 3.11
-/// stands for pyenv's 3.11 and 3.12 (none of them has debug offsets), and Debian's shared library of 3.13 for pyenv's.
+/// stands for pyenv's 3.11 and 3.12 (none of them has debug offsets); 3.13 is built from source there, too.
 ///
 /// # Panics
 /// When there is none.
 pub fn named(name: &str) -> TestInterpreter {
     let name = match name {
         "too old" => return too_old(),
-        "pyenv 3.13" if !HAS_PYENV => return shared(),
+        "pyenv 3.13" if !HAS_PYENV => return built(),
         "pyenv 3.11" | "pyenv 3.12" if !HAS_PYENV => return in_root("debian 3.11", 11, "usr/bin/python3.11", false),
         name => name,
     };
@@ -109,10 +109,10 @@ fn pyenv_home(minor: u8, versions: &Path) -> Option<PathBuf> {
     found.pop()
 }
 
-/// The arm64 machine's program whose interpreter is a shared library.
-fn shared() -> TestInterpreter {
-    let program = roots().join("shared/python3.13");
-    TestInterpreter { name: "shared 3.13".to_owned(), minor: 13, root: None, program, jit: false }
+/// What pyenv would make in the arm64 machine: the interpreter is a shared library, without frame pointers.
+fn built() -> TestInterpreter {
+    let program = roots().join("built/bin/python3.13");
+    TestInterpreter { name: "built 3.13".to_owned(), minor: 13, root: None, program, jit: false }
 }
 
 fn sid(minor: u8, jit: bool) -> TestInterpreter {
