@@ -27,10 +27,10 @@ use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::types::{Pid, Tid};
 
-/// A program that is started has loaded its libraries when it has loaded none for so long, or, where starting takes longer than
-/// that, for as long as it took to come to the last one,
-const LOADS_NONE_FOR: Duration = Duration::from_secs(1);
-/// or has had so long for it since its interpreter was found.
+/// A program that is started has loaded its libraries when so many looks have found no new one, a second where nobody waits for a
+/// CPU and longer where all do, and when it has loaded none for as long as it took to come to the last one,
+const LOOKS: u32 = 100;
+/// or when it has had so long for it since its interpreter was found.
 const LOADS_FOR: Duration = Duration::from_secs(10);
 /// How often its mappings are looked at meanwhile: a program can end before the time is over.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -97,14 +97,15 @@ fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, 
 /// Modules that were seen stay known when the program, which was started at `begin`, ends.
 fn wait_for_libraries(session: &mut Session, program: &mut Launched, begin: Instant) {
     let found = Instant::now();
-    let (mut last, mut loaded) = (found, 0);
-    let loads_on = |last: Instant| last.elapsed() < LOADS_NONE_FOR.max(last - begin);
-    while loads_on(last) && found.elapsed() < LOADS_FOR && program.status().is_none() {
+    let (mut last, mut loaded, mut in_vain) = (found, 0, 0);
+    let loads_on = |last: Instant, in_vain| in_vain < LOOKS || last.elapsed() < last - begin;
+    while loads_on(last, in_vain) && found.elapsed() < LOADS_FOR && program.status().is_none() {
         thread::sleep(LOOK_EVERY);
         session.reader.follow_mappings();
         let now = session.reader.space.modules.list().len();
+        in_vain += 1;
         if now != loaded {
-            (last, loaded) = (Instant::now(), now);
+            (last, loaded, in_vain) = (Instant::now(), now, 0);
         }
     }
 }
