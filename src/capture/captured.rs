@@ -9,7 +9,7 @@ use crate::target::threads::SystemCall;
 use crate::types::{Addr, Nanos};
 
 /// A range of the target's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Range {
     /// Its first address.
     pub start: Addr,
@@ -18,6 +18,11 @@ pub struct Range {
 }
 
 impl Range {
+    /// Behind its last address.
+    pub(super) fn end(&self) -> u64 {
+        self.start.0.saturating_add(self.len as u64)
+    }
+
     /// Whether `addr` is in it.
     pub fn holds(&self, addr: Addr) -> bool {
         addr.0.checked_sub(self.start.0).is_some_and(|offset| offset < self.len as u64)
@@ -29,8 +34,10 @@ impl Range {
 pub struct Captured {
     /// Its registers: all of them, or the program counter and stack pointer of a thread that was not stopped.
     pub registers: Registers,
-    /// Its stack, from below the stack pointer upwards.
+    /// Its stack, from below the stack pointer upwards, or from the first page that is there.
     pub stack: Region,
+    /// What was asked for of the stack.
+    pub(super) asked: Range,
     /// Other memory: thread state, interpreter frames.
     regions: Vec<Region>,
     /// How many of `regions` belong to this capture; those behind it are buffers that wait.
@@ -57,6 +64,7 @@ impl Captured {
     pub(super) fn forget_copies(&mut self) {
         // The bytes stay: clearing a buffer only makes the next capture fill it with zeroes before the copy.
         self.stack.start = Addr::NULL;
+        self.asked = Range::default();
         self.used = 0;
     }
 

@@ -5,7 +5,7 @@
 
 use super::captured::{Captured, Range};
 use super::native;
-use crate::target::memory::PAGE;
+use crate::target::memory::{Memory, PAGE};
 use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
@@ -16,8 +16,6 @@ const MAX_ROUNDS: usize = 256;
 const MAX_RANGE: usize = 8 << 20;
 /// The most that the ranges of one round may hold together.
 const MAX_ROUND: usize = 16 << 20;
-/// How many pages of a stack may not be there yet, from its pointer upwards.
-const MAX_UNUSED_PAGES: u64 = 16;
 
 /// What to copy from a thread.
 pub trait Plan {
@@ -57,7 +55,7 @@ pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut d
     plan.begin();
     let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
     let window = stack_window(plan, sp);
-    if captured.stack.slice(window.start, window.len).is_none() {
+    if window.start < captured.asked.start || window.end() > captured.asked.end() {
         captured.forget_copies();
         copy_from(captured, memory, plan, sp);
     }
@@ -75,27 +73,39 @@ pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut d
 /// Copies the stack from `sp` on and the planned ranges.
 fn copy_from(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan, sp: Addr) {
     let window = stack_window(plan, sp);
+    captured.asked = window;
     captured.stack.start = window.start;
     captured.stack.bytes.resize(window.len, 0);
     copy(captured, memory, plan.ranges(), true);
-    if captured.stack.bytes.is_empty() {
-        copy_what_is_there(captured, memory, window);
+    if captured.stack.bytes.is_empty()
+        && let Some(start) = first_readable(memory, window)
+    {
+        captured.stack.start = start;
+        captured.stack.bytes.resize(window.end().saturating_sub(start.0) as usize, 0);
+        copy(captured, memory, &[], true);
     }
 }
 
-/// Copies a stack without its lowest pages. Where it is as deep as it has ever been, there are none yet below what was written
-/// last: those of the red zone, or of a frame that has reserved more than it has used.
-fn copy_what_is_there(captured: &mut Captured, memory: &ProcessMemory, window: Range) {
-    let end = window.start.0.saturating_add(window.len as u64);
-    let first = (window.start.0 | (PAGE - 1)).saturating_add(1);
-    for start in (0..MAX_UNUSED_PAGES).map(|page| first.saturating_add(page * PAGE)).take_while(|start| *start < end) {
-        captured.stack.start = Addr(start);
-        captured.stack.bytes.resize((end - start) as usize, 0);
-        copy(captured, memory, &[], true);
-        if !captured.stack.bytes.is_empty() {
-            break;
+/// The first page of a stack that is there, if the one that it begins in is not. Where a stack is as deep as it has ever been,
+/// there are none yet below what was written last: those of the red zone, or of a frame that has reserved more than it has used.
+fn first_readable(memory: &ProcessMemory, window: Range) -> Option<Addr> {
+    let (mut missing, last) = (window.start.0 / PAGE, window.end().saturating_sub(1) / PAGE);
+    let is_there = |page: u64| memory.read_u8(Addr(page * PAGE)).is_ok();
+    // All pages above one that is there are there, too: in steps that double, and then by halves.
+    let (mut there, mut step) = (missing.saturating_add(1).min(last), 1);
+    while !is_there(there) {
+        if there == last {
+            return None;
         }
+        missing = there;
+        step *= 2;
+        there = there.saturating_add(step).min(last);
     }
+    while there - missing > 1 {
+        let middle = missing + (there - missing) / 2;
+        if is_there(middle) { there = middle } else { missing = middle }
+    }
+    Some(Addr(there * PAGE))
 }
 
 /// What is copied of a stack whose pointer is `sp`.
@@ -166,10 +176,14 @@ mod tests {
         let end = page.0 + PAGE;
         let whole = filled(page.0 + native::RED_ZONE, end);
         assert_eq!((whole.start, whole.bytes.len() as u64), (page, PAGE));
-        // In the red zone, in the page below, in another further below.
-        for sp in [page.0 + native::RED_ZONE - 8, page.0 - 8, page.0 - 3 * PAGE - 8] {
+        // In the red zone, in the page below, in others further below.
+        let below = (1..40).chain([130, 1000]).map(|pages| page.0 - pages * PAGE + 8);
+        for sp in below.chain([page.0 + native::RED_ZONE - 8, page.0 - 8]) {
             assert_eq!(filled(sp, end), whole, "{sp:#x}");
         }
-        assert!(filled(page.0 - (MAX_UNUSED_PAGES + 1) * PAGE, end).bytes.is_empty(), "it does not look for ever");
+        assert!(
+            filled(page.0 - 4 * PAGE, page.0 - 2 * PAGE).bytes.is_empty(),
+            "of a stack that is nowhere there is nothing"
+        );
     }
 }

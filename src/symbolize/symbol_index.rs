@@ -12,7 +12,7 @@ use super::native_symbol::FunctionExtent;
 use crate::target::elf::{ElfFile, ElfSymbol, SymbolTable, SymbolTableKind};
 use crate::types::Svma;
 
-/// Symbols seen while looking for one that covers an address: nested symbols are rare and shallow.
+/// Symbols near an address seen while looking for one that covers it: nested symbols are rare and shallow.
 const MAX_NESTING: usize = 64;
 
 /// The function symbols of one module that can name some addresses.
@@ -36,6 +36,8 @@ struct Wanted {
     /// Where the last symbol with a size begins that does so at or before the address, whether it covers it or not: a label
     /// reaches no further.
     last_sized: Option<u64>,
+    /// Likewise of the symbols without a size.
+    last_label: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +53,8 @@ struct Entry {
 impl SymbolIndex {
     /// An index for these addresses, without symbols yet.
     pub(super) fn of(addresses: impl Iterator<Item = Svma>) -> SymbolIndex {
-        let mut wanted: Vec<Wanted> = addresses.map(|svma| Wanted { svma: svma.0, last_sized: None }).collect();
+        let mut wanted: Vec<Wanted> =
+            addresses.map(|svma| Wanted { svma: svma.0, last_sized: None, last_label: None }).collect();
         wanted.sort_unstable_by_key(|wanted| wanted.svma);
         wanted.dedup_by_key(|wanted| wanted.svma);
         SymbolIndex { wanted, ..SymbolIndex::default() }
@@ -85,9 +88,8 @@ impl SymbolIndex {
         let end = if label { region_end } else { start.saturating_add(symbol.size) };
         let first = self.wanted.partition_point(|wanted| wanted.svma < start);
         let Some(wanted) = self.wanted.get_mut(first) else { return };
-        if !label {
-            wanted.last_sized = wanted.last_sized.max(Some(start));
-        }
+        let last = if label { &mut wanted.last_label } else { &mut wanted.last_sized };
+        *last = (*last).max(Some(start));
         if wanted.svma >= end {
             return;
         }
@@ -114,10 +116,11 @@ impl SymbolIndex {
         };
         self.sized.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
         self.labels.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
-        let mut last = None;
+        let (mut last_sized, mut last_label) = (None, None);
         for wanted in &mut self.wanted {
-            last = wanted.last_sized.max(last);
-            wanted.last_sized = last;
+            last_sized = wanted.last_sized.max(last_sized);
+            last_label = wanted.last_label.max(last_label);
+            (wanted.last_sized, wanted.last_label) = (last_sized, last_label);
         }
     }
 
@@ -143,7 +146,8 @@ impl SymbolIndex {
         let wanted = wanted.and_then(|at| self.wanted.get(at))?;
         let last = self.labels.partition_point(|e| e.start <= svma.0).checked_sub(1)?;
         let label = self.labels.get(last).filter(|e| svma.0 < e.end)?;
-        let behind_another = wanted.last_sized.is_some_and(|start| start >= label.start);
+        let behind_another = wanted.last_sized.is_some_and(|start| start >= label.start)
+            || wanted.last_label.is_some_and(|start| start > label.start);
         let in_another = extent.is_some_and(|e| e.contains(svma) && e.start.0 > label.start);
         (!behind_another && !in_another).then_some(label)
     }

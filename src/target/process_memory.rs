@@ -101,12 +101,17 @@ impl ProcessMemory {
         let file = file.as_ref().ok_or(Errno::EPERM)?;
         let mut total = 0;
         for range in ranges {
-            self.calls.fetch_add(1, Ordering::Relaxed);
-            match file.read_exact_at(range.into, range.addr.0) {
-                Ok(()) => total += range.into.len(),
-                Err(_) if total > 0 => break,
-                Err(error) => return Err(error.raw_os_error().map_or(Errno::EFAULT, Errno::from_raw)),
+            let mut copied = 0;
+            while copied < range.into.len() {
+                self.calls.fetch_add(1, Ordering::Relaxed);
+                match file.read_at(&mut range.into[copied..], range.addr.0.saturating_add(copied as u64)) {
+                    Ok(0) => return Ok(total + copied),
+                    Ok(more) => copied += more,
+                    Err(_) if total + copied > 0 => return Ok(total + copied),
+                    Err(error) => return Err(error.raw_os_error().map_or(Errno::EFAULT, Errno::from_raw)),
+                }
             }
+            total += copied;
         }
         Ok(total)
     }

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use super::status::{Status, TaskState};
 use crate::types::{Addr, Pid, Tid};
@@ -81,6 +82,13 @@ impl Thread {
         let on_cpu = numbers.next()?.ok()?;
         let timeslices = numbers.nth(1)?.ok()?;
         Some(RunCount { on_cpu, timeslices })
+    }
+
+    /// How long the thread has been ready to run without having a CPU; `None` where the kernel does not tell or it is gone.
+    pub fn waited(&self) -> Option<Duration> {
+        let mut buffer = [0; 96];
+        let text = read_text(self.schedstat.as_ref()?, &mut buffer).ok()?;
+        text.split_ascii_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
     }
 
     /// What the thread is doing.

@@ -32,7 +32,7 @@ const SHAPES: &[(&str, &[&str])] = &[
     ("extension_callback", &["fpext_fp", "7"]),
     ("extension_callback", &["fpext_nofp", "7"]),
     ("extension_callback", &["fpext_stripped", "7"]),
-    // Larger than what a first read of a stack holds.
+    // A third of a megabyte, which is as deep as this stack has ever been.
     ("extension_leaf", &["fpext_fp", "150"]),
     ("extension_leaf", &["fpext_nofp", "150"]),
     ("extension_leaf", &["fpext_stripped", "150"]),

@@ -63,6 +63,7 @@ fn sample(
 ) -> (Vec<Vec<Settled>>, Vec<Settled>) {
     let main = &target.truth().threads[0];
     let threads = gdb.stacks(target.pid());
+    target.wait_for_shape(Mode::Spin);
     let truth = settled_truth(expected(rig::thread(&threads, main), main));
     let mut session = reading::session(target.pid(), Sampled::Cpu);
     // The other threads are parked: each tick gives the main thread's stack, unless a late clock drops ticks.

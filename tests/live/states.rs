@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::interpreters::{self, TestInterpreter};
-use crate::patience::{eventually, milliseconds, patience, samples};
+use crate::patience::{emulated_or, eventually, patience, samples};
 use crate::reading;
 use crate::target::{Mode, Target};
 
@@ -175,16 +175,17 @@ fn a_thread_that_collects_garbage_is_seen_to() {
 
 #[test]
 fn of_four_threads_that_want_the_gil_one_has_it() {
-    // Twice `sys.getswitchinterval()`, and longer where it takes longer to hand it over.
-    let turn = milliseconds(10).to_string();
+    // `sys.getswitchinterval()`, and longer where it takes longer to hand it over.
+    let turn = emulated_or(5, 20).to_string();
     for interpreter in interpreters::without_jit() {
         let seen = Seen::of(&interpreter, &["gil", &turn]);
         let (python, gil) = (seen.share(RunState::Python), seen.share(RunState::Gil));
         // A thread that wakes up to try again is ready to run and stands in the C library: a few hundredths.
         let name = &interpreter.name;
         assert!((0.18..=0.32).contains(&python) && (0.6..=0.78).contains(&gil), "{name}: {:?}", seen.states);
-        // A thread that wakes while it is looked at is not told: a look takes a part of a turn.
-        assert!(python + gil + seen.share(RunState::Native) > 0.97, "{name}: {:?}", seen.states);
+        // A thread that wakes while it is looked at is not told: where looking takes a part of a turn, there are some.
+        let told = python + gil + seen.share(RunState::Native);
+        assert!(told > emulated_or(0.99, 0.97), "{name}: {:?}", seen.states);
         // Nobody has it while it is handed over: a few hundredths of the time.
         assert!(seen.held() > 0.9, "{name}: {:?}", seen.gil);
     }
@@ -205,7 +206,7 @@ fn word_of_sleep(pid: u32) -> File {
 #[test]
 fn the_share_of_sleep_is_what_the_thread_says() {
     // Its word comes before it sleeps, and after: that is to be a small part of its turn.
-    let turn = milliseconds(8).to_string();
+    let turn = emulated_or(4, 16).to_string();
     for interpreter in ["pyenv 3.11", "sid 3.15"].map(interpreters::named) {
         let target = Target::spawn(&interpreter, "contention", Mode::Work, &["duty", &turn]);
         let tid = target.truth().threads[0].native_id;

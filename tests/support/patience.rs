@@ -11,6 +11,7 @@ const EMULATED: &str = "FPPROF_TESTS_EMULATED";
 /// (`tests/arm64/machine.sh`), so that a test that waits in vain says so.
 const SLOWER: u32 = 8;
 /// How many times as long a target works there, to be sampled as often: most of the time goes into stops.
+#[allow(dead_code, reason = "each test program uses a part")]
 const LONGER: u64 = 2;
 /// What part of the samples there is time for there: a stop takes a thousand times as long.
 const FEWER: usize = 8;
@@ -43,8 +44,15 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// How long something must go on to be sampled often enough, in milliseconds, where that many are enough on a fast machine.
+#[allow(dead_code, reason = "each test program uses a part")]
 pub fn milliseconds(count: u64) -> u64 {
     if is_emulated() { count * LONGER } else { count }
+}
+
+/// One value where processors are real, and another where they are emulated.
+#[allow(dead_code, reason = "each test program uses a part")]
+pub fn emulated_or<T>(real: T, emulated: T) -> T {
+    if is_emulated() { emulated } else { real }
 }
 
 /// How many samples to take, where that many make a good test: fewer where each takes long, but no fewer than `least`.

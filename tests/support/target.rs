@@ -121,8 +121,8 @@ impl Target {
     }
 
     /// A thread says its word before it blocks: waits until the kernel shows every parked thread in read(2), and those
-    /// that never enter Python in pause(2).
-    fn wait_for_shape(&self, mode: Mode) {
+    /// that never enter Python in pause(2). One that a debugger has let go is on its way there, too.
+    pub fn wait_for_shape(&self, mode: Mode) {
         let told = |tid: i32| self.truth.threads.iter().any(|thread| thread.native_id == tid);
         let native = self.threads().into_iter().filter(|tid| !told(*tid)).map(|tid| (tid, waiting_calls::PAUSE));
         let parked = match mode {

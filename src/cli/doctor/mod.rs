@@ -25,12 +25,13 @@ use super::standard_output::print;
 use super::{open, refusal};
 use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput};
+use crate::target::threads::Thread;
 use crate::types::{Pid, Tid};
 
-/// A program that is started has loaded its libraries when so many looks have found no new one, a second where nobody waits for a
-/// CPU and longer where all do, and when it has loaded none for as long as it took to come to the last one,
-const LOOKS: u32 = 100;
-/// or when it has had so long for it since its interpreter was found.
+/// A program that is started has loaded its libraries when it has loaded none for so long, beside what it has waited for a CPU,
+/// or, where starting takes longer than that, for as long as it took to come to the last one,
+const LOADS_NONE_FOR: Duration = Duration::from_secs(1);
+/// or has had so long for it since its interpreter was found.
 const LOADS_FOR: Duration = Duration::from_secs(10);
 /// How often its mappings are looked at meanwhile: a program can end before the time is over.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -97,15 +98,19 @@ fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, 
 /// Modules that were seen stay known when the program, which was started at `begin`, ends.
 fn wait_for_libraries(session: &mut Session, program: &mut Launched, begin: Instant) {
     let found = Instant::now();
-    let (mut last, mut loaded, mut in_vain) = (found, 0, 0);
-    let loads_on = |last: Instant, in_vain| in_vain < LOOKS || last.elapsed() < last - begin;
-    while loads_on(last, in_vain) && found.elapsed() < LOADS_FOR && program.status().is_none() {
+    let main = Thread::open(program.pid(), Tid(program.pid().0)).ok();
+    let waited = || main.as_ref().and_then(Thread::waited).unwrap_or_default();
+    let (mut last, mut waited_till_then, mut loaded) = (found, waited(), 0);
+    let loads_on = |last: Instant, waited_till_then| {
+        let not_let = waited().saturating_sub(waited_till_then);
+        last.elapsed() < LOADS_NONE_FOR.max(last - begin) + not_let
+    };
+    while loads_on(last, waited_till_then) && found.elapsed() < LOADS_FOR && program.status().is_none() {
         thread::sleep(LOOK_EVERY);
         session.reader.follow_mappings();
         let now = session.reader.space.modules.list().len();
-        in_vain += 1;
         if now != loaded {
-            (last, loaded, in_vain) = (Instant::now(), now, 0);
+            (last, waited_till_then, loaded) = (Instant::now(), waited(), now);
         }
     }
 }
