@@ -78,17 +78,20 @@ os.wait()";
 
 #[test]
 fn a_target_that_becomes_another_python() {
-    let code = "
+    let seconds = milliseconds(600) as f64 / 1000.0;
+    let code = format!(
+        "
 import sys
 second = '''
 import time
 def after():
-    t = time.perf_counter() + 0.6
+    t = time.perf_counter() + {seconds}
     while time.perf_counter() < t: sum(range(999))
 after()
 '''
-os.execv(sys.executable, [sys.executable, '-c', second])";
-    let ended = ended_by(code);
+os.execv(sys.executable, [sys.executable, '-c', second])"
+    );
+    let ended = ended_by(&code);
     assert!(ended.recorded().contains("<module> (<string>:8);work (<string>:5)"), "before: {ended:?}");
     assert!(ended.recorded().contains("<module> (<string>:6);after (<string>:5)"), "after: {ended:?}");
     assert!(ended.stderr.contains("fpprof: the target has ended"), "{ended:?}");
