@@ -89,7 +89,8 @@ fn copy_from(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan, s
 /// The first page of a stack that is there, if the one that it begins in is not. Where a stack is as deep as it has ever been,
 /// there are none yet below what was written last: those of the red zone, or of a frame that has reserved more than it has used.
 fn first_readable(memory: &ProcessMemory, window: Range) -> Option<Addr> {
-    let (mut missing, last) = (window.start.0 / PAGE, window.end().saturating_sub(1) / PAGE);
+    let mut missing = window.start.0 / PAGE;
+    let last = (window.end().saturating_sub(1) / PAGE).max(missing);
     let is_there = |page: u64| memory.read_u8(Addr(page * PAGE)).is_ok();
     // All pages above one that is there are there, too: in steps that double, and then by halves.
     let (mut there, mut step) = (missing.saturating_add(1).min(last), 1);

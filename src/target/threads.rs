@@ -76,19 +76,22 @@ impl Thread {
 
     /// How much the thread has run; `None` where the kernel does not tell or the thread is gone.
     pub fn run_count(&self) -> Option<RunCount> {
-        let mut buffer = [0; 96];
-        let text = read_text(self.schedstat.as_ref()?, &mut buffer).ok()?;
-        let mut numbers = text.split_ascii_whitespace().map(str::parse);
-        let on_cpu = numbers.next()?.ok()?;
-        let timeslices = numbers.nth(1)?.ok()?;
+        let [on_cpu, _, timeslices] = self.schedstat()?;
         Some(RunCount { on_cpu, timeslices })
     }
 
     /// How long the thread has been ready to run without having a CPU; `None` where the kernel does not tell or it is gone.
     pub fn waited(&self) -> Option<Duration> {
+        let [_, waited, _] = self.schedstat()?;
+        Some(Duration::from_nanos(waited))
+    }
+
+    /// Nanoseconds on a CPU, nanoseconds that it has waited for one, and how often it had one.
+    fn schedstat(&self) -> Option<[u64; 3]> {
         let mut buffer = [0; 96];
         let text = read_text(self.schedstat.as_ref()?, &mut buffer).ok()?;
-        text.split_ascii_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
+        let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
+        Some([numbers.next()??, numbers.next()??, numbers.next()??])
     }
 
     /// What the thread is doing.

@@ -78,14 +78,14 @@ os.wait()";
 
 #[test]
 fn a_target_that_becomes_another_python() {
-    let seconds = milliseconds(600) as f64 / 1000.0;
+    let ms = milliseconds(600);
     let code = format!(
         "
 import sys
 second = '''
 import time
 def after():
-    t = time.perf_counter() + {seconds}
+    t = time.perf_counter() + {ms} / 1000
     while time.perf_counter() < t: sum(range(999))
 after()
 '''

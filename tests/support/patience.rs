@@ -11,7 +11,6 @@ const EMULATED: &str = "FPPROF_TESTS_EMULATED";
 /// (`tests/arm64/machine.sh`), so that a test that waits in vain says so.
 const SLOWER: u32 = 8;
 /// How many times as long a target works there, to be sampled as often: most of the time goes into stops.
-#[allow(dead_code, reason = "each test program uses a part")]
 const LONGER: u64 = 2;
 /// What part of the samples there is time for there: a stop takes a thousand times as long.
 const FEWER: usize = 8;
