@@ -24,7 +24,20 @@ into_place() {
     [ -z "$old" ] || rm -rf --one-file-system "$old"
 }
 
-# host_packages NAMES...: installs those that are missing.
+# How long another run of the package manager may take: a machine's own updates do, after its start.
+PACKAGE_MANAGER_PATIENCE=600
+
+# package_lists: brings apt's lists up to date. DPkg::Lock::Timeout does not wait for the lists' own lock (apt 2.6), so this does.
+package_lists() {
+    local since=$SECONDS said
+    while ! said=$(LC_ALL=C apt-get update -qq 2>&1 </dev/null); do
+        grep -q 'Could not get lock' <<<"$said" && [ $((SECONDS - since)) -lt "$PACKAGE_MANAGER_PATIENCE" ] ||
+            die "apt-get update failed: $said"
+        sleep 2
+    done
+}
+
+# host_packages NAMES...: installs those that are missing. Waits for its turn where the package manager is at work.
 host_packages() {
     local package missing=()
     for package in "$@"; do
@@ -32,8 +45,9 @@ host_packages() {
     done
     [ ${#missing[@]} != 0 ] || return 0
     say "installing ${missing[*]}"
-    apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 </dev/null
+    package_lists
+    DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout="$PACKAGE_MANAGER_PATIENCE" -y -qq \
+        --no-install-recommends "${missing[@]}" >&2 </dev/null
 }
 
 # The mirror that this machine's own apt uses for Debian itself, whatever form its sources have.
