@@ -19,14 +19,6 @@ def going_on():
     return time.monotonic() < end
 
 
-def in_threads(*works):
-    threads = [threading.Thread(target=work, args=arguments, name=work.__name__) for work, *arguments in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 def count_primes():
     while going_on():
         sum(all(number % factor for factor in range(2, int(number**0.5) + 1)) for number in range(2, 3000))
@@ -34,31 +26,40 @@ def count_primes():
 
 def gil():
     """Four threads compute in Python: one at a time can, and the others wait for their turn."""
-    in_threads(*[(count_primes,)] * 4)
+    threads = [threading.Thread(target=count_primes) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
-def answer(connection):
-    while connection.recv(100):
-        time.sleep(0.02)
-        connection.sendall(b"row\n")
+SERVER = """
+import socket, time
+connection = socket.socket(fileno=0)
+while connection.recv(100):
+    time.sleep(0.02)
+    connection.sendall(b"row")
+"""
 
 
 def query(connection):
-    connection.sendall(b"SELECT\n")
+    connection.sendall(b"SELECT")
     return connection.recv(100)
 
 
 def load_orders(connection):
-    while going_on():
-        rows = [query(connection) for _ in range(10)]
-        b"".join(rows).decode().splitlines()
-    connection.close()
+    rows = [query(connection) for _ in range(10)]
+    return b" ".join(rows).decode().split()
 
 
 def io():
-    """One query after the other, to a server (here a thread) that takes its time."""
+    """One query after the other, to a server (another process) that takes its time."""
     client, server = socket.socketpair()
-    in_threads((load_orders, client), (answer, server))
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdin=server):
+        server.close()
+        while going_on():
+            load_orders(client)
+        client.close()
 
 
 def archive(data):

@@ -1,7 +1,8 @@
-// Photographs pictures and pages in Chromium.
+// Photographs pictures and pages in Chromium: those whose files are there.
 //
 //   node photograph.mjs FOLDER_OF_OUTPUTS FOLDER_OF_PICTURES
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { newPage, withBrowser } from '../../tests/clients/browser.mjs';
@@ -17,12 +18,18 @@ const PICTURES = [
   { name: 'source', file: 'run.html', tab: 'source', height: 620 },
   { name: 'functions', file: 'run.html', tab: 'functions', height: 480, theme: 'dark' },
   { name: 'threads', file: 'threads.html', tab: 'threads', height: 470, theme: 'dark' },
+  { name: 'web_service', file: 'web_service.svg', height: 820 },
+  { name: 'situation_gil', file: 'situation_gil.svg', height: 265 },
+  { name: 'situation_io', file: 'situation_io.svg', height: 250 },
+  { name: 'situation_native', file: 'situation_native.svg', height: 330 },
+  { name: 'situation_gc', file: 'situation_gc.svg', height: 240 },
+  { name: 'situation_cpu', file: 'situation_cpu.svg', height: 240 },
 ];
 
 await withBrowser(async (browser) => {
   const complaints = [];
   const page = await newPage(browser, complaints);
-  for (const { name, file, tab, height, theme } of PICTURES) {
+  for (const { name, file, tab, height, theme } of PICTURES.filter(({ file }) => existsSync(join(outputs, file)))) {
     await page.setViewport({ width: 1220, height });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: theme ?? 'light' }]);
     await page.goto(pathToFileURL(join(outputs, file)).href);

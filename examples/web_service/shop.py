@@ -8,6 +8,7 @@
 service, which `load.py` plays, and which is slow.
 """
 
+import difflib
 import json
 import sqlite3
 import threading
@@ -24,13 +25,8 @@ local = threading.local()
 
 
 def relevance(name, word):
-    """What SQLite calls for each row: how near to its beginning the name has the word, or part of it."""
-    score = 0
-    for at, part in enumerate(name.split()):
-        for length in range(1, len(word) + 1):
-            if part.startswith(word[:length]):
-                score += length / (1 + at)
-    return score
+    """What SQLite calls for each row: how much of the word, and letters like it, are in the name."""
+    return difflib.SequenceMatcher(None, name, word).ratio()
 
 
 def database():
@@ -39,7 +35,7 @@ def database():
         local.connection = sqlite3.connect(":memory:")
         local.connection.create_function("relevance", 2, relevance)
         local.connection.execute("CREATE TABLE items (name TEXT, price INTEGER)")
-        names = (f"{WORDS[n % 16]} {WORDS[n // 7 % 16]} {WORDS[n // 31 % 16]} thing {n}" for n in range(2000))
+        names = (f"{WORDS[n % 16]} {WORDS[n // 7 % 16]} {WORDS[n // 31 % 16]} thing {n}" for n in range(3000))
         local.connection.executemany("INSERT INTO items VALUES (?, ?)", ((name, 37 * n % 9973) for n, name in enumerate(names)))
     return local.connection
 
@@ -47,7 +43,9 @@ def database():
 @app.get("/search")
 def search():
     word = request.args["word"]
-    items = database().execute("SELECT name, price, relevance(name, ?) AS r FROM items ORDER BY r DESC LIMIT 200", (word,))
+    items = database().execute(
+        "SELECT name, price, relevance(name, ?) AS r FROM items WHERE price < 2000 ORDER BY r DESC LIMIT 50", (word,)
+    )
     return render_template("search.html", word=word, items=items)
 
 
