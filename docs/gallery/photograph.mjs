@@ -18,7 +18,7 @@ const PICTURES = [
   { name: 'source', file: 'run.html', tab: 'source', height: 620 },
   { name: 'functions', file: 'run.html', tab: 'functions', height: 480, theme: 'dark' },
   { name: 'threads', file: 'threads.html', tab: 'threads', height: 470, theme: 'dark' },
-  { name: 'web_service', file: 'web_service.svg', height: 820 },
+  { name: 'web_service', file: 'web_service.svg', width: 1040, height: 760, scale: 1.35, quality: 65 },
   { name: 'situation_gil', file: 'situation_gil.svg', height: 265 },
   { name: 'situation_io', file: 'situation_io.svg', height: 250 },
   { name: 'situation_native', file: 'situation_native.svg', height: 330 },
@@ -29,14 +29,14 @@ const PICTURES = [
 await withBrowser(async (browser) => {
   const complaints = [];
   const page = await newPage(browser, complaints);
-  for (const { name, file, tab, height, theme } of PICTURES.filter(({ file }) => existsSync(join(outputs, file)))) {
-    await page.setViewport({ width: 1220, height });
+  for (const { name, file, tab, width, height, scale, quality, theme } of PICTURES.filter(({ file }) => existsSync(join(outputs, file)))) {
+    await page.setViewport({ width: width ?? 1220, height, deviceScaleFactor: scale ?? 1 });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: theme ?? 'light' }]);
     await page.goto(pathToFileURL(join(outputs, file)).href);
     if (tab) await page.click(`#tab-${tab}`);
     // Two frames: what observes sizes draws in the second.
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-    await page.screenshot({ path: join(pictures, `${name}.webp`), type: 'webp', quality: 80 });
+    await page.screenshot({ path: join(pictures, `${name}.webp`), type: 'webp', quality: quality ?? 80 });
   }
   if (complaints.length > 0) throw new Error(complaints.join('\n'));
 });

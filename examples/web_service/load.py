@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SHOP = ("127.0.0.1", 8000)
 WAREHOUSE = ("127.0.0.1", 8001)
-PAGES = ["/search?word=red", "/report", "/stock", "/search?word=rare", "/stock", "/report"]
+PAGES = ["/search?word=red", "/stock", "/report", "/search?word=rare", "/stock", "/search?word=small", "/stock"]
 
 
 class Warehouse(BaseHTTPRequestHandler):
