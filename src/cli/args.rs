@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::bug_report::args::BugReportArgs;
 use super::diff::args::DiffArgs;
 use super::doctor::args::DoctorArgs;
 use super::dump::args::DumpArgs;
@@ -17,6 +18,7 @@ use super::output_kind::{self, OutputKind};
 use super::report_args::ReportArgs;
 use super::shown_args::{FilterArgs, ShownArgs};
 use super::top::args::TopArgs;
+use super::version;
 use crate::symbolize::names::NativeFrames;
 
 /// The highest rate that is taken: beyond it a sample would cost more than the interval.
@@ -24,7 +26,7 @@ const MAX_RATE: f64 = 100_000.0;
 
 /// A sampling profiler for Python: Python and native code in one true stack.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, long_version = version::long(), max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -46,6 +48,8 @@ pub enum Command {
     Top(TopArgs),
     /// Tell what fpprof can see of a process, a program or a file, and what would make its stacks or names incomplete.
     Doctor(DoctorArgs),
+    /// Put what a bug report needs into one file, without secrets.
+    BugReport(BugReportArgs),
     /// Print a script that completes fpprof's commands and switches in a shell.
     Completions(CompletionsArgs),
     /// Write the man pages.

@@ -3,11 +3,13 @@
 //! Does: everything that a user sees of a run. Does not: exit; `main` does.
 
 pub mod args;
+pub mod bug_report;
 pub mod diff;
 pub mod doctor;
 pub mod dump;
 pub mod failure;
 pub mod install;
+mod live_line;
 mod open;
 mod origin;
 pub mod output_kind;
@@ -20,6 +22,7 @@ pub mod shown_args;
 mod standard_output;
 mod style;
 pub mod top;
+mod version;
 
 use std::process::ExitCode;
 
@@ -35,6 +38,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Record(args) => record::run(args),
         Command::Dump(args) => dump::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::BugReport(args) => bug_report::run(args),
         Command::Report(args) => report::run(args),
         Command::Completions(args) => install::completions(args),
         Command::Man(args) => install::man(args),

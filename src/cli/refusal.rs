@@ -12,6 +12,9 @@ use crate::target::launch::{LaunchError, exit_code};
 use crate::target::process::{Process, ProcessError};
 use crate::types::Pid;
 
+/// What to do where no target was named.
+pub const NO_TARGET: &str = "Name a process, `--pid PID`, or a program to start, `-- python3 app.py`.";
+
 /// The system does not let us read a process.
 pub fn denied(pid: Pid) -> Failure {
     let obstacle = diagnose(pid);
@@ -63,19 +66,17 @@ pub fn open(process: &Process, error: &OpenError) -> Failure {
 
 /// The same for a program that we have started and leave running.
 pub fn open_launched(process: &Process, error: &OpenError) -> Failure {
-    let failure = open(process, error);
-    let hint = failure.hint.clone().unwrap_or_default();
-    failure.with_hint(format!("{hint} The program runs on as process {}.", process.pid))
+    open(process, error).and_hint(&format!("The program runs on as process {}.", process.pid))
 }
 
 /// The threads that hold the GIL are wanted of an interpreter that has none. `runs_on`: it is a program that we have
 /// started.
 pub fn no_gil(process: &Process, runs_on: bool) -> Failure {
     let pid = process.pid;
-    let hint = "Record the threads that run, `--mode cpu`, or all, `--mode wall`.";
-    let hint = if runs_on { format!("{hint} The program runs on as process {pid}.") } else { hint.to_owned() };
     let what = "is a free-threaded build of CPython, which has no GIL: there is nothing for `--mode gil` to record";
-    Failure::new(format_args!("process {pid} {what}")).with_hint(hint)
+    let failure = Failure::new(format_args!("process {pid} {what}"))
+        .with_hint("Record the threads that run, `--mode cpu`, or all, `--mode wall`.");
+    if runs_on { failure.and_hint(&format!("The program runs on as process {pid}.")) } else { failure }
 }
 
 /// A program cannot be started. The exit code is that of shells and env(1).

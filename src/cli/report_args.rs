@@ -34,6 +34,10 @@ pub struct ReportArgs {
     #[arg(long)]
     pub force: bool,
 
+    /// Show no live line.
+    #[arg(long)]
+    pub hideprogress: bool,
+
     /// What part of its time.
     #[command(flatten)]
     pub span: SpanArgs,

@@ -17,8 +17,8 @@ const JSON: [&str; 4] = [chrome_trace::BEGINNING, firefox::BEGINNING, json_lines
 /// How a comparison as text begins.
 pub const DIFF_BEGINNING: &str = "# fpprof diff: ";
 
-/// What a comparison as JSON says that it is; it begins with that.
-pub const DIFF_FORMAT: &str = "fpprof diff";
+/// How each JSON document begins that names its format: comparisons, dumps, bug reports.
+const DOCUMENT: &str = "{\n  \"format\": \"fpprof ";
 
 /// How a snapshot begins.
 const SNAPSHOT: &str = "{\n  \"what\": \"fpprof snapshot: ";
@@ -34,10 +34,10 @@ pub fn is_own(beginning: &[u8]) -> bool {
     let begins_as = |text: &str| beginning.starts_with(text.as_bytes());
     let is_picture = || begins_as("<?xml") && contains(beginning, flamegraph::NOTES);
     let is_collapsed = || begins_as("# command: ") && contains(beginning, "\n# recorded by: fpprof ");
-    let is_diff = || begins_as(DIFF_BEGINNING) || begins_as(&format!("{{\n  \"format\": \"{DIFF_FORMAT}\""));
     begins_as(SNAPSHOT)
         || begins_as(html::BEGINNING)
-        || is_diff()
+        || begins_as(DIFF_BEGINNING)
+        || begins_as(DOCUMENT)
         || JSON.iter().any(|json| begins_as(json))
         || is_picture()
         || is_collapsed()

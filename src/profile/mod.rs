@@ -12,6 +12,7 @@ pub mod paths;
 pub mod recording;
 pub mod samples;
 pub mod sources;
+pub mod steps;
 pub mod timeline;
 pub mod tree;
 

@@ -191,8 +191,10 @@ pub fn name_frames<'c>(
         };
         names.insert(*element, named);
     }
+    symbolizer.steps.expect(by_module.values().map(Vec::len).sum());
     for (module, elements) in by_module {
         name_module(module, &elements, origin, symbolizer, &mut names);
+        symbolizer.steps.advance(elements.len());
     }
     names
 }

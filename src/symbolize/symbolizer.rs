@@ -13,6 +13,7 @@ use super::dwarf::{DwarfData, DwarfFrame, has_dwarf};
 use super::mini_debug_info::decompress_xz;
 use super::native_symbol::{FunctionExtent, FunctionName, NativeSymbol, NoName};
 use super::symbol_index::SymbolIndex;
+use crate::profile::steps::Steps;
 use crate::target::elf::{ElfError, ElfFile, SymbolTableKind};
 use crate::target::root::TargetRoot;
 use crate::types::Svma;
@@ -91,12 +92,14 @@ pub struct ModuleNames {
 pub struct Symbolizer {
     pub(super) files: DebugFiles,
     lines: bool,
+    /// Each step is a frame.
+    pub(super) steps: Arc<Steps>,
 }
 
 impl Symbolizer {
     /// A symbolizer that looks for debug files in the target's root and then in the profiler's own.
     pub fn new(target: impl Into<Option<Arc<TargetRoot>>>) -> Symbolizer {
-        Symbolizer { files: DebugFiles::new(target.into()), lines: true }
+        Symbolizer { files: DebugFiles::new(target.into()), lines: true, steps: Arc::default() }
     }
 
     /// The same, which looks neither lines nor inlined functions up: a symbol table is read in milliseconds, the DWARF of
@@ -104,6 +107,12 @@ impl Symbolizer {
     #[must_use]
     pub fn without_lines(self) -> Symbolizer {
         Symbolizer { lines: false, ..self }
+    }
+
+    /// The same, which tells by `steps` how many of the frames that it was given have names.
+    #[must_use]
+    pub fn telling(self, steps: &Arc<Steps>) -> Symbolizer {
+        Symbolizer { steps: Arc::clone(steps), ..self }
     }
 
     /// Names addresses of one module. Loads the module's tables and drops them again: ask for many at once.

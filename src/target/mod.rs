@@ -3,6 +3,7 @@
 pub mod access;
 pub mod descriptors;
 pub mod elf;
+pub mod host;
 pub mod launch;
 pub mod maps;
 pub mod memory;

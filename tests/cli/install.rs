@@ -44,6 +44,17 @@ fn every_shell_has_a_script() {
 }
 
 #[test]
+fn the_version_says_what_the_build_is() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(fpprof(&["-V"]).stdout, format!("fpprof {version}\n"));
+    let long = fpprof(&["--version"]).stdout;
+    let machine = format!("target: {}-linux-gnu, ", std::env::consts::ARCH);
+    for words in [&format!("fpprof {version}\nbuild:  "), &machine, "reads:  CPython 3.11 to 3.15", "flamegraph, "] {
+        assert!(long.contains(words), "{words:?} is missing in {long}");
+    }
+}
+
+#[test]
 fn each_command_has_a_page_that_man_shows() {
     let folder = Scratch::new();
     let path = folder.path().to_string_lossy().into_owned();

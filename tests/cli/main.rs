@@ -29,6 +29,7 @@ mod run;
 
 mod accuracy;
 mod bad_targets;
+mod bug_report;
 mod debugger;
 mod diff;
 mod doctor;

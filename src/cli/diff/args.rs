@@ -51,6 +51,10 @@ pub struct DiffArgs {
     #[arg(long)]
     pub force: bool,
 
+    /// Show no live line.
+    #[arg(long)]
+    pub hideprogress: bool,
+
     /// Which native frames to compare.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
     pub native: NativeArg,

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::{Comparison, Recorded};
 use crate::cli::standard_output::document;
-use crate::output::mark::DIFF_FORMAT;
 use crate::profile::comparison::{Change, Estimate, FunctionChange, Unit};
 
 /// The version of the schema.
@@ -67,7 +66,7 @@ pub fn text(comparison: &Comparison<'_>) -> String {
         after: recording(after),
         functions: changes.iter().map(function).collect(),
     };
-    document(DIFF_FORMAT, VERSION, &content)
+    document("fpprof diff", VERSION, &content)
 }
 
 fn recording(recorded: &Recorded<'_>) -> RecordingJson {

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use self::args::{DiffArgs, DiffFormat, Side};
 use super::failure::Failure;
+use super::live_line::LiveLine;
 use super::record::output_file::OutputFile;
 use super::report::{Choice, Part, read, refuse_recording};
 use super::style::Style;
@@ -51,11 +52,13 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
         refuse_recording(path, recording)?;
     }
     let choice = Choice::of_functions(args.span, &args.filter, args.native.frames());
-    let [before, after] = [recorded(&args.before, &choice)?, recorded(&args.after, &choice)?];
+    let line = LiveLine::new(!args.hideprogress, "");
+    let [before, after] = [recorded(&args.before, &choice, &line)?, recorded(&args.after, &choice, &line)?];
     warn(&before.part.facts, &after.part.facts);
     let unit = args.unit.into();
     let changes = compare(&before.counts, &after.counts, unit);
     let comparison = Comparison { before, after, unit, changes };
+    drop(line);
     let mut output = OutputFile::open(path, args.force)?;
     let style = if output.path().is_some() { Style::PLAIN } else { args.color.style() };
     output.write(|out| match format {
@@ -69,12 +72,15 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn recorded<'a>(path: &'a Path, choice: &Choice) -> Result<Recorded<'a>, Failure> {
-    let recording = read(path)?;
+fn recorded<'a>(path: &'a Path, choice: &Choice, line: &LiveLine) -> Result<Recorded<'a>, Failure> {
+    let recording = read(path, line)?;
     if let Some(why) = &recording.cut_off {
-        eprintln!("fpprof: warning: {} was cut off, {why}: what was written before is compared", path.display());
+        line.say(format_args!(
+            "fpprof: warning: {} was cut off, {why}: what was written before is compared",
+            path.display()
+        ));
     }
-    let part = Part::of(&recording, choice);
+    let part = Part::of(&recording, choice, &line.begin("looking up names"));
     let counts = part.counts();
     if counts.ticks() == 0 {
         let facts = &part.facts;

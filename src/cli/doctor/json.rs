@@ -15,8 +15,9 @@ use crate::symbolize::{DebugFileSource, SymbolSource};
 /// Fields may be added to a version; one that is taken away or changes its meaning makes the next.
 const VERSION: u32 = 1;
 
+/// What is said of a target.
 #[derive(Default, Serialize)]
-struct Content<'a> {
+pub struct Content<'a> {
     error: Option<ErrorFacts<'a>>,
     process: Option<ProcessFacts<'a>>,
     modules: Vec<ModuleFacts<'a>>,
@@ -26,7 +27,7 @@ struct Content<'a> {
 #[derive(Serialize)]
 struct ErrorFacts<'a> {
     message: &'a str,
-    hint: Option<&'a str>,
+    hint: &'a str,
 }
 
 #[derive(Serialize)]
@@ -86,20 +87,32 @@ struct FindingFacts {
     remedy: Option<&'static str>,
 }
 
+impl<'a> Content<'a> {
+    /// What a report says.
+    pub fn of(report: &'a Report) -> Content<'a> {
+        Content {
+            process: report.process.as_ref().map(process),
+            modules: report.modules.iter().map(module).collect(),
+            findings: advice::findings(report).into_iter().map(finding).collect(),
+            ..Content::default()
+        }
+    }
+
+    /// Why a target cannot be examined.
+    pub fn failed(failure: &'a Failure) -> Content<'a> {
+        let error = ErrorFacts { message: &failure.message, hint: &failure.hint };
+        Content { error: Some(error), ..Content::default() }
+    }
+}
+
 /// The document of a report, and a line end.
 pub fn write(report: &Report) -> String {
-    text(&Content {
-        process: report.process.as_ref().map(process),
-        modules: report.modules.iter().map(module).collect(),
-        findings: advice::findings(report).into_iter().map(finding).collect(),
-        ..Content::default()
-    })
+    text(&Content::of(report))
 }
 
 /// The document of a target that cannot be examined, and a line end.
 pub fn failure(failure: &Failure) -> String {
-    let error = ErrorFacts { message: &failure.message, hint: failure.hint.as_deref() };
-    text(&Content { error: Some(error), ..Content::default() })
+    text(&Content::failed(failure))
 }
 
 fn text(content: &Content<'_>) -> String {

@@ -5,10 +5,10 @@
 
 mod advice;
 pub mod args;
-mod examine;
-mod json;
+pub(super) mod examine;
+pub(super) mod json;
 mod module;
-mod snapshot;
+pub(super) mod snapshot;
 mod text;
 
 use std::path::Path;

@@ -21,6 +21,21 @@ const MAX_THREADS: usize = 64;
 /// # Errors
 /// When no stack can be saved, or the file not be written.
 pub fn save(session: &mut Session, thread: Option<Tid>, output: &mut OutputFile) -> Result<(), Failure> {
+    let (tid, saved) = choose(session, thread).map_err(|why_not| {
+        Failure::new(format_args!("no stack can be saved: {why_not}"))
+            .with_hint("Try again, or another thread: `--thread TID`; `fpprof dump` lists them.")
+    })?;
+    output.write(|writer| writer.write_all(saved.json.as_bytes()))?;
+    let path = output.path().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    eprintln!("fpprof: wrote {}: {}", one_line(&path), describe(tid, &saved));
+    Ok(())
+}
+
+/// A stack of the thread that is asked for; else the first incomplete one; else one of the main thread.
+///
+/// # Errors
+/// Why there is none.
+pub fn choose(session: &mut Session, thread: Option<Tid>) -> Result<(Tid, Saved), String> {
     let mut found: Option<(Tid, Saved)> = None;
     let mut why_not = "it changed all the time".to_owned();
     for tid in candidates(session, thread) {
@@ -33,14 +48,7 @@ pub fn save(session: &mut Session, thread: Option<Tid>, output: &mut OutputFile)
             Err(reason) => why_not = reason,
         }
     }
-    let Some((tid, saved)) = found else {
-        return Err(Failure::new(format_args!("no stack can be saved: {why_not}"))
-            .with_hint("Try again, or another thread: `--thread TID`; `fpprof dump` lists them."));
-    };
-    output.write(|writer| writer.write_all(saved.json.as_bytes()))?;
-    let path = output.path().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-    eprintln!("fpprof: wrote {}: {}", one_line(&path), describe(tid, &saved));
-    Ok(())
+    found.ok_or(why_not)
 }
 
 /// The threads to sample, the main one first.

@@ -31,10 +31,10 @@ pub fn dump(path: &Path, view: View) -> Result<Dump, Failure> {
         Failure::new(format_args!("{}: {error}", path.display())).with_hint(hint)
     };
     let bytes = read(path).map_err(|error| refused(&error, "Give the path of a file that can be read."))?;
-    let snapshot = Snapshot::from_json(&bytes).map_err(|error| {
+    let snapshot = Snapshot::from_json(in_bug_report(&bytes).unwrap_or(&bytes)).map_err(|error| {
         refused(
             &error,
-            "Give a file that `fpprof doctor --snapshot FILE` has written, whole, and an fpprof as new as it.",
+            "Give a file that `fpprof doctor --snapshot FILE` or `fpprof bug-report` has written, whole, and an fpprof as new as it.",
         )
     })?;
     let machine = snapshot.machine;
@@ -67,6 +67,17 @@ pub fn dump(path: &Path, view: View) -> Result<Dump, Failure> {
             stack: Ok(ThreadStack { run_state: RunState::Unknown, frames, locals: None }),
         }],
     })
+}
+
+/// The snapshot in what `fpprof bug-report` has written.
+fn in_bug_report(file: &[u8]) -> Option<&[u8]> {
+    #[derive(serde::Deserialize)]
+    struct BugReport<'a> {
+        #[serde(borrow)]
+        snapshot: &'a serde_json::value::RawValue,
+    }
+    let report: BugReport<'_> = serde_json::from_slice(file).ok()?;
+    Some(report.snapshot.get().as_bytes())
 }
 
 /// The file, or as much of it as shows that it is too long.

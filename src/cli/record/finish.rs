@@ -17,6 +17,7 @@ use crate::output::label::LabelOptions;
 use crate::output::{self, Shown};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::read;
+use crate::profile::steps::Steps;
 use crate::target::root::TargetRoot;
 
 /// How to finish a recording.
@@ -48,8 +49,9 @@ impl Finish {
         match (self.kind, self.interim) {
             (OutputKind::Recording, _) => report::finish_stream(recording, first, self.view).map(|facts| (facts, None)),
             (OutputKind::Shown(format), Some(interim)) => {
+                let steps = Arc::clone(&self.view.steps);
                 let facts = report::finish_stream(recording, first, self.view)?;
-                let made = make(format, interim, (&self.choice, &self.root), &self.labels)?;
+                let made = make(format, interim, (&self.choice, &self.root, &steps), &self.labels)?;
                 Ok((facts, Some(Box::new(made))))
             }
             (OutputKind::Shown(format), None) => {
@@ -69,14 +71,14 @@ impl Finish {
 fn make(
     format: Format,
     mut interim: File,
-    (choice, root): (&Choice, &TargetRoot),
+    (choice, root, steps): (&Choice, &TargetRoot, &Arc<Steps>),
     labels: &LabelOptions,
 ) -> io::Result<File> {
     interim.rewind()?;
     let length = interim.metadata()?.len();
     let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
     let mut made = BufWriter::new(temporary_file()?);
-    let part = Part::of(&recording, choice).with_sources(&recording, format, Some(root), choice.full_filenames);
+    let part = Part::of(&recording, choice, steps).with_sources(&recording, format, Some(root), choice.full_filenames);
     part.warn_if_empty();
     part.write(format, labels, &mut made)?;
     made.flush()?;

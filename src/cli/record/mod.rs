@@ -24,6 +24,7 @@ use std::time::SystemTime;
 
 use super::args::{ClockArg, MaxOverhead, ModeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
+use super::live_line::LiveLine;
 use super::shown_args::SpanArgs;
 use super::{open, refusal};
 use crate::cli::output_kind::{self, OutputKind};
@@ -85,7 +86,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let session = match (args.pid, &mut launched) {
         (Some(pid), _) => open::attach(Pid(pid), mode, &stop)?,
         (None, Some(launched)) => open::launched(launched, &program_name(args), mode, &stop)?,
-        (None, None) => return Err(Failure::new("there is nothing to record")),
+        (None, None) => return Err(Failure::new("there is nothing to record").with_hint(refusal::NO_TARGET)),
     };
     if mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
         return Err(refusal::no_gil(session.process(), launched.is_some()));
@@ -119,11 +120,16 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     };
     let root = session.reader.root();
     let recording = Recorder::new(plan, &stop, stream).run(session, &mut launched, &mut progress);
-    progress.look_up_names();
+    progress.finish();
+    let line = LiveLine::new(!args.hideprogress, " (Ctrl-C again to write nothing)");
 
     let finish = Finish {
         kind: format,
-        view: View { native: args.shown.native.frames(), full_filenames: args.shown.full_filenames },
+        view: View {
+            native: args.shown.native.frames(),
+            full_filenames: args.shown.full_filenames,
+            steps: line.begin("looking up names"),
+        },
         labels: args.shown.labels(),
         choice: Choice::new(SpanArgs::default(), &args.filter, &args.shown),
         root,
@@ -131,7 +137,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     };
     let mut patience = Patience::new(&stop, recording.ended == Ended::Signal);
     let named = patience.wait_for(move || (recording.ended.clone(), finish.finish(recording, facts)));
-    progress.finish();
+    drop(line);
     let Some((ended, finished)) = named else {
         let lost = if format == OutputKind::Recording { "the recording has no names" } else { "nothing was written" };
         return Err(refusal::given_up("names were looked up", lost));
@@ -154,7 +160,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
 
 /// The output, to write a recording to.
 fn recording_file(output: &mut OutputFile) -> Result<File, Failure> {
-    let file = output.stream().map_err(|error| Failure::new(format_args!("the output cannot be written: {error}")))?;
+    let file = output.stream().map_err(|error| output_file::not_written(&error))?;
     file.ok_or_else(|| {
         Failure::new("a recording is written to a file while it is made, and the output is none")
             .with_hint("Name a file, `--output run.fpprof`, or choose another `--format`.")
@@ -174,8 +180,7 @@ pub(super) fn not_kept(error: io::Error) -> Failure {
 
 /// Begins a recording in a file.
 pub(super) fn stream(file: File, facts: &RecordingFacts) -> Result<Stream, Failure> {
-    Stream::new(file, facts.clone())
-        .map_err(|error| Failure::new(format_args!("the samples cannot be written: {error}")))
+    Stream::new(file, facts.clone()).map_err(|error| output_file::not_written(&error))
 }
 
 /// Writes the profile. What is in a file is whole: only the wait for who reads a pipe can be given up.
@@ -196,8 +201,10 @@ fn write(
 pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::new(format_args!("signals cannot be handled: {error}")))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| {
+            Failure::new(format_args!("signals cannot be handled: {error}"))
+                .with_hint("A sandbox (a seccomp profile) forbids sigaction(2): run fpprof outside it.")
+        })?;
     }
     Ok(stop)
 }

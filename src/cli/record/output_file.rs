@@ -105,7 +105,7 @@ impl OutputFile {
         match result {
             // Whoever reads a pipe may stop at any time: `fpprof record -o - … | head`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(|error| Failure::new(format_args!("the output cannot be written: {error}"))),
+            result => result.map_err(|error| not_written(&error)),
         }
     }
 }
@@ -119,6 +119,12 @@ impl Drop for OutputFile {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Tells that writing an output has failed.
+pub fn not_written(error: &io::Error) -> Failure {
+    Failure::new(format_args!("the output cannot be written: {error}"))
+        .with_hint("Is there space left where it goes (`df`), and is it within the limits (`ulimit -f`)? Choose another place with `--output FILE`.")
 }
 
 /// Whether there is a file with something in it that fpprof has not written, or that cannot be looked at.
@@ -190,7 +196,7 @@ mod tests {
         output.write(|w| w.write_all(b"long contents")).unwrap();
         drop(output);
         let refused = OutputFile::open(&path, false).unwrap_err();
-        assert!(refused.hint.is_some_and(|hint| hint.contains("--force")));
+        assert!(refused.hint.contains("--force"));
         let mut output = OutputFile::open(&path, true).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"long contents", "what was there is kept until it is replaced");
         output.write(|w| w.write_all(b"short")).unwrap();
@@ -202,6 +208,6 @@ mod tests {
     #[test]
     fn an_output_that_cannot_be_written_says_so() {
         let failure = OutputFile::open(Path::new("/nowhere/at/all.svg"), false).unwrap_err();
-        assert!(failure.to_string().contains("/nowhere/at/all.svg") && failure.hint.is_some());
+        assert!(failure.to_string().contains("/nowhere/at/all.svg"));
     }
 }

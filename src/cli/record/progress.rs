@@ -59,14 +59,6 @@ impl Progress {
         let _ = write!(io::stderr(), "\r{}\x1b[K", line(now, self.total));
     }
 
-    /// Shows that the recording is over, and what there is still to wait for.
-    pub fn look_up_names(&mut self) {
-        if self.enabled {
-            self.shown_at = Some(Instant::now());
-            let _ = write!(io::stderr(), "\rlooking up names (Ctrl-C again to write nothing)\x1b[K");
-        }
-    }
-
     /// Removes the line.
     pub fn finish(&mut self) {
         if self.shown_at.take().is_some() {

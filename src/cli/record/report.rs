@@ -3,6 +3,7 @@
 //! Does: turn what was recorded into what is shown. Does not: record, or write files.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::epoch::Epoch;
@@ -14,6 +15,7 @@ use crate::profile::Profile;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
 use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopFacts};
 use crate::profile::named::Named;
+use crate::profile::steps::Steps;
 use crate::python::layout::Support;
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::Intervals;
@@ -25,12 +27,14 @@ use crate::symbolize::names::{self, Counted, NativeFrames};
 use crate::types::Pid;
 
 /// How frames are shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct View {
     /// Which native frames.
     pub native: NativeFrames,
     /// Whether paths are left as long as they are.
     pub full_filenames: bool,
+    /// What tells how far naming is.
+    pub steps: Arc<Steps>,
 }
 
 /// Says before the recording what may make it worth less.
@@ -55,7 +59,7 @@ pub fn warn(session: &Session) {
 pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Profile, RecordingFacts) {
     let mut stacks = Profile::new();
     for epoch in &recording.epochs {
-        for (stack, weight) in name(epoch, view).stacks() {
+        for (stack, weight) in name(epoch, &view).stacks() {
             stacks.add(stack, weight);
         }
     }
@@ -69,25 +73,25 @@ pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Prof
 pub fn finish_stream(mut recording: Recording, first: RecordingFacts, view: View) -> io::Result<RecordingFacts> {
     let facts = facts(&recording, first);
     let Some(stream) = recording.stream.take() else { return Ok(facts) };
-    let names: Vec<_> = recording.epochs.iter().map(|epoch| native_names(epoch, view)).collect();
+    let names: Vec<_> = recording.epochs.iter().map(|epoch| native_names(epoch, &view)).collect();
     stream.finish(&names, &facts)?;
     Ok(facts)
 }
 
 /// A name for each frame that has none in the recording: of native code.
-fn native_names(epoch: &Epoch, view: View) -> Vec<Option<Named>> {
+fn native_names(epoch: &Epoch, view: &View) -> Vec<Option<Named>> {
     let is_native =
         |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
     with_origin(&epoch.session, &epoch.thread_names, view.full_filenames, |origin, symbolizer| {
         let frames = epoch.stacks.frames();
-        let mut names = names::name_frames(frames.iter().filter(is_native), origin, &symbolizer);
+        let mut names = names::name_frames(frames.iter().filter(is_native), origin, &symbolizer.telling(&view.steps));
         frames.iter().map(|frame| names.remove(frame)).collect()
     })
 }
 
-fn name(epoch: &Epoch, view: View) -> Profile {
+fn name(epoch: &Epoch, view: &View) -> Profile {
     with_origin(&epoch.session, &epoch.thread_names, view.full_filenames, |origin, symbolizer| {
-        names::name(&epoch.stacks, origin, &symbolizer, view.native)
+        names::name(&epoch.stacks, origin, &symbolizer.telling(&view.steps), view.native)
     })
 }
 

@@ -9,12 +9,14 @@ mod naming;
 mod sources;
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::failure::Failure;
+use super::live_line::LiveLine;
 use super::output_kind::{self, OutputKind};
 use super::record::output_file::OutputFile;
 use super::report_args::ReportArgs;
@@ -26,6 +28,7 @@ use crate::profile::comparison::Counts;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::{self, ReadError, Recording};
 use crate::profile::sources::Sources;
+use crate::profile::steps::Steps;
 use crate::profile::timeline::Timeline;
 use crate::target::root::TargetRoot;
 pub(super) use choice::Choice;
@@ -35,7 +38,8 @@ pub(super) use choice::Choice;
 /// # Errors
 /// That the recording cannot be read, or the profile not be written.
 pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
-    let recording = read(&args.recording)?;
+    let line = LiveLine::new(!args.hideprogress, "");
+    let recording = read(&args.recording, &line)?;
     if let Some(path) = &args.output {
         refuse_recording(path, &args.recording)?;
     }
@@ -47,15 +51,22 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     };
     let choice = Choice::new(args.span, &args.filter, &args.shown);
     if let Some(why) = &recording.cut_off {
-        eprintln!("fpprof: warning: the recording was cut off, {why}: what was written before is shown");
+        line.say(format_args!("fpprof: warning: the recording was cut off, {why}: what was written before is shown"));
     }
     let root = TargetRoot::at(Path::new("/")).ok();
-    let part = Part::of(&recording, &choice).with_sources(&recording, format, root.as_ref(), choice.full_filenames);
-    part.warn_if_empty();
+    let part = Part::of(&recording, &choice, &line.begin("looking up names")).with_sources(
+        &recording,
+        format,
+        root.as_ref(),
+        choice.full_filenames,
+    );
     let path = output(args, format);
     refuse_recording(&path, &args.recording)?;
     let mut output = OutputFile::open(&path, args.force)?;
+    line.begin("writing");
     output.write(|writer| part.write(format, &args.shown.labels(), writer))?;
+    drop(line);
+    part.warn_if_empty();
     if let Some(path) = output.path() {
         eprintln!("fpprof: wrote {}: open it with {}", path.display(), format.viewer());
     }
@@ -74,11 +85,11 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The chosen part.
-    pub fn of(recording: &Recording, choice: &Choice) -> Part {
+    /// The chosen part; `steps` tell how far naming is.
+    pub fn of(recording: &Recording, choice: &Choice, steps: &Arc<Steps>) -> Part {
         let (mut stacks, mut timeline) = (Profile::new(), Timeline::default());
         for program in &recording.programs {
-            naming::add_samples(program, choice, &mut stacks, &mut timeline);
+            naming::add_samples(program, choice, steps, (&mut stacks, &mut timeline));
         }
         let facts = facts::of(recording, choice);
         match choice.inverted {
@@ -128,11 +139,13 @@ impl Part {
 ///
 /// # Errors
 /// Why it cannot be read, and what to do.
-pub(super) fn read(path: &Path) -> Result<Recording, Failure> {
+pub(super) fn read(path: &Path, line: &LiveLine) -> Result<Recording, Failure> {
     let read = || {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
-        recording::read(BufReader::new(file), length)
+        let steps = line.begin("reading");
+        steps.expect(usize::try_from(length).unwrap_or(usize::MAX));
+        recording::read(BufReader::new(Told { file, steps }), length)
     };
     read().map_err(|error| {
         let failure = Failure::new(format_args!("{}: {error}", path.display()));
@@ -143,6 +156,20 @@ pub(super) fn read(path: &Path) -> Result<Recording, Failure> {
             ReadError::Empty | ReadError::Damaged(_) => "Nothing in it can be shown: record again.",
         })
     })
+}
+
+/// A file that tells how much of it has been read.
+struct Told {
+    file: File,
+    steps: Arc<Steps>,
+}
+
+impl Read for Told {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        self.steps.advance(length);
+        Ok(length)
+    }
 }
 
 /// Refuses to write over the recording.

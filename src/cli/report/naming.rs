@@ -15,6 +15,7 @@ use crate::profile::named::{Named, Role};
 use crate::profile::paths::PathRoots;
 use crate::profile::recording::{RecordedFrame, RecordedProgram};
 use crate::profile::samples::TimedSample;
+use crate::profile::steps::Steps;
 use crate::profile::timeline::Timeline;
 use crate::profile::tree::NodeId;
 use crate::sampler::codes::Function;
@@ -24,8 +25,13 @@ use crate::target::modules::ModuleId;
 use crate::types::Tid;
 
 /// Adds the chosen samples of a program, and their stacks.
-pub fn add_samples(program: &RecordedProgram, choice: &Choice, profile: &mut Profile, timeline: &mut Timeline) {
-    let names = names(program, choice);
+pub fn add_samples(
+    program: &RecordedProgram,
+    choice: &Choice,
+    steps: &Arc<Steps>,
+    (profile, timeline): (&mut Profile, &mut Timeline),
+) {
+    let names = names(program, choice, steps);
     let chosen: Vec<bool> = program.threads.iter().map(|thread| choice.has_thread(thread)).collect();
     let interpreter = program.modules.get(program.program.interpreter as usize);
     timeline.add_modules(interpreter.into_iter().chain(&program.modules));
@@ -89,7 +95,7 @@ pub fn path_roots(program: &RecordedProgram, full: bool) -> PathRoots {
 }
 
 /// The names of a program's frames, by number; of native ones only where they are shown.
-fn names(program: &RecordedProgram, choice: &Choice) -> Vec<Option<Named>> {
+fn names(program: &RecordedProgram, choice: &Choice, steps: &Arc<Steps>) -> Vec<Option<Named>> {
     let is_known = |index: usize| program.names.get(index).is_some_and(Option::is_some);
     let is_wanted = |frame: &RecordedFrame| {
         let is_native = matches!(frame, RecordedFrame::Native(..) | RecordedFrame::Evaluation(..));
@@ -107,7 +113,7 @@ fn names(program: &RecordedProgram, choice: &Choice) -> Vec<Option<Named>> {
         perf_map: &PerfMap::default(),
         roots: &roots,
     };
-    let found = names::name_frames(missing.iter(), &origin, &Symbolizer::new(None));
+    let found = names::name_frames(missing.iter(), &origin, &Symbolizer::new(None).telling(steps));
     let name = |(index, frame): (usize, &RecordedFrame)| {
         let recorded = program.names.get(index).cloned().flatten().filter(|_| is_wanted(frame));
         let unknown = || Named { frames: vec![Frame::gap("name not recorded")], role: Role::Always };

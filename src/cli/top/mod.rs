@@ -66,7 +66,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     let session = match (args.pid, &mut launched) {
         (Some(pid), _) => open::attach(Pid(pid), Mode::Wall, &stop)?,
         (None, Some(launched)) => open::launched(launched, &name, Mode::Wall, &stop)?,
-        (None, None) => return Err(Failure::new("there is nothing to watch")),
+        (None, None) => return Err(Failure::new("there is nothing to watch").with_hint(refusal::NO_TARGET)),
     };
     let plan = Plan {
         rate: args.rate,
@@ -105,7 +105,10 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
         let recording = recording.join();
         shown.map(|()| recording.map_or(Ended::Signal, |recording| recording.ended))
     });
-    let ended = ended.map_err(|error| Failure::new(format_args!("the terminal cannot be used: {error}")))?;
+    let ended = ended.map_err(|error| {
+        Failure::new(format_args!("the terminal cannot be used: {error}"))
+            .with_hint("`fpprof record` needs no terminal, and `fpprof report` shows what it wrote.")
+    })?;
     let has_ended = launched.as_mut().is_some_and(|launched| launched.status().is_some());
     if ended == Ended::TargetGone || has_ended {
         eprintln!("fpprof: the target has ended");

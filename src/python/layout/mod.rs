@@ -300,6 +300,9 @@ pub struct DictKeysLayout {
 /// See [`DictKeysLayout`].
 pub const DICT_KEYS: DictKeysLayout = DictKeysLayout { log2_index_bytes: 9, kind: 10, entry_count: 24, indices: 32 };
 
+/// The versions that the tests run, oldest first.
+pub const TESTED: [(u8, u8); 5] = [(3, 11), (3, 12), (3, 13), (3, 14), (3, 15)];
+
 /// How well a version is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
@@ -350,14 +353,14 @@ pub fn by_table(version: Version) -> Result<Option<Layout>, LayoutError> {
 /// [`LayoutError`], of any kind.
 pub fn by_debug_offsets(mem: &impl Memory, runtime: Addr) -> Result<(Version, Layout, Support), LayoutError> {
     let version = debug_offsets::version(mem, runtime)?;
-    let (order, support) = match version.series() {
+    let order = match version.series() {
         older if older < (3, 13) => return Err(LayoutError::TooOld(version)),
-        (3, 13) => (&v3_13::ORDER, Support::Known),
-        (3, 14) => (&v3_14::ORDER, Support::Known),
-        (3, 15) => (&v3_15::ORDER, Support::Known),
-        _ => (&v3_15::ORDER, Support::Untested),
+        (3, 13) => &v3_13::ORDER,
+        (3, 14) => &v3_14::ORDER,
+        _ => &v3_15::ORDER,
     };
     let layout = debug_offsets::layout(mem, runtime, order)?;
-    let support = if layout.free_threaded { Support::Untested } else { support };
+    let is_tested = TESTED.contains(&version.series()) && !layout.free_threaded;
+    let support = if is_tested { Support::Known } else { Support::Untested };
     Ok((version, layout, support))
 }

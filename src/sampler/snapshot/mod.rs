@@ -10,6 +10,7 @@ pub mod format;
 pub mod packed;
 mod recorded_code;
 mod recorder;
+pub mod redact;
 pub mod replay;
 pub mod subject;
 pub mod take;

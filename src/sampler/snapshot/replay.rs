@@ -56,6 +56,11 @@ impl Replay {
         Ok(Replay { interpreter, addresses, codes, snapshot })
     }
 
+    /// The saved memory and stack.
+    pub(super) fn memory(&self) -> impl Memory {
+        CopiedMemory(&self.snapshot)
+    }
+
     /// The interpreter.
     pub fn interpreter(&self) -> &Interpreter {
         &self.interpreter
