@@ -2,6 +2,8 @@
 #
 # Sourced, after tests/support/parts.sh. The caller sets ROOT, the checkout. Does not: make anything.
 
+# shellcheck shell=bash disable=SC2034
+
 # What Debian and container images call the architectures.
 declare -A DEBIAN_NAME=([x86_64]=amd64 [aarch64]=arm64)
 
