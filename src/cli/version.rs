@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
+use crate::capture::native::MACHINE;
 use crate::output::format::Format;
 use crate::python::layout::TESTED;
+use crate::types::Machine;
 
 /// What this build is.
 #[derive(Debug, Serialize)]
@@ -33,11 +35,11 @@ pub const BUILD: Build = Build {
     is_optimised: !cfg!(debug_assertions),
 };
 
-const TARGET: &str = match (cfg!(target_arch = "aarch64"), cfg!(target_env = "musl")) {
-    (false, false) => "x86_64-linux-gnu",
-    (false, true) => "x86_64-linux-musl",
-    (true, false) => "aarch64-linux-gnu",
-    (true, true) => "aarch64-linux-musl",
+const TARGET: &str = match (MACHINE, cfg!(target_env = "musl")) {
+    (Machine::X86_64, false) => "x86_64-linux-gnu",
+    (Machine::X86_64, true) => "x86_64-linux-musl",
+    (Machine::Aarch64, false) => "aarch64-linux-gnu",
+    (Machine::Aarch64, true) => "aarch64-linux-musl",
 };
 
 /// What `fpprof --version` prints behind the program's name; `-V` prints the first word of it.
