@@ -31,4 +31,6 @@ pub mod symbolize;
 
 pub mod output;
 
+pub mod record;
+
 pub mod cli;

@@ -12,6 +12,7 @@ pub mod module_marks;
 pub mod native_walk;
 pub mod new_codes;
 pub mod observe;
+pub mod open;
 pub mod plan;
 pub mod pthreads;
 pub mod reader;

@@ -5,8 +5,20 @@
 use crate::source::Source;
 
 /// The modules in the order in which a sample moves through them; each may import itself and what is before it.
-const PIPELINE: &[&str] =
-    &["types", "target", "capture", "unwind", "python", "merge", "sampler", "profile", "symbolize", "output", "cli"];
+const PIPELINE: &[&str] = &[
+    "types",
+    "target",
+    "capture",
+    "unwind",
+    "python",
+    "merge",
+    "sampler",
+    "profile",
+    "symbolize",
+    "output",
+    "record",
+    "cli",
+];
 
 /// The modules that see all of the pipeline.
 const WHOLE: &[&str] = &["lib", "main"];

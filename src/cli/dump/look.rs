@@ -9,9 +9,9 @@ use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
 
-use crate::cli::origin::with_origin;
 use crate::profile::frame::{Frame, FrameKind};
 use crate::python::locals::Local;
+use crate::record::origin::with_origin;
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::SampleFrame;
 use crate::sampler::session::Session;

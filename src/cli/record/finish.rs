@@ -8,7 +8,6 @@ use std::io::{self, BufReader, BufWriter, Cursor, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
-use super::recorder::Recording;
 use super::report::{self, View};
 use crate::cli::output_kind::OutputKind;
 use crate::cli::report::{Choice, Part};
@@ -18,6 +17,7 @@ use crate::output::{self, Shown};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::read;
 use crate::profile::steps::Steps;
+use crate::record::recorder::Recording;
 use crate::target::root::TargetRoot;
 
 /// How to finish a recording.

@@ -6,10 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::epoch::Epoch;
 use super::output_file::OutputFile;
-use super::recorder::{Ended, Plan, Recording, own_cpu};
-use crate::cli::origin::with_origin;
 use crate::cli::output_kind::OutputKind;
 use crate::profile::Profile;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
@@ -17,6 +14,9 @@ use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopF
 use crate::profile::named::Named;
 use crate::profile::steps::Steps;
 use crate::python::layout::Support;
+use crate::record::origin::with_origin;
+use crate::record::program::Program;
+use crate::record::recorder::{Ended, Plan, Recording, own_cpu};
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::Intervals;
 use crate::sampler::run_state::RunState;
@@ -58,8 +58,8 @@ pub fn warn(session: &Session) {
 /// Names the stacks of a recording, and gathers the facts about it.
 pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Profile, RecordingFacts) {
     let mut stacks = Profile::new();
-    for epoch in &recording.epochs {
-        for (stack, weight) in name(epoch, &view).stacks() {
+    for program in &recording.programs {
+        for (stack, weight) in name(program, &view).stacks() {
             stacks.add(stack, weight);
         }
     }
@@ -73,25 +73,25 @@ pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Prof
 pub fn finish_stream(mut recording: Recording, first: RecordingFacts, view: View) -> io::Result<RecordingFacts> {
     let facts = facts(&recording, first);
     let Some(stream) = recording.stream.take() else { return Ok(facts) };
-    let names: Vec<_> = recording.epochs.iter().map(|epoch| native_names(epoch, &view)).collect();
+    let names: Vec<_> = recording.programs.iter().map(|program| native_names(program, &view)).collect();
     stream.finish(&names, &facts)?;
     Ok(facts)
 }
 
 /// A name for each frame that has none in the recording: of native code.
-fn native_names(epoch: &Epoch, view: &View) -> Vec<Option<Named>> {
+fn native_names(program: &Program, view: &View) -> Vec<Option<Named>> {
     let is_native =
         |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
-    with_origin(&epoch.session, &epoch.thread_names, view.full_filenames, |origin, symbolizer| {
-        let frames = epoch.stacks.frames();
+    with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
+        let frames = program.stacks.frames();
         let mut names = names::name_frames(frames.iter().filter(is_native), origin, &symbolizer.telling(&view.steps));
         frames.iter().map(|frame| names.remove(frame)).collect()
     })
 }
 
-fn name(epoch: &Epoch, view: &View) -> Profile {
-    with_origin(&epoch.session, &epoch.thread_names, view.full_filenames, |origin, symbolizer| {
-        names::name(&epoch.stacks, origin, &symbolizer.telling(&view.steps), view.native)
+fn name(program: &Program, view: &View) -> Profile {
+    with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
+        names::name(&program.stacks, origin, &symbolizer.telling(&view.steps), view.native)
     })
 }
 

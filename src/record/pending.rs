@@ -11,7 +11,7 @@ use crate::types::{Nanos, Tid};
 
 /// Samples, and what numbers in them mean.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct PendingSamples {
     /// The threads, by number.
     pub threads: Vec<Tid>,
     /// What they did, by number.
@@ -24,19 +24,19 @@ pub struct Kept {
 
 /// When a sample was taken, and what it stands for.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct SampledAt {
     /// Since the recording began.
     pub time: Nanos,
     /// Ticks of the clock.
     pub weight: u64,
 }
 
-impl Kept {
+impl PendingSamples {
     /// Keeps a sample of one thread.
-    pub fn add(&mut self, moment: Moment, tid: Tid, state: RunState, stack: NodeId) {
+    pub fn add(&mut self, at: SampledAt, tid: Tid, state: RunState, stack: NodeId) {
         let thread = number(&mut self.thread_numbers, &mut self.threads, tid);
         let state = number(&mut self.state_numbers, &mut self.states, state);
-        let (time, weight) = (moment.time.0, moment.weight);
+        let (time, weight) = (at.time.0, at.weight);
         // There are no more nodes than 2^32.
         let stack = u32::try_from(stack.index()).unwrap_or(0);
         self.samples.push(TimedSample { time, thread, state, stack, weight });

@@ -1,20 +1,20 @@
 //! Getting hold of the target: attach to a process or start a program, and wait until there is Python in it.
 //!
-//! Does: be patient with what is just starting, and with nothing else. Does not: sample, or word errors (`refusal`).
+//! Does: be patient with what is just starting, and with nothing else. Does not: sample, or tell users what to do.
 
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::failure::Failure;
-use super::refusal;
+use super::reader::OpenError;
+use super::session::{Mode, Session};
 use crate::capture::ptrace::{StopError, may_trace};
 use crate::python::runtime::RuntimeError;
-use crate::sampler::reader::OpenError;
-use crate::sampler::session::{Mode, Session};
 use crate::target::launch::Launched;
-use crate::target::process::{Process, read_status};
+use crate::target::process::{Process, ProcessError, read_status};
 use crate::types::{Pid, Tid};
 
 /// How long a running process may need to finish what it has begun: its start, or the end of a thread.
@@ -31,28 +31,62 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// What has not become Python for some time is looked at less often, for a look costs CPU.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(50);
 
+/// Why a target could not be got hold of.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The process is not there, or is none that can be read.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// It may not be traced.
+    #[error("process {0} may not be traced")]
+    Denied(Pid),
+    /// The system cannot trace.
+    #[error("process {0} cannot be traced: {1}")]
+    NoTracing(Pid, Errno),
+    /// There is no interpreter in it that can be read.
+    #[error("process {} cannot be read: {error}", process.pid)]
+    Unreadable {
+        /// The process.
+        process: Box<Process>,
+        /// Why.
+        error: OpenError,
+    },
+    /// A program that was started ended before Python had started in it.
+    #[error("the program ended before Python was seen in it")]
+    EndedTooEarly(ExitStatus),
+    /// `stop` became true first.
+    #[error("interrupted before Python was seen in process {0}")]
+    Interrupted(Pid),
+}
+
+impl AttachError {
+    fn unreadable(process: &Process, error: OpenError) -> AttachError {
+        AttachError::Unreadable { process: Box::new(process.clone()), error }
+    }
+}
+
 /// Attaches to a running process.
 ///
 /// # Errors
-/// Why it cannot be read, and what to do.
-pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
-    let mut process = Process::open(pid).map_err(|error| refusal::process(&error))?;
+/// See [`AttachError`].
+pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, AttachError> {
+    let mut process = Process::open(pid)?;
     check_permission(pid)?;
     let mut pace = Pace::new(ATTACH_LIMIT);
     loop {
         let error = match Session::new(process.clone(), mode) {
             Ok(session) => return Ok(session),
-            Err(_) if stop.load(Ordering::Relaxed) => return Err(refusal::interrupted(pid)),
+            Err(_) if stop.load(Ordering::Relaxed) => return Err(AttachError::Interrupted(pid)),
             Err(error) => error,
         };
         if let Some(replaced) = process.replaced() {
-            process = replaced.map_err(|error| refusal::process(&error))?;
+            process = replaced?;
         } else if !process.is_alive() || pace.has_lasted(patience(&error, &process)) {
-            return Err(refusal::open(&process, &error));
+            return Err(AttachError::unreadable(&process, error));
         }
         // A process that replaces its program again and again is not waited for without end.
         if !pace.wait() {
-            return Err(refusal::open(&process, &error));
+            return Err(AttachError::unreadable(&process, error));
         }
     }
 }
@@ -84,7 +118,7 @@ fn patience(error: &OpenError, process: &Process) -> Duration {
 ///
 /// # Errors
 /// As [`attach`], and when it ended before Python had started in it.
-pub fn launched(launched: &mut Launched, name: &str, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
+pub fn launched(launched: &mut Launched, mode: Mode, stop: &AtomicBool) -> Result<Session, AttachError> {
     let pid = launched.pid();
     let mut pace = Pace::new(START_LIMIT);
     loop {
@@ -96,17 +130,19 @@ pub fn launched(launched: &mut Launched, name: &str, mode: Mode, stop: &AtomicBo
             return Ok(session);
         }
         if let Some(status) = launched.status() {
-            return Err(refusal::ended_too_early(name, status));
+            return Err(AttachError::EndedTooEarly(status));
         }
         if stop.load(Ordering::Relaxed) {
-            return Err(refusal::interrupted(pid));
+            return Err(AttachError::Interrupted(pid));
         }
         if !pace.wait() {
             check_permission(pid)?;
-            return Err(match (&process, opened) {
-                (Ok(process), Ok(Err(error))) => refusal::open_launched(process, &error),
-                (Err(error), _) => refusal::process(error),
-                _ => refusal::denied(pid),
+            return Err(match opened {
+                Ok(Err(error)) => match process {
+                    Ok(process) => AttachError::unreadable(&process, error),
+                    Err(error) => error.into(),
+                },
+                Err(_) | Ok(Ok(_)) => process.err().map_or(AttachError::Denied(pid), AttachError::from),
             });
         }
     }
@@ -127,7 +163,7 @@ pub fn replaced(pid: Pid, mode: Mode, stop: &AtomicBool) -> Option<Session> {
 }
 
 /// Tries the one thing that needs permission: the kernel's answer is the only sure one.
-fn check_permission(pid: Pid) -> Result<(), Failure> {
+fn check_permission(pid: Pid) -> Result<(), AttachError> {
     let answer = may_trace(Tid(pid.0));
     // Who asked may not have let go yet, and nobody else could trace the process until then.
     let since = Instant::now();
@@ -136,9 +172,8 @@ fn check_permission(pid: Pid) -> Result<(), Failure> {
     }
     match answer {
         Ok(()) | Err(StopError::Gone | StopError::Exited(_)) => Ok(()),
-        Err(StopError::Denied) => Err(refusal::denied(pid)),
-        Err(StopError::System(errno)) => Err(Failure::new(format_args!("process {pid} cannot be traced: {errno}"))
-            .with_hint("A kernel or sandbox without ptrace (gVisor, a seccomp profile) cannot be profiled into.")),
+        Err(StopError::Denied) => Err(AttachError::Denied(pid)),
+        Err(StopError::System(errno)) => Err(AttachError::NoTracing(pid, errno)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::kept::{Kept, Moment};
+use super::pending::{PendingSamples, SampledAt};
 use crate::profile::tree::{NodeId, StackTree};
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::{Sample, SampleFrame};
@@ -20,7 +20,7 @@ const ENDED_THREADS: usize = 256;
 
 /// What a stack holds beside its frames.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Extras {
+pub struct StackLabels {
     /// It begins with its thread.
     pub thread: bool,
     /// It ends with what its thread did.
@@ -29,7 +29,7 @@ pub struct Extras {
 
 /// One program of the target.
 #[derive(Debug)]
-pub struct Epoch {
+pub struct Program {
     /// The program under observation.
     pub session: Session,
     /// Its stacks, outermost first.
@@ -37,7 +37,7 @@ pub struct Epoch {
     /// The names of its threads.
     pub thread_names: FxHashMap<Tid, String>,
     /// Its samples one by one, where they are kept.
-    pub kept: Option<Kept>,
+    pub pending: Option<PendingSamples>,
     last: FxHashMap<Tid, LastStack>,
 }
 
@@ -58,26 +58,26 @@ pub struct Outcome {
     pub status: Option<i32>,
 }
 
-impl Epoch {
+impl Program {
     /// A program that has not been seen yet; `keep`: every sample is kept, too.
-    pub fn new(session: Session, keep: bool) -> Epoch {
-        Epoch {
+    pub fn new(session: Session, keep: bool) -> Program {
+        Program {
             session,
             stacks: StackTree::new(),
             thread_names: FxHashMap::default(),
-            kept: keep.then(Kept::default),
+            pending: keep.then(PendingSamples::default),
             last: FxHashMap::default(),
         }
     }
 
     /// Takes a sample at `time` after the beginning, which stands for so many ticks.
-    pub fn sample(&mut self, extras: Extras, time: Nanos, ticks: u64) -> Outcome {
-        self.count(extras, time, |session, take| session.tick(ticks, take))
+    pub fn sample(&mut self, labels: StackLabels, time: Nanos, ticks: u64) -> Outcome {
+        self.count(labels, time, |session, take| session.tick(ticks, take))
     }
 
     /// Counts what is still to be counted of threads that were passed over lately, at the end.
-    pub fn settle(&mut self, extras: Extras, time: Nanos) {
-        self.count(extras, time, |session, take| {
+    pub fn settle(&mut self, labels: StackLabels, time: Nanos) {
+        self.count(labels, time, |session, take| {
             session.settle(take);
             None
         });
@@ -85,15 +85,15 @@ impl Epoch {
 
     fn count(
         &mut self,
-        extras: Extras,
+        labels: StackLabels,
         time: Nanos,
         sampling: impl FnOnce(&mut Session, &mut dyn FnMut(Sample)) -> Option<i32>,
     ) -> Outcome {
-        let Epoch { session, stacks, thread_names, kept, last } = self;
-        let are_named = extras.thread || kept.is_some();
-        let mut keep = |moment, tid, run_state, node| {
-            if let Some(kept) = kept.as_mut() {
-                kept.add(moment, tid, run_state, node);
+        let Program { session, stacks, thread_names, pending, last } = self;
+        let are_named = labels.thread || pending.is_some();
+        let mut keep = |moment: SampledAt, tid, run_state, node| {
+            if let Some(pending) = pending.as_mut() {
+                pending.add(moment, tid, run_state, node);
             }
         };
         let failures = session.statistics.failures();
@@ -102,14 +102,14 @@ impl Epoch {
         let status = sampling(session, &mut |sample| {
             taken = true;
             let Sample { tid, frames, run_state, weight } = sample;
-            let moment = Moment { time, weight };
+            let moment = SampledAt { time, weight };
             if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
                 keep(moment, tid, run_state, same.node);
                 return stacks.add_weight(same.node, weight);
             }
-            let thread = extras.thread.then_some(Counted::Thread(tid));
+            let thread = labels.thread.then_some(Counted::Thread(tid));
             let counted = frames.iter().rev().map(|frame| Counted::Frame(*frame));
-            let state = extras.state.then_some(Counted::RunState(run_state));
+            let state = labels.state.then_some(Counted::RunState(run_state));
             let stack: Vec<Counted> = thread.into_iter().chain(counted).chain(state).collect();
             let node = stacks.add(&stack, weight);
             keep(moment, tid, run_state, node);

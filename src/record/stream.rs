@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::epoch::Epoch;
+use super::program::Program;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::Named;
-use crate::profile::recording::{Module, Program, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
+use crate::profile::recording::{self, Module, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
 use crate::profile::samples::SampleColumns;
 use crate::sampler::sample::{GapKind, SampleFrame};
 use crate::symbolize::names::Counted;
@@ -63,28 +63,28 @@ impl Stream {
     }
 
     /// Goes on with another program. After an error nothing is written.
-    pub fn begin(&mut self, epoch: &Epoch) {
+    pub fn begin(&mut self, program: &Program) {
         self.written = Written { stacks: 1, ..Written::default() };
-        let process = epoch.session.process();
-        let program = Program {
-            interpreter: epoch.session.reader.found.module.0,
+        let process = program.session.process();
+        let record = recording::Program {
+            interpreter: program.session.reader.found.module.0,
             project: process.current_directory.as_deref().map(|path| path.to_string_lossy().into_owned()),
             home: std::env::var("HOME").ok(),
         };
-        self.attempt(|stream| stream.writer.add(&Record::Program(program)));
+        self.attempt(|stream| stream.writer.add(&Record::Program(record)));
     }
 
     /// Writes what is new when it is time for it. Gives whether writing still works.
-    pub fn write_if_due(&mut self, epoch: &mut Epoch) -> bool {
+    pub fn write_if_due(&mut self, program: &mut Program) -> bool {
         if self.written_at.elapsed() >= self.every {
-            self.write(epoch);
+            self.write(program);
         }
         self.error.is_none()
     }
 
     /// Writes what is new.
-    pub fn write(&mut self, epoch: &mut Epoch) {
-        self.attempt(|stream| stream.add_new(epoch).and_then(|()| stream.writer.end_block()));
+    pub fn write(&mut self, program: &mut Program) {
+        self.attempt(|stream| stream.add_new(program).and_then(|()| stream.writer.end_block()));
         self.written_at = Instant::now();
     }
 
@@ -114,9 +114,9 @@ impl Stream {
         }
     }
 
-    fn add_new(&mut self, epoch: &mut Epoch) -> io::Result<()> {
-        let Epoch { session, stacks, thread_names, kept, .. } = epoch;
-        let Some(kept) = kept else { return Ok(()) };
+    fn add_new(&mut self, program: &mut Program) -> io::Result<()> {
+        let Program { session, stacks, thread_names, pending, .. } = program;
+        let Some(pending) = pending else { return Ok(()) };
         let Stream { writer, written, .. } = self;
         let space = &session.reader.space;
         let modules = fresh(space.modules.list(), &mut written.modules).iter().map(|module| Module {
@@ -127,10 +127,10 @@ impl Stream {
         add(writer, Record::Modules, modules.collect())?;
         let functions = fresh(session.reader.codes.functions(), &mut written.functions).iter();
         add(writer, Record::Functions, functions.map(|function| (**function).clone()).collect())?;
-        let threads = fresh(&kept.threads, &mut written.threads).iter();
+        let threads = fresh(&pending.threads, &mut written.threads).iter();
         let threads = threads.map(|tid| Thread { tid: tid.0, name: thread_names.get(tid).cloned() });
         add(writer, Record::Threads, threads.collect())?;
-        let states = fresh(&kept.states, &mut written.states).iter().map(ToString::to_string);
+        let states = fresh(&pending.states, &mut written.states).iter().map(ToString::to_string);
         add(writer, Record::States, states.collect())?;
         let frames = fresh(stacks.frames(), &mut written.frames).iter();
         let frames =
@@ -143,10 +143,10 @@ impl Stream {
             let frame = nodes.iter().map(|node| node.frame.map_or(0, |frame| number(frame.index()))).collect();
             writer.add(&Record::Stacks(Stacks { caller, frame }))?;
         }
-        if let Some(last) = kept.samples.last() {
-            writer.add(&Record::Samples(SampleColumns::of(&kept.samples, self.time)))?;
+        if let Some(last) = pending.samples.last() {
+            writer.add(&Record::Samples(SampleColumns::of(&pending.samples, self.time)))?;
             self.time = last.time;
-            kept.samples.clear();
+            pending.samples.clear();
         }
         Ok(())
     }

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::epoch::{Epoch, Extras};
-use super::progress::{Counts, Progress};
+use super::program::{Program, StackLabels};
 use super::stream::Stream;
 use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
 use crate::sampler::clock::{Clock, Intervals, Tick, now};
+use crate::sampler::open;
 use crate::sampler::session::{Mode, Session};
 use crate::sampler::statistics::Statistics;
 use crate::target::launch::Launched;
@@ -35,7 +35,7 @@ pub struct Plan {
     /// When.
     pub intervals: Intervals,
     /// What stacks hold beside their frames.
-    pub extras: Extras,
+    pub labels: StackLabels,
     /// What it may cost; anything if there are no limits.
     pub limits: Option<Limits>,
 }
@@ -53,11 +53,32 @@ pub enum Ended {
     Replaced(Option<String>),
 }
 
+/// How far a recording is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Since its beginning.
+    pub elapsed: Duration,
+    /// Ticks at which samples were taken.
+    pub taken: u64,
+    /// Ticks that passed while an earlier one was served.
+    pub late: u64,
+    /// Ticks left out because samples would have cost more than is allowed.
+    pub left_out: u64,
+    /// Errors.
+    pub errors: u64,
+}
+
+/// Who is told how far a recording is, while it is made.
+pub trait Observer {
+    /// Takes note of it. Sampling waits meanwhile.
+    fn progress(&mut self, counts: Counts);
+}
+
 /// What was recorded.
 #[derive(Debug)]
 pub struct Recording {
-    /// The target's programs; more than one when it has replaced itself.
-    pub epochs: Vec<Epoch>,
+    /// Its programs; more than one when it has replaced itself.
+    pub programs: Vec<Program>,
     /// Why it ended.
     pub ended: Ended,
     /// How long it took.
@@ -72,7 +93,7 @@ pub struct Recording {
     pub left_out: u64,
     /// The limit that was exceeded last.
     pub exceeded: Option<Exceeded>,
-    /// What was counted, in all epochs together.
+    /// What was counted, in all programs together.
     pub statistics: Statistics,
     /// Where it is written, if it was written while it was made.
     pub stream: Option<Stream>,
@@ -109,35 +130,35 @@ impl<'a> Recorder<'a> {
     }
 
     /// Records until the end. A program that we have started is waited for through `launched`.
-    pub fn run(mut self, session: Session, launched: &mut Option<Launched>, progress: &mut Progress) -> Recording {
+    pub fn run(mut self, session: Session, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Recording {
         let started = Instant::now();
         self.started = now();
         let keep = self.stream.is_some();
         let limit = self.plan.duration.map(|duration| Nanos(now().0.saturating_add(duration.as_nanos() as u64)));
-        let mut epochs = vec![Epoch::new(session, keep)];
+        let mut programs = vec![Program::new(session, keep)];
         let ended = loop {
-            let Some(epoch) = epochs.last_mut() else { break Ended::TargetGone };
+            let Some(program) = programs.last_mut() else { break Ended::TargetGone };
             if let Some(stream) = &mut self.stream {
-                stream.begin(epoch);
+                stream.begin(program);
             }
-            let pause = self.record(epoch, limit, launched, progress, started);
-            epoch.settle(self.plan.extras, self.time());
+            let pause = self.record(program, limit, launched, observer, started);
+            program.settle(self.plan.labels, self.time());
             if let Some(stream) = &mut self.stream {
-                stream.write(epoch);
+                stream.write(program);
             }
             match pause {
                 Pause::Ended(ended) => break ended,
-                Pause::Replaced(pid) => match crate::cli::open::replaced(pid, self.plan.mode, self.stop) {
-                    Some(session) => epochs.push(Epoch::new(session, keep)),
+                Pause::Replaced(pid) => match open::replaced(pid, self.plan.mode, self.stop) {
+                    Some(session) => programs.push(Program::new(session, keep)),
                     None => break after_replacement(pid),
                 },
             }
         };
-        for epoch in &mut epochs {
-            self.statistics.add(std::mem::take(&mut epoch.session.statistics));
+        for program in &mut programs {
+            self.statistics.add(std::mem::take(&mut program.session.statistics));
         }
         Recording {
-            epochs,
+            programs,
             ended,
             duration: started.elapsed(),
             wanted: self.clock.wanted(),
@@ -152,10 +173,10 @@ impl<'a> Recorder<'a> {
 
     fn record(
         &mut self,
-        epoch: &mut Epoch,
+        program: &mut Program,
         limit: Option<Nanos>,
         launched: &mut Option<Launched>,
-        progress: &mut Progress,
+        observer: &mut dyn Observer,
         started: Instant,
     ) -> Pause {
         let mut looked = Instant::now();
@@ -168,23 +189,23 @@ impl<'a> Recorder<'a> {
             }
             let next_look = Nanos(now().0.saturating_add(LOOK_EVERY.as_nanos() as u64));
             if self.clock.wait(Some(limit.map_or(next_look, |limit| limit.min(next_look)))) == Tick::Due {
-                self.sample(epoch, launched);
+                self.sample(program, launched);
                 self.clock.skip_missed();
             }
-            if looked.elapsed() >= LOOK_EVERY || !epoch.session.has_threads() {
+            if looked.elapsed() >= LOOK_EVERY || !program.session.has_threads() {
                 looked = Instant::now();
-                let errors = self.statistics.failures() + epoch.session.statistics.failures();
+                let errors = self.statistics.failures() + program.session.statistics.failures();
                 let (late, left_out) = (self.clock.late(), self.budget.left_out());
                 let taken = self.clock.wanted() - late - left_out;
-                progress.show(Counts { elapsed: started.elapsed(), taken, late, left_out, errors });
-                if launched.as_mut().is_some_and(|l| l.status().is_some()) || !epoch.session.process().is_alive() {
+                observer.progress(Counts { elapsed: started.elapsed(), taken, late, left_out, errors });
+                if launched.as_mut().is_some_and(|l| l.status().is_some()) || !program.session.process().is_alive() {
                     return Pause::Ended(Ended::TargetGone);
                 }
-                if self.stream.as_mut().is_some_and(|stream| !stream.write_if_due(epoch)) {
+                if self.stream.as_mut().is_some_and(|stream| !stream.write_if_due(program)) {
                     // The error is told when the recording is finished.
                     return Pause::Ended(Ended::TimeOver);
                 }
-                let process = epoch.session.process();
+                let process = program.session.process();
                 if process.replaced().is_some() {
                     return Pause::Replaced(process.pid);
                 }
@@ -197,17 +218,17 @@ impl<'a> Recorder<'a> {
         Nanos(now().0.saturating_sub(self.started.0))
     }
 
-    fn sample(&mut self, epoch: &mut Epoch, launched: &mut Option<Launched>) {
+    fn sample(&mut self, program: &mut Program, launched: &mut Option<Launched>) {
         let Some(weight) = self.budget.admit() else { return };
         let time = self.time();
-        let outcome = epoch.sample(self.plan.extras, time, weight);
+        let outcome = program.sample(self.plan.labels, time, weight);
         self.failed += u64::from(outcome.failed);
         if let (Some(status), Some(launched)) = (outcome.status, launched) {
             launched.ended_with(status);
         }
         let at = now();
         if self.budget.is_review_due(at) {
-            let stops = [&self.statistics.stops, &epoch.session.statistics.stops];
+            let stops = [&self.statistics.stops, &program.session.statistics.stops];
             self.budget.review(Spent {
                 at,
                 stops: stops.map(|stops| stops.durations.count()).iter().sum(),
