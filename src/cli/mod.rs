@@ -13,7 +13,6 @@ mod live_line;
 mod opening;
 pub mod output_kind;
 mod record;
-mod recorded_code;
 mod refusal;
 mod report;
 pub mod report_args;

@@ -4,6 +4,8 @@
 //! [`Observer`](recorder::Observer) how far it is. Each [`Program`](program::Program) of the target counts its stacks; a
 //! [`Stream`](stream::Stream) writes samples to a file while they come. The commands only start it and show what came of it.
 
+pub mod facts;
+pub mod naming;
 pub mod origin;
 pub mod pending;
 pub mod program;

@@ -16,6 +16,7 @@ const PIPELINE: &[&str] = &[
     "profile",
     "symbolize",
     "output",
+    "report",
     "record",
     "cli",
 ];

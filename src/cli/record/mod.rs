@@ -23,10 +23,11 @@ use super::failure::Failure;
 use super::live_line::LiveLine;
 use super::opening::{self, Opened, program_name};
 use super::refusal;
-use super::shown_args::SpanArgs;
+use super::shown_args::{self, SpanArgs};
 use crate::cli::output_kind::{self, OutputKind};
-use crate::cli::report::Choice;
 use crate::profile::facts::RecordingFacts;
+use crate::record::facts::first_facts;
+use crate::record::naming::View;
 use crate::record::program::StackLabels;
 use crate::record::recorder::{Ended, Plan, Recorder};
 use crate::record::stream::Stream;
@@ -38,7 +39,6 @@ use finish::Finish;
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
-use report::View;
 
 /// Runs the command.
 ///
@@ -99,7 +99,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         limits: limits(args.max_overhead),
     };
     let mut progress = Progress::new(!args.hideprogress, plan.duration);
-    let facts = report::first_facts(&session, &plan, started);
+    let facts = first_facts(&session, &plan, started);
     let stream = match (format, &interim) {
         (OutputKind::Recording, _) => Some(stream(recording_file(&mut output)?, &facts)?),
         (_, Some(interim)) => Some(stream(interim.try_clone().map_err(not_kept)?, &facts)?),
@@ -118,7 +118,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
             steps: line.begin("looking up names"),
         },
         labels: args.shown.labels(),
-        choice: Choice::new(SpanArgs::default(), &args.filter, &args.shown),
+        choice: shown_args::choice(SpanArgs::default(), &args.filter, &args.shown),
         root,
         interim,
     };

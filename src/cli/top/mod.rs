@@ -34,6 +34,7 @@ use super::record::progress::Progress;
 use super::record::{finish, limits, report, stop_on_signals, stream};
 use super::style::Style;
 use crate::profile::clean::one_line;
+use crate::record::facts::first_facts;
 use crate::record::program::StackLabels;
 use crate::record::recorder::{Counts, Ended, Plan, Recorder};
 use crate::sampler::clock::Intervals;
@@ -65,11 +66,9 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
         limits: limits(args.max_overhead),
     };
     let file = finish::temporary_file().map_err(super::record::not_kept)?;
-    let stream = stream(
-        file.try_clone().map_err(super::record::not_kept)?,
-        &report::first_facts(&session, &plan, SystemTime::now()),
-    )?
-    .every(watch::EVERY);
+    let stream =
+        stream(file.try_clone().map_err(super::record::not_kept)?, &first_facts(&session, &plan, SystemTime::now()))?
+            .every(watch::EVERY);
     let process = session.process().clone();
     let header = Header {
         process: format!("{} {}", process.pid, one_line(&process.command_line.join(" "))),

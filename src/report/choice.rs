@@ -2,17 +2,38 @@
 //!
 //! Does: decide it for a sample and for a named stack. Does not: read or name.
 
-use crate::cli::shown_args::{FilterArgs, ShownArgs, SpanArgs};
 use crate::profile::frame::Frame;
 use crate::profile::recording::Thread;
 use crate::profile::samples::TimedSample;
 use crate::symbolize::names::NativeFrames;
 
+/// A part of a recording's time, in nanoseconds since it began.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Span {
+    /// Its beginning; that of the recording unless there is one.
+    pub from: Option<u64>,
+    /// What is not in it any more; the end of the recording unless there is one.
+    pub to: Option<u64>,
+}
+
+/// Which samples. A pattern is a part of a name; `*` in it stands for any text.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only threads with such a name or id; all when empty.
+    pub thread: Vec<String>,
+    /// Only stacks in which a frame has such a name, file or module; all when empty.
+    pub focus: Vec<String>,
+    /// No stacks in which a frame has such a name, file or module.
+    pub ignore: Vec<String>,
+}
+
 /// What is shown, and how.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    span: SpanArgs,
-    filter: FilterArgs,
+    /// What part of the time.
+    pub span: Span,
+    /// Which samples.
+    pub filter: Filter,
     /// Which native frames.
     pub native: NativeFrames,
     /// Stacks begin with their threads.
@@ -25,38 +46,27 @@ pub struct Choice {
     pub inverted: bool,
 }
 
-impl Choice {
-    /// What the arguments ask for.
-    pub fn new(span: SpanArgs, filter: &FilterArgs, shown: &ShownArgs) -> Choice {
+impl Default for Choice {
+    /// Everything, with the native frames that Python code calls.
+    fn default() -> Choice {
         Choice {
-            span,
-            filter: filter.clone(),
-            native: shown.native.frames(),
-            with_thread: shown.threads,
-            with_state: shown.states,
-            full_filenames: shown.full_filenames,
-            inverted: shown.inverted,
-        }
-    }
-
-    /// The same for functions, whatever their lines.
-    pub fn of_functions(span: SpanArgs, filter: &FilterArgs, native: NativeFrames) -> Choice {
-        Choice {
-            span,
-            filter: filter.clone(),
-            native,
+            span: Span::default(),
+            filter: Filter::default(),
+            native: NativeFrames::Calls,
             with_thread: false,
             with_state: false,
             full_filenames: false,
             inverted: false,
         }
     }
+}
 
+impl Choice {
     /// What is chosen, in words; `None` when it is everything.
     pub fn in_words(&self) -> Option<String> {
         let seconds = |(name, time): (&str, Option<u64>)| Some(format!("{name} {} s", time? as f64 / 1e9));
         let times = [("from", self.span.from), ("to", self.span.to)].into_iter().filter_map(seconds);
-        let FilterArgs { thread, focus, ignore } = &self.filter;
+        let Filter { thread, focus, ignore } = &self.filter;
         let patterns = [("thread", thread), ("with", focus), ("without", ignore)];
         let words = patterns.into_iter().filter(|(_, patterns)| !patterns.is_empty());
         let words = words.map(|(name, patterns)| format!("{name} {}", patterns.join(" or ")));
@@ -80,7 +90,7 @@ impl Choice {
 
     /// Whether a stack is chosen.
     pub fn has_stack(&self, stack: &[&Frame]) -> bool {
-        let FilterArgs { focus, ignore, .. } = &self.filter;
+        let Filter { focus, ignore, .. } = &self.filter;
         let has =
             |patterns: &[String]| patterns.iter().any(|pattern| stack.iter().any(|frame| is_named(frame, pattern)));
         (focus.is_empty() || has(focus)) && !has(ignore)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::choice::Choice;
-use crate::cli::recorded_code::RecordedCode;
+use super::recorded_code::RecordedCode;
 use crate::profile::Profile;
 use crate::profile::frame::Frame;
 use crate::profile::named::{Named, Role};
