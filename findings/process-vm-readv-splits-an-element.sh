@@ -23,8 +23,8 @@ cd "$folder"
 if timeout 60 apt-get download manpages-dev >apt.log 2>&1; then
     dpkg-deb -x manpages-dev_*.deb manual
     echo "The manual, $(basename manpages-dev_*.deb .deb):"
-    zcat manual/usr/share/man/man2/process_vm_readv.2.gz | tr '\n' ' ' | sed 's/\\-/-/g' |
-        grep -oE 'Partial transfers apply[^.]*\. *These system calls[^.]*\.' || changed "the manual no longer says so"
+    zcat manual/usr/share/man/man2/process_vm_readv.2.gz | sed -E "s/^\.[A-Z]+ //; s/\\\\(aq|\(aq)/'/g; s/\\\\-/-/g" | tr '\n' ' ' |
+        grep -oE "Partial transfers apply[^.]*\. *These system calls won.t perform[^.]*\." || changed "the manual no longer says so"
 else
     echo "(The package manpages-dev cannot be had here; its sentence is in the head of this script.)"
 fi
