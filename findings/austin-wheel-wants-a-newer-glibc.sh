@@ -7,8 +7,8 @@
 #   program wants four symbols of 2.38: __isoc23_strtol and its like, which the headers of glibc 2.38 and newer put in place of strtol
 #   when a program is compiled with GNU's extensions or as C23. No line of the source needs to ask for anything new.
 # Why it matters: the tag is a claim of who built the wheel, which the index took and pip believes; auditwheel checks it when asked (as it is
-#   below, where it says manylinux_2_38). Users take the failure for a fault of their system. Whoever packs a profiler's program must look at the symbols' versions
-#   of the finished file; building "with nothing new" is no proof.
+#   below, where it says manylinux_2_38). Users take the failure for a fault of their system. Whoever packs a profiler's program
+#   must look at the symbols' versions of the finished file; building "with nothing new" is no proof.
 #
 # Needs python3 with venv. The wheel is looked at on any system; austin is run only where glibc is older than 2.38.
 # Ends with 0: as described; 1: the behaviour has changed; 2: could not be set up here.
