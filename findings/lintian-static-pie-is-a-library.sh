@@ -25,14 +25,15 @@ cd "$folder"
 command -v gcc readelf >/dev/null || cannot "no gcc or no readelf"
 touch nothing-installed
 packages=$(apt-get install -s --no-install-recommends -o Dir::State::status="$folder/nothing-installed" lintian 2>/dev/null |
-    awk '$1 == "Inst" && $2 ~ /^(lintian|libdpkg-perl|lib.*-perl|diffstat|patchutils|t1utils|libyaml-0-2|libmarkdown2|libxml2|libberkeleydb-perl)$/ { print $2 }')
+    awk '$1 == "Inst" && $2 ~ /^(lintian|lib.*-perl|diffstat|patchutils|t1utils|libyaml-0-2|libmarkdown2|libxml2)$/ { print $2 }')
 [ -n "$packages" ] || cannot "apt knows no package lintian"
 # shellcheck disable=SC2086 # a list of names
 timeout 100 apt-get download $packages >apt.log 2>&1 || { tail -n 3 apt.log >&2; cannot "lintian and its modules could not be downloaded"; }
 for package in *.deb; do dpkg-deb -x "$package" root; done
 modules=$(find "$folder"/root/usr/share/perl5 "$folder"/root/usr/lib/*/perl5/* -maxdepth 0 | paste -s -d :)
 export PERL5LIB="$modules" LINTIAN_BASE="$folder/root/usr/share/lintian" PATH="$PATH:$folder/root/usr/bin"
-export LD_LIBRARY_PATH="$folder/root/usr/lib/$(gcc -print-multiarch)"
+LD_LIBRARY_PATH="$folder/root/usr/lib/$(gcc -print-multiarch)"
+export LD_LIBRARY_PATH
 lintian() { perl "$folder/root/usr/bin/lintian" --allow-root "$@"; }
 lintian --version || cannot "lintian does not start"
 
