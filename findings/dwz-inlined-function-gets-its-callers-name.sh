@@ -33,7 +33,9 @@ timeout 100 apt-get download dwz "$llvm" $library elfutils $(apt-cache depends e
     awk '$1 == "Depends:" && $2 ~ /^lib(dw|elf|asm|debuginfod|edit|bsd|md|xml2|z3|icu)/ { print $2 }' | sort -u) >apt.log 2>&1 ||
     { tail -n 3 apt.log >&2; cannot "dwz, llvm and elfutils could not be downloaded"; }
 for package in *.deb; do dpkg-deb -x "$package" root; done
-export LD_LIBRARY_PATH="$folder/root/usr/lib/$(gcc -print-multiarch):$(echo "$folder"/root/usr/lib/llvm-*/lib)"
+llvm=$(echo "$folder"/root/usr/lib/llvm-*)
+LD_LIBRARY_PATH="$folder/root/usr/lib/$(gcc -print-multiarch):$llvm/lib"
+export LD_LIBRARY_PATH
 
 cat >shared.c <<'END'
 static inline __attribute__((always_inline)) int inlined(int number)
@@ -63,12 +65,12 @@ done
 names() { # TOOL FILE: names of functions, from the innermost, in one line
     case $1 in
     addr2line) addr2line -f -i -e "$2" "$address" | awk 'NR % 2' ;;
-    llvm-symbolizer) root/usr/lib/llvm-*/bin/llvm-symbolizer -e "$2" "$address" | awk 'NF && (NR % 2)' ;;
+    llvm-symbolizer) "$llvm/bin/llvm-symbolizer" -e "$2" "$address" | awk 'NF && (NR % 2)' ;;
     eu-addr2line) root/usr/bin/eu-addr2line -f -i -e "$2" "$address" | awk 'NR % 2 { print $1 }' ;;
     esac | paste -s -d ' '
 }
 addr2line --version | head -n 1
-root/usr/lib/llvm-*/bin/llvm-symbolizer --version | grep -i version
+"$llvm/bin/llvm-symbolizer" --version | grep -i version
 root/usr/bin/eu-addr2line --version | head -n 1
 for tool in addr2line llvm-symbolizer eu-addr2line; do
     for file in before after; do

@@ -29,11 +29,13 @@ command -v gcc ld >/dev/null || cannot "no gcc or no ld"
 lld=$(apt-cache depends lld 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^lld-[0-9]+$/ { print $2; exit }')
 [ -n "$lld" ] || cannot "apt knows no package lld"
 llvm=$(apt-cache depends "$lld" | awk '$1 == "Depends:" && $2 ~ /^libllvm/ { print $2; exit }')
-libraries=$(apt-cache depends mold "$llvm" | awk '$1 == "Depends:" && $2 ~ /^lib(mimalloc|tbb|tbbmalloc|zstd|ssl|edit|bsd|md|xml2|z3|icu)/ { print $2 }' | sort -u)
+libraries=$(apt-cache depends mold "$llvm" |
+    awk '$1 == "Depends:" && $2 ~ /^lib(mimalloc|tbb|tbbmalloc|zstd|ssl|edit|bsd|md|xml2|z3|icu)/ { print $2 }' | sort -u)
 # shellcheck disable=SC2086 # a list of names
 timeout 100 apt-get download "$lld" $llvm mold $libraries >apt.log 2>&1 || { tail -n 3 apt.log >&2; cannot "lld and mold could not be downloaded"; }
 for package in *.deb; do dpkg-deb -x "$package" root; done
-export LD_LIBRARY_PATH="$folder/root/usr/lib/x86_64-linux-gnu:$(echo "$folder"/root/usr/lib/llvm-*/lib)"
+LD_LIBRARY_PATH="$folder/root/usr/lib/x86_64-linux-gnu:$(echo "$folder"/root/usr/lib/llvm-*/lib)"
+export LD_LIBRARY_PATH
 
 cat >program.c <<'END'
 #include <stdio.h>

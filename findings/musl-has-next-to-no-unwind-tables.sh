@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Debian's musl has an .eh_frame_hdr with four entries, for 1,600 functions.
+# Debian's musl has an .eh_frame_hdr with four entries, for some 1,670 functions.
 #
 # What one would guess: a library either has unwind tables or has no .eh_frame; musl has the section and its index, so it can be unwound.
 # Seen: musl 1.2.3-1 of Debian 12, x86-64. ld-musl-x86_64.so.1, which is musl's C library and loader at once, has a valid .eh_frame_hdr and
-#   four entries: for its beginning (.plt) and for three functions that came along from libgcc. read, poll, nanosleep, qsort and all else of
-#   the 1,600 functions that it exports have none (musl is built with -fno-asynchronous-unwind-tables). It has no frame pointers either.
+#   four entries: for .plt and for three functions at the end of its code, which it does not export. read, poll, nanosleep, qsort and all else of
+#   the 1,671 functions that it exports have none (musl is built with -fno-asynchronous-unwind-tables). read, for one, keeps no frame pointer either.
 # Why it matters: a thread that waits is nearly always within such a function, so an unwinder that only knows tables loses the whole stack of
 #   all waiting threads; asking "has the file an index?" says yes. glibc gives no hint of that in tests. The debug information is apart
 #   (package musl-dbgsym), so that .debug_frame is not there either.
