@@ -55,5 +55,6 @@ pub fn man(args: &ManArgs) -> Result<ExitCode, Failure> {
 }
 
 fn write_pages(folder: &Path) -> io::Result<()> {
-    clap_mangen::generate_to(Cli::command(), folder)
+    // The pages are of a version, not of one build of it.
+    clap_mangen::generate_to(Cli::command().long_version(env!("CARGO_PKG_VERSION")), folder)
 }
