@@ -9,8 +9,8 @@ use crate::capture::registers::Registers;
 use crate::target::elf::{SectionData, UnwindSections};
 use crate::target::memory::Region;
 use crate::unwind::address_space::CodeRange;
+use crate::unwind::code_bytes::CodeBytes;
 use crate::unwind::eh_frame_writer::{Function, aarch64_tables, program};
-use crate::unwind::recover::CodeBytes;
 use crate::unwind::stack::{NativeFrame, StackEnd};
 
 const BIAS: u64 = 0xffff_8000_0000;
@@ -79,7 +79,7 @@ fn space_with(branches: &[(u64, u32, u64)], record: u8) -> AddressSpace {
     let code = Code::Module { index: 0, bias: BIAS, unwinder };
     let end = Addr(BIAS + TEXT + LEN_OF_TEXT as u64);
     AddressSpace::new(vec![CodeRange { start: Addr(BIAS + TEXT), end, code }])
-        .with_run_time_code(Arc::new(Slot(BIAS + OTHER)))
+        .with_anonymous_code(Arc::new(Slot(BIAS + OTHER)))
 }
 
 const USUAL: &[(u64, u64)] = &[(READ + CALL, CANCEL), (CANCEL + CALL, LEAF)];

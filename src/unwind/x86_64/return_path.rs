@@ -7,14 +7,14 @@ use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
 
 use super::registers::{BP, SP};
 use super::symbolic::{FOLLOWED, apply};
+use crate::unwind::return_path::{self, Flow, Instructions, ReturnPath};
 use crate::unwind::symbolic::{State, Value};
-use crate::unwind::way_out::{self, Flow, Instructions, WayOut};
 
 /// What is known when the instruction at `pc` is next. `code` begins at `base`, before `pc` where a loop may lead
 /// back.
-pub fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut> {
+pub fn return_path(code: &[u8], base: u64, pc: u64) -> Option<ReturnPath> {
     let decoder = Decoder::with_ip(64, code, base, DecoderOptions::NONE);
-    way_out::way_out(&mut Code { decoder, base }, pc, State::beginning(FOLLOWED))
+    return_path::return_path(&mut Code { decoder, base }, pc, State::beginning(FOLLOWED))
 }
 
 struct Code<'a> {
@@ -48,11 +48,15 @@ impl Instructions for Code<'_> {
         Some((flow, instruction.next_ip()))
     }
 
-    fn left_by(&self, state: &State) -> Option<WayOut> {
+    fn left_by(&self, state: &State) -> Option<ReturnPath> {
         let Value::Sum(slot) = state.get(SP) else { return None };
         // What the function has pushed itself is not its return address.
         let is_callers = slot.register != SP || slot.offset >= 0;
-        is_callers.then(|| WayOut { cfa: slot.plus(8), return_address: Value::WordAt(slot), caller_fp: state.get(BP) })
+        is_callers.then(|| ReturnPath {
+            cfa: slot.plus(8),
+            return_address: Value::WordAt(slot),
+            caller_fp: state.get(BP),
+        })
     }
 }
 
@@ -66,13 +70,13 @@ mod tests {
     const SAME_BP: Value = Value::Sum(Sum { register: BP, offset: 0 });
     const BX: u16 = 3;
 
-    fn out(register: u16, offset: i64, caller_fp: Value) -> WayOut {
+    fn out(register: u16, offset: i64, caller_fp: Value) -> ReturnPath {
         let slot = Sum { register, offset };
-        WayOut { cfa: slot.plus(8), return_address: Value::WordAt(slot), caller_fp }
+        ReturnPath { cfa: slot.plus(8), return_address: Value::WordAt(slot), caller_fp }
     }
 
     /// A return address so many bytes above rsp, and the caller's rbp.
-    fn above_sp(offset: i64, caller_bp: Value) -> Option<WayOut> {
+    fn above_sp(offset: i64, caller_bp: Value) -> Option<ReturnPath> {
         Some(out(SP, offset, caller_bp))
     }
 
@@ -80,16 +84,16 @@ mod tests {
         Value::WordAt(Sum { register, offset })
     }
 
-    fn from_start(code: &[u8]) -> Option<WayOut> {
-        way_out(code, PC, PC)
+    fn from_start(code: &[u8]) -> Option<ReturnPath> {
+        return_path(code, PC, PC)
     }
 
     #[test]
     fn a_loop_leads_back_to_before_the_instruction() {
         // pop %rbx; ret; nop; jmp to the pop: the thread is at the nop.
         let code = [0x5b, 0xc3, 0x90, 0xeb, 0xfb];
-        assert_eq!(way_out(&code, PC, PC + 2), above_sp(8, SAME_BP));
-        assert_eq!(way_out(&code[2..], PC + 2, PC + 2), None, "without that code there is no way out");
+        assert_eq!(return_path(&code, PC, PC + 2), above_sp(8, SAME_BP));
+        assert_eq!(return_path(&code[2..], PC + 2, PC + 2), None, "without that code there is no way out");
     }
 
     #[test]
@@ -138,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_is_aligned_is_left_by_the_register_that_keeps_rsp() {
-        let at = |offset| way_out(&ALIGNED_KERNEL, PC, PC + offset);
+        let at = |offset| return_path(&ALIGNED_KERNEL, PC, PC + offset);
         let by_rbx = out(BX, 0x60, word(BX, 8));
         assert_eq!(at(0), above_sp(0, SAME_BP), "at its entry");
         assert_eq!(at(8), above_sp(0x60, SAME_BP), "before rbp is saved");
@@ -186,7 +190,7 @@ mod tests {
         /// Whatever the bytes are: an answer or none, and no panic.
         #[test]
         fn garbage_does_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300), pc in any::<u64>()) {
-            way_out(&bytes, pc, pc);
+            return_path(&bytes, pc, pc);
         }
     }
 }

@@ -2,11 +2,12 @@
 //! code ends in the middle of a page, and the mapping does not.
 
 use super::super::address_space::CodeRange;
+use super::super::code_bytes::CodeBytes;
 use super::super::eh_frame_writer::{Function, program, tables};
 use super::super::module::ModuleUnwinder;
-use super::super::recover::{CodeBytes, FramePointerFinder};
 use super::super::sections::UnwindSections;
 use super::super::x86_64::X86_64;
+use super::super::x86_64::blocked::FramePointerFinder;
 use super::*;
 use crate::capture::registers::Registers;
 use crate::target::elf::SectionData;
@@ -94,7 +95,7 @@ fn walk(pc: u64, kept_sp: Option<u64>, (slot, return_address): (u64, u64)) -> (N
     let mut failed = NativeStack { frames: vec![frame], end: StackEnd::NoUnwindRule(Addr(pc)) };
     let captured = Captured { registers: &registers, stack: &stack, space: &space() };
     let bp = Some(Addr(0x77));
-    let from = WaysOut::default().leave::<X86_64>(&mut failed, bp, captured, &mut FramePointerFinder::default());
+    let from = ReturnPaths::default().leave::<X86_64>(&mut failed, bp, captured, &mut FramePointerFinder::default());
     (failed, from)
 }
 

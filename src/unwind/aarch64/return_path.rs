@@ -6,12 +6,12 @@
 use super::effect::{FOLLOWED, apply};
 use super::instruction::{Branch, LEN};
 use super::registers::{FP, LR, SP};
+use crate::unwind::return_path::{self, Flow, Instructions, ReturnPath};
 use crate::unwind::symbolic::{State, Value};
-use crate::unwind::way_out::{self, Flow, Instructions, WayOut};
 
 /// What is known when the instruction at `pc` is next. `code` begins at `base`, before `pc` where a loop may lead back.
-pub fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut> {
-    way_out::way_out(&mut Code { bytes: code, base }, pc, State::beginning(FOLLOWED))
+pub fn return_path(code: &[u8], base: u64, pc: u64) -> Option<ReturnPath> {
+    return_path::return_path(&mut Code { bytes: code, base }, pc, State::beginning(FOLLOWED))
 }
 
 struct Code<'a> {
@@ -40,11 +40,11 @@ impl Instructions for Code<'_> {
         Some((flow, address.checked_add(LEN)?))
     }
 
-    fn left_by(&self, state: &State) -> Option<WayOut> {
+    fn left_by(&self, state: &State) -> Option<ReturnPath> {
         let Value::Sum(cfa) = state.get(SP) else { return None };
         // What the function has taken itself is not its caller's.
         let is_callers = cfa.register != SP || cfa.offset >= 0;
-        is_callers.then(|| WayOut { cfa, return_address: state.get(LR), caller_fp: state.get(FP) })
+        is_callers.then(|| ReturnPath { cfa, return_address: state.get(LR), caller_fp: state.get(FP) })
     }
 }
 
@@ -56,9 +56,9 @@ mod tests {
 
     const PC: u64 = 0xffff_ba62_1000;
 
-    fn at(code: &[u32], pc: u64) -> Option<WayOut> {
+    fn at(code: &[u32], pc: u64) -> Option<ReturnPath> {
         let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
-        way_out(&bytes, PC, pc)
+        return_path(&bytes, PC, pc)
     }
 
     fn sum(register: u16, offset: i64) -> Sum {
@@ -66,15 +66,15 @@ mod tests {
     }
 
     /// A frame of so many bytes, whose record is at `record` above sp.
-    fn framed(size: i64, record: i64) -> Option<WayOut> {
+    fn framed(size: i64, record: i64) -> Option<ReturnPath> {
         let (fp, lr) = (Value::WordAt(sum(SP, record)), Value::WordAt(sum(SP, record + 8)));
-        Some(WayOut { cfa: sum(SP, size), return_address: lr, caller_fp: fp })
+        Some(ReturnPath { cfa: sum(SP, size), return_address: lr, caller_fp: fp })
     }
 
     /// Nothing was saved.
-    fn leaf() -> Option<WayOut> {
+    fn leaf() -> Option<ReturnPath> {
         let (fp, lr) = (Value::Sum(sum(FP, 0)), Value::Sum(sum(LR, 0)));
-        Some(WayOut { cfa: sum(SP, 0), return_address: lr, caller_fp: fp })
+        Some(ReturnPath { cfa: sum(SP, 0), return_address: lr, caller_fp: fp })
     }
 
     #[test]

@@ -12,10 +12,10 @@ use rustc_hash::FxHashMap;
 
 use super::address_space::{AddressSpace, Code};
 use super::architecture::{Architecture, Calls, Captured};
+use super::return_path::ReturnPath;
 use super::stack::{NativeFrame, NativeStack, StackEnd};
 use super::symbolic::{Sum, Value};
 use super::walk::FramePosition;
-use super::way_out::WayOut;
 use crate::types::{Addr, Svma};
 
 /// Frames that are left one after the other: one of compiled code, one of the code that enters it, and room for more.
@@ -30,12 +30,12 @@ const MAX_KNOWN: usize = 8_192;
 
 /// Leaves code without tables. Remembers how a file's instructions lead to their return: the same for every thread.
 #[derive(Debug, Default)]
-pub struct WaysOut {
-    known: FxHashMap<Addr, Option<WayOut>>,
+pub struct ReturnPaths {
+    known: FxHashMap<Addr, Option<ReturnPath>>,
     generation: u64,
 }
 
-impl WaysOut {
+impl ReturnPaths {
     /// Leaves the frames of code without tables that `failed` ends in, of which `fp` is the innermost's frame pointer: adds
     /// them to it, and gives the frame to go on from. Where that leads to code in no mapping, `failed` ends there.
     pub fn leave<A: Architecture>(
@@ -85,9 +85,9 @@ impl WaysOut {
         None
     }
 
-    /// The way out of the code at `pc`. Code that is in no file can be another by the next time.
-    fn find<A: Architecture>(&mut self, pc: Addr, space: &AddressSpace) -> Option<WayOut> {
-        let read = |len| code_around(pc, len, space).and_then(|(code, base)| A::way_out(&code, base.0, pc.0));
+    /// The return path of the code at `pc`. Code that is in no file can be another by the next time.
+    fn find<A: Architecture>(&mut self, pc: Addr, space: &AddressSpace) -> Option<ReturnPath> {
+        let read = |len| code_around(pc, len, space).and_then(|(code, base)| A::return_path(&code, base.0, pc.0));
         if !matches!(space.find(pc)?.code, Code::Module { .. }) {
             return read(NEAR);
         }
@@ -109,7 +109,7 @@ fn is_file(pc: Addr, space: &AddressSpace) -> Option<bool> {
 fn code_around(pc: Addr, len: u64, space: &AddressSpace) -> Option<(Vec<u8>, Addr)> {
     let range = space.find(pc)?;
     let (source, bias) = match &range.code {
-        Code::Anonymous { .. } => (&**space.run_time_code()?, 0),
+        Code::Anonymous { .. } => (&**space.anonymous_code()?, 0),
         Code::Module { unwinder, bias, .. } => (unwinder.code()?, *bias),
     };
     let svma = |addr: u64| Svma(addr.wrapping_sub(bias));

@@ -1,9 +1,10 @@
 //! One module in memory: `WAITS` has a frame record and 0x28 bytes, `CALLER` calls it, `OTHER` calls `STUB`.
 
-use super::super::address_space::CodeRange;
-use super::super::eh_frame_writer::{Function, program, tables};
 use super::*;
 use crate::target::elf::{SectionData, UnwindSections};
+use crate::unwind::address_space::CodeRange;
+use crate::unwind::code_bytes::CodeBytes;
+use crate::unwind::eh_frame_writer::{Function, program, tables};
 
 const BIAS: u64 = 0x7f00_0000_0000;
 const STACK: u64 = 0x7ffc_0000_0000;

@@ -3,32 +3,24 @@
 //! Does: where a walk has come to a frame whose CFA the tables state by rbp, find rbp from the frame's size at the
 //! call in progress, and check all that can be checked of it: there is a frame record, it returns behind a call, and
 //! that call leads to this function.
-//! It reads x86-64's instructions.
 //! Does not: walk on from there; that the walk then arrives where it must is for the caller to see.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::address_space::{AddressSpace, Code};
-use super::architecture::{Calls, Captured};
-use super::module::{ModuleUnwinder, UnwindScratch};
-use super::run_time_code::FAR;
-use super::stack::{NativeFrame, NativeStack};
-use super::step::StackBytes;
-use super::walk::FramePosition;
-use super::x86_64::X86_64;
-use super::x86_64::call_site::{CallSite, FunctionCode, MAX_FUNCTION};
-use super::x86_64::rule::UnwindRule;
+use super::X86_64;
+use super::call_site::{CallSite, FunctionCode, MAX_FUNCTION};
+use super::rule::UnwindRule;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
-
-/// Where instructions are read: a module's file, a process, a saved snapshot or an array.
-pub trait CodeBytes: Debug + Send + Sync {
-    /// `len` bytes of code at `svma` (for code without a file, its address in the process), or `None` when they are not all there.
-    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>>;
-}
+use crate::unwind::address_space::{AddressSpace, Code};
+use crate::unwind::architecture::{Calls, Captured};
+use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::stack::{NativeFrame, NativeStack};
+use crate::unwind::step::StackBytes;
+use crate::unwind::walk::FramePosition;
+use crate::unwind::without_cfi::FAR;
 
 /// Calls that are remembered at most. A program waits in a few places.
 const MAX_KNOWN: usize = 4_096;

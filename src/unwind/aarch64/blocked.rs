@@ -136,7 +136,7 @@ fn through_linkage(called: u64, space: &AddressSpace) -> Option<u64> {
     let (unwinder, bias) = module(space, Addr(called))?;
     let entry = unwinder.code()?.code(Svma(called.wrapping_sub(bias)), MAX_ENTRY)?;
     let Some(slot) = linkage::slot(&entry, called) else { return Some(called) };
-    let word = space.run_time_code()?.code(Svma(slot), 8)?;
+    let word = space.anonymous_code()?.code(Svma(slot), 8)?;
     Some(u64::from_le_bytes(*word.first_chunk()?))
 }
 
@@ -182,5 +182,5 @@ fn module(space: &AddressSpace, addr: Addr) -> Option<(&ModuleUnwinder, u64)> {
 }
 
 #[cfg(test)]
-#[path = "leaf_caller/tests.rs"]
+#[path = "blocked/tests.rs"]
 mod tests;

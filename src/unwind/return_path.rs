@@ -16,7 +16,7 @@ const MAX_INSTRUCTIONS: usize = 32_768;
 
 /// What a function leaves to its caller, by the registers at one of its instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WayOut {
+pub struct ReturnPath {
     /// The end of its frame: the caller's stack pointer.
     pub cfa: Sum,
     /// The return address.
@@ -47,13 +47,13 @@ pub trait Instructions {
     fn follow(&mut self, address: u64, state: &mut State) -> Option<(Flow, u64)>;
 
     /// What is left to the caller by an instruction that leads out.
-    fn left_by(&self, state: &State) -> Option<WayOut>;
+    fn left_by(&self, state: &State) -> Option<ReturnPath>;
 }
 
 /// What is known when the instruction at `pc` is next. Ways that lead out of the code are not followed.
-pub fn way_out(code: &mut impl Instructions, pc: u64, beginning: State) -> Option<WayOut> {
+pub fn return_path(code: &mut impl Instructions, pc: u64, beginning: State) -> Option<ReturnPath> {
     let mut ways = Ways::default();
-    let mut agreed: Option<WayOut> = None;
+    let mut agreed: Option<ReturnPath> = None;
     let mut left = MAX_INSTRUCTIONS;
     ways.lead_to(pc, &beginning);
     'ways: while let Some((start, mut state)) = ways.next() {
