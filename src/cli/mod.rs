@@ -13,6 +13,7 @@ mod live_line;
 mod opening;
 pub mod output_kind;
 mod record;
+pub mod record_args;
 mod refusal;
 mod report;
 pub mod report_args;
@@ -20,6 +21,7 @@ pub mod shown_args;
 mod standard_output;
 mod style;
 pub mod top;
+pub mod values;
 mod version;
 
 use std::process::ExitCode;

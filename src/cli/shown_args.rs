@@ -4,7 +4,7 @@
 
 use clap::Args;
 
-use super::args::NativeArg;
+use super::values::NativeArg;
 use crate::output::label::LabelOptions;
 use crate::report::choice::{Choice, Filter, Span};
 

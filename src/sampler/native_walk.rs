@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 
-use super::journey::Moment;
+use super::moment::Moment;
 use crate::merge::resync::{MarkerDistance, Restart};
 use crate::python::stack::PythonStack;
 use crate::types::{Addr, Machine, Svma};

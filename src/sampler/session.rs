@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::frame::SampleFrame;
 use super::observe;
 use super::reader::{OpenError, ReadFailure, Reader};
 use super::run_state::RunState;
-use super::sample::{Sample, SampleFrame};
+use super::sample::Sample;
 use super::settled::Round;
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::ThreadHistory;

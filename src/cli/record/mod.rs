@@ -18,12 +18,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use super::args::{ClockArg, MaxOverhead, ModeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
 use super::live_line::LiveLine;
 use super::opening::{self, Opened, program_name};
+use super::record_args::RecordArgs;
 use super::refusal;
 use super::shown_args::{self, SpanArgs};
+use super::values::{ClockArg, MaxOverhead, ModeArg, RecordingTime};
 use crate::cli::output_kind::{self, OutputKind};
 use crate::profile::facts::RecordingFacts;
 use crate::record::facts::first_facts;

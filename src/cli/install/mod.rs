@@ -2,34 +2,18 @@
 //!
 //! Does: make both from the declared command line, so that they say what it does. Does not: install anything.
 
+pub mod args;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::CommandFactory;
 
+use self::args::{CompletionsArgs, ManArgs};
 use super::args::Cli;
 use super::failure::Failure;
 use super::standard_output;
-
-/// `fpprof completions`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  fpprof completions bash >/usr/share/bash-completion/completions/fpprof\n  \
-    fpprof completions zsh >/usr/share/zsh/vendor-completions/_fpprof\n  fpprof completions fish >~/.config/fish/completions/fpprof.fish")]
-pub struct CompletionsArgs {
-    /// The shell.
-    #[arg(value_enum)]
-    pub shell: Shell,
-}
-
-/// `fpprof man`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  fpprof man /usr/share/man/man1")]
-pub struct ManArgs {
-    /// The folder: a page of each command goes there, fpprof.1, fpprof-record.1, …
-    pub folder: PathBuf,
-}
 
 /// Runs `fpprof completions`.
 ///
