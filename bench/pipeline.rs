@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use fpprof::profile::tree::StackTree;
+use fpprof::sampler::frame::SampleFrame;
 use fpprof::sampler::journey::Journey;
-use fpprof::sampler::sample::SampleFrame;
 use fpprof::sampler::snapshot::Snapshot;
 use fpprof::sampler::snapshot::replay::Replay;
 

@@ -8,6 +8,8 @@
 //!                       frames    frames    stack     clock      stacks                   text
 //! ```
 //!
+//! `record` is the loop that takes them through it, `report` what is made of a recording later, `cli` the commands.
+//!
 //! A folder imports only from those before it and from [`types`]. `docs/architecture.md` follows one
 //! sample through all of them and states the invariants; `tests/structure` enforces both.
 
@@ -30,5 +32,9 @@ pub mod profile;
 pub mod symbolize;
 
 pub mod output;
+
+pub mod report;
+
+pub mod record;
 
 pub mod cli;

@@ -1,28 +1,18 @@
 //! The command line, declared.
 //!
-//! Does: spell every switch as py-spy does where py-spy has it, and refuse values that make no sense.
-//! Does not: act on them.
+//! Does: name the commands. Does not: declare their arguments, or act on them.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use super::bug_report::args::BugReportArgs;
 use super::diff::args::DiffArgs;
 use super::doctor::args::DoctorArgs;
 use super::dump::args::DumpArgs;
-use super::install::{CompletionsArgs, ManArgs};
-use super::output_kind::{self, OutputKind};
+use super::install::args::{CompletionsArgs, ManArgs};
+use super::record_args::RecordArgs;
 use super::report_args::ReportArgs;
-use super::shown_args::{FilterArgs, ShownArgs};
 use super::top::args::TopArgs;
 use super::version;
-use crate::symbolize::names::NativeFrames;
-
-/// The highest rate that is taken: beyond it a sample would cost more than the interval.
-const MAX_RATE: f64 = 100_000.0;
 
 /// A sampling profiler for Python: Python and native code in one true stack.
 #[derive(Debug, Parser)]
@@ -56,240 +46,13 @@ pub enum Command {
     Man(ManArgs),
 }
 
-/// `fpprof record`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  fpprof record --pid 1234 --duration 30s --output profile.svg\n  \
-    fpprof record -- python3 script.py --its-own-option")]
-#[command(group(clap::ArgGroup::new("target").required(true).args(["pid", "program"])))]
-pub struct RecordArgs {
-    /// The process to record.
-    #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
-    pub pid: Option<i32>,
-
-    /// The program to start and record, with its arguments. What follows it is the program's own.
-    #[arg(trailing_var_arg = true, value_name = "PROGRAM")]
-    pub program: Vec<OsString>,
-
-    /// Where the profile goes; `-` is standard output, and a program's own output then goes to standard error.
-    /// [default: made of the program, the pid and the time]
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-
-    /// The kind of profile: `flamegraph` or `flamechart` (SVG), `html` (one page with everything), `collapsed` (text), `speedscope`, `pprof`, `firefox`,
-    /// `chrometrace`, `jsonl` (a line of JSON for each sample), or `fpprof` (every sample, for `fpprof
-    /// report`). [default: by the extension of the output, else flamegraph]
-    #[arg(short, long, value_parser = output_kind::parse)]
-    pub format: Option<OutputKind>,
-
-    /// How many samples a second to take, on average.
-    #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]
-    pub rate: f64,
-
-    /// When to take samples: at random moments, so that no period of the program can lock onto the clock, or at fixed
-    /// intervals.
-    #[arg(long, value_enum, default_value_t = ClockArg::Poisson)]
-    pub clock: ClockArg,
-
-    /// The most that recording may take, in percent of the program's time (of that of each thread); of one CPU, fpprof
-    /// itself takes at most five times that. Fewer samples are taken when it would be more. `none` lifts the limit.
-    #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_overhead)]
-    pub max_overhead: MaxOverhead,
-
-    /// How long to record: seconds, or 90s, 5m, 1h; `unlimited`. [default: until Ctrl-C or the target's end]
-    #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
-    pub duration: Option<RecordingTime>,
-
-    /// Which threads to sample.
-    #[arg(long, value_enum, default_value_t = ModeArg::Cpu)]
-    pub mode: ModeArg,
-
-    /// Sample threads that are idle, too: the same as `--mode wall`.
-    #[arg(short, long, action = ArgAction::SetTrue, conflicts_with_all = ["mode", "gil"])]
-    pub idle: bool,
-
-    /// Sample only the thread that holds the GIL: the same as `--mode gil`.
-    #[arg(short, long, action = ArgAction::SetTrue, conflicts_with_all = ["mode", "idle"])]
-    pub gil: bool,
-
-    /// Replace the output also where fpprof has not written what is there.
-    #[arg(long)]
-    pub force: bool,
-
-    /// Show no live line.
-    #[arg(long)]
-    pub hideprogress: bool,
-
-    /// Which samples.
-    #[command(flatten)]
-    pub filter: FilterArgs,
-
-    /// How frames are shown.
-    #[command(flatten)]
-    pub shown: ShownArgs,
-
-    /// Switches of py-spy that are refused.
-    #[command(flatten)]
-    pub refused: Refused,
-}
-
-/// Switches that users of py-spy may type, and that this program has no use for.
-#[derive(Debug, Args)]
-pub struct Refused {
-    #[arg(short, long, hide = true)]
-    subprocesses: bool,
-    #[arg(long, hide = true)]
-    nonblocking: bool,
-    #[arg(long, hide = true)]
-    capture: bool,
-}
-
-impl Refused {
-    /// The switch that was given, and what to do instead.
-    pub fn given(&self) -> Option<(&'static str, &'static str)> {
-        let switches = [
-            (
-                self.subprocesses,
-                "--subprocesses",
-                "One process is recorded at a time: start one fpprof for each `--pid`.",
-            ),
-            (
-                self.nonblocking,
-                "--nonblocking",
-                "Leave it out: blocked threads are never stopped, and running ones for tens of microseconds, without \
-                 which stacks are wrong.",
-            ),
-            (self.capture, "--capture", "Leave it out: the program's output goes where fpprof's own would go."),
-        ];
-        switches.into_iter().find(|(given, ..)| *given).map(|(_, switch, instead)| (switch, instead))
-    }
-}
-
-impl RecordArgs {
-    /// The mode, whichever way it was given.
-    pub fn mode(&self) -> ModeArg {
-        match (self.idle, self.gil) {
-            (true, _) => ModeArg::Wall,
-            (_, true) => ModeArg::Gil,
-            _ => self.mode,
-        }
-    }
-}
-
-/// How long to record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordingTime {
-    /// Until Ctrl-C or the target's end.
-    Unlimited,
-    /// At most so long.
-    AtMost(Duration),
-}
-
-/// `--max-overhead`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum MaxOverhead {
-    /// This share of the program's time, from 0 to 1.
-    Share(f64),
-    /// Whatever it takes.
-    Unlimited,
-}
-
-/// `--clock`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ClockArg {
-    /// Random moments: a Poisson process, but for the time that a sample takes.
-    Poisson,
-    /// Fixed intervals.
-    Fixed,
-}
-
-/// `--mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ModeArg {
-    /// Threads that run.
-    Cpu,
-    /// All threads.
-    Wall,
-    /// The thread that holds the GIL.
-    Gil,
-}
-
-/// `--native`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum NativeArg {
-    /// What Python code calls, without the interpreter's own call plumbing.
-    Calls,
-    /// Every frame, down to the thread's entry.
-    All,
-    /// Python frames only.
-    None,
-}
-
-impl NativeArg {
-    /// Which native frames are shown.
-    pub fn frames(self) -> NativeFrames {
-        match self {
-            NativeArg::Calls => NativeFrames::Calls,
-            NativeArg::All => NativeFrames::All,
-            NativeArg::None => NativeFrames::None,
-        }
-    }
-}
-
-/// Decimal, or hexadecimal with `0x`, as py-spy takes it.
-pub(super) fn parse_pid(text: &str) -> Result<i32, String> {
-    let number = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| i32::from_str_radix(hex, 16));
-    match number {
-        Ok(pid) if pid > 0 => Ok(pid),
-        _ => Err("a process id is a number from 1 on".to_owned()),
-    }
-}
-
-pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
-    if !rate.is_finite() || rate <= 0.0 {
-        return Err("a rate is more than 0 samples a second".to_owned());
-    }
-    if rate > MAX_RATE {
-        return Err(format!("a rate is at most {MAX_RATE} samples a second; 100 is enough for most programs"));
-    }
-    Ok(rate)
-}
-
-pub(super) fn parse_overhead(text: &str) -> Result<MaxOverhead, String> {
-    if text == "none" {
-        return Ok(MaxOverhead::Unlimited);
-    }
-    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
-    match number.parse::<f64>() {
-        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(MaxOverhead::Share(percent / 100.0)),
-        _ => Err("write percent, more than 0 and at most 100, or `none`".to_owned()),
-    }
-}
-
-fn parse_duration(text: &str) -> Result<RecordingTime, String> {
-    if text == "unlimited" {
-        return Ok(RecordingTime::Unlimited);
-    }
-    let number_ends = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(number_ends);
-    let factor = match unit {
-        "" | "s" => 1.0,
-        "ms" => 0.001,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("write seconds, or a number with ms, s, m or h: 30, 90s, 5m".to_owned()),
-    };
-    let number: f64 = number.parse().map_err(|_| "write seconds, or a number with ms, s, m or h: 30, 90s, 5m")?;
-    match Duration::try_from_secs_f64(number * factor) {
-        Ok(duration) if !duration.is_zero() => Ok(RecordingTime::AtMost(duration)),
-        Ok(_) => Err("a recording takes more than no time".to_owned()),
-        Err(_) => Err("that is longer than can be counted".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::cli::output_kind::OutputKind;
+    use crate::cli::values::{MaxOverhead, ModeArg, NativeArg, RecordingTime, parse_duration};
     use crate::output::format::Format;
 
     fn record(arguments: &[&str]) -> Result<RecordArgs, clap::Error> {

@@ -6,17 +6,15 @@ use std::process::ExitStatus;
 
 use super::failure::Failure;
 use crate::python::runtime::RuntimeError;
+use crate::sampler::open::AttachError;
 use crate::sampler::reader::OpenError;
 use crate::target::access::{Obstacle, diagnose};
 use crate::target::launch::{LaunchError, exit_code};
 use crate::target::process::{Process, ProcessError};
 use crate::types::Pid;
 
-/// What to do where no target was named.
-pub const NO_TARGET: &str = "Name a process, `--pid PID`, or a program to start, `-- python3 app.py`.";
-
 /// The system does not let us read a process.
-pub fn denied(pid: Pid) -> Failure {
+fn denied(pid: Pid) -> Failure {
     let obstacle = diagnose(pid);
     let what = match obstacle {
         Obstacle::TracedBy { .. } => format!("process {pid} cannot be read: {obstacle}"),
@@ -25,8 +23,32 @@ pub fn denied(pid: Pid) -> Failure {
     Failure::new(what).with_hint(obstacle.remedy())
 }
 
+/// A target could not be got hold of.
+pub fn attach(error: &AttachError) -> Failure {
+    match error {
+        AttachError::Process(error) => process(error),
+        AttachError::Denied(pid) => denied(*pid),
+        AttachError::NoTracing(..) => Failure::new(error)
+            .with_hint("A kernel or sandbox without ptrace (gVisor, a seccomp profile) cannot be profiled into."),
+        AttachError::Unreadable { process, error } => open(process, error),
+        AttachError::EndedTooEarly(status) => ended_too_early("the program", *status),
+        AttachError::Interrupted(pid) => interrupted(*pid),
+    }
+}
+
+/// The same of a program that we have started, by this name; where it is alive, it runs on.
+pub fn launched(error: &AttachError, name: &str) -> Failure {
+    match error {
+        AttachError::Unreadable { process, error } => {
+            open(process, error).and_hint(&format!("The program runs on as process {}.", process.pid))
+        }
+        AttachError::EndedTooEarly(status) => ended_too_early(&format!("`{name}`"), *status),
+        _ => attach(error),
+    }
+}
+
 /// A process cannot be a target.
-pub fn process(error: &ProcessError) -> Failure {
+fn process(error: &ProcessError) -> Failure {
     let failure = Failure::new(error);
     match error {
         ProcessError::NotFound(_) => failure.with_hint(
@@ -44,7 +66,7 @@ pub fn process(error: &ProcessError) -> Failure {
 }
 
 /// A process holds no interpreter that can be read.
-pub fn open(process: &Process, error: &OpenError) -> Failure {
+fn open(process: &Process, error: &OpenError) -> Failure {
     let OpenError::Interpreter(error) = error else { return denied(process.pid) };
     let (pid, program) = (process.pid, process.executable.display());
     let failure = Failure::new(format_args!("process {pid} ({program}): {error}"));
@@ -62,11 +84,6 @@ pub fn open(process: &Process, error: &OpenError) -> Failure {
             "Is it a debug build, or a build of a version that is not released? Please report it with `python -VV`."
         }
     })
-}
-
-/// The same for a program that we have started and leave running.
-pub fn open_launched(process: &Process, error: &OpenError) -> Failure {
-    open(process, error).and_hint(&format!("The program runs on as process {}.", process.pid))
 }
 
 /// The threads that hold the GIL are wanted of an interpreter that has none. `runs_on`: it is a program that we have
@@ -93,12 +110,12 @@ pub fn launch(error: &LaunchError) -> Failure {
 
 /// A program that we have started is no more, and was never seen to be Python. Its own exit code is kept, unless that
 /// says that all is well.
-pub fn ended_too_early(program: &str, status: ExitStatus) -> Failure {
+fn ended_too_early(program: &str, status: ExitStatus) -> Failure {
     let how = match std::os::unix::process::ExitStatusExt::signal(&status) {
         Some(signal) => format!("by signal {signal}"),
         None => format!("with status {}", status.code().unwrap_or(-1)),
     };
-    Failure::new(format_args!("`{program}` ended ({how}) before Python was seen in it: nothing was recorded"))
+    Failure::new(format_args!("{program} ended ({how}) before Python was seen in it: nothing was recorded"))
         .with_hint(
             "Is it Python, and not a program that starts Python as a child? Does it run for longer than an instant?",
         )
@@ -106,7 +123,7 @@ pub fn ended_too_early(program: &str, status: ExitStatus) -> Failure {
 }
 
 /// Ctrl-C or SIGTERM came first.
-pub fn interrupted(pid: Pid) -> Failure {
+fn interrupted(pid: Pid) -> Failure {
     Failure::new(format_args!("interrupted before Python was seen in process {pid}: nothing was recorded"))
         .with_hint("Start fpprof again; the process itself has not been touched.")
         .with_exit_code(130)

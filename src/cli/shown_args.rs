@@ -1,11 +1,12 @@
 //! The arguments of every command that makes an output of samples: which of them, and how their frames are shown.
 //!
-//! Does: declare them, once. Does not: act on them.
+//! Does: declare them, once, and resolve them into a choice. Does not: act on it.
 
 use clap::Args;
 
-use super::args::NativeArg;
+use super::values::NativeArg;
 use crate::output::label::LabelOptions;
+use crate::report::choice::{Choice, Filter, Span};
 
 /// Which samples.
 #[derive(Debug, Clone, Default, Args)]
@@ -100,6 +101,32 @@ impl ShownArgs {
     /// How frames are labelled.
     pub fn labels(&self) -> LabelOptions {
         LabelOptions { by_function: self.function, no_line_numbers: self.nolineno }
+    }
+}
+
+/// What the arguments ask for.
+pub fn choice(span: SpanArgs, filter: &FilterArgs, shown: &ShownArgs) -> Choice {
+    Choice {
+        span: span.into(),
+        filter: filter.into(),
+        native: shown.native.frames(),
+        with_thread: shown.threads,
+        with_state: shown.states,
+        full_filenames: shown.full_filenames,
+        inverted: shown.inverted,
+    }
+}
+
+impl From<SpanArgs> for Span {
+    fn from(SpanArgs { from, to }: SpanArgs) -> Span {
+        Span { from, to }
+    }
+}
+
+impl From<&FilterArgs> for Filter {
+    fn from(args: &FilterArgs) -> Filter {
+        let FilterArgs { thread, focus, ignore } = args.clone();
+        Filter { thread, focus, ignore }
     }
 }
 

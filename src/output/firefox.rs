@@ -1,4 +1,4 @@
-//! A processed profile of the Firefox Profiler (https://profiler.firefox.com).
+//! A processed profile of the Firefox Profiler (<https://profiler.firefox.com>).
 //!
 //! Does: give its library the threads, their samples over time, a category for each kind of code, and what the threads did as
 //! markers. Does not: know the file's format; `fxprof-processed-profile` does.

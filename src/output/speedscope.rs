@@ -1,4 +1,4 @@
-//! speedscope's own format, a JSON document: https://www.speedscope.app/file-format-schema.json.
+//! speedscope's own format, a JSON document: <https://www.speedscope.app/file-format-schema.json>.
 //!
 //! Does: write a profile for each thread, its samples in the order of time, each as long as the ticks that it stands for.
 //! Does not: write when a thread was not seen; speedscope's samples follow each other without a pause.

@@ -20,8 +20,8 @@ use crate::target::process_memory::ProcessMemory;
 use crate::target::root::TargetRoot;
 use crate::types::{Addr, Pid, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
+use crate::unwind::code_bytes::CodeBytes;
 use crate::unwind::module::ModuleUnwinder;
-use crate::unwind::recover::CodeBytes;
 
 /// Code that is in no mapping even after they have been read again must not make every sample read them: it is looked
 /// for again after so long. Other code is looked for at once: a program that starts, or compiles, maps new code often.
@@ -60,9 +60,9 @@ impl CodeBytes for FileCode {
 
 /// Instructions in the memory of a process.
 #[derive(Debug)]
-struct RunTimeCode(ProcessMemory);
+struct AnonymousCode(ProcessMemory);
 
-impl CodeBytes for RunTimeCode {
+impl CodeBytes for AnonymousCode {
     fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
         self.0.read_vec(Addr(svma.0), usize::try_from(len).ok()?).ok()
     }
@@ -177,8 +177,8 @@ impl CodeSpace {
             };
             CodeRange { start: range.start, end: range.end, code }
         });
-        let run_time_code = Arc::new(RunTimeCode(ProcessMemory::new(self.pid)));
-        self.addresses = AddressSpace::new(ranges.collect()).with_run_time_code(run_time_code);
+        let anonymous_code = Arc::new(AnonymousCode(ProcessMemory::new(self.pid)));
+        self.addresses = AddressSpace::new(ranges.collect()).with_anonymous_code(anonymous_code);
     }
 }
 

@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::codes::Codes;
+use super::frame::{GapKind, SampleFrame};
+use super::moment::Moment;
 use super::native_walk::{self, NativeWalk};
-use super::sample::{GapKind, SampleFrame};
-use crate::capture::registers::Registers;
 use crate::merge::resync::MarkerDistance;
 use crate::merge::{MergedFrame, MergedStack, merge};
 use crate::python::frames::{FrameWalk, interleave};
 use crate::python::layout::Layout;
 use crate::python::stack::{ChainEnd, PythonStack};
-use crate::target::memory::{Memory, Region};
+use crate::target::memory::Memory;
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Machine, Svma};
 use crate::unwind::address_space::{AddressSpace, Code};
@@ -26,19 +25,6 @@ use crate::unwind::stack::{NativeStack, StackEnd};
 
 /// The evaluation function has some ten thousand instructions; most are never met.
 const MAX_SAVED_FRAME_POINTERS: usize = 8_192;
-
-/// One thread at one moment, copied, and what is known of its process.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment<'a> {
-    /// Its registers.
-    pub registers: &'a Registers,
-    /// Its stack.
-    pub stack: &'a Region,
-    /// The code of its process.
-    pub addresses: &'a AddressSpace,
-    /// The code objects of its process, those on this stack among them.
-    pub codes: &'a Codes,
-}
 
 /// Takes samples of one process through the pure stages, one after the other; keeps its buffers and what it learns.
 #[derive(Debug)]

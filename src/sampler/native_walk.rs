@@ -6,16 +6,16 @@
 
 use std::fmt::Debug;
 
-use super::journey::Moment;
+use super::moment::Moment;
 use crate::merge::resync::{MarkerDistance, Restart};
 use crate::python::stack::PythonStack;
 use crate::types::{Addr, Machine, Svma};
 use crate::unwind::aarch64::Aarch64;
 use crate::unwind::architecture::{Architecture, Calls, Captured};
 use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
-use crate::unwind::run_time_code::WaysOut;
 use crate::unwind::stack::{NativeStack, StackEnd};
 use crate::unwind::walk::{FramePosition, Unwinder};
+use crate::unwind::without_cfi::ReturnPaths;
 use crate::unwind::x86_64::X86_64;
 
 /// A stack that breaks more often than this is not worth more.
@@ -51,7 +51,7 @@ pub fn for_machine(machine: Machine) -> Box<dyn NativeWalk> {
 struct Walk<A: Architecture> {
     unwinder: Unwinder<A>,
     calls: A::Calls,
-    ways_out: WaysOut,
+    return_paths: ReturnPaths,
     segments: Vec<NativeStack>,
     scratch: UnwindScratch,
 }
@@ -72,7 +72,7 @@ impl<A: Architecture> NativeWalk for Walk<A> {
     fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr> {
         let mut unmapped = None;
         let walked = self.recover(moment, python, learned);
-        match self.leave_run_time_code(walked, moment, python, learned) {
+        match self.leave_code_without_cfi(walked, moment, python, learned) {
             Ok(whole) => {
                 self.segments.clear();
                 self.segments.push(whole);
@@ -128,7 +128,7 @@ impl<A: Architecture> Walk<A> {
     ///
     /// # Errors
     /// Where it leads to if nothing confirms it.
-    fn leave_run_time_code(
+    fn leave_code_without_cfi(
         &mut self,
         Walked { stack: mut walked, mut fp }: Walked,
         moment: Moment<'_>,
@@ -138,7 +138,7 @@ impl<A: Architecture> Walk<A> {
         let mut confirmed = None;
         for _ in 0..MAX_RUN_TIME_CALLS {
             let Some(sp) = walked.frames.last().map(|frame| frame.sp) else { break };
-            let left = self.ways_out.leave::<A>(&mut walked, fp, captured(moment), &mut self.calls);
+            let left = self.return_paths.leave::<A>(&mut walked, fp, captured(moment), &mut self.calls);
             let Some(from) = left else { break };
             self.unwinder.resume(from, moment.stack, moment.addresses, &mut walked);
             fp = self.unwinder.stopped_fp();

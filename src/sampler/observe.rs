@@ -4,9 +4,9 @@
 //! from the capture.
 //! Does not: decide ([`super::run_state`] does), or look again at a thread that has not run since.
 
+use super::frame::SampleFrame;
 use super::reader::Reader;
 use super::run_state::{Blocked, RunState};
-use super::sample::SampleFrame;
 use super::thread_history::ThreadHistory;
 use super::thread_states::ThreadStates;
 use crate::target::descriptors::FileKind;

@@ -3,18 +3,17 @@
 //! Does: list threads when they change, pass over threads that have not run, count outcomes.
 //! Does not: read a thread (that is `reader`), keep time, or count stacks.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::frame::SampleFrame;
 use super::observe;
 use super::reader::{OpenError, ReadFailure, Reader};
 use super::run_state::RunState;
-use super::sample::{Sample, SampleFrame};
+use super::sample::Sample;
 use super::settled::Round;
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::ThreadHistory;
@@ -210,12 +209,11 @@ impl Session {
 
     /// Lists the threads when their number has changed, and now and then.
     fn list_threads(&mut self) {
-        // A directory has a link for each subdirectory, and two more (proc's task directory keeps that count).
         if self.counted_at.is_some_and(|at| at.elapsed() < COUNT_THREADS_EVERY) {
             return;
         }
         self.counted_at = Some(Instant::now());
-        let count = fs::metadata(format!("/proc/{}/task", self.process.pid)).map_or(0, |m| m.nlink());
+        let count = threads::links(self.process.pid);
         let list_every = LIST_THREADS_EVERY.max(AND_FOR_EACH * u32::try_from(count).unwrap_or(u32::MAX));
         if count == self.thread_count && self.listed_at.is_some_and(|at| at.elapsed() < list_every) {
             return;

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::durations::DurationHistogram;
+use super::frame::{GapKind, SampleFrame};
 use super::run_state::RunState;
-use super::sample::{GapKind, Sample, SampleFrame};
+use super::sample::Sample;
 use crate::capture::captured::Captured;
 use crate::python::gil::Gil;
 use crate::target::memory::Memory;

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use super::frame::SampleFrame;
 use super::module_marks::MetModules;
 use super::run_state::RunState;
-use super::sample::SampleFrame;
 use super::settled::Rest;
 use super::statistics::SampleFailure;
 use super::transfers;

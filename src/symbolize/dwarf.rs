@@ -4,9 +4,10 @@
 //! Does not: read split DWARF, or keep anything after the lookups.
 
 use addr2line::Context;
-use gimli::{Dwarf, DwarfSections, EndianSlice, LittleEndian, SectionId};
+use gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
 use rustc_hash::FxHashMap;
 
+use super::sections::OtherSections;
 use super::units::needed_units;
 use crate::target::elf::{ElfError, ElfFile, SectionBuffer};
 use crate::types::Svma;
@@ -28,23 +29,6 @@ const MAX_BATCHES: usize = 3;
 pub(super) struct DwarfData<'f> {
     file: &'f ElfFile,
     others: OtherSections,
-}
-
-/// All sections but the module's `.debug_info`, of which the units that are needed are chosen by what these say.
-#[derive(Debug)]
-pub(super) struct OtherSections {
-    main: DwarfSections<SectionBuffer>,
-    shared: Option<DwarfSections<SectionBuffer>>,
-}
-
-impl OtherSections {
-    /// All sections as one.
-    pub(super) fn with<'a>(&'a self, info: &'a [u8]) -> Dwarf<EndianSlice<'a, LittleEndian>> {
-        let bytes = |section: &'a SectionBuffer| EndianSlice::new(section.bytes(), LittleEndian);
-        let mut dwarf = self.main.borrow_with_sup(self.shared.as_ref(), bytes);
-        dwarf.debug_info = gimli::DebugInfo::new(info, LittleEndian);
-        dwarf
-    }
 }
 
 /// One function at an address; the innermost first, the one that is not inlined last.

@@ -14,6 +14,7 @@ mod native_symbol;
 mod perf_map;
 mod plumbing;
 mod references;
+mod sections;
 mod sources;
 mod symbol_index;
 mod symbolizer;

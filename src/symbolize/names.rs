@@ -17,8 +17,8 @@ use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
 use crate::sampler::code_space::CodeSpace;
 use crate::sampler::codes::Function;
+use crate::sampler::frame::SampleFrame;
 use crate::sampler::run_state::RunState;
-use crate::sampler::sample::SampleFrame;
 use crate::target::modules::ModuleId;
 use crate::types::{Svma, Tid};
 

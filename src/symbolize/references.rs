@@ -11,8 +11,7 @@ use std::ops::Range;
 use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, Reader, Section, Unit, UnitHeader, constants as dw};
 use rustc_hash::FxHashSet;
 
-use super::dwarf::OtherSections;
-use super::units::{Bytes, HEAD, contains_any, header_at};
+use super::sections::{Bytes, HEAD, OtherSections, contains_any, header_at};
 use crate::target::elf::{ElfError, ElfFile, SectionBuffer};
 
 /// How far references are followed into units that are not there; `addr2line` follows 16 for a name.

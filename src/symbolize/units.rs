@@ -11,15 +11,10 @@ use std::ops::Range;
 use gimli::{Dwarf, EndianSlice, LittleEndian, Reader, UnitHeader, UnitType};
 use rustc_hash::FxHashSet;
 
-use super::dwarf::OtherSections;
 use super::references::{Presence, fill_names};
+use super::sections::{Bytes, HEAD, OtherSections, contains_any, header_at};
 use crate::target::elf::{ElfError, ElfFile, SectionBuffer};
 
-pub(super) type Bytes<'a> = EndianSlice<'a, LittleEndian>;
-
-/// How much is read of each unit to see what it covers: its header and its first entry, some 60 bytes with the usual
-/// forms. A unit whose first entry is longer is read as a whole.
-pub(super) const HEAD: usize = 512;
 /// The abbreviation code 2^63 - 1, which no table has: a unit whose first entry has it cannot be decoded.
 const NO_ABBREVIATION: [u8; 9] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
 /// The most units that are read one by one; LLVM has some 5,000.
@@ -164,13 +159,4 @@ fn by_address_table(dwarf: &Dwarf<Bytes<'_>>, addresses: &[u64]) -> ByAddressTab
         }
     }
     found
-}
-
-pub(super) fn contains_any(addresses: &[u64], begin: u64, end: u64) -> bool {
-    let first = addresses.partition_point(|address| *address < begin);
-    addresses.get(first).is_some_and(|address| *address < end)
-}
-
-pub(super) fn header_at<'a>(dwarf: &Dwarf<Bytes<'a>>, offset: usize) -> gimli::Result<UnitHeader<Bytes<'a>>> {
-    dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(offset))
 }

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
 use super::status::{Status, TaskState};
@@ -160,6 +160,12 @@ impl Thread {
     fn status(&self) -> Option<Status> {
         Status::parse(&String::from_utf8_lossy(&fs::read(format!("{}/status", self.directory)).ok()?))
     }
+}
+
+/// A number that changes with the number of threads of a process, for one system call; 0 when there is no such process. A directory has a
+/// link for each subdirectory, and two more (proc's task directory keeps that count).
+pub fn links(pid: Pid) -> u64 {
+    fs::metadata(format!("/proc/{pid}/task")).map_or(0, |metadata| metadata.nlink())
 }
 
 /// All threads of a process: listed until a listing shows none that is new.

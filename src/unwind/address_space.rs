@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::code_bytes::CodeBytes;
 use super::module::ModuleUnwinder;
-use super::recover::CodeBytes;
 use crate::types::Addr;
 
 /// What is mapped in an executable range.
@@ -46,7 +46,7 @@ pub struct CodeRange {
 pub struct AddressSpace {
     ranges: Vec<CodeRange>,
     generation: u64,
-    run_time_code: Option<Arc<dyn CodeBytes>>,
+    anonymous_code: Option<Arc<dyn CodeBytes>>,
 }
 
 impl AddressSpace {
@@ -56,18 +56,18 @@ impl AddressSpace {
         ranges.retain(|r| r.start < r.end);
         ranges.sort_by_key(|r| (r.start, r.end));
         let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
-        AddressSpace { ranges, generation, run_time_code: None }
+        AddressSpace { ranges, generation, anonymous_code: None }
     }
 
     /// Adds a way to read what is in no file: instructions that were made at run time, and the addresses that the loader writes.
     #[must_use]
-    pub fn with_run_time_code(self, code: Arc<dyn CodeBytes>) -> Self {
-        AddressSpace { run_time_code: Some(code), ..self }
+    pub fn with_anonymous_code(self, code: Arc<dyn CodeBytes>) -> Self {
+        AddressSpace { anonymous_code: Some(code), ..self }
     }
 
     /// What is in no file, by its address in the process.
-    pub fn run_time_code(&self) -> Option<&Arc<dyn CodeBytes>> {
-        self.run_time_code.as_ref()
+    pub fn anonymous_code(&self) -> Option<&Arc<dyn CodeBytes>> {
+        self.anonymous_code.as_ref()
     }
 
     /// The range that holds `addr`.

@@ -11,11 +11,11 @@ use super::address_space::AddressSpace;
 use super::evaluate::Evaluated;
 use super::module::{Fde, Row};
 use super::registers::RegisterSet;
+use super::return_path::ReturnPath;
 use super::sections::Bytes;
 use super::stack::NativeStack;
 use super::step::{Cursor, StackBytes, StepError};
 use super::walk::FramePosition;
-use super::way_out::WayOut;
 use crate::capture::registers::Registers;
 use crate::target::memory::Region;
 use crate::types::Addr;
@@ -79,7 +79,7 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
     fn end_above_record(record: u64) -> Option<u64>;
 
     /// How the code at `pc` returns, by its instructions. `code` begins at `base`, before `pc` where a loop may lead back.
-    fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut>;
+    fn return_path(code: &[u8], base: u64, pc: u64) -> Option<ReturnPath>;
 
     /// Whether the row says that a register is saved where it is no more: it is the caller's again.
     fn is_restored(register: u16, held: Option<u64>, saved_at: u64, cfa: u64) -> bool;

@@ -6,8 +6,8 @@
 //!    loads from the frame pointer, and does not wait for the rule.
 //! 2. [`module`]: the rule, looked up in the module's `.eh_frame`; evaluated with all registers where it needs them.
 //!
-//! Where a thread was not stopped and a register is not known, what it is for is found by [`recover`] (x86-64) or
-//! [`aarch64::leaf_caller`]; [`run_time_code`] leaves the frames of code that has no tables, by [`way_out`].
+//! Where a thread was not stopped and a register is not known, what it is for is found by [`x86_64::blocked`] or
+//! [`aarch64::blocked`]; [`without_cfi`] leaves the frames of code that has no tables, by [`return_path`].
 //!
 //! What belongs to one architecture only (register numbers, the compact rule, the step) is in its folder, behind
 //! [`architecture::Architecture`]. All of them are compiled everywhere: a saved thread can come from another machine.
@@ -16,19 +16,19 @@ pub mod aarch64;
 pub mod address_space;
 pub mod architecture;
 pub mod cache;
+pub mod code_bytes;
 pub mod evaluate;
 pub mod frame_pointers;
 pub mod index;
 pub mod module;
-pub mod recover;
 pub mod registers;
-pub mod run_time_code;
+pub mod return_path;
 pub mod sections;
 pub mod stack;
 pub mod step;
 pub mod symbolic;
 pub mod walk;
-pub mod way_out;
+pub mod without_cfi;
 pub mod x86_64;
 
 #[cfg(test)]

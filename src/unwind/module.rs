@@ -12,8 +12,8 @@ use std::sync::Arc;
 use gimli::{BaseAddresses, EhFrame, FrameDescriptionEntry, UnwindContext, UnwindSection, UnwindTableRow};
 
 use super::architecture::Architecture;
+use super::code_bytes::CodeBytes;
 use super::index::FdeIndex;
-use super::recover::CodeBytes;
 use super::sections::{Bytes, UnwindSections};
 use crate::types::Svma;
 

@@ -2,7 +2,7 @@
 //! a function's return address is.
 //!
 //! Does: keep the registers that an architecture follows, and the words of the stack that they were saved in.
-//! Does not: decode an instruction (the architectures do), choose a way through the code (`way_out` does), or know a single
+//! Does not: decode an instruction (the architectures do), choose a way through the code (`return_path` does), or know a single
 //! value: the same for every thread.
 
 /// Registers that can be followed.

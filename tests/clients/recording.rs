@@ -13,7 +13,7 @@ use fpprof::profile::named::{Named, Role};
 use fpprof::profile::recording::{Module, Program, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
 use fpprof::profile::samples::{SampleColumns, TimedSample};
 use fpprof::sampler::codes::Function;
-use fpprof::sampler::sample::GapKind;
+use fpprof::sampler::frame::GapKind;
 use fpprof::types::{Pid, Svma};
 
 /// The kernel's numbers of the threads, and the ticks that their samples stand for.

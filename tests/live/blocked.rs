@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use fpprof::sampler::sample::{Sample, SampleFrame};
+use fpprof::sampler::frame::SampleFrame;
+use fpprof::sampler::sample::Sample;
 use fpprof::sampler::session::{self, Session};
 use fpprof::target::process::Process;
 use fpprof::types::{Pid, Tid};

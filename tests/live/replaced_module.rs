@@ -1,6 +1,6 @@
 //! A library that is loaded where another one was, at once: its frames are its own, also in the first sample.
 
-use fpprof::sampler::sample::SampleFrame;
+use fpprof::sampler::frame::SampleFrame;
 use fpprof::sampler::session::Mode as Sampled;
 
 use crate::extension;

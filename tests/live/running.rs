@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 
-use fpprof::sampler::sample::{GapKind, Sample, SampleFrame};
+use fpprof::sampler::frame::{GapKind, SampleFrame};
+use fpprof::sampler::sample::Sample;
 use fpprof::sampler::session::{Mode as Sampled, Session};
 use fpprof::target::modules::ModuleId;
 use fpprof::types::Svma;

@@ -1,7 +1,7 @@
 //! Threads that run, and whose stack is the same at every moment all the same: samples of them are compared with what
 //! gdb and the interpreter say, frame by frame, beginning at the function that spins.
 
-use fpprof::sampler::sample::SampleFrame;
+use fpprof::sampler::frame::SampleFrame;
 use fpprof::sampler::session::{Mode as Sampled, Session};
 use fpprof::types::Tid;
 

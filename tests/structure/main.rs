@@ -3,6 +3,7 @@
 //! Does: hold every source file against the rules. Does not: know the rules' details (`rules`) or Rust's lexical
 //! structure (`source`).
 
+mod cycles;
 mod rules;
 mod source;
 
@@ -11,10 +12,20 @@ use std::path::{Path, PathBuf};
 
 use source::Source;
 
+/// The most lines of a file of tests.
+const LONGEST_TEST: usize = 400;
+
 /// Every source file of the library and the binary, named relative to `src`.
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut folders = vec![root.clone()];
+    let name = |path: &Path| path.strip_prefix(&root).expect("it is below src").to_string_lossy().into_owned();
+    let read = |path: &PathBuf| fs::read_to_string(path).expect("it is UTF-8");
+    rust_files(&root).iter().map(|path| Source::new(&name(path), &read(path))).collect()
+}
+
+/// The Rust files in a folder and in those inside it.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![folder.to_owned()];
     let mut files: Vec<PathBuf> = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("the folder can be read") {
@@ -27,8 +38,7 @@ fn sources() -> Vec<Source> {
         }
     }
     files.sort();
-    let name = |path: &Path| path.strip_prefix(&root).expect("it is below src").to_string_lossy().into_owned();
-    files.iter().map(|path| Source::new(&name(path), &fs::read_to_string(path).expect("it is UTF-8"))).collect()
+    files
 }
 
 #[test]
@@ -37,4 +47,36 @@ fn the_sources_keep_the_rules() {
     assert!(sources.len() > 5, "the sources were not found");
     let broken: Vec<String> = sources.iter().flat_map(rules::broken).collect();
     assert!(broken.is_empty(), "{} broken rules:\n{}", broken.len(), broken.join("\n"));
+}
+
+/// The trait of an architecture and its implementations know each other, and so does what is between them.
+const CIRCLE: &str = "unwind/architecture.rs";
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let circles = cycles::cycles(&sources());
+    let (allowed, others): (Vec<_>, Vec<_>) =
+        circles.iter().partition(|circle| circle.iter().any(|name| name == CIRCLE));
+    assert!(others.is_empty(), "files that import each other: {others:#?}");
+    let is_of_it = |name: &&String| name.starts_with("unwind/");
+    assert!(allowed.iter().copied().flatten().all(|name| is_of_it(&name)), "{allowed:#?}");
+    assert_eq!(allowed.len(), 1, "there is no circle around {CIRCLE} any more: take it out of here");
+}
+
+#[test]
+fn what_is_allowed_is_used() {
+    let unused = rules::unused_allowances(&sources());
+    assert!(unused.is_empty(), "{}", unused.join("\n"));
+}
+
+/// Files of tests are read as often as others. Programs that are sampled, and what tests share, count as well.
+#[test]
+fn files_of_tests_are_short() {
+    let long: Vec<String> = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"))
+        .iter()
+        .map(|path| (path, fs::read_to_string(path).expect("it is UTF-8").lines().count()))
+        .filter(|(_, lines)| *lines > LONGEST_TEST)
+        .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
+        .collect();
+    assert!(long.is_empty(), "longer than {LONGEST_TEST} lines:\n{}", long.join("\n"));
 }

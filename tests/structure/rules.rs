@@ -5,8 +5,21 @@
 use crate::source::Source;
 
 /// The modules in the order in which a sample moves through them; each may import itself and what is before it.
-const PIPELINE: &[&str] =
-    &["types", "target", "capture", "unwind", "python", "merge", "sampler", "profile", "symbolize", "output", "cli"];
+const PIPELINE: &[&str] = &[
+    "types",
+    "target",
+    "capture",
+    "unwind",
+    "python",
+    "merge",
+    "sampler",
+    "profile",
+    "symbolize",
+    "output",
+    "report",
+    "record",
+    "cli",
+];
 
 /// The modules that see all of the pipeline.
 const WHOLE: &[&str] = &["lib", "main"];
@@ -18,10 +31,16 @@ const PURE: &[&str] = &["unwind", "python", "merge", "profile", "output"];
 const IMPURE: &[&str] = &["std::fs", "std::process", "std::net", "std::env", "libc::", "nix::"];
 
 /// The files that may contain `unsafe`.
-const UNSAFE: &[&str] = &["target/process_memory.rs", "capture/ptrace.rs", "sampler/time_slice.rs"];
+const UNSAFE: &[&str] = &["capture/ptrace.rs", "sampler/time_slice.rs"];
 
 /// The files that may ask which architecture they are compiled for: the ones that choose the architecture's files.
-const ARCHITECTURE: &[&str] = &["lib.rs", "target/mod.rs", "capture/mod.rs", "unwind/mod.rs"];
+const ARCHITECTURE: &[&str] = &["target/mod.rs", "capture/mod.rs"];
+
+/// The modules that may name the files of `/proc`.
+const PROC: &[&str] = &["target", "capture"];
+
+/// What makes a loop over ticks: the stages before `cli` have it.
+const TICKS: &[&str] = &["Clock::new", "Tick::Due", "Tick::None"];
 
 /// Where versions of CPython may be compared.
 const VERSIONS: &str = "python/layout";
@@ -39,12 +58,52 @@ pub fn broken(source: &Source) -> Vec<String> {
         keeps_unsafe_in_place,
         chooses_architecture_in_place,
         compares_versions_in_place,
+        names_proc_in_place,
+        leaves_ticks_to_stages,
     ];
     let at = |(line, what): (usize, String)| format!("src/{}:{}: {what}", source.name, line + 1);
     rules.iter().flat_map(|rule| rule(source)).map(at).collect()
 }
 
+/// The allowances that none of `sources` uses: what is allowed for nothing will be used by mistake.
+pub fn unused_allowances(sources: &[Source]) -> Vec<String> {
+    let uses = |word: &'static str| move |source: &Source| source.code.iter().any(|code| contains_path(code, word));
+    let lists = [("unsafe", UNSAFE), ("target_arch", ARCHITECTURE)];
+    let unused = lists.into_iter().flat_map(|(word, allowed)| {
+        let is_used = |name: &&&str| sources.iter().filter(|source| source.name == **name).any(uses(word));
+        allowed
+            .iter()
+            .filter(move |name| !is_used(name))
+            .map(move |name| format!("`{word}` is allowed in {name}, and not there"))
+    });
+    unused.collect()
+}
+
 type Broken = Vec<(usize, String)>;
+
+/// Strings are looked at, too: paths are in them.
+fn names_proc_in_place(source: &Source) -> Broken {
+    if PROC.contains(&source.module()) {
+        return Vec::new();
+    }
+    let lines = source.lines[..source.length].iter().enumerate();
+    let names = |line: &str| {
+        ["\"/proc/", "(\"/proc"].iter().any(|path| line.contains(path)) && !line.trim_start().starts_with("//")
+    };
+    lines.filter(|(_, line)| names(line)).map(|(line, _)| (line, format!("`/proc` is read outside {PROC:?}"))).collect()
+}
+
+fn leaves_ticks_to_stages(source: &Source) -> Broken {
+    if source.module() != "cli" {
+        return Vec::new();
+    }
+    let lines = source.code[..source.length].iter().enumerate();
+    let ticks = |code: &str| TICKS.iter().any(|what| code.contains(what));
+    lines
+        .filter(|(_, code)| ticks(code))
+        .map(|(line, _)| (line, "a loop over ticks in a command: it is `record`'s".into()))
+        .collect()
+}
 
 fn opens_with_a_doc(source: &Source) -> Broken {
     let opens = source.lines.first().is_some_and(|line| line.starts_with("//! "));
@@ -232,129 +291,4 @@ fn compares_version(code: &str, any: bool) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many rules a file with this text breaks.
-    fn count(name: &str, text: &str) -> usize {
-        broken(&Source::new(name, &format!("//! X.\n{text}\n"))).len()
-    }
-
-    #[test]
-    fn imports_against_the_direction_are_found() {
-        for text in [
-            "use crate::python::stack::PythonStack;",
-            "use crate::{types::Addr, python::{stack, layout}};",
-            "use crate::{\n    target::{memory::Memory, maps},\n    cli,\n};",
-            "fn f() -> crate::merge::Stack {}",
-            "use crate::merge;",
-            "use crate::Stack;",
-            "use crate::*;",
-            "use fpprof::output::svg;",
-        ] {
-            assert_eq!(count("unwind/x.rs", text), 1, "{text}");
-        }
-        assert_eq!(count("helpers/x.rs", ""), 1, "a module without a place");
-        assert_eq!(count("unwind/x.rs", "use crate::{python, merge};"), 2);
-    }
-
-    #[test]
-    fn imports_along_the_direction_are_allowed() {
-        for text in [
-            "use crate::{types::Addr, target::{memory::Memory, python}};",
-            "use super::stack; // use crate::python;",
-            "use crate::unwind::stack;",
-            "const S: &str = \"crate::python\";",
-            "use my_crate::python;",
-            "pub(crate) fn f() {}",
-        ] {
-            assert_eq!(count("unwind/x.rs", text), 0, "{text}");
-        }
-        assert_eq!(count("lib.rs", "use crate::cli;"), 0);
-        assert_eq!(count("merge.rs", "use crate::python::stack;"), 0);
-    }
-
-    #[test]
-    fn system_calls_in_pure_modules_are_found() {
-        for text in [
-            "use std::fs;",
-            "std::fs::read(p);",
-            "use std::{fs, io};",
-            "libc::getpid();",
-            "use nix::sys;",
-            "use std::env;",
-        ] {
-            assert_eq!(count("python/x.rs", text), 1, "{text}");
-            assert_eq!(count("target/x.rs", text), 0, "{text}");
-        }
-        for text in
-            ["// libc::x", "use std::{fmt, iter};", "let nix = 1;", "#[cfg(test)]\nmod tests {\n use std::fs;\n}"]
-        {
-            assert_eq!(count("python/x.rs", text), 0, "{text}");
-        }
-    }
-
-    #[test]
-    fn unsafe_is_found_outside_its_places_and_without_a_reason() {
-        let reason = "fn f() {\n    // SAFETY: it is.\n    unsafe { g() }\n}";
-        assert_eq!(count("python/x.rs", reason), 1);
-        assert_eq!(count("target/x.rs", reason), 1);
-        assert_eq!(count("target/process_memory.rs", reason), 0);
-        assert_eq!(
-            count(
-                "target/process_memory.rs",
-                "fn f() {\n    // SAFETY: it is,\n    // really.\n    let x =\n        unsafe { g() };\n}"
-            ),
-            0
-        );
-        assert_eq!(count("target/process_memory.rs", "fn f() {\n    unsafe { g() }\n}"), 1);
-        assert_eq!(
-            count("target/process_memory.rs", "fn f() {\n    // SAFETY: it is.\n    h();\n    unsafe { g() }\n}"),
-            1
-        );
-        assert_eq!(count("python/x.rs", "// unsafe\nconst S: &str = \"unsafe\"; fn not_unsafe_fn() {}"), 0);
-    }
-
-    #[test]
-    fn architectures_are_found_outside_their_places() {
-        let text = "#[cfg(target_arch = \"x86_64\")]\nmod x86_64;";
-        assert_eq!((count("unwind/rules.rs", text), count("unwind/mod.rs", text)), (1, 0));
-        assert_eq!(count("unwind/rules.rs", "if cfg!(target_arch = \"aarch64\") {}"), 1);
-    }
-
-    #[test]
-    fn versions_compared_outside_the_layouts_are_found() {
-        for text in [
-            "if version >= V {",
-            "if self.version.minor < 13 {",
-            "match version {",
-            "match version.minor {",
-            "if (3, 12) > python_version {",
-            "if layout.py_version() == x {",
-        ] {
-            assert_eq!((count("python/frames.rs", text), count("python/layout/mod.rs", text)), (1, 0), "{text}");
-        }
-        for text in ["if python_version >= V {", "match version.minor() {", "if 13 <= process.version.minor {"] {
-            assert_eq!(count("cli/x.rs", text), 1, "{text}");
-        }
-        assert_eq!(count("unwind/x.rs", "let known = version == 1;"), 0, "the version of a table");
-        for text in [
-            "let version = read();",
-            "print(version);",
-            "// version >= 3",
-            "fn f(version: Version) -> bool {",
-            "Vec<Version>",
-        ] {
-            assert_eq!(count("python/frames.rs", text), 0, "{text}");
-        }
-    }
-
-    #[test]
-    fn long_files_and_missing_docs_are_found() {
-        assert_eq!(count("python/x.rs", &"x();\n".repeat(LONGEST)), 1);
-        assert_eq!(count("python/x.rs", &"x();\n".repeat(LONGEST - 2)), 0);
-        assert_eq!(count("python/x.rs", &format!("#[cfg(test)]\nmod tests {{\n{}}}", "x();\n".repeat(LONGEST))), 0);
-        assert_eq!(broken(&Source::new("python/x.rs", "use std::fmt;\n")).len(), 1);
-        assert_eq!(broken(&Source::new("python/x.rs", "")).len(), 1);
-    }
-}
+mod tests;

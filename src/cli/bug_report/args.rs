@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::args::parse_pid;
+use crate::cli::values::parse_pid;
 
 /// `fpprof bug-report`.
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ use self::args::BugReportArgs;
 use super::doctor::examine::Report;
 use super::doctor::{self, snapshot};
 use super::failure::Failure;
-use super::open;
+use super::opening;
 use super::record::output_file::{OutputFile, default_name};
 use super::standard_output::document;
 use super::version::{BUILD, Build};
@@ -53,7 +53,7 @@ struct Content<'a> {
 pub fn run(args: &BugReportArgs) -> Result<ExitCode, Failure> {
     let path = args.output.clone().unwrap_or_else(|| default_output(args.pid));
     let mut output = OutputFile::open(&path, args.force)?;
-    let session = args.pid.map(|pid| open::attach(Pid(pid), Mode::Wall, &AtomicBool::new(false)));
+    let session = args.pid.map(|pid| opening::attach(Pid(pid), Mode::Wall, &AtomicBool::new(false)));
     let text = match session {
         Some(Ok(session)) => of_process(session, args.thread.map(Tid)),
         Some(Err(failure)) => {

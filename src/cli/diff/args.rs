@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::args::NativeArg;
 use crate::cli::shown_args::{FilterArgs, SpanArgs};
 use crate::cli::style::ColorArg;
+use crate::cli::values::NativeArg;
 use crate::profile::comparison::Unit;
 
 /// `fpprof diff`.

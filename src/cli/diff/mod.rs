@@ -13,11 +13,13 @@ use self::args::{DiffArgs, DiffFormat, Side};
 use super::failure::Failure;
 use super::live_line::LiveLine;
 use super::record::output_file::OutputFile;
-use super::report::{Choice, Part, read, refuse_recording};
+use super::report::{read, refuse_recording};
 use super::style::Style;
 use crate::output::{self, Difference};
 use crate::profile::comparison::{Counts, FunctionChange, Unit, compare};
 use crate::profile::facts::RecordingFacts;
+use crate::report::Part;
+use crate::report::choice::Choice;
 
 /// One of the recordings.
 #[derive(Debug)]
@@ -51,7 +53,12 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     for recording in [&args.before, &args.after] {
         refuse_recording(path, recording)?;
     }
-    let choice = Choice::of_functions(args.span, &args.filter, args.native.frames());
+    let choice = Choice {
+        span: args.span.into(),
+        filter: (&args.filter).into(),
+        native: args.native.frames(),
+        ..Choice::default()
+    };
     let line = LiveLine::new(!args.hideprogress, "");
     let [before, after] = [recorded(&args.before, &choice, &line)?, recorded(&args.after, &choice, &line)?];
     warn(&before.part.facts, &after.part.facts);

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use crate::cli::args::parse_pid;
 use crate::cli::style::ColorArg;
+use crate::cli::values::parse_pid;
 
 /// `fpprof doctor`.
 #[derive(Debug, Args)]

@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 use self::args::DoctorArgs;
 use self::examine::Report;
 use super::failure::Failure;
+use super::opening::{self, Opened};
 use super::record::output_file::OutputFile;
 use super::standard_output::print;
-use super::{open, refusal};
 use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::target::threads::Thread;
@@ -75,7 +75,7 @@ fn of_process(session: Session) -> (Report, Option<Session>) {
 
 fn attach(pid: i32) -> Result<Session, Failure> {
     // Ctrl-C ends this process at once: nothing is lost by that.
-    open::attach(Pid(pid), Mode::Wall, &AtomicBool::new(false))
+    opening::attach(Pid(pid), Mode::Wall, &AtomicBool::new(false))
 }
 
 fn examine_file(path: &Path) -> Result<Report, Failure> {
@@ -87,11 +87,13 @@ fn examine_file(path: &Path) -> Result<Report, Failure> {
 
 fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, Failure> {
     let begin = Instant::now();
-    let started = Launched::start(&args.program, ProgramOutput::ToStandardError);
-    let program = launched.insert(started.map_err(|error| refusal::launch(&error))?);
-    let name = args.program.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let mut session = open::launched(program, &name, Mode::Wall, &AtomicBool::new(false))?;
-    wait_for_libraries(&mut session, program, begin);
+    let program = (&*args.program, ProgramOutput::ToStandardError);
+    let opened = opening::open(None, program, Mode::Wall, &AtomicBool::new(false))?;
+    let Opened { mut session, launched: started } = opened;
+    *launched = started;
+    if let Some(program) = launched {
+        wait_for_libraries(&mut session, program, begin);
+    }
     Ok(session)
 }
 

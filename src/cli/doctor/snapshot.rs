@@ -6,7 +6,7 @@
 use crate::cli::failure::Failure;
 use crate::cli::record::output_file::OutputFile;
 use crate::profile::clean::one_line;
-use crate::sampler::sample::{GapKind, SampleFrame};
+use crate::sampler::frame::{GapKind, SampleFrame};
 use crate::sampler::session::Session;
 use crate::sampler::snapshot::subject::{Saved, Subject};
 use crate::types::Tid;

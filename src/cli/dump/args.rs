@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use crate::cli::args::{NativeArg, parse_pid};
 use crate::cli::style::ColorArg;
+use crate::cli::values::{NativeArg, parse_pid};
 
 /// `fpprof dump`.
 #[derive(Debug, Args)]

@@ -9,11 +9,11 @@ use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
 
-use crate::cli::origin::with_origin;
 use crate::profile::frame::{Frame, FrameKind};
 use crate::python::locals::Local;
+use crate::record::origin::with_origin;
+use crate::sampler::frame::SampleFrame;
 use crate::sampler::run_state::RunState;
-use crate::sampler::sample::SampleFrame;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::SampleFailure;
 use crate::sampler::thread_history::ThreadHistory;

@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use self::args::DumpArgs;
 use self::look::{Dump, View};
 use super::failure::Failure;
-use super::{open, standard_output};
+use super::{opening, standard_output};
 use crate::sampler::session::Mode;
 use crate::types::Pid;
 
@@ -37,9 +37,8 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
 }
 
 fn look(pid: Pid, view: View, locals: bool) -> Result<Dump, Failure> {
-    open::raise_open_files_limit();
     // Ctrl-C ends this process at once: nothing is lost by that.
-    let mut session = open::attach(pid, Mode::Wall, &AtomicBool::new(false))?;
+    let mut session = opening::attach(pid, Mode::Wall, &AtomicBool::new(false))?;
     if locals {
         session.reader.read_locals();
     }

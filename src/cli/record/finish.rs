@@ -11,16 +11,18 @@ use std::sync::Arc;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::recorder::Recording;
-use super::report::{self, View};
 use crate::cli::output_kind::OutputKind;
-use crate::cli::report::{Choice, Part};
+use crate::cli::report::warn_if_empty;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::output::{self, Shown};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::read;
 use crate::profile::steps::Steps;
+use crate::record::naming::{self, View};
+use crate::record::recorder::Recording;
+use crate::report::Part;
+use crate::report::choice::Choice;
 use crate::target::root::TargetRoot;
 
 /// How to finish a recording.
@@ -50,15 +52,15 @@ impl Finish {
     /// When a file cannot be written or read again.
     pub fn finish(self, recording: Recording, first: RecordingFacts) -> io::Result<Finished> {
         match (self.kind, self.interim) {
-            (OutputKind::Recording, _) => report::finish_stream(recording, first, self.view).map(|facts| (facts, None)),
+            (OutputKind::Recording, _) => naming::finish_stream(recording, first, self.view).map(|facts| (facts, None)),
             (OutputKind::Shown(format), Some(interim)) => {
                 let steps = Arc::clone(&self.view.steps);
-                let facts = report::finish_stream(recording, first, self.view)?;
+                let facts = naming::finish_stream(recording, first, self.view)?;
                 let made = make(format, interim, (&self.choice, &self.root, &steps), &self.labels)?;
                 Ok((facts, Some(Box::new(made))))
             }
             (OutputKind::Shown(format), None) => {
-                let (stacks, facts) = report::finish(&recording, first, self.view);
+                let (stacks, facts) = naming::finish(&recording, first, self.view);
                 let is_inverted = self.choice.inverted;
                 let stacks = if is_inverted { stacks.inverted() } else { stacks };
                 let shown = Shown { stacks: &stacks, timeline: None, sources: None, facts: &facts, is_inverted };
@@ -82,7 +84,7 @@ fn make(
     let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
     let mut made = BufWriter::new(temporary_file()?);
     let part = Part::of(&recording, choice, steps).with_sources(&recording, format, Some(root), choice.full_filenames);
-    part.warn_if_empty();
+    warn_if_empty(&part);
     part.write(format, labels, &mut made)?;
     made.flush()?;
     let mut made = made.into_inner().map_err(io::IntoInnerError::into_error)?;

@@ -4,15 +4,11 @@
 //! the arguments are meant.
 //! Does not: any of them itself.
 
-pub(super) mod epoch;
 pub(super) mod finish;
-mod kept;
 pub(super) mod output_file;
 mod patience;
 pub(super) mod progress;
-pub(super) mod recorder;
 pub(super) mod report;
-mod stream;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,27 +18,28 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use super::args::{ClockArg, MaxOverhead, ModeArg, RecordArgs, RecordingTime};
 use super::failure::Failure;
 use super::live_line::LiveLine;
-use super::shown_args::SpanArgs;
-use super::{open, refusal};
+use super::opening::{self, Opened, program_name};
+use super::record_args::RecordArgs;
+use super::refusal;
+use super::shown_args::{self, SpanArgs};
+use super::values::{ClockArg, MaxOverhead, ModeArg, RecordingTime};
 use crate::cli::output_kind::{self, OutputKind};
-use crate::cli::report::Choice;
 use crate::profile::facts::RecordingFacts;
+use crate::record::facts::first_facts;
+use crate::record::naming::View;
+use crate::record::program::StackLabels;
+use crate::record::recorder::{Ended, Plan, Recorder};
+use crate::record::stream::Stream;
 use crate::sampler::budget::Limits;
 use crate::sampler::clock::Intervals;
 use crate::sampler::session::{Mode, Session};
 use crate::target::launch::{Launched, ProgramOutput, exit_code};
-use crate::types::Pid;
-use epoch::Extras;
 use finish::Finish;
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
-use recorder::{Ended, Plan, Recorder};
-use report::View;
-use stream::Stream;
 
 /// Runs the command.
 ///
@@ -77,17 +74,8 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let is_made_of_samples =
         matches!(format, OutputKind::Shown(format) if format.needs_samples() || args.filter.given().is_some());
     let interim = is_made_of_samples.then(interim).transpose()?;
-    let mut launched = match args.pid {
-        Some(_) => None,
-        None => Some(Launched::start(&args.program, program_output(args)).map_err(|error| refusal::launch(&error))?),
-    };
-    // Only now, for a program that we start inherits the limit.
-    open::raise_open_files_limit();
-    let session = match (args.pid, &mut launched) {
-        (Some(pid), _) => open::attach(Pid(pid), mode, &stop)?,
-        (None, Some(launched)) => open::launched(launched, &program_name(args), mode, &stop)?,
-        (None, None) => return Err(Failure::new("there is nothing to record").with_hint(refusal::NO_TARGET)),
-    };
+    let opened = opening::open(args.pid, (&args.program, program_output(args)), mode, &stop)?;
+    let Opened { session, mut launched } = opened;
     if mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
         return Err(refusal::no_gil(session.process(), launched.is_some()));
     }
@@ -104,15 +92,15 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
             ClockArg::Poisson => Intervals::Poisson,
             ClockArg::Fixed => Intervals::Fixed,
         },
-        extras: match (format, is_made_of_samples) {
-            (OutputKind::Shown(_), false) => Extras { thread: args.shown.threads, state: args.shown.states },
+        labels: match (format, is_made_of_samples) {
+            (OutputKind::Shown(_), false) => StackLabels { thread: args.shown.threads, state: args.shown.states },
             // They are kept with each sample.
-            _ => Extras::default(),
+            _ => StackLabels::default(),
         },
         limits: limits(args.max_overhead),
     };
     let mut progress = Progress::new(!args.hideprogress, plan.duration);
-    let facts = report::first_facts(&session, &plan, started);
+    let facts = first_facts(&session, &plan, started);
     let stream = match (format, &interim) {
         (OutputKind::Recording, _) => Some(stream(recording_file(&mut output)?, &facts)?),
         (_, Some(interim)) => Some(stream(interim.try_clone().map_err(not_kept)?, &facts)?),
@@ -131,7 +119,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
             steps: line.begin("looking up names"),
         },
         labels: args.shown.labels(),
-        choice: Choice::new(SpanArgs::default(), &args.filter, &args.shown),
+        choice: shown_args::choice(SpanArgs::default(), &args.filter, &args.shown),
         root,
         interim,
     };
@@ -152,7 +140,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     report::print(&ended, &facts, &output, format);
     let status = launched.as_mut().and_then(Launched::status);
     if let Some(launched) = launched.filter(|_| status.is_none()) {
-        report::print_runs_on(&program_name(args), launched.pid());
+        report::print_runs_on(&program_name(&args.program), launched.pid());
     }
     let status = status.filter(|_| ended == Ended::TargetGone);
     Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
@@ -215,10 +203,6 @@ fn program_output(args: &RecordArgs) -> ProgramOutput {
         Some(path) if path == Path::new("-") => ProgramOutput::ToStandardError,
         _ => ProgramOutput::Inherited,
     }
-}
-
-fn program_name(args: &RecordArgs) -> String {
-    args.program.first().map_or_else(String::new, |program| program.to_string_lossy().into_owned())
 }
 
 /// fpprof's own share is that of one CPU, and most machines have several: five times as much does no more harm.

@@ -7,23 +7,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::record::recorder::{Counts, Observer};
+
 /// A line that changes faster cannot be read.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
-
-/// How far a recording is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counts {
-    /// Since its beginning.
-    pub elapsed: Duration,
-    /// Ticks at which samples were taken.
-    pub taken: u64,
-    /// Ticks that passed while an earlier one was served.
-    pub late: u64,
-    /// Ticks left out because samples would have cost more than is allowed.
-    pub left_out: u64,
-    /// Errors.
-    pub errors: u64,
-}
 
 /// The live line on standard error.
 #[derive(Debug)]
@@ -46,8 +33,16 @@ impl Progress {
         Progress { enabled: false, counts: Some(counts), total: None, shown_at: None }
     }
 
-    /// Shows how far it is.
-    pub fn show(&mut self, now: Counts) {
+    /// Removes the line.
+    pub fn finish(&mut self) {
+        if self.shown_at.take().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn progress(&mut self, now: Counts) {
         if let Some(counts) = &self.counts {
             *counts.lock().unwrap_or_else(PoisonError::into_inner) = now;
         }
@@ -57,13 +52,6 @@ impl Progress {
         self.shown_at = Some(Instant::now());
         // A terminal that is gone is no reason to lose the recording.
         let _ = write!(io::stderr(), "\r{}\x1b[K", line(now, self.total));
-    }
-
-    /// Removes the line.
-    pub fn finish(&mut self) {
-        if self.shown_at.take().is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
     }
 }
 

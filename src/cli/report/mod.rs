@@ -3,13 +3,8 @@
 //! Does: the order of things: read, choose, name, write; and say what the recording lacks.
 //! Does not: any of them itself.
 
-mod choice;
-mod facts;
-mod naming;
-mod sources;
-
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,18 +15,12 @@ use super::live_line::LiveLine;
 use super::output_kind::{self, OutputKind};
 use super::record::output_file::OutputFile;
 use super::report_args::ReportArgs;
+use super::shown_args;
 use crate::output::format::Format;
-use crate::output::label::LabelOptions;
-use crate::output::{self, Shown};
-use crate::profile::Profile;
-use crate::profile::comparison::Counts;
-use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::{self, ReadError, Recording};
-use crate::profile::sources::Sources;
 use crate::profile::steps::Steps;
-use crate::profile::timeline::Timeline;
+use crate::report::Part;
 use crate::target::root::TargetRoot;
-pub(super) use choice::Choice;
 
 /// Runs the command.
 ///
@@ -49,7 +38,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::new("a recording is what a report is made of")
             .with_hint("Name the output for a format, or choose one with `--format`."));
     };
-    let choice = Choice::new(args.span, &args.filter, &args.shown);
+    let choice = shown_args::choice(args.span, &args.filter, &args.shown);
     if let Some(why) = &recording.cut_off {
         line.say(format_args!("fpprof: warning: the recording was cut off, {why}: what was written before is shown"));
     }
@@ -66,72 +55,17 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     line.begin("writing");
     output.write(|writer| part.write(format, &args.shown.labels(), writer))?;
     drop(line);
-    part.warn_if_empty();
+    warn_if_empty(&part);
     if let Some(path) = output.path() {
         eprintln!("fpprof: wrote {}: open it with {}", path.display(), format.viewer());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is shown of a recording.
-#[derive(Debug)]
-pub(super) struct Part {
-    stacks: Profile,
-    /// Its samples refer to the stacks; absent where these are inverted.
-    timeline: Option<Timeline>,
-    sources: Option<Sources>,
-    /// The facts about the recording.
-    pub facts: RecordingFacts,
-}
-
-impl Part {
-    /// The chosen part; `steps` tell how far naming is.
-    pub fn of(recording: &Recording, choice: &Choice, steps: &Arc<Steps>) -> Part {
-        let (mut stacks, mut timeline) = (Profile::new(), Timeline::default());
-        for program in &recording.programs {
-            naming::add_samples(program, choice, steps, (&mut stacks, &mut timeline));
-        }
-        let facts = facts::of(recording, choice);
-        match choice.inverted {
-            true => Part { stacks: stacks.inverted(), timeline: None, sources: None, facts },
-            false => Part { stacks, timeline: Some(timeline), sources: None, facts },
-        }
-    }
-
-    /// The part with the text of its Python files, where the format shows it, and where `root` still has it.
-    pub fn with_sources(self, recording: &Recording, format: Format, root: Option<&TargetRoot>, full: bool) -> Part {
-        let root = root.filter(|_| format.shows_sources());
-        let sources = root.map(|root| sources::read(recording, &self.stacks, root, full));
-        Part { sources, ..self }
-    }
-
-    /// Its stacks.
-    pub fn stacks(&self) -> &Profile {
-        &self.stacks
-    }
-
-    /// Its samples by function, tick by tick. Inverted stacks have none.
-    pub fn counts(&self) -> Counts {
-        let none = Timeline::default();
-        Counts::of(&self.stacks, self.timeline.as_ref().unwrap_or(&none), self.facts.seconds_per_tick())
-    }
-
-    /// Tells the user who has chosen something that there is nothing of it.
-    pub fn warn_if_empty(&self) {
-        if self.stacks.total() == 0 && self.facts.shown_part.is_some() {
-            eprintln!("fpprof: warning: nothing that was recorded is what was chosen: the profile is empty");
-        }
-    }
-
-    /// Writes it in a format.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn write(&self, format: Format, labels: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-        let Part { stacks, timeline, sources, facts } = self;
-        let (timeline, sources) = (timeline.as_ref(), sources.as_ref());
-        let shown = Shown { stacks, timeline, sources, facts, is_inverted: timeline.is_none() };
-        output::write(format, &shown, labels, out)
+/// Tells the user who has chosen something that there is nothing of it.
+pub(super) fn warn_if_empty(part: &Part) {
+    if part.is_empty_choice() {
+        eprintln!("fpprof: warning: nothing that was recorded is what was chosen: the profile is empty");
     }
 }
 

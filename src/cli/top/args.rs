@@ -6,8 +6,8 @@ use std::ffi::OsString;
 
 use clap::{ArgGroup, Args};
 
-use crate::cli::args::{MaxOverhead, NativeArg, parse_overhead, parse_pid, parse_rate};
 use crate::cli::style::ColorArg;
+use crate::cli::values::{MaxOverhead, NativeArg, parse_overhead, parse_pid, parse_rate};
 
 /// `fpprof top`.
 #[derive(Debug, Args)]

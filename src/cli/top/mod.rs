@@ -28,19 +28,19 @@ use self::summary::Summary;
 use self::view::Header;
 use self::watch::{News, Order, Watch};
 use super::failure::Failure;
-use super::record::epoch::Extras;
+use super::opening::{self, Opened, program_name};
 use super::record::output_file::default_name;
-use super::record::progress::{Counts, Progress};
-use super::record::recorder::{Ended, Plan, Recorder};
+use super::record::progress::Progress;
 use super::record::{finish, limits, report, stop_on_signals, stream};
 use super::style::Style;
-use super::{open, refusal};
 use crate::profile::clean::one_line;
+use crate::record::facts::first_facts;
+use crate::record::program::StackLabels;
+use crate::record::recorder::{Counts, Ended, Plan, Recorder};
 use crate::sampler::clock::Intervals;
 use crate::sampler::session::Mode;
-use crate::target::launch::{Launched, ProgramOutput};
+use crate::target::launch::ProgramOutput;
 use crate::target::process::Process;
-use crate::types::Pid;
 
 /// How long to wait for a key until it is looked for news: a screen that changes more often is not read better.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -55,33 +55,20 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
             .with_hint("`fpprof dump` shows a process once, and `fpprof record` writes a profile of it."));
     }
     let stop = stop_on_signals()?;
-    let name = args.program.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let mut launched = match args.pid {
-        Some(_) => None,
-        None => {
-            Some(Launched::start(&args.program, ProgramOutput::Discarded).map_err(|error| refusal::launch(&error))?)
-        }
-    };
-    open::raise_open_files_limit();
-    let session = match (args.pid, &mut launched) {
-        (Some(pid), _) => open::attach(Pid(pid), Mode::Wall, &stop)?,
-        (None, Some(launched)) => open::launched(launched, &name, Mode::Wall, &stop)?,
-        (None, None) => return Err(Failure::new("there is nothing to watch").with_hint(refusal::NO_TARGET)),
-    };
+    let opened = opening::open(args.pid, (&args.program, ProgramOutput::Discarded), Mode::Wall, &stop)?;
+    let Opened { session, mut launched } = opened;
     let plan = Plan {
         rate: args.rate,
         duration: None,
         mode: Mode::Wall,
         intervals: Intervals::Poisson,
-        extras: Extras::default(),
+        labels: StackLabels::default(),
         limits: limits(args.max_overhead),
     };
     let file = finish::temporary_file().map_err(super::record::not_kept)?;
-    let stream = stream(
-        file.try_clone().map_err(super::record::not_kept)?,
-        &report::first_facts(&session, &plan, SystemTime::now()),
-    )?
-    .every(watch::EVERY);
+    let stream =
+        stream(file.try_clone().map_err(super::record::not_kept)?, &first_facts(&session, &plan, SystemTime::now()))?
+            .every(watch::EVERY);
     let process = session.process().clone();
     let header = Header {
         process: format!("{} {}", process.pid, one_line(&process.command_line.join(" "))),
@@ -113,7 +100,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     if ended == Ended::TargetGone || has_ended {
         eprintln!("fpprof: the target has ended");
     } else if let Some(launched) = launched {
-        report::print_runs_on(&name, launched.pid());
+        report::print_runs_on(&program_name(&args.program), launched.pid());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::functions::{FunctionRow, functions};
 use super::heat::{FileRow, files};
+use super::kinds::kind_number;
 use super::threads::{ThreadRow, threads};
 use crate::output::Sampled;
 use crate::output::colors::{Rgb, kind_color};
@@ -54,11 +55,6 @@ struct KindRow {
 struct StateRow {
     name: String,
     on_cpu: bool,
-}
-
-/// The number of a kind in the page.
-pub(super) fn kind_number(kind: FrameKind) -> usize {
-    FrameKind::ALL.iter().position(|other| *other == kind).unwrap_or(0)
 }
 
 impl Data {

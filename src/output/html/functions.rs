@@ -5,7 +5,7 @@
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::data::kind_number;
+use super::kinds::kind_number;
 use crate::profile::Profile;
 use crate::profile::clean::one_line;
 use crate::profile::comparison::FunctionKey;

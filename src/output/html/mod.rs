@@ -6,6 +6,7 @@
 mod data;
 mod functions;
 mod heat;
+mod kinds;
 mod threads;
 
 use std::io::{self, Write};

@@ -15,7 +15,7 @@ use super::facts::RecordingFacts;
 use super::named::Named;
 use super::samples::{SampleColumns, TimedSample};
 use crate::sampler::codes::{Function, FunctionId};
-use crate::sampler::sample::{GapKind, SampleFrame};
+use crate::sampler::frame::{GapKind, SampleFrame};
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sampler::codes::FunctionId;
-use crate::sampler::sample::GapKind;
+use crate::sampler::frame::GapKind;
 use crate::types::Svma;
 
 const INTERPRETER: ModuleId = ModuleId(0);

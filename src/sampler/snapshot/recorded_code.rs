@@ -2,7 +2,7 @@
 //!
 //! Does: run the native stages once more on a capture, with modules that remember the code that was asked of them.
 //! Does not: decide what is looked at; that is the work of `unwind::recover`, on threads that were not stopped, of
-//! `unwind::run_time_code`, and of the walk where it looks for a signal trampoline.
+//! `unwind::without_cfi`, and of the walk where it looks for a signal trampoline.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,14 +11,15 @@ use rustc_hash::FxHashMap;
 use super::recorder::join;
 use crate::capture::native;
 use crate::merge::resync::MarkerDistance;
-use crate::sampler::journey::{Journey, Moment, walk_python};
+use crate::sampler::journey::{Journey, walk_python};
+use crate::sampler::moment::Moment;
 use crate::sampler::reader::Reader;
 use crate::sampler::thread_history::ThreadHistory;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
+use crate::unwind::code_bytes::CodeBytes;
 use crate::unwind::module::ModuleUnwinder;
-use crate::unwind::recover::CodeBytes;
 
 /// The code of a module, or what is in no file, which remembers what was asked of it.
 #[derive(Debug)]
@@ -75,10 +76,10 @@ impl RecordedCode {
             CodeRange { start: range.start, end: range.end, code }
         });
         let mut addresses = AddressSpace::new(ranges.collect());
-        if let Some(code) = reader.space.addresses.run_time_code() {
+        if let Some(code) = reader.space.addresses.anonymous_code() {
             let code = RecordedCode::new(Source::RunTime(Arc::clone(code)));
             recorded.run_time = Some(Arc::clone(&code));
-            addresses = addresses.with_run_time_code(code);
+            addresses = addresses.with_anonymous_code(code);
         }
         let moment = Moment {
             registers: &captured.registers,

@@ -11,15 +11,16 @@ use crate::python::layout::Layout;
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::python::stack::{PythonEntry, PythonStack};
 use crate::sampler::codes::{Codes, Function};
-use crate::sampler::journey::{Journey, Moment, walk_python};
-use crate::sampler::sample::SampleFrame;
+use crate::sampler::frame::SampleFrame;
+use crate::sampler::journey::{Journey, walk_python};
+use crate::sampler::moment::Moment;
 use crate::target::elf::{SectionData, UnwindSections};
 use crate::target::memory::{Memory, ReadError, Region, Regions};
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
+use crate::unwind::code_bytes::CodeBytes;
 use crate::unwind::module::ModuleUnwinder;
-use crate::unwind::recover::CodeBytes;
 
 /// A snapshot, open for the pure stages.
 #[derive(Debug)]
@@ -163,7 +164,7 @@ fn address_space(snapshot: &Snapshot, layout: &Layout) -> AddressSpace {
         CodeRange { start: code.start, end: code.end, code: what }
     });
     AddressSpace::new(ranges.collect())
-        .with_run_time_code(Arc::new(SavedCode(snapshot.memory.iter().cloned().collect())))
+        .with_anonymous_code(Arc::new(SavedCode(snapshot.memory.iter().cloned().collect())))
 }
 
 impl SparseSection {

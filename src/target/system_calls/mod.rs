@@ -10,7 +10,7 @@ pub mod x86_64;
 use super::threads::SystemCall;
 use crate::types::Addr;
 
-/// An architecture's numbers of the calls in [`CALLS`], with their names.
+/// An architecture's numbers of the calls in `CALLS`, with their names.
 pub type Numbers = [(u64, &'static str)];
 
 /// What a blocked call waits for.

@@ -1,7 +1,7 @@
 //! The few instructions that tell where control goes: branches, calls and returns.
 //!
 //! Does: decode them (Arm Architecture Reference Manual for A-profile, C4.1.66, "Branches, Exception Generating and System
-//! instructions"). Does not: follow them (`way_out`), or know what others do (`effect`).
+//! instructions"). Does not: follow them (`return_path`), or know what others do (`effect`).
 
 /// Bytes of each instruction.
 pub const LEN: u64 = 4;

@@ -3,28 +3,28 @@
 //!
 //! Does: everything that knows x29, x30 or the AAPCS64. Does not: look rules up. Compiled on every architecture.
 
+pub mod blocked;
 pub mod effect;
 pub mod instruction;
-pub mod leaf_caller;
 pub mod linkage;
 pub mod registers;
+pub mod return_path;
 pub mod rule;
 pub mod signal;
 pub mod step;
-pub mod way_out;
 
 use gimli::EhFrame;
 
-use self::leaf_caller::LeafCallers;
+use self::blocked::LeafCallers;
 use self::registers::{FP, LR, PC, SP};
 use self::rule::UnwindRule;
 use super::architecture::{Architecture, RuleKind, Trampoline};
 use super::evaluate::Evaluated;
 use super::module::{Fde, Row};
 use super::registers::RegisterSet;
+use super::return_path::ReturnPath;
 use super::sections::Bytes;
 use super::step::{Cursor, StackBytes, StepError};
-use super::way_out::WayOut;
 use crate::types::Addr;
 
 /// AArch64 with the AAPCS64.
@@ -78,8 +78,8 @@ impl Architecture for Aarch64 {
         None
     }
 
-    fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut> {
-        way_out::way_out(code, base, pc)
+    fn return_path(code: &[u8], base: u64, pc: u64) -> Option<ReturnPath> {
+        return_path::return_path(code, base, pc)
     }
 
     fn is_restored(_: u16, _: Option<u64>, _: u64, _: u64) -> bool {

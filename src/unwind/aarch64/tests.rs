@@ -5,9 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::super::address_space::{AddressSpace, Code, CodeRange};
+use super::super::code_bytes::CodeBytes;
 use super::super::eh_frame_writer::{Function, aarch64_tables, program};
 use super::super::module::{ModuleUnwinder, UnwindScratch};
-use super::super::recover::CodeBytes;
 use super::super::stack::{NativeStack, StackEnd};
 use super::super::walk::Unwinder;
 use super::rule::{Place, Saved};

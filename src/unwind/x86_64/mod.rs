@@ -2,25 +2,26 @@
 //!
 //! Does: everything that knows rsp, rbp or the psABI. Does not: look rules up. Compiled on every architecture.
 
+pub mod blocked;
 pub mod call_site;
 pub mod registers;
+pub mod return_path;
 pub mod rule;
 pub mod step;
 pub mod symbolic;
-pub mod way_out;
 
 use gimli::EhFrame;
 
+use self::blocked::FramePointerFinder;
 use self::registers::{BP, PC, SP};
 use self::rule::UnwindRule;
 use super::architecture::{Architecture, RuleKind, Trampoline};
 use super::evaluate::Evaluated;
 use super::module::{Fde, Row};
-use super::recover::FramePointerFinder;
 use super::registers::RegisterSet;
+use super::return_path::ReturnPath;
 use super::sections::Bytes;
 use super::step::{Cursor, StackBytes, StepError};
-use super::way_out::WayOut;
 use crate::types::Addr;
 
 /// x86-64 with the System V psABI.
@@ -74,8 +75,8 @@ impl Architecture for X86_64 {
         record.checked_add(16)
     }
 
-    fn way_out(code: &[u8], base: u64, pc: u64) -> Option<WayOut> {
-        way_out::way_out(code, base, pc)
+    fn return_path(code: &[u8], base: u64, pc: u64) -> Option<ReturnPath> {
+        return_path::return_path(code, base, pc)
     }
 
     /// GCC leaves the restore out where a function that has realigned its frame returns in its middle: behind the

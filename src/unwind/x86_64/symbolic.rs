@@ -2,7 +2,7 @@
 //!
 //! Does: follow rsp and the registers that calls preserve (psABI, figure 3.4) through moves, additions, pushes and
 //! the words of the stack that they are saved in.
-//! Does not: choose a way through the code (`way_out` does).
+//! Does not: choose a way through the code (`return_path` does).
 
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 

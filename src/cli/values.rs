@@ -1,0 +1,124 @@
+//! Values that several commands take.
+//!
+//! Does: read them, and refuse those that make no sense. Does not: declare switches.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::symbolize::names::NativeFrames;
+
+/// The highest rate that is taken: beyond it a sample would cost more than the interval.
+const MAX_RATE: f64 = 100_000.0;
+
+/// How long to record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordingTime {
+    /// Until Ctrl-C or the target's end.
+    Unlimited,
+    /// At most so long.
+    AtMost(Duration),
+}
+
+/// `--max-overhead`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxOverhead {
+    /// This share of the program's time, from 0 to 1.
+    Share(f64),
+    /// Whatever it takes.
+    Unlimited,
+}
+
+/// `--clock`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClockArg {
+    /// Random moments: a Poisson process, but for the time that a sample takes.
+    Poisson,
+    /// Fixed intervals.
+    Fixed,
+}
+
+/// `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// Threads that run.
+    Cpu,
+    /// All threads.
+    Wall,
+    /// The thread that holds the GIL.
+    Gil,
+}
+
+/// `--native`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NativeArg {
+    /// What Python code calls, without the interpreter's own call plumbing.
+    Calls,
+    /// Every frame, down to the thread's entry.
+    All,
+    /// Python frames only.
+    None,
+}
+
+impl NativeArg {
+    /// Which native frames are shown.
+    pub fn frames(self) -> NativeFrames {
+        match self {
+            NativeArg::Calls => NativeFrames::Calls,
+            NativeArg::All => NativeFrames::All,
+            NativeArg::None => NativeFrames::None,
+        }
+    }
+}
+
+/// Decimal, or hexadecimal with `0x`, as py-spy takes it.
+pub(super) fn parse_pid(text: &str) -> Result<i32, String> {
+    let number = text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| i32::from_str_radix(hex, 16));
+    match number {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err("a process id is a number from 1 on".to_owned()),
+    }
+}
+
+pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if !rate.is_finite() || rate <= 0.0 {
+        return Err("a rate is more than 0 samples a second".to_owned());
+    }
+    if rate > MAX_RATE {
+        return Err(format!("a rate is at most {MAX_RATE} samples a second; 100 is enough for most programs"));
+    }
+    Ok(rate)
+}
+
+pub(super) fn parse_overhead(text: &str) -> Result<MaxOverhead, String> {
+    if text == "none" {
+        return Ok(MaxOverhead::Unlimited);
+    }
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(MaxOverhead::Share(percent / 100.0)),
+        _ => Err("write percent, more than 0 and at most 100, or `none`".to_owned()),
+    }
+}
+
+pub(super) fn parse_duration(text: &str) -> Result<RecordingTime, String> {
+    if text == "unlimited" {
+        return Ok(RecordingTime::Unlimited);
+    }
+    let number_ends = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_ends);
+    let factor = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("write seconds, or a number with ms, s, m or h: 30, 90s, 5m".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| "write seconds, or a number with ms, s, m or h: 30, 90s, 5m")?;
+    match Duration::try_from_secs_f64(number * factor) {
+        Ok(duration) if !duration.is_zero() => Ok(RecordingTime::AtMost(duration)),
+        Ok(_) => Err("a recording takes more than no time".to_owned()),
+        Err(_) => Err("that is longer than can be counted".to_owned()),
+    }
+}

@@ -1,0 +1,92 @@
+//! The facts about a recording that has just been made.
+//!
+//! Does: turn counts into what outputs carry. Does not: word them.
+
+use std::time::{Duration, SystemTime};
+
+use super::recorder::{Plan, Recording, own_cpu};
+use crate::profile::facts::activity::{GilUse, ThreadActivity};
+use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopFacts};
+use crate::sampler::budget::Exceeded;
+use crate::sampler::clock::Intervals;
+use crate::sampler::run_state::RunState;
+use crate::sampler::session::{Mode, Session};
+use crate::sampler::statistics::{GilLooks, Statistics, Stops};
+
+fn stop_facts(stops: &Stops) -> Option<StopFacts> {
+    let at = |fraction| stops.durations.percentile(fraction);
+    Some(StopFacts { median: at(0.5)?, p99: at(0.99)?, disturbed_calls: stops.disturbed_calls })
+}
+
+fn limit(exceeded: Exceeded) -> ExceededLimit {
+    match exceeded {
+        Exceeded::Target => ExceededLimit::TargetTime,
+        Exceeded::Own => ExceededLimit::OwnCpu,
+    }
+}
+
+/// What is known of a recording when it begins.
+pub fn first_facts(session: &Session, plan: &Plan, started: SystemTime) -> RecordingFacts {
+    RecordingFacts {
+        command: session.process().command_line.join(" "),
+        pid: session.process().pid,
+        python_version: Some(session.reader.found.interpreter.version.to_string()),
+        threads: match plan.mode {
+            Mode::Cpu => SampledThreads::Running,
+            Mode::Wall => SampledThreads::All,
+            Mode::Gil => SampledThreads::GilHolder,
+        },
+        rate_hz: plan.rate,
+        fixed_intervals: plan.intervals == Intervals::Fixed,
+        started: Some(started),
+        duration: Duration::ZERO,
+        samples_wanted: 0,
+        samples_taken: 0,
+        samples_late: 0,
+        samples_failed: 0,
+        samples_left_out: 0,
+        limit: None,
+        failures: std::collections::BTreeMap::new(),
+        stacks: 0,
+        stacks_complete: 0,
+        activity: ThreadActivity::default(),
+        stops: None,
+        own_cpu: None,
+        fpprof_version: env!("CARGO_PKG_VERSION").to_owned(),
+        shown_part: None,
+    }
+}
+
+/// The facts about all of it; `first` are those that were known when it began.
+pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
+    let statistics = &recording.statistics;
+    let reasons = statistics.failed.iter().map(|(reason, count)| (reason.reason().to_owned(), *count));
+    let gaps = statistics.gaps.iter().map(|(kind, count)| (format!("stack incomplete: {}", kind.reason()), *count));
+    RecordingFacts {
+        duration: recording.duration,
+        samples_wanted: recording.wanted,
+        samples_taken: recording.wanted.saturating_sub(recording.late + recording.failed + recording.left_out),
+        samples_late: recording.late,
+        samples_failed: recording.failed,
+        samples_left_out: recording.left_out,
+        limit: recording.exceeded.map(limit),
+        failures: reasons.chain(gaps).collect(),
+        stacks: statistics.taken,
+        stacks_complete: statistics.complete,
+        activity: activity(statistics),
+        stops: stop_facts(&statistics.stops),
+        own_cpu: own_cpu(),
+        ..first
+    }
+}
+
+/// What the threads did. The GIL is looked at in wall mode only.
+fn activity(statistics: &Statistics) -> ThreadActivity {
+    let states = &statistics.run_states;
+    let GilLooks { looks, held } = statistics.gil;
+    let waiting = states.get(&RunState::Gil).copied().unwrap_or(0);
+    ThreadActivity {
+        states: states.iter().map(|(state, stacks)| (state.to_string(), *stacks)).collect(),
+        gil: (looks > 0).then_some(GilUse { looks, held, waiting }),
+    }
+}

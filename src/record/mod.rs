@@ -1,0 +1,13 @@
+//! The recording loop: one target, from the first tick to the last.
+//!
+//! A [`Recorder`](recorder::Recorder) ticks, follows a target that replaces its program, and tells an
+//! [`Observer`](recorder::Observer) how far it is. Each [`Program`](program::Program) of the target counts its stacks; a
+//! [`Stream`](stream::Stream) writes samples to a file while they come. The commands only start it and show what came of it.
+
+pub mod facts;
+pub mod naming;
+pub mod origin;
+pub mod pending;
+pub mod program;
+pub mod recorder;
+pub mod stream;

@@ -1,0 +1,69 @@
+//! Names for what was recorded, while the target's files are at hand.
+//!
+//! Does: name the stacks of a recording, or the frames of one that has been written, and end that. Does not: record, or
+//! lay anything out.
+
+use std::io;
+use std::sync::Arc;
+
+use super::facts::facts;
+use super::origin::with_origin;
+use super::program::Program;
+use super::recorder::Recording;
+use crate::profile::Profile;
+use crate::profile::facts::RecordingFacts;
+use crate::profile::named::Named;
+use crate::profile::steps::Steps;
+use crate::sampler::frame::SampleFrame;
+use crate::symbolize::names::{self, Counted, NativeFrames};
+
+/// How frames are shown.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Which native frames.
+    pub native: NativeFrames,
+    /// Whether paths are left as long as they are.
+    pub full_filenames: bool,
+    /// What tells how far naming is.
+    pub steps: Arc<Steps>,
+}
+
+/// Names the stacks of a recording, and gathers the facts about it.
+pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Profile, RecordingFacts) {
+    let mut stacks = Profile::new();
+    for program in &recording.programs {
+        for (stack, weight) in name(program, &view).stacks() {
+            stacks.add(stack, weight);
+        }
+    }
+    (stacks, facts(recording, first))
+}
+
+/// Names the native frames of a recording that has been written, and ends it. Gives the facts about it.
+///
+/// # Errors
+/// When it could not be written.
+pub fn finish_stream(mut recording: Recording, first: RecordingFacts, view: View) -> io::Result<RecordingFacts> {
+    let facts = facts(&recording, first);
+    let Some(stream) = recording.stream.take() else { return Ok(facts) };
+    let names: Vec<_> = recording.programs.iter().map(|program| native_names(program, &view)).collect();
+    stream.finish(&names, &facts)?;
+    Ok(facts)
+}
+
+/// A name for each frame that has none in the recording: of native code.
+fn native_names(program: &Program, view: &View) -> Vec<Option<Named>> {
+    let is_native =
+        |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
+    with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
+        let frames = program.stacks.frames();
+        let mut names = names::name_frames(frames.iter().filter(is_native), origin, &symbolizer.telling(&view.steps));
+        frames.iter().map(|frame| names.remove(frame)).collect()
+    })
+}
+
+fn name(program: &Program, view: &View) -> Profile {
+    with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
+        names::name(&program.stacks, origin, &symbolizer.telling(&view.steps), view.native)
+    })
+}

@@ -1,0 +1,263 @@
+//! The recording itself: the clock ticks, samples are taken, as many as the limits allow.
+//!
+//! Does: run until the time is over, a signal arrives or the target ends; follow a target that replaces its program.
+//! Does not: count stacks, parse arguments, name frames or write files.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use super::program::{Program, StackLabels};
+use super::stream::Stream;
+use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
+use crate::sampler::clock::{Clock, Intervals, Tick, now};
+use crate::sampler::open;
+use crate::sampler::session::{Mode, Session};
+use crate::sampler::statistics::Statistics;
+use crate::target::launch::Launched;
+use crate::target::process::{Process, ProcessError};
+use crate::types::{Nanos, Pid};
+
+/// How often to look whether the target still lives and still runs the same program.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What to record.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Samples a second.
+    pub rate: f64,
+    /// At most so long.
+    pub duration: Option<Duration>,
+    /// Which threads.
+    pub mode: Mode,
+    /// When.
+    pub intervals: Intervals,
+    /// What stacks hold beside their frames.
+    pub labels: StackLabels,
+    /// What it may cost; anything if there are no limits.
+    pub limits: Option<Limits>,
+}
+
+/// Why a recording ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Its time was over.
+    TimeOver,
+    /// The user or the system asked for it.
+    Signal,
+    /// The target ended.
+    TargetGone,
+    /// The target replaced its program by one that cannot be read; its name, if that could be had.
+    Replaced(Option<String>),
+}
+
+/// How far a recording is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Since its beginning.
+    pub elapsed: Duration,
+    /// Ticks at which samples were taken.
+    pub taken: u64,
+    /// Ticks that passed while an earlier one was served.
+    pub late: u64,
+    /// Ticks left out because samples would have cost more than is allowed.
+    pub left_out: u64,
+    /// Errors.
+    pub errors: u64,
+}
+
+/// Who is told how far a recording is, while it is made.
+pub trait Observer {
+    /// Takes note of it. Sampling waits meanwhile.
+    fn progress(&mut self, counts: Counts);
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub struct Recording {
+    /// Its programs; more than one when it has replaced itself.
+    pub programs: Vec<Program>,
+    /// Why it ended.
+    pub ended: Ended,
+    /// How long it took.
+    pub duration: Duration,
+    /// Ticks that were due.
+    pub wanted: u64,
+    /// Ticks that passed while an earlier one was served.
+    pub late: u64,
+    /// Ticks at which no stack could be had though one was wanted.
+    pub failed: u64,
+    /// Ticks at which no sample was taken because of the limits.
+    pub left_out: u64,
+    /// The limit that was exceeded last.
+    pub exceeded: Option<Exceeded>,
+    /// What was counted, in all programs together.
+    pub statistics: Statistics,
+    /// Where it is written, if it was written while it was made.
+    pub stream: Option<Stream>,
+}
+
+/// Records a session.
+#[derive(Debug)]
+pub struct Recorder<'a> {
+    plan: Plan,
+    clock: Clock,
+    budget: Budget,
+    stop: &'a AtomicBool,
+    failed: u64,
+    statistics: Statistics,
+    stream: Option<Stream>,
+    started: Nanos,
+}
+
+impl<'a> Recorder<'a> {
+    /// A recorder that ends when `stop` becomes true, and writes to `stream` meanwhile.
+    pub fn new(plan: Plan, stop: &'a AtomicBool, stream: Option<Stream>) -> Recorder<'a> {
+        // Any seed will do that is not the same each time.
+        let seed = now().0 ^ (u64::from(std::process::id()) << 32);
+        Recorder {
+            plan,
+            clock: Clock::new(plan.rate, plan.intervals, seed),
+            budget: Budget::new(plan.limits),
+            stop,
+            failed: 0,
+            statistics: Statistics::default(),
+            stream,
+            started: now(),
+        }
+    }
+
+    /// Records until the end. A program that we have started is waited for through `launched`.
+    pub fn run(mut self, session: Session, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Recording {
+        let started = Instant::now();
+        self.started = now();
+        let keep = self.stream.is_some();
+        let limit = self.plan.duration.map(|duration| Nanos(now().0.saturating_add(duration.as_nanos() as u64)));
+        let mut programs = vec![Program::new(session, keep)];
+        let ended = loop {
+            let Some(program) = programs.last_mut() else { break Ended::TargetGone };
+            if let Some(stream) = &mut self.stream {
+                stream.begin(program);
+            }
+            let pause = self.record(program, limit, launched, observer, started);
+            program.settle(self.plan.labels, self.time());
+            if let Some(stream) = &mut self.stream {
+                stream.write(program);
+            }
+            match pause {
+                Pause::Ended(ended) => break ended,
+                Pause::Replaced(pid) => match open::replaced(pid, self.plan.mode, self.stop) {
+                    Some(session) => programs.push(Program::new(session, keep)),
+                    None => break after_replacement(pid),
+                },
+            }
+        };
+        for program in &mut programs {
+            self.statistics.add(std::mem::take(&mut program.session.statistics));
+        }
+        Recording {
+            programs,
+            ended,
+            duration: started.elapsed(),
+            wanted: self.clock.wanted(),
+            late: self.clock.late(),
+            failed: self.failed,
+            left_out: self.budget.left_out(),
+            exceeded: self.budget.exceeded(),
+            statistics: self.statistics,
+            stream: self.stream,
+        }
+    }
+
+    fn record(
+        &mut self,
+        program: &mut Program,
+        limit: Option<Nanos>,
+        launched: &mut Option<Launched>,
+        observer: &mut dyn Observer,
+        started: Instant,
+    ) -> Pause {
+        let mut looked = Instant::now();
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Pause::Ended(Ended::Signal);
+            }
+            if limit.is_some_and(|limit| now() >= limit) {
+                return Pause::Ended(Ended::TimeOver);
+            }
+            let next_look = Nanos(now().0.saturating_add(LOOK_EVERY.as_nanos() as u64));
+            if self.clock.wait(Some(limit.map_or(next_look, |limit| limit.min(next_look)))) == Tick::Due {
+                self.sample(program, launched);
+                self.clock.skip_missed();
+            }
+            if looked.elapsed() >= LOOK_EVERY || !program.session.has_threads() {
+                looked = Instant::now();
+                let errors = self.statistics.failures() + program.session.statistics.failures();
+                let (late, left_out) = (self.clock.late(), self.budget.left_out());
+                let taken = self.clock.wanted() - late - left_out;
+                observer.progress(Counts { elapsed: started.elapsed(), taken, late, left_out, errors });
+                if launched.as_mut().is_some_and(|l| l.status().is_some()) || !program.session.process().is_alive() {
+                    return Pause::Ended(Ended::TargetGone);
+                }
+                if self.stream.as_mut().is_some_and(|stream| !stream.write_if_due(program)) {
+                    // The error is told when the recording is finished.
+                    return Pause::Ended(Ended::TimeOver);
+                }
+                let process = program.session.process();
+                if process.replaced().is_some() {
+                    return Pause::Replaced(process.pid);
+                }
+            }
+        }
+    }
+
+    /// The time since the beginning.
+    fn time(&self) -> Nanos {
+        Nanos(now().0.saturating_sub(self.started.0))
+    }
+
+    fn sample(&mut self, program: &mut Program, launched: &mut Option<Launched>) {
+        let Some(weight) = self.budget.admit() else { return };
+        let time = self.time();
+        let outcome = program.sample(self.plan.labels, time, weight);
+        self.failed += u64::from(outcome.failed);
+        if let (Some(status), Some(launched)) = (outcome.status, launched) {
+            launched.ended_with(status);
+        }
+        let at = now();
+        if self.budget.is_review_due(at) {
+            let stops = [&self.statistics.stops, &program.session.statistics.stops];
+            self.budget.review(Spent {
+                at,
+                stops: stops.map(|stops| stops.durations.count()).iter().sum(),
+                stopped: Nanos(stops.map(|stops| stops.total.0).iter().sum()),
+                own_cpu: own_cpu().map_or(Nanos(0), |time| Nanos(time.as_nanos() as u64)),
+            });
+        }
+    }
+}
+
+/// The CPU time that this process has used so far.
+pub fn own_cpu() -> Option<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let time = |value: TimeVal| Duration::from_micros(value.num_microseconds().unsigned_abs());
+    Some(time(usage.user_time()) + time(usage.system_time()))
+}
+
+/// What a process has become whose new program is not recorded.
+fn after_replacement(pid: Pid) -> Ended {
+    match Process::open(pid) {
+        Ok(process) => Ended::Replaced(Some(process.program_name())),
+        Err(ProcessError::NotFound(_) | ProcessError::Zombie(_)) => Ended::TargetGone,
+        Err(_) => Ended::Replaced(None),
+    }
+}
+
+/// Why sampling one program pauses.
+enum Pause {
+    Ended(Ended),
+    /// The process has another program now.
+    Replaced(Pid),
+}

@@ -1,0 +1,172 @@
+//! A recording that is written while it is made.
+//!
+//! Does: write what is new, definitions before what refers to them, so that a file is readable at any time; and names and
+//! facts at the end. Does not: decide when, or take samples.
+
+use std::fs::File;
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::program::Program;
+use crate::profile::facts::RecordingFacts;
+use crate::profile::named::Named;
+use crate::profile::recording::{self, Module, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
+use crate::profile::samples::SampleColumns;
+use crate::sampler::frame::{GapKind, SampleFrame};
+use crate::symbolize::names::Counted;
+
+/// How often to write: what a crash may lose.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// Names in one record: a record must fit into what a reader takes for a block.
+const NAMES: usize = 1000;
+
+/// A recording file that is being written.
+#[derive(Debug)]
+pub struct Stream {
+    writer: RecordingWriter<File>,
+    every: Duration,
+    written_at: Instant,
+    /// The time of the last sample written, ns since the start.
+    time: u64,
+    written: Written,
+    error: Option<io::Error>,
+}
+
+/// How many of the current program's definitions have been written.
+#[derive(Debug, Default)]
+struct Written {
+    modules: usize,
+    functions: usize,
+    threads: usize,
+    states: usize,
+    frames: usize,
+    /// With the empty stack, which is not listed.
+    stacks: usize,
+}
+
+impl Stream {
+    /// Begins a recording in a file, with what is known of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn new(file: File, facts: RecordingFacts) -> io::Result<Stream> {
+        let mut writer = RecordingWriter::new(file)?;
+        writer.add(&Record::Facts(Box::new(facts)))?;
+        writer.end_block()?;
+        let written = Written::default();
+        Ok(Stream { writer, every: WRITE_EVERY, written_at: Instant::now(), time: 0, written, error: None })
+    }
+
+    /// Writes this often instead of once a second.
+    pub fn every(self, every: Duration) -> Stream {
+        Stream { every, ..self }
+    }
+
+    /// Goes on with another program. After an error nothing is written.
+    pub fn begin(&mut self, program: &Program) {
+        self.written = Written { stacks: 1, ..Written::default() };
+        let process = program.session.process();
+        let record = recording::Program {
+            interpreter: program.session.reader.found.module.0,
+            project: process.current_directory.as_deref().map(|path| path.to_string_lossy().into_owned()),
+            home: std::env::var("HOME").ok(),
+        };
+        self.attempt(|stream| stream.writer.add(&Record::Program(record)));
+    }
+
+    /// Writes what is new when it is time for it. Gives whether writing still works.
+    pub fn write_if_due(&mut self, program: &mut Program) -> bool {
+        if self.written_at.elapsed() >= self.every {
+            self.write(program);
+        }
+        self.error.is_none()
+    }
+
+    /// Writes what is new.
+    pub fn write(&mut self, program: &mut Program) {
+        self.attempt(|stream| stream.add_new(program).and_then(|()| stream.writer.end_block()));
+        self.written_at = Instant::now();
+    }
+
+    /// Ends the recording: `names` for the frames of each program, and all the facts. Gives the file's length in bytes.
+    ///
+    /// # Errors
+    /// The first one that there was, also while recording.
+    pub fn finish(mut self, names: &[Vec<Option<Named>>], facts: &RecordingFacts) -> io::Result<u64> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        for (program, names) in names.iter().enumerate() {
+            for (part, names) in names.chunks(NAMES).enumerate() {
+                let first = part.saturating_mul(NAMES);
+                self.writer.add(&Record::Names { program, first, names: names.to_vec() })?;
+            }
+        }
+        self.writer.add(&Record::Facts(Box::new(facts.clone())))?;
+        self.writer.add(&Record::End {})?;
+        self.writer.end_block()?;
+        Ok(self.writer.written())
+    }
+
+    fn attempt(&mut self, write: impl FnOnce(&mut Stream) -> io::Result<()>) {
+        if self.error.is_none() {
+            self.error = write(self).err();
+        }
+    }
+
+    fn add_new(&mut self, program: &mut Program) -> io::Result<()> {
+        let Program { session, stacks, thread_names, pending, .. } = program;
+        let Some(pending) = pending else { return Ok(()) };
+        let Stream { writer, written, .. } = self;
+        let space = &session.reader.space;
+        let modules = fresh(space.modules.list(), &mut written.modules).iter().map(|module| Module {
+            path: module.path.to_string_lossy().into_owned(),
+            build_id: module.elf.as_ref().ok().and_then(|elf| elf.build_id()).map(|id| id.to_string()),
+            bias: module.bias,
+        });
+        add(writer, Record::Modules, modules.collect())?;
+        let functions = fresh(session.reader.codes.functions(), &mut written.functions).iter();
+        add(writer, Record::Functions, functions.map(|function| (**function).clone()).collect())?;
+        let threads = fresh(&pending.threads, &mut written.threads).iter();
+        let threads = threads.map(|tid| Thread { tid: tid.0, name: thread_names.get(tid).cloned() });
+        add(writer, Record::Threads, threads.collect())?;
+        let states = fresh(&pending.states, &mut written.states).iter().map(ToString::to_string);
+        add(writer, Record::States, states.collect())?;
+        let frames = fresh(stacks.frames(), &mut written.frames).iter();
+        let frames =
+            frames.map(|frame| RecordedFrame::new(&sampled(frame), |id, svma| space.function_extent(id, svma)));
+        add(writer, Record::Frames, frames.collect())?;
+        let nodes = fresh(stacks.nodes(), &mut written.stacks);
+        if !nodes.is_empty() {
+            let number = |index: usize| u32::try_from(index).unwrap_or(0);
+            let caller = nodes.iter().map(|node| number(node.parent.index())).collect();
+            let frame = nodes.iter().map(|node| node.frame.map_or(0, |frame| number(frame.index()))).collect();
+            writer.add(&Record::Stacks(Stacks { caller, frame }))?;
+        }
+        if let Some(last) = pending.samples.last() {
+            writer.add(&Record::Samples(SampleColumns::of(&pending.samples, self.time)))?;
+            self.time = last.time;
+            pending.samples.clear();
+        }
+        Ok(())
+    }
+}
+
+fn sampled(counted: &Counted) -> SampleFrame {
+    match counted {
+        Counted::Frame(frame) => *frame,
+        // They are kept with each sample and not in stacks; were one here, the numbers of frames would stay right.
+        Counted::Thread(_) | Counted::RunState(_) => SampleFrame::Missing(GapKind::Unplaced),
+    }
+}
+
+/// What has come since, which then counts as written.
+fn fresh<'a, T>(all: &'a [T], written: &mut usize) -> &'a [T] {
+    let fresh = all.get(*written..).unwrap_or_default();
+    *written = all.len();
+    fresh
+}
+
+fn add<T>(writer: &mut RecordingWriter<File>, record: fn(Vec<T>) -> Record, more: Vec<T>) -> io::Result<()> {
+    if more.is_empty() { Ok(()) } else { writer.add(&record(more)) }
+}

@@ -1,0 +1,132 @@
+//! Which part of a recording is shown.
+//!
+//! Does: decide it for a sample and for a named stack. Does not: read or name.
+
+use crate::profile::frame::Frame;
+use crate::profile::recording::Thread;
+use crate::profile::samples::TimedSample;
+use crate::symbolize::names::NativeFrames;
+
+/// A part of a recording's time, in nanoseconds since it began.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Span {
+    /// Its beginning; that of the recording unless there is one.
+    pub from: Option<u64>,
+    /// What is not in it any more; the end of the recording unless there is one.
+    pub to: Option<u64>,
+}
+
+/// Which samples. A pattern is a part of a name; `*` in it stands for any text.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only threads with such a name or id; all when empty.
+    pub thread: Vec<String>,
+    /// Only stacks in which a frame has such a name, file or module; all when empty.
+    pub focus: Vec<String>,
+    /// No stacks in which a frame has such a name, file or module.
+    pub ignore: Vec<String>,
+}
+
+/// What is shown, and how.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// What part of the time.
+    pub span: Span,
+    /// Which samples.
+    pub filter: Filter,
+    /// Which native frames.
+    pub native: NativeFrames,
+    /// Stacks begin with their threads.
+    pub with_thread: bool,
+    /// Stacks end with what their threads did.
+    pub with_state: bool,
+    /// Paths are left as long as they are.
+    pub full_filenames: bool,
+    /// Stacks begin with their innermost frames.
+    pub inverted: bool,
+}
+
+impl Default for Choice {
+    /// Everything, with the native frames that Python code calls.
+    fn default() -> Choice {
+        Choice {
+            span: Span::default(),
+            filter: Filter::default(),
+            native: NativeFrames::Calls,
+            with_thread: false,
+            with_state: false,
+            full_filenames: false,
+            inverted: false,
+        }
+    }
+}
+
+impl Choice {
+    /// What is chosen, in words; `None` when it is everything.
+    pub fn in_words(&self) -> Option<String> {
+        let seconds = |(name, time): (&str, Option<u64>)| Some(format!("{name} {} s", time? as f64 / 1e9));
+        let times = [("from", self.span.from), ("to", self.span.to)].into_iter().filter_map(seconds);
+        let Filter { thread, focus, ignore } = &self.filter;
+        let patterns = [("thread", thread), ("with", focus), ("without", ignore)];
+        let words = patterns.into_iter().filter(|(_, patterns)| !patterns.is_empty());
+        let words = words.map(|(name, patterns)| format!("{name} {}", patterns.join(" or ")));
+        let all: Vec<String> = times.chain(words).collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
+
+    /// Whether a sample is of the chosen time.
+    pub fn has_time(&self, sample: &TimedSample) -> bool {
+        self.span.from.is_none_or(|from| sample.time >= from) && self.span.to.is_none_or(|to| sample.time < to)
+    }
+
+    /// Whether a thread is chosen.
+    pub fn has_thread(&self, thread: &Thread) -> bool {
+        let is_it = |pattern: &String| {
+            let name = thread.name.as_deref().unwrap_or_default();
+            *pattern == thread.tid.to_string() || matches(pattern, name)
+        };
+        self.filter.thread.is_empty() || self.filter.thread.iter().any(is_it)
+    }
+
+    /// Whether a stack is chosen.
+    pub fn has_stack(&self, stack: &[&Frame]) -> bool {
+        let Filter { focus, ignore, .. } = &self.filter;
+        let has =
+            |patterns: &[String]| patterns.iter().any(|pattern| stack.iter().any(|frame| is_named(frame, pattern)));
+        (focus.is_empty() || has(focus)) && !has(ignore)
+    }
+}
+
+/// Whether a frame's name, file or module is like a pattern.
+fn is_named(frame: &Frame, pattern: &str) -> bool {
+    let file = frame.source.as_ref().map(|source| &source.file);
+    [Some(&frame.name), file, frame.module.as_ref()].into_iter().flatten().any(|text| matches(pattern, text))
+}
+
+/// Whether the parts of a pattern between its `*` are in a text, one behind the other.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut rest = text;
+    pattern.split('*').all(|part| match rest.split_once(part) {
+        Some((_, behind)) => {
+            rest = behind;
+            true
+        }
+        None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_a_part_of_a_name() {
+        for (pattern, text) in [("run", "Shop.run"), ("Shop*run", "a.Shop.run_all"), ("", "x"), ("*", ""), ("ä", "ä")]
+        {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("Run", "Shop.run"), ("run*Shop", "Shop.run"), ("aa*aa", "aaa")] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+}

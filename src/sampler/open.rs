@@ -1,0 +1,210 @@
+//! Getting hold of the target: attach to a process or start a program, and wait until there is Python in it.
+//!
+//! Does: be patient with what is just starting, and with nothing else. Does not: sample, or tell users what to do.
+
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::reader::OpenError;
+use super::session::{Mode, Session};
+use crate::capture::ptrace::{StopError, may_trace};
+use crate::python::runtime::RuntimeError;
+use crate::target::launch::Launched;
+use crate::target::process::{Process, ProcessError, read_status};
+use crate::types::{Pid, Tid};
+
+/// How long a running process may need to finish what it has begun: its start, or the end of a thread.
+const ATTACH_LIMIT: Duration = Duration::from_secs(2);
+/// How long a process that has run for longer than that may take to show that it is Python: it can have replaced its
+/// program a moment ago, and the loader needs some milliseconds for its libraries.
+const LOADER_LIMIT: Duration = Duration::from_millis(300);
+/// How long a program may take to become Python: shell wrappers and slow disks included.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// The same for a program that another one has replaced itself by.
+const REPLACED_LIMIT: Duration = Duration::from_secs(1);
+/// How often to look meanwhile: the first samples of a program are as welcome as later ones.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// What has not become Python for some time is looked at less often, for a look costs CPU.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(50);
+
+/// Why a target could not be got hold of.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The process is not there, or is none that can be read.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// It may not be traced.
+    #[error("process {0} may not be traced")]
+    Denied(Pid),
+    /// The system cannot trace.
+    #[error("process {0} cannot be traced: {1}")]
+    NoTracing(Pid, Errno),
+    /// There is no interpreter in it that can be read.
+    #[error("process {} cannot be read: {error}", process.pid)]
+    Unreadable {
+        /// The process.
+        process: Box<Process>,
+        /// Why.
+        error: OpenError,
+    },
+    /// A program that was started ended before Python had started in it.
+    #[error("the program ended before Python was seen in it")]
+    EndedTooEarly(ExitStatus),
+    /// `stop` became true first.
+    #[error("interrupted before Python was seen in process {0}")]
+    Interrupted(Pid),
+}
+
+impl AttachError {
+    fn unreadable(process: &Process, error: OpenError) -> AttachError {
+        AttachError::Unreadable { process: Box::new(process.clone()), error }
+    }
+}
+
+/// Attaches to a running process.
+///
+/// # Errors
+/// See [`AttachError`].
+pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, AttachError> {
+    let mut process = Process::open(pid)?;
+    check_permission(pid)?;
+    let mut pace = Pace::new(ATTACH_LIMIT);
+    loop {
+        let error = match Session::new(process.clone(), mode) {
+            Ok(session) => return Ok(session),
+            Err(_) if stop.load(Ordering::Relaxed) => return Err(AttachError::Interrupted(pid)),
+            Err(error) => error,
+        };
+        if let Some(replaced) = process.replaced() {
+            process = replaced?;
+        } else if !process.is_alive() || pace.has_lasted(patience(&error, &process)) {
+            return Err(AttachError::unreadable(&process, error));
+        }
+        // A process that replaces its program again and again is not waited for without end.
+        if !pace.wait() {
+            return Err(AttachError::unreadable(&process, error));
+        }
+    }
+}
+
+/// Each thread of the target has two files open while it is watched, and the soft limit is 1,024 in most places.
+pub fn raise_open_files_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // With the old limit fewer threads can be watched, and each that cannot is counted as an error.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// For how long an error can be that of an interpreter which is just starting, or of threads that come and go.
+fn patience(error: &OpenError, process: &Process) -> Duration {
+    match error {
+        OpenError::Interpreter(
+            RuntimeError::NotInitialised(_) | RuntimeError::Unreadable(_) | RuntimeError::BadOffsets { .. },
+        ) => ATTACH_LIMIT,
+        // A shell, a launcher, or a program whose libraries are not mapped yet.
+        OpenError::Interpreter(RuntimeError::NotPython) if process.age().is_none_or(|age| age < ATTACH_LIMIT) => {
+            ATTACH_LIMIT
+        }
+        OpenError::Interpreter(RuntimeError::NotPython) => LOADER_LIMIT,
+        OpenError::Interpreter(RuntimeError::TooOld(_) | RuntimeError::PyPy) | OpenError::Denied(_) => Duration::ZERO,
+    }
+}
+
+/// Opens a program that was just started.
+///
+/// # Errors
+/// As [`attach`], and when it ended before Python had started in it.
+pub fn launched(launched: &mut Launched, mode: Mode, stop: &AtomicBool) -> Result<Session, AttachError> {
+    let pid = launched.pid();
+    let mut pace = Pace::new(START_LIMIT);
+    loop {
+        // A program is another before and after its exec; scripts and `env` exec again.
+        let process = Process::open(pid);
+        // The status is looked at last: what has ended by now explains every error before.
+        let opened = process.as_ref().map(|process| Session::new(process.clone(), mode));
+        if let Ok(Ok(session)) = opened {
+            return Ok(session);
+        }
+        if let Some(status) = launched.status() {
+            return Err(AttachError::EndedTooEarly(status));
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Err(AttachError::Interrupted(pid));
+        }
+        if !pace.wait() {
+            check_permission(pid)?;
+            return Err(match opened {
+                Ok(Err(error)) => match process {
+                    Ok(process) => AttachError::unreadable(&process, error),
+                    Err(error) => error.into(),
+                },
+                Err(_) | Ok(Ok(_)) => process.err().map_or(AttachError::Denied(pid), AttachError::from),
+            });
+        }
+    }
+}
+
+/// The new program of a process that has replaced its own, once Python has started in it; `None` when it does not.
+pub fn replaced(pid: Pid, mode: Mode, stop: &AtomicBool) -> Option<Session> {
+    let mut pace = Pace::new(REPLACED_LIMIT);
+    loop {
+        // It may replace itself again: by a shell, and that by Python.
+        let process = Process::open(pid).ok()?;
+        match Session::new(process, mode) {
+            Ok(session) => return Some(session),
+            Err(_) if stop.load(Ordering::Relaxed) || !pace.wait() => return None,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Tries the one thing that needs permission: the kernel's answer is the only sure one.
+fn check_permission(pid: Pid) -> Result<(), AttachError> {
+    let answer = may_trace(Tid(pid.0));
+    // Who asked may not have let go yet, and nobody else could trace the process until then.
+    let since = Instant::now();
+    while since.elapsed() < ATTACH_LIMIT && is_traced_by_us(pid) {
+        std::thread::yield_now();
+    }
+    match answer {
+        Ok(()) | Err(StopError::Gone | StopError::Exited(_)) => Ok(()),
+        Err(StopError::Denied) => Err(AttachError::Denied(pid)),
+        Err(StopError::System(errno)) => Err(AttachError::NoTracing(pid, errno)),
+    }
+}
+
+fn is_traced_by_us(pid: Pid) -> bool {
+    let tracer = read_status(pid).map_or(Pid(0), |status| status.tracer);
+    tracer.0 != 0 && read_status(tracer).is_some_and(|thread| thread.thread_group.0 == std::process::id() as i32)
+}
+
+/// Waits between two looks, more and more patiently.
+struct Pace {
+    since: Instant,
+    limit: Duration,
+    pause: Duration,
+}
+
+impl Pace {
+    fn new(limit: Duration) -> Pace {
+        Pace { since: Instant::now(), limit, pause: LOOK_EVERY }
+    }
+
+    /// Waits for the time of the next look; gives false at once when the limit is reached.
+    fn wait(&mut self) -> bool {
+        if self.has_lasted(self.limit) {
+            return false;
+        }
+        std::thread::sleep(self.pause);
+        self.pause = (self.pause * 5 / 4).min(LOOK_AT_LEAST_EVERY);
+        true
+    }
+
+    fn has_lasted(&self, limit: Duration) -> bool {
+        self.since.elapsed() >= limit
+    }
+}

@@ -1,0 +1,149 @@
+//! One module in memory. Its tables describe three callers; `KERNEL`, which aligns its frame, and `STUB` are in none. Its
+//! code ends in the middle of a page, and the mapping does not.
+
+use super::super::address_space::CodeRange;
+use super::super::code_bytes::CodeBytes;
+use super::super::eh_frame_writer::{Function, program, tables};
+use super::super::module::ModuleUnwinder;
+use super::super::sections::UnwindSections;
+use super::super::x86_64::X86_64;
+use super::super::x86_64::blocked::FramePointerFinder;
+use super::*;
+use crate::capture::registers::Registers;
+use crate::target::elf::SectionData;
+use crate::target::memory::Region;
+use std::sync::Arc;
+
+const BIAS: u64 = 0x7f00_0000_0000;
+const STACK: u64 = 0x7ffc_0000_0000;
+const TEXT: u64 = 0x1080;
+const CALLER: u64 = TEXT;
+const CALLER_OF_STUB: u64 = TEXT + 0x40;
+const CALLER_OF_OTHER: u64 = TEXT + 0x80;
+const KERNEL: u64 = TEXT + 0xc0;
+const OTHER: u64 = TEXT + 0x100;
+const STUB: u64 = TEXT + 0x140;
+const LEN: u64 = 0x151;
+/// The return address of the call in each caller.
+const RETURN: u64 = 5;
+/// In the kernel, behind its prologue.
+const INSIDE: u64 = KERNEL + 0x13;
+/// Where the kernel keeps rsp, above its aligned frame.
+const KEPT_SP: u64 = STACK + 0x50;
+const CALLERS_BP: u64 = STACK + 0x1234;
+
+#[derive(Debug)]
+struct Text(Vec<u8>);
+
+impl CodeBytes for Text {
+    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
+        let at = usize::try_from(svma.0.checked_sub(TEXT)?).ok()?;
+        Some(self.0.get(at..)?.get(..usize::try_from(len).ok()?)?.to_vec())
+    }
+}
+
+fn space() -> AddressSpace {
+    let mut text = vec![0xcc; LEN as usize];
+    let mut put = |at: u64, bytes: &[u8]| {
+        let at = (at - TEXT) as usize;
+        text[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    for (caller, callee) in [(CALLER, KERNEL), (CALLER_OF_STUB, STUB), (CALLER_OF_OTHER, OTHER)] {
+        let distance = (callee as i64 - (caller + RETURN) as i64) as i32;
+        put(caller, &[&[0xe8][..], &distance.to_le_bytes(), &[0xc3]].concat());
+    }
+    put(OTHER, &[0xc3]);
+    // sub $0x60,%rsp; mov %rbp,8(%rsp); mov %rsp,%rbx; and $-0x1000,%rsp; xor %ebp,%ebp
+    put(KERNEL, &[0x48, 0x83, 0xec, 0x60, 0x48, 0x89, 0x6c, 0x24, 0x08, 0x48, 0x89, 0xe3]);
+    put(KERNEL + 0xc, &[0x48, 0x81, 0xe4, 0x00, 0xf0, 0xff, 0xff, 0x31, 0xed]);
+    // mov %rbx,%rsp; mov 8(%rsp),%rbp; add $0x60,%rsp; ret
+    put(KERNEL + 0x15, &[0x48, 0x89, 0xdc, 0x48, 0x8b, 0x6c, 0x24, 0x08, 0x48, 0x83, 0xc4, 0x60, 0xc3]);
+    put(STUB, &[0xff, 0x25, 0x00, 0x10, 0x00, 0x00]); // jmp *0x1000(%rip)
+    put(STUB + 6, &[0x68, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0]);
+    let described = |start, len| Function { start, len, program: program::frame_pointer(), is_signal_frame: false };
+    let callers = [CALLER, CALLER_OF_STUB, CALLER_OF_OTHER].map(|start| described(start, 0x40));
+    let tables = tables(&[&callers[..], &[described(OTHER, 0x10)]].concat(), 0x10_0000);
+    let sections = UnwindSections {
+        eh_frame_hdr: None,
+        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
+    };
+    let unwinder = Arc::new(ModuleUnwinder::new(sections).with_code(Arc::new(Text(text))));
+    let code = Code::Module { index: 0, bias: BIAS, unwinder };
+    AddressSpace::new(vec![CodeRange { start: Addr(BIAS + 0x1000), end: Addr(BIAS + 0x2000), code }])
+}
+
+/// Leaves the innermost frame at `pc`, with a return address at a slot; gives it and the frame to go on from.
+fn leave(pc: u64, kept_sp: Option<u64>, word: (u64, u64)) -> Option<(NativeFrame, FramePosition)> {
+    let (mut walked, from) = walk(pc, kept_sp, word);
+    Some((walked.frames.pop()?, from?))
+}
+
+/// The same, and gives what was walked in any case.
+fn walk(pc: u64, kept_sp: Option<u64>, (slot, return_address): (u64, u64)) -> (NativeStack, Option<FramePosition>) {
+    let mut stack = Region { start: Addr(STACK), bytes: vec![0; 0x200] };
+    let mut put = |at: u64, word: u64| {
+        let at = (at - STACK) as usize;
+        stack.bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
+    };
+    put(KEPT_SP + 8, CALLERS_BP);
+    put(slot, return_address);
+    let mut registers = Registers::new();
+    if let Some(kept_sp) = kept_sp {
+        registers.set(3, kept_sp);
+    }
+    let frame = NativeFrame { pc: Addr(pc), is_return_address: false, sp: Addr(STACK), cfa: Addr(STACK + 8) };
+    let mut failed = NativeStack { frames: vec![frame], end: StackEnd::NoUnwindRule(Addr(pc)) };
+    let captured = Captured { registers: &registers, stack: &stack, space: &space() };
+    let bp = Some(Addr(0x77));
+    let from = ReturnPaths::default().leave::<X86_64>(&mut failed, bp, captured, &mut FramePointerFinder::default());
+    (failed, from)
+}
+
+const SLOT: u64 = KEPT_SP + 0x60;
+
+#[test]
+fn an_aligned_frame_is_left_by_the_captured_register() {
+    let (frame, from) = leave(BIAS + INSIDE, Some(KEPT_SP), (SLOT, BIAS + CALLER + RETURN)).expect("it can be left");
+    assert_eq!((frame.pc.0, frame.sp.0, frame.cfa.0), (BIAS + INSIDE, STACK, SLOT + 8));
+    assert_eq!((from.pc.0, from.sp.0), (BIAS + CALLER + RETURN, SLOT + 8));
+    assert_eq!((from.fp, from.is_return_address), (Some(Addr(CALLERS_BP)), true));
+}
+
+#[test]
+fn the_call_must_lead_to_the_code_that_is_left() {
+    let behind = |caller: u64| leave(BIAS + INSIDE, Some(KEPT_SP), (SLOT, BIAS + caller + RETURN)).is_some();
+    assert!(behind(CALLER_OF_STUB), "through a stub without tables");
+    assert!(!behind(CALLER_OF_OTHER), "it calls a function that returns");
+    assert!(!behind(CALLER - 1), "no call ends there");
+}
+
+#[test]
+fn code_that_has_been_mapped_since_is_asked_for() {
+    let unmapped = Addr(BIAS - 0x1000);
+    let (walked, from) = walk(BIAS + INSIDE, Some(KEPT_SP), (SLOT, unmapped.0));
+    assert_eq!((walked.end, from), (StackEnd::UnmappedCode(unmapped), None));
+}
+
+#[test]
+fn a_register_that_is_not_known_or_points_below_leads_nowhere() {
+    let at = |kept_sp| leave(BIAS + INSIDE, kept_sp, (SLOT, BIAS + CALLER + RETURN)).is_some();
+    assert!(at(Some(KEPT_SP)));
+    for wrong in [None, Some(STACK - 0x100), Some(STACK + 0x1000), Some(0), Some(u64::MAX)] {
+        assert!(!at(wrong), "{wrong:x?}");
+    }
+}
+
+#[test]
+fn a_stub_at_the_end_of_the_file_s_code_is_left() {
+    let (_, from) = leave(BIAS + STUB, None, (STACK, BIAS + CALLER_OF_STUB + RETURN)).expect("it can be left");
+    assert_eq!((from.sp.0, from.fp), (STACK + 8, Some(Addr(0x77))), "rbp is still the caller's");
+}
+
+#[test]
+fn as_much_is_read_as_there_is() {
+    let there = |n: u64| move |len: u64| (len <= n).then(|| vec![0; len as usize]);
+    for n in [0, 1, 2, 63, 64, 100] {
+        assert_eq!(longest(100, there(n)).len() as u64, n);
+    }
+    assert_eq!(longest(10, there(100)).len(), 10);
+}

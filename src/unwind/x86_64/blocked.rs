@@ -1,0 +1,162 @@
+//! The frame pointer of a thread that was not stopped: the kernel shows its pc and sp only.
+//!
+//! Does: where a walk has come to a frame whose CFA the tables state by rbp, find rbp from the frame's size at the
+//! call in progress, and check all that can be checked of it: there is a frame record, it returns behind a call, and
+//! that call leads to this function.
+//! Does not: walk on from there; that the walk then arrives where it must is for the caller to see.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::X86_64;
+use super::call_site::{CallSite, FunctionCode, MAX_FUNCTION};
+use super::rule::UnwindRule;
+use crate::target::memory::Region;
+use crate::types::{Addr, Svma};
+use crate::unwind::address_space::{AddressSpace, Code};
+use crate::unwind::architecture::{Calls, Captured};
+use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::stack::{NativeFrame, NativeStack};
+use crate::unwind::step::StackBytes;
+use crate::unwind::walk::FramePosition;
+use crate::unwind::without_cfi::FAR;
+
+/// Calls that are remembered at most. A program waits in a few places.
+const MAX_KNOWN: usize = 4_096;
+
+/// Bytes of an entry of the procedure linkage table (psABI, 5.2).
+const PLT_ENTRY: u64 = 16;
+
+/// Finds frame pointers. Remembers the calls that it has decoded.
+#[derive(Debug, Default)]
+pub struct FramePointerFinder {
+    sites: FxHashMap<Addr, Option<CallSite>>,
+    hand_overs: FxHashMap<(Addr, Addr), bool>,
+    scratch: UnwindScratch,
+    generation: u64,
+}
+
+/// A module at its place.
+struct Place<'a> {
+    unwinder: &'a Arc<ModuleUnwinder>,
+    bias: u64,
+}
+
+impl FramePointerFinder {
+    /// The rbp of `frame`, in which a call is in progress, when all that can be checked of it holds.
+    pub fn find(&mut self, frame: &NativeFrame, stack: &Region, space: &AddressSpace) -> Option<Addr> {
+        if !frame.is_return_address {
+            return None;
+        }
+        let place = place(space, frame.lookup_address())?;
+        let svma = Svma(frame.lookup_address().0.wrapping_sub(place.bias));
+        if place.unwinder.rule::<X86_64>(svma, &mut self.scratch)? != UnwindRule::FrameRecord {
+            return None;
+        }
+        let depth = self.call_before(frame.pc, space)?.depth?;
+        let cfa = frame.sp.checked_add(depth)?;
+        let record = Addr(cfa.0.checked_sub(16).filter(|record| *record >= frame.sp.0)?);
+        let (next_record, return_address) = StackBytes::new(stack).pair(record.0)?;
+        let goes_up = next_record > record.0 && next_record.is_multiple_of(8);
+        let caller = self.call_before(Addr(return_address), space)?;
+        let start = place.unwinder.function_start(svma)?.0;
+        let start = Addr(start.0.wrapping_add(place.bias));
+        let leads_here = caller.callee.is_none_or(|Svma(callee)| self.leads_to(Addr(callee), start, space));
+        (goes_up && leads_here).then_some(record)
+    }
+
+    /// The call that returns to `address`; what it calls is an address of the target here.
+    fn call_before(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
+        if self.generation != space.generation() || self.sites.len().max(self.hand_overs.len()) >= MAX_KNOWN {
+            self.sites.clear();
+            self.hand_overs.clear();
+            self.generation = space.generation();
+        }
+        if let Some(known) = self.sites.get(&address) {
+            return *known;
+        }
+        let site = self.decode(address, space);
+        self.sites.insert(address, site);
+        site
+    }
+
+    fn decode(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
+        let lookup = Addr(address.0.checked_sub(1)?);
+        let Place { unwinder, bias } = place(space, lookup)?;
+        let svma = |addr: Addr| Svma(addr.0.wrapping_sub(bias));
+        let site = with_function(unwinder, svma(lookup), &mut self.scratch, |f| f.call_before(svma(address)))??;
+        Some(CallSite { callee: site.callee.map(|callee| Svma(callee.0.wrapping_add(bias))), ..site })
+    }
+
+    /// Whether a call of `callee` can be in progress in the function at `start`: it is that function, or jumps to it.
+    fn leads_to(&mut self, callee: Addr, start: Addr, space: &AddressSpace) -> bool {
+        if callee == start {
+            return true;
+        }
+        if let Some(known) = self.hand_overs.get(&(callee, start)) {
+            return *known;
+        }
+        let jumps = place(space, callee).and_then(|Place { unwinder, bias }| {
+            let svma = |addr: Addr| Svma(addr.0.wrapping_sub(bias));
+            let jumps = with_function(unwinder, svma(callee), &mut self.scratch, |f| f.jumps_to(svma(start)));
+            jumps.or_else(|| stub_jumps_to(unwinder, svma(callee), svma(start)))
+        });
+        let jumps = jumps.unwrap_or(false);
+        self.hand_overs.insert((callee, start), jumps);
+        jumps
+    }
+}
+
+impl Calls for FramePointerFinder {
+    /// A call by a pointer can lead anywhere; else it calls this code, or a function that jumps there.
+    fn can_lead_to(&mut self, return_address: Addr, code: Addr, space: &AddressSpace) -> bool {
+        self.call_before(return_address, space).is_some_and(|call| {
+            call.callee.is_none_or(|Svma(callee)| {
+                let begins_here = code.0.checked_sub(callee).is_some_and(|offset| offset < FAR);
+                begins_here || self.leads_to(Addr(callee), code, space)
+            })
+        })
+    }
+
+    /// The frame pointer of the last frame.
+    fn recover(&mut self, failed: &mut NativeStack, captured: Captured<'_>) -> Option<FramePosition> {
+        let fp = self.find(failed.frames.last()?, captured.stack, captured.space)?;
+        let NativeFrame { pc, sp, is_return_address, .. } = failed.frames.pop()?;
+        Some(FramePosition { pc, is_return_address, sp, fp: Some(fp) })
+    }
+}
+
+fn place(space: &AddressSpace, addr: Addr) -> Option<Place<'_>> {
+    match &space.find(addr)?.code {
+        Code::Module { bias, unwinder, .. } => Some(Place { unwinder, bias: *bias }),
+        Code::Anonymous { .. } => None,
+    }
+}
+
+/// Whether the stub at `stub`, which is not in the tables, jumps to `other` or where a table says. lld describes none of the
+/// entries of `.plt`.
+fn stub_jumps_to(module: &ModuleUnwinder, stub: Svma, other: Svma) -> Option<bool> {
+    let bytes = module.code()?.code(stub, PLT_ENTRY)?;
+    Some(FunctionCode { start: stub, bytes: &bytes, entry_depth: None }.jumps_to(other))
+}
+
+/// Calls `f` with the code of the function that covers `svma`.
+fn with_function<T>(
+    module: &ModuleUnwinder,
+    svma: Svma,
+    scratch: &mut UnwindScratch,
+    f: impl FnOnce(&FunctionCode<'_>) -> T,
+) -> Option<T> {
+    let (start, end) = module.function_start(svma)?;
+    let len = end.0.checked_sub(start.0).filter(|len| *len <= MAX_FUNCTION)?;
+    let bytes = module.code()?.code(start, len)?;
+    let entry_depth = match module.rule::<X86_64>(start, scratch)? {
+        UnwindRule::FromSp { offset, .. } => Some(i64::from(offset)),
+        _ => None,
+    };
+    Some(f(&FunctionCode { start, bytes: &bytes, entry_depth }))
+}
+
+#[cfg(test)]
+mod tests;
