@@ -1,11 +1,13 @@
 //! The live line: on a terminal only, and gone at the end.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Command, Stdio};
 
 use nix::pty::openpty;
+use nix::sys::termios::{FlowArg, tcflow};
 
+use crate::patience::eventually;
 use crate::processes::assert_untouched;
 use crate::python::{self, BUSY, Program};
 use crate::run::{FPPROF, Scratch, record};
@@ -61,6 +63,32 @@ fn a_terminal_has_a_live_line_that_is_gone_at_the_end() {
     assert_untouched(target.pid());
     let text = on_a_terminal(&["--hideprogress", "-d", "900ms", "-o", "o.txt", "-p", &target.pid_text()]);
     assert!(!text.contains('\x1b') && !text.contains("recording 0."), "{text:?}");
+}
+
+#[test]
+fn a_terminal_that_is_held_holds_no_recording_up() {
+    let target = Program::start(&python::newest(), BUSY);
+    let scratch = Scratch::new();
+    let pty = openpty(None, None).unwrap();
+    // What Ctrl-S does.
+    tcflow(&pty.slave, FlowArg::TCOOFF).unwrap();
+    let mut child = Command::new(FPPROF)
+        .args(["record", "-d", "900ms", "-o", "o.txt", "-p", &target.pid_text()])
+        .current_dir(scratch.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(pty.slave.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    let output = scratch.path().join("o.txt");
+    eventually("the profile is written", || fs::metadata(&output).is_ok_and(|metadata| metadata.len() > 0));
+    tcflow(&pty.slave, FlowArg::TCOON).unwrap();
+    drop(pty.slave);
+    let mut text = Vec::new();
+    let _ = File::from(pty.master).read_to_end(&mut text);
+    assert!(child.wait().unwrap().success());
+    assert!(String::from_utf8_lossy(&text).contains("wrote o.txt"), "what was held is said in the end");
+    assert_untouched(target.pid());
 }
 
 #[test]

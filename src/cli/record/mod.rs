@@ -108,7 +108,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     };
     let root = session.reader.root();
     let recording = Recorder::new(plan, &stop, stream).run(session, &mut launched, &mut progress);
-    progress.finish();
+    drop(progress);
     let line = LiveLine::new(!args.hideprogress, " (Ctrl-C again to write nothing)");
 
     let finish = Finish {

@@ -1,57 +1,53 @@
-//! The live line: how far a recording is.
+//! How far a recording is, while it is made.
 //!
-//! Does: rewrite one line of a terminal a few times a second, or tell the numbers to who shows them in another way.
-//! Does not: write anything where there is no terminal.
+//! Does: put it into words for a live line a few times a second, or tell the numbers to who shows them in another way.
+//! Does not: write to the terminal: sampling waits for whoever is told.
 
-use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::cli::live_line::LiveLine;
 use crate::record::recorder::{Counts, Observer};
 
 /// A line that changes faster cannot be read.
-const SHOW_EVERY: Duration = Duration::from_millis(250);
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
-/// The live line on standard error.
+/// Who is told how far a recording is.
 #[derive(Debug)]
 pub struct Progress {
-    enabled: bool,
-    counts: Option<Arc<Mutex<Counts>>>,
+    told: Told,
     total: Option<Duration>,
-    shown_at: Option<Instant>,
+    told_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Told {
+    Line(LiveLine),
+    Counts(Arc<Mutex<Counts>>),
 }
 
 impl Progress {
-    /// A live line if it is wanted and standard error is a terminal. `total`: how long the recording will take, if that
-    /// is known.
+    /// A live line, if it is wanted. `total`: how long the recording will take, if that is known.
     pub fn new(wanted: bool, total: Option<Duration>) -> Progress {
-        Progress { enabled: wanted && io::stderr().is_terminal(), counts: None, total, shown_at: None }
+        Progress { told: Told::Line(LiveLine::at_once(wanted)), total, told_at: None }
     }
 
     /// No line: the numbers are for somebody else to show.
     pub fn counted(counts: Arc<Mutex<Counts>>) -> Progress {
-        Progress { enabled: false, counts: Some(counts), total: None, shown_at: None }
-    }
-
-    /// Removes the line.
-    pub fn finish(&mut self) {
-        if self.shown_at.take().is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+        Progress { told: Told::Counts(counts), total: None, told_at: None }
     }
 }
 
 impl Observer for Progress {
     fn progress(&mut self, now: Counts) {
-        if let Some(counts) = &self.counts {
-            *counts.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        match &self.told {
+            Told::Counts(counts) => *counts.lock().unwrap_or_else(PoisonError::into_inner) = now,
+            Told::Line(live) if self.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY) => {
+                self.told_at = Some(Instant::now());
+                live.set(line(now, self.total));
+            }
+            Told::Line(_) => {}
         }
-        if !self.enabled || self.shown_at.is_some_and(|at| at.elapsed() < SHOW_EVERY) {
-            return;
-        }
-        self.shown_at = Some(Instant::now());
-        // A terminal that is gone is no reason to lose the recording.
-        let _ = write!(io::stderr(), "\r{}\x1b[K", line(now, self.total));
     }
 }
 

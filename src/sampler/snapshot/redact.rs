@@ -83,8 +83,9 @@ pub fn hide_home_folders(bytes: &mut [u8]) {
     }
 }
 
+/// A quotation mark ends a name, and what escapes one in JSON.
 fn is_of_a_name(character: &[u8]) -> bool {
-    !matches!(character, [0..=b' ' | b'/' | b'"', rest @ ..] if rest.iter().all(|byte| *byte == 0))
+    !matches!(character, [0..=b' ' | b'/' | b'"' | b'\\', rest @ ..] if rest.iter().all(|byte| *byte == 0))
 }
 
 #[cfg(test)]
@@ -113,6 +114,7 @@ mod tests {
         assert_eq!(hidden("/home/alice/app.py /home/bob"), "/home/xxxxx/app.py /home/xxx");
         assert_eq!(hidden("/srv/home/x/home/"), "/srv/home/x/home/");
         assert_eq!(hidden("{\"path\": \"/home/eve\"}"), "{\"path\": \"/home/xxx\"}");
+        assert_eq!(hidden(r#""/home/a\"b""#), r#""/home/x\"b""#, "it is JSON still");
         for width in [2, 4] {
             let wide =
                 |text: &str| text.bytes().flat_map(|b| [b, 0, 0, 0].into_iter().take(width)).collect::<Vec<u8>>();
