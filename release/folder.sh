@@ -12,7 +12,7 @@ declare -A DEBIAN_NAME=([x86_64]=amd64 [aarch64]=arm64)
 release_folder() {
     [ -d "$1" ] || die "$1 is not there: release/build makes it"
     folder=$(cd "$1" && pwd)
-    version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -1)
+    version=$(crate_version)
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$ROOT" log -1 --format=%ct)}
     export SOURCE_DATE_EPOCH
 }

@@ -7,6 +7,9 @@
 say() { printf '%s: %s\n' "$0" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$0" "$*" >&2; exit 1; }
 
+# crate_version: the version that Cargo.toml states.
+crate_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../../Cargo.toml" | head -1; }
+
 # stamped FOLDER WORDS...: whether FOLDER is complete and was made from exactly WORDS.
 stamped() { [ -e "$1/.fpprof-stamp" ] && [ "$(cat "$1/.fpprof-stamp")" = "$(stamp "${@:2}")" ]; }
 stamp() { printf '%s\n' "$@" | sha256sum | cut -d' ' -f1; }
