@@ -19,7 +19,7 @@ changed() { echo "CHANGED: $*" >&2; exit 1; }
 cd "$folder"
 
 command -v apt-get >/dev/null || cannot "no apt-get"
-apt-get --version | head -n 1
+apt-get --version | sed -n 1p
 mkdir -p lists/partial cache/archives/partial
 update() {
     timeout 60 apt-get update -o Dir::State::lists="$folder/lists" -o Dir::Cache="$folder/cache" -o Dir::Etc::sourcelist=/dev/null \

@@ -51,7 +51,7 @@ venv/bin/auditwheel show "$wheel" 2>&1 | tee auditwheel.log | grep -iE 'consiste
 
 grep -q 'GLIBC_2.38' symbols || changed "austin wants no symbol of glibc 2.38"
 glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null | cut -d ' ' -f 2 || true)
-if [ "$(uname -m)" = x86_64 ] && [ -n "$glibc" ] && [ "$(printf '%s\n' 2.38 "$glibc" | sort -V | head -n 1)" != 2.38 ]; then
+if [ "$(uname -m)" = x86_64 ] && [ -n "$glibc" ] && [ "$(printf '%s\n' 2.38 "$glibc" | sort -V | sed -n 1p)" != 2.38 ]; then
     venv/bin/pip install --disable-pip-version-check --no-deps austin-dist==4.0.0 >pip.log 2>&1 || changed "pip does not install it on glibc $glibc"
     status=0
     venv/bin/austin --version >austin.log 2>&1 || status=$?

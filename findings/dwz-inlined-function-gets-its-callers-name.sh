@@ -25,9 +25,9 @@ cd "$folder"
 
 command -v gcc >/dev/null || cannot "no gcc"
 command -v addr2line >/dev/null || cannot "no addr2line (binutils)"
-llvm=$(apt-cache depends llvm 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^llvm-[0-9]+$/ { print $2; exit }')
+llvm=$(apt-cache depends llvm 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^llvm-[0-9]+$/ && !found++ { print $2 }')
 [ -n "$llvm" ] || cannot "apt knows no package llvm"
-library=$(apt-cache depends "$llvm" | awk '$1 == "Depends:" && $2 ~ /^libllvm/ { print $2; exit }')
+library=$(apt-cache depends "$llvm" | awk '$1 == "Depends:" && $2 ~ /^libllvm/ && !found++ { print $2 }')
 # shellcheck disable=SC2046,SC2086 # lists of names
 timeout 100 apt-get download dwz "$llvm" $library elfutils $(apt-cache depends elfutils $library |
     awk '$1 == "Depends:" && $2 ~ /^lib(dw|elf|asm|debuginfod|edit|bsd|md|xml2|z3|icu)/ { print $2 }' | sort -u) >apt.log 2>&1 ||
@@ -58,7 +58,7 @@ start=$((16#$(nm before-first.so | awk '$3 == "first" { print $1 }')))
 address=
 for ((offset = 0; offset < 32; offset++)); do
     candidate=$(printf '0x%x' $((start + offset)))
-    [ "$(addr2line -f -e before-first.so "$candidate" | head -n 1)" = inlined ] && address=$candidate && break
+    [ "$(addr2line -f -e before-first.so "$candidate" | sed -n 1p)" = inlined ] && address=$candidate && break
 done
 [ -n "$address" ] || cannot "gcc left no instruction of the inlined function"
 
@@ -69,9 +69,9 @@ names() { # TOOL FILE: names of functions, from the innermost, in one line
     eu-addr2line) root/usr/bin/eu-addr2line -f -i -e "$2" "$address" | awk 'NR % 2 { print $1 }' ;;
     esac | paste -s -d ' '
 }
-addr2line --version | head -n 1
+addr2line --version | sed -n 1p
 "$llvm/bin/llvm-symbolizer" --version | grep -i version
-root/usr/bin/eu-addr2line --version | head -n 1
+root/usr/bin/eu-addr2line --version | sed -n 1p
 for tool in addr2line llvm-symbolizer eu-addr2line; do
     for file in before after; do
         names "$tool" "$file-first.so" >"$tool-$file"

@@ -26,9 +26,9 @@ command -v gcc ld >/dev/null || cannot "no gcc or no ld"
 { python3 -m venv venv && venv/bin/pip install --disable-pip-version-check pyelftools==0.33; } >pip.log 2>&1 ||
     { tail -n 3 pip.log >&2; cannot "pyelftools 0.33 could not be installed"; }
 # lld's newest package, and all that it and mold want and that is no part of every system.
-lld=$(apt-cache depends lld 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^lld-[0-9]+$/ { print $2; exit }')
+lld=$(apt-cache depends lld 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^lld-[0-9]+$/ && !found++ { print $2 }')
 [ -n "$lld" ] || cannot "apt knows no package lld"
-llvm=$(apt-cache depends "$lld" | awk '$1 == "Depends:" && $2 ~ /^libllvm/ { print $2; exit }')
+llvm=$(apt-cache depends "$lld" | awk '$1 == "Depends:" && $2 ~ /^libllvm/ && !found++ { print $2 }')
 libraries=$(apt-cache depends mold "$llvm" |
     awk '$1 == "Depends:" && $2 ~ /^lib(mimalloc|tbb|tbbmalloc|zstd|ssl|edit|bsd|md|xml2|z3|icu)/ { print $2 }' | sort -u)
 # shellcheck disable=SC2086 # a list of names
@@ -66,7 +66,7 @@ link() { # NAME LINKER: links with that program as ld
     mkdir "with-$1" && ln -s "$2" "with-$1/ld"
     gcc -O1 -Wl,-z,lazy -B"$folder/with-$1" -o "program-$1" program.c || cannot "$1 does not link"
     "./program-$1" || cannot "what $1 linked does not run"
-    printf '%s\n  ' "$("with-$1/ld" --version | head -n 1)"
+    printf '%s\n  ' "$("with-$1/ld" --version | sed -n 1p)"
     venv/bin/python plt.py "program-$1" | tee "result-$1"
 }
 link gnu "$(command -v ld.bfd || command -v ld)"

@@ -77,7 +77,7 @@ OPENBLAS_NUM_THREADS=1 OPENBLAS_CORETYPE=Haswell timeout 60 venv/bin/py-spy reco
 inside=$(awk '/dgemm_kernel_HASWELL/ { n += $NF } END { print n + 0 }' stacks)
 whole=$(awk '/dgemm_kernel_HASWELL/ && /cblas|matmul/ { n += $NF } END { print n + 0 }' stacks)
 echo "py-spy 0.4.3 --native: $inside samples in dgemm_kernel_HASWELL, $whole of them with a function of numpy or cblas. Most frequent:"
-awk '/dgemm_kernel_HASWELL/ { print $NF, $0 }' stacks | sort -rn | cut -d ' ' -f 2- | head -n 1
+awk '/dgemm_kernel_HASWELL/ { print $NF, $0 }' stacks | sort -rn | cut -d ' ' -f 2- | sed -n 1p
 [ "$inside" -ge 20 ] || cannot "OpenBLAS did not take the kernel for Haswell"
 [ "$((whole * 10))" -lt "$inside" ] || changed "py-spy unwinds out of the kernel"
 echo "As described: no table, no callers."

@@ -58,7 +58,7 @@ wrong=$(awk '/\(\[vdso\]\) [0-9]+$/ && !/spin_until/ { n += $NF } END { print n 
 whole=$(awk '/spin_until.*\(\[vdso\]\) [0-9]+$/ { n += $NF } END { print n + 0 }' stacks)
 errors=$(grep -o 'Errors: [0-9]*' py-spy.log | tr -dc 0-9)
 echo "py-spy 0.4.3 --native, samples in the vDSO: $whole with spin_until, $wrong without it; dropped as errors, in all: $errors. Most frequent:"
-awk '/\[vdso\]/ { print $NF, $0 }' stacks | sort -rn | cut -d ' ' -f 2- | head -n 2
+awk '/\[vdso\]/ { print $NF, $0 }' stacks | sort -rn | cut -d ' ' -f 2- | sed -n 1,2p
 
 venv/bin/python program.py 20 &
 program=$!

@@ -5,6 +5,7 @@
 
 mod cycles;
 mod rules;
+mod scripts;
 mod source;
 
 use std::fs;
@@ -14,6 +15,9 @@ use source::Source;
 
 /// The most lines of a file of tests.
 const LONGEST_TEST: usize = 400;
+
+/// The folders that hold the project's shell scripts.
+const SCRIPTS: [&str; 6] = [".ci", "docs/gallery", "examples", "findings", "release", "tests"];
 
 /// Every source file of the library and the binary, named relative to `src`.
 fn sources() -> Vec<Source> {
@@ -25,6 +29,12 @@ fn sources() -> Vec<Source> {
 
 /// The Rust files in a folder and in those inside it.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    files(folder).into_iter().filter(is_rust).collect()
+}
+
+/// All files in a folder and in those inside it.
+fn files(folder: &Path) -> Vec<PathBuf> {
     let mut folders = vec![folder.to_owned()];
     let mut files: Vec<PathBuf> = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -32,7 +42,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
             let path = entry.expect("the entry can be read").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else {
                 files.push(path);
             }
         }
@@ -79,4 +89,30 @@ fn files_of_tests_are_short() {
         .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
         .collect();
     assert!(long.is_empty(), "longer than {LONGEST_TEST} lines:\n{}", long.join("\n"));
+}
+
+/// A script that fails when its reader is quicker than its writer fails now and then.
+#[test]
+fn no_script_fails_by_a_reader_that_stops_early() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scripts: Vec<(PathBuf, String)> = SCRIPTS
+        .iter()
+        .flat_map(|folder| files(&root.join(folder)))
+        .filter_map(|path| Some((fs::read_to_string(&path).ok()?, path)))
+        .filter(|(text, path)| {
+            text.starts_with("#!/usr/bin/env bash") || path.extension().is_some_and(|end| end == "sh")
+        })
+        .map(|(text, path)| (path, text))
+        .collect();
+    assert!(scripts.len() > 20, "the scripts were not found");
+    let found: Vec<String> = scripts
+        .iter()
+        .flat_map(|(path, text)| {
+            // What is sourced runs under its caller's settings.
+            let text = if text.starts_with("#!") { text.clone() } else { format!("{text}\n# pipefail") };
+            let lines = scripts::lines_that_stop_early(&text);
+            lines.into_iter().map(move |line| format!("{}:{line}", path.display()))
+        })
+        .collect();
+    assert!(found.is_empty(), "pipes into what stops early (see tests/structure/scripts.rs):\n{}", found.join("\n"));
 }

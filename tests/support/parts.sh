@@ -8,7 +8,7 @@ say() { printf '%s: %s\n' "$0" "$*" >&2; }
 die() { printf '%s: error: %s\n' "$0" "$*" >&2; exit 1; }
 
 # crate_version: the version that Cargo.toml states.
-crate_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../../Cargo.toml" | head -1; }
+crate_version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../../Cargo.toml" | sed -n 1p; }
 
 # stamped FOLDER WORDS...: whether FOLDER is complete and was made from exactly WORDS.
 stamped() { [ -e "$1/.fpprof-stamp" ] && [ "$(cat "$1/.fpprof-stamp")" = "$(stamp "${@:2}")" ]; }
@@ -56,11 +56,12 @@ host_packages() {
 # The mirror that this machine's own apt uses for Debian itself, whatever form its sources have.
 debian_mirror() {
     # shellcheck disable=SC2016
-    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null |
-        grep -m1 . || {
-        # Before the first `apt-get update` apt knows no Origin: the first source that is not for security updates.
-        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v -m1 security
-    }
+    local all
+    all=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null)
+    # Before the first `apt-get update` apt knows no Origin: the first source that is not for security updates.
+    # shellcheck disable=SC2016
+    [ -n "$all" ] || all=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security)
+    sed -n 1p <<<"$all"
 }
 
 # For each version of CPython the newest NumPy that has a wheel for it.
@@ -93,7 +94,7 @@ pyenv_prefix() {
 extension() {
     local compiler=$1 folder=$2 source=$TESTS/extension/fpext.c include new
     include=$(pyenv_prefix 3.11)/include/python3.11
-    local inputs=("$(sha256sum <"$source")" "$include" "$("$compiler" --version | head -1)" "$(declare -f extension)")
+    local inputs=("$(sha256sum <"$source")" "$include" "$("$compiler" --version | sed -n 1p)" "$(declare -f extension)")
     ! stamped "$folder" "${inputs[@]}" || return 0
     say "building the tests' extension module in $folder"
     new=$(mktemp -d "$CACHE/.extension.XXXXXX")
