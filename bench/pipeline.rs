@@ -10,10 +10,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use fpprof::profile::tree::StackTree;
-use fpprof::sampler::frame::SampleFrame;
-use fpprof::sampler::journey::Journey;
-use fpprof::sampler::snapshot::Snapshot;
-use fpprof::sampler::snapshot::replay::Replay;
+use fpprof::snapshot::Snapshot;
+use fpprof::snapshot::replay::Replay;
+use fpprof::stack::frame::SampleFrame;
+use fpprof::stack::journey::Journey;
 
 /// The stages, and the whole.
 const COLUMNS: [&str; 6] = ["walk", "unwind", "merge", "resolve", "intern", "all"];

@@ -12,12 +12,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use fpprof::process::reader::Reader;
+use fpprof::process::reading::Reading;
 use fpprof::python::layout::CurrentFrame;
 use fpprof::python::stack::PythonEntry;
-use fpprof::sampler::reader::Reader;
-use fpprof::sampler::snapshot::replay::Replay;
-use fpprof::sampler::snapshot::subject::{Saved, Subject};
-use fpprof::sampler::thread_history::ThreadHistory;
+use fpprof::snapshot::replay::Replay;
+use fpprof::snapshot::subject::{Saved, Subject};
 use fpprof::target::memory::Memory;
 use fpprof::target::process::Process;
 use fpprof::types::{Addr, Pid, Tid};
@@ -59,13 +59,13 @@ fn main() -> anyhow::Result<()> {
     let mut subject = Subject::new(&mut reader, pid, Tid(arguments.thread.unwrap_or(arguments.pid)))?;
     for taken in 0..arguments.tries {
         let sampled = subject.sample().context("the thread cannot be read")?;
-        let Some(stack) = sampled.filter(|_| taken >= arguments.learn) else { continue };
+        let Some(reading) = sampled.filter(|_| taken >= arguments.learn) else { continue };
         // A code object can have been replaced between the capture and now: that stack is not saved.
-        let Ok(Saved { json, frames, replay }) = subject.save(&stack) else { continue };
+        let Ok(Saved { json, frames, replay }) = subject.save(&reading) else { continue };
         let lines: Vec<String> = frames.iter().map(|frame| replay.describe(frame)).collect();
         let wanted = lines.first().is_some_and(|line| line.contains(&arguments.innermost))
             && lines.iter().any(|line| line.contains(&arguments.contains))
-            && (!arguments.torn || is_torn(subject.reader(), subject.history(), &replay));
+            && (!arguments.torn || is_torn(subject.reader(), &reading, &replay));
         if wanted {
             std::fs::write(&arguments.output, json).with_context(|| format!("{}", arguments.output.display()))?;
             println!("{}", lines.join("\n"));
@@ -76,18 +76,18 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Whether the pointer to the innermost frame does not lead to the first frame of the walk.
-fn is_torn(reader: &Reader, history: &ThreadHistory, replay: &Replay) -> bool {
+fn is_torn(reader: &Reader, reading: &Reading, replay: &Replay) -> bool {
     let CurrentFrame::ThroughCFrame { cframe, current_frame, .. } =
         reader.found.interpreter.layout.thread.current_frame
     else {
         return false;
     };
-    let copies = reader.captured();
+    let copies = &reading.captured;
     let linked = |state: &Addr| {
         let cframe = copies.read_addr(state.wrapping_add(cframe)).ok()?;
         copies.read_addr(cframe.wrapping_add(current_frame)).ok()
     };
-    let linked = history.thread_states.first().and_then(linked);
+    let linked = replay.snapshot().thread_states.first().and_then(linked);
     let walked = replay.walk().and_then(|python| python.entries.first().copied());
     match walked {
         Some(PythonEntry::Frame(frame)) => linked.is_some_and(|linked| linked != frame.frame),

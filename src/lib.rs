@@ -6,7 +6,12 @@
 //!  target ─▶ capture ─▶ unwind ─▶ python ─▶ merge ─▶ sampler ─▶ profile ─▶ symbolize ─▶ output
 //!   who       when      native    Python     one      the        counted     names        SVG,
 //!                       frames    frames    stack     clock      stacks                   text
+//!                      └────────── stack ─────────┘
+//!            └─────────────── process ────────────┘
 //! ```
+//!
+//! `stack` is the order of the pure stages, `process` what is known of one process over time, `snapshot` one thread at one
+//! moment in a file.
 //!
 //! `record` is the loop that takes them through it, `report` what is made of a recording later, `cli` the commands.
 //!
@@ -24,6 +29,12 @@ pub mod unwind;
 pub mod python;
 
 pub mod merge;
+
+pub mod stack;
+
+pub mod process;
+
+pub mod snapshot;
 
 pub mod sampler;
 

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use fpprof::sampler::snapshot::Snapshot;
-use fpprof::sampler::snapshot::format::FormatError;
-use fpprof::sampler::snapshot::replay::Replay;
+use fpprof::snapshot::Snapshot;
+use fpprof::snapshot::format::FormatError;
+use fpprof::snapshot::replay::Replay;
 use fpprof::types::Machine;
 
 /// Snapshots are kept by git: in bytes. Most have 20,000; with the code of the evaluation of bytecode (80 KB, for a

@@ -4,8 +4,8 @@
 #![no_main]
 
 use fpprof::capture::registers::Registers;
-use fpprof::sampler::snapshot::replay::Replay;
-use fpprof::sampler::snapshot::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
+use fpprof::snapshot::replay::Replay;
+use fpprof::snapshot::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use fpprof::target::memory::Region;
 use fpprof::types::{Addr, Machine, Svma};
 use libfuzzer_sys::fuzz_target;

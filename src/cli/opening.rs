@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::failure::Failure;
 use super::refusal;
+use crate::sampler::mode::Mode;
 use crate::sampler::open;
-use crate::sampler::session::{Mode, Session};
+use crate::sampler::session::Session;
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::types::Pid;
 

@@ -5,9 +5,9 @@
 use std::process::ExitStatus;
 
 use super::failure::Failure;
+use crate::process::reader::OpenError;
 use crate::python::runtime::RuntimeError;
 use crate::sampler::open::AttachError;
-use crate::sampler::reader::OpenError;
 use crate::target::access::{Obstacle, diagnose};
 use crate::target::launch::{LaunchError, exit_code};
 use crate::target::process::{Process, ProcessError};

@@ -5,13 +5,15 @@
 use std::time::{Duration, SystemTime};
 
 use super::recorder::{Plan, Recording, own_cpu};
+use crate::process::stops::Stops;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
 use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopFacts};
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::Intervals;
+use crate::sampler::mode::Mode;
 use crate::sampler::run_state::RunState;
-use crate::sampler::session::{Mode, Session};
-use crate::sampler::statistics::{GilLooks, Statistics, Stops};
+use crate::sampler::session::Session;
+use crate::sampler::statistics::{GilLooks, Statistics};
 
 fn stop_facts(stops: &Stops) -> Option<StopFacts> {
     let at = |fraction| stops.durations.percentile(fraction);

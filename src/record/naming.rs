@@ -14,7 +14,7 @@ use crate::profile::Profile;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::Named;
 use crate::profile::steps::Steps;
-use crate::sampler::frame::SampleFrame;
+use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{self, Counted, NativeFrames};
 
 /// How frames are shown.

@@ -9,10 +9,10 @@ use rustc_hash::FxHashMap;
 
 use super::pending::{PendingSamples, SampledAt};
 use crate::profile::tree::{NodeId, StackTree};
-use crate::sampler::frame::SampleFrame;
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::Sample;
 use crate::sampler::session::Session;
+use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::Counted;
 use crate::types::{Nanos, Tid};
 

@@ -12,7 +12,7 @@ use crate::profile::facts::RecordingFacts;
 use crate::profile::named::Named;
 use crate::profile::recording::{self, Module, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
 use crate::profile::samples::SampleColumns;
-use crate::sampler::frame::{GapKind, SampleFrame};
+use crate::stack::frame::{GapKind, SampleFrame};
 use crate::symbolize::names::Counted;
 
 /// How often to write: what a crash may lose.

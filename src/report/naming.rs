@@ -18,7 +18,7 @@ use crate::profile::samples::TimedSample;
 use crate::profile::steps::Steps;
 use crate::profile::timeline::Timeline;
 use crate::profile::tree::NodeId;
-use crate::sampler::codes::Function;
+use crate::stack::codes::Function;
 use crate::symbolize::names::{self, Counted, NativeFrames, Origin};
 use crate::symbolize::{PerfMap, Symbolizer};
 use crate::target::modules::ModuleId;

@@ -4,44 +4,40 @@
 //! from the capture.
 //! Does not: decide ([`super::run_state`] does), or look again at a thread that has not run since.
 
-use super::frame::SampleFrame;
-use super::reader::Reader;
 use super::run_state::{Blocked, RunState};
 use super::thread_history::ThreadHistory;
-use super::thread_states::ThreadStates;
+use crate::process::reader::Reader;
+use crate::process::reading::Reading;
+use crate::process::thread_states::ThreadStates;
 use crate::target::descriptors::FileKind;
 use crate::target::native_system_calls;
 use crate::target::status::TaskState;
 use crate::target::system_calls::{self, Wait};
 use crate::target::threads::Activity;
 
-/// The run state of the thread that `reader` has captured last, with its frames, innermost first.
-pub fn run_state(
-    reader: &Reader,
-    history: &mut ThreadHistory,
-    states: &ThreadStates,
-    frames: &[SampleFrame],
-) -> RunState {
-    let captured = reader.captured();
+/// The run state of the thread of `history` at the moment of `reading`.
+pub fn run_state(reader: &Reader, history: &mut ThreadHistory, states: &ThreadStates, reading: &Reading) -> RunState {
+    let Reading { captured, frames, .. } = reading;
     let interpreter = reader.found.module;
+    let ThreadHistory { known, last_block, .. } = history;
     if captured.stood_still.is_some() {
-        return RunState::of_running(frames, interpreter, states.is_collecting(history, reader));
+        return RunState::of_running(frames, interpreter, states.is_collecting(known, reader, captured));
     }
     let call = captured.system_call;
     let numbers = native_system_calls::NUMBERS;
-    let meant = call.map(|call| system_calls::restarted(numbers, call, history.last_call));
+    let meant = call.map(|call| system_calls::restarted(numbers, call, last_block.call));
     let wait = meant.and_then(|call| system_calls::wait(numbers, &call));
-    let before = history.thread.run_count();
-    let task = history.thread.task_state();
+    let before = known.thread.run_count();
+    let task = known.thread.task_state();
     // On AArch64 the kernel names no call while a thread is stopped, and restarts the one that it was in when it goes on.
-    history.last_call = meant.or(history.last_call.filter(|_| task == Some(TaskState::Stopped)));
+    last_block.call = meant.or(last_block.call.filter(|_| task == Some(TaskState::Stopped)));
     let file = match wait {
-        Some(Wait::File { descriptor, .. }) => FileKind::of(reader.memory.pid(), history.thread.tid, descriptor),
+        Some(Wait::File { descriptor, .. }) => FileKind::of(reader.memory.pid(), known.thread.tid, descriptor),
         _ => None,
     };
     // Only of the moment that was captured: the thread may have gone on, and waits for something else by now.
-    let still_there = matches!(history.thread.activity(), Ok(Activity::Blocked { call: now, .. }) if now == call)
-        && history.thread.run_count() == before;
+    let still_there = matches!(known.thread.activity(), Ok(Activity::Blocked { call: now, .. }) if now == call)
+        && known.thread.run_count() == before;
     let blocked = match still_there {
         true => Blocked { wait, task, file },
         false => Blocked { wait, task: None, file: None },

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::reader::OpenError;
-use super::session::{Mode, Session};
+use super::mode::Mode;
+use super::session::Session;
 use crate::capture::ptrace::{StopError, may_trace};
+use crate::process::reader::OpenError;
 use crate::python::runtime::RuntimeError;
 use crate::target::launch::Launched;
 use crate::target::process::{Process, ProcessError, read_status};

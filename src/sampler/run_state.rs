@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::frame::SampleFrame;
+use crate::stack::frame::SampleFrame;
 use crate::target::descriptors::FileKind;
 use crate::target::modules::ModuleId;
 use crate::target::status::TaskState;

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::frame::SampleFrame;
 use super::run_state::RunState;
+use crate::stack::frame::SampleFrame;
 use crate::types::Tid;
 
 /// The stack of one thread at one tick, and at ticks that have passed it over since its last look.

@@ -3,27 +3,26 @@
 //! Does: list threads when they change, pass over threads that have not run, count outcomes.
 //! Does not: read a thread (that is `reader`), keep time, or count stacks.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-
-use super::frame::SampleFrame;
+use super::approach::{Approach, Met, Step};
+use super::idle_backoff::BackoffRound;
+use super::mode::Mode;
 use super::observe;
-use super::reader::{OpenError, ReadFailure, Reader};
 use super::run_state::RunState;
 use super::sample::Sample;
-use super::settled::Round;
 use super::statistics::{SampleFailure, Statistics};
-use super::thread_history::ThreadHistory;
-use super::thread_states::ThreadStates;
+use super::thread_history::{Seen, ThreadHistory};
 use super::transfers;
-use crate::capture::blocked::BlockedError;
 use crate::capture::ptrace::StopError;
 use crate::capture::running::{RunningError, Stopping};
+use crate::process::reader::{OpenError, Reader};
+use crate::process::reading::{ReadFailure, Reading};
+use crate::process::thread_states::ThreadStates;
+use crate::stack::frame::SampleFrame;
 use crate::target::process::Process;
-use crate::target::threads::{self, Activity, Thread};
+use crate::target::threads::{self, Activity, RunCount, Thread};
 use crate::types::Tid;
 
 /// Threads are listed when their number has changed; one that ends as another begins is noticed this late.
@@ -37,17 +36,6 @@ const LOOKS: usize = 8;
 /// New code is noticed when a walk comes to it, a library in the place of another by its bytes; what has no bytes of its own,
 /// this late.
 const FOLLOW_MAPPINGS_EVERY: Duration = Duration::from_secs(1);
-
-/// Which threads to sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Those that run or wait for a CPU.
-    Cpu,
-    /// All.
-    Wall,
-    /// Those that hold a GIL.
-    Gil,
-}
 
 /// A process under observation.
 #[derive(Debug)]
@@ -64,8 +52,17 @@ pub struct Session {
     counted_at: Option<Instant>,
     followed_at: Instant,
     thread_count: u64,
-    round: Round,
+    round: BackoffRound,
     states: ThreadStates,
+}
+
+/// A thread that has been read.
+struct Read {
+    reading: Reading,
+    /// Its run count before, if it was not stopped.
+    blocked_at: Option<RunCount>,
+    /// Whether it was at work in a large transfer, and was let come to wait in it again.
+    waits_again: bool,
 }
 
 /// What became of one thread's sample.
@@ -93,7 +90,7 @@ impl Session {
             counted_at: None,
             followed_at: Instant::now(),
             thread_count: 0,
-            round: Round::default(),
+            round: BackoffRound::default(),
             states: ThreadStates::default(),
         })
     }
@@ -110,7 +107,7 @@ impl Session {
 
     /// The name of a thread that has been sampled and still lives.
     pub fn thread_name(&self, tid: Tid) -> Option<String> {
-        self.threads.get(self.position(tid).ok()?)?.thread.name()
+        self.threads.get(self.position(tid).ok()?)?.known.thread.name()
     }
 
     /// The threads that are known, by their numbers, with what the last tick has learned of each.
@@ -124,7 +121,7 @@ impl Session {
     }
 
     fn position(&self, tid: Tid) -> Result<usize, usize> {
-        self.threads.binary_search_by_key(&tid, |history| history.thread.tid)
+        self.threads.binary_search_by_key(&tid, |history| history.tid())
     }
 
     /// Samples the threads that the mode asks for, once, and hands each stack to `take`. The tick stands for `weight` ticks of
@@ -150,12 +147,12 @@ impl Session {
         // Taken out, for sampling a thread takes all of the session.
         let mut threads = std::mem::take(&mut self.threads);
         threads.retain_mut(|history| {
-            if !self.chooses(history) || history.rest.passes_over(weight, &mut self.round) {
+            if !self.chooses(history) || history.backoff.passes_over(weight, &mut self.round) {
                 return true;
             }
-            let tid = history.thread.tid;
+            let tid = history.tid();
             let outcome = self.sample(history);
-            let weight = weight + history.rest.take_passed_over();
+            let weight = weight + history.backoff.take_passed_over();
             match outcome {
                 Outcome::Stack(frames, run_state) => {
                     history.failure = None;
@@ -184,14 +181,13 @@ impl Session {
     pub fn settle(&mut self, take: &mut dyn FnMut(Sample)) {
         let mut threads = std::mem::take(&mut self.threads);
         for history in &mut threads {
-            let weight = history.rest.take_passed_over();
+            let weight = history.backoff.take_passed_over();
             if weight > 0
                 && self.mode != Mode::Cpu
                 && history.is_unchanged()
-                && let Some((frames, run_state)) = &history.blocked_stack
+                && let Some((frames, run_state)) = history.last_block.stack()
             {
-                let (tid, frames) = (history.thread.tid, Arc::clone(frames));
-                self.hand_over(Sample { tid, frames, run_state: *run_state, weight }, take);
+                self.hand_over(Sample { tid: history.tid(), frames, run_state, weight }, take);
             }
         }
         self.threads = threads;
@@ -221,7 +217,7 @@ impl Session {
         let Ok(tids) = threads::list(self.process.pid) else { return };
         self.thread_count = count;
         self.listed_at = Some(Instant::now());
-        self.threads.retain(|history| tids.binary_search(&history.thread.tid).is_ok());
+        self.threads.retain(|history| tids.binary_search(&history.tid()).is_ok());
         for tid in tids {
             if let Err(position) = self.position(tid)
                 && let Ok(thread) = Thread::open(self.process.pid, tid)
@@ -233,131 +229,132 @@ impl Session {
 
     /// Whether this tick looks at a thread.
     fn chooses(&self, history: &ThreadHistory) -> bool {
-        self.mode != Mode::Gil || self.states.held_gil(history)
+        self.mode != Mode::Gil || self.states.held_gil(&history.known)
     }
 
     fn sample(&mut self, history: &mut ThreadHistory) -> Outcome {
         if history.is_unchanged() {
-            history.rest.is_unchanged(&self.round, history.thread.tid.0.unsigned_abs().into());
-            match (self.mode, &history.blocked_stack) {
+            history.backoff.found_unchanged(&self.round, history.tid().0.unsigned_abs().into());
+            match (self.mode, history.last_block.stack()) {
                 (Mode::Cpu, _) => return Outcome::NotWanted,
-                (_, Some((stack, run_state))) => return Outcome::Stack(Arc::clone(stack), *run_state),
+                (_, Some((stack, run_state))) => return Outcome::Stack(stack, run_state),
                 (_, None) => {}
             }
         }
-        history.rest.has_run();
-        (history.blocked_at, history.blocked_stack) = (None, None);
-        self.states.assign(history, &mut self.reader);
-        let outcome = self.read(history);
-        if matches!(outcome, Outcome::Stack(..)) && !self.states.are_newest(&self.reader) {
+        history.backoff.found_running();
+        history.last_block.is_over();
+        self.states.assign(&mut history.known, &mut self.reader);
+        let (outcome, has_all_states) = self.attempt(history);
+        if matches!(outcome, Outcome::Stack(..)) && !has_all_states {
             self.states.list(&mut self.reader);
-            if self.states.assign(history, &mut self.reader) {
-                return self.read(history);
+            if self.states.assign(&mut history.known, &mut self.reader) {
+                return self.attempt(history).0;
             }
         }
         outcome
     }
 
+    /// Reads a thread. Also returns whether the states that it was read with are all that there were.
+    fn attempt(&mut self, history: &mut ThreadHistory) -> (Outcome, bool) {
+        match self.read(history) {
+            Ok(read) => {
+                let has_all_states = self.states.are_newest(&self.reader, &read.reading.captured);
+                (self.take(history, read), has_all_states)
+            }
+            Err(outcome) => (outcome, true),
+        }
+    }
+
     /// Reads a thread in the way that disturbs it least.
-    fn read(&mut self, history: &mut ThreadHistory) -> Outcome {
-        // In CPU mode the last look before the stop alone decides: with a second one before it, threads that run for
-        // microseconds at a time would be seen less often than they run.
-        let mut runs = self.mode == Mode::Cpu;
+    fn read(&mut self, history: &mut ThreadHistory) -> Result<Read, Outcome> {
+        let mut approach = Approach::first(self.mode);
         for _ in 0..LOOKS {
-            if !runs {
-                match history.thread.activity() {
-                    Ok(Activity::Running) => runs = true,
-                    Ok(activity) => history.transfer = transfers::of(activity),
-                    Err(error) => return outcome_of_look(&error),
+            if approach == Approach::Look {
+                let activity = history.known.thread.activity();
+                let met = match &activity {
+                    Ok(Activity::Running) => Met::Runs,
+                    Ok(Activity::Blocked { .. }) => Met::IsBlocked,
+                    Err(error) => Met::CannotLook(error),
+                };
+                approach = self.next(approach, history, &met)?;
+                if let Ok(activity @ Activity::Blocked { .. }) = activity {
+                    history.last_block.transfer = transfers::of(activity);
                 }
             }
-            let transfer = history.transfer.take_if(|_| runs);
-            let goes_on = transfer.is_some_and(|transfer| transfers::goes_on(&mut history.thread, transfer));
-            if goes_on {
-                (runs, history.transfer) = (false, transfer);
+            let transfer = history.last_block.transfer.take_if(|_| approach == Approach::Stop);
+            let waits_again = transfer.is_some_and(|transfer| transfers::goes_on(&mut history.known.thread, transfer));
+            if waits_again {
+                history.last_block.transfer = transfer;
+                approach = self.next(approach, history, &Met::WaitsAgain)?;
             }
-            let before = if runs { None } else { history.thread.run_count() };
-            let result = match runs {
-                true => self.reader.read_stopped(history, &mut self.statistics.stops, Stopping::IfRunning),
-                false => self.reader.read_blocked(history),
+            let blocked_at = if approach == Approach::Stop { None } else { history.known.thread.run_count() };
+            let result = match approach {
+                Approach::Stop => {
+                    let stops = &mut self.statistics.stops;
+                    self.reader.read_stopped(&mut history.known, stops, Stopping::IfRunning)
+                }
+                Approach::Look | Approach::LeaveBlocked => self.reader.read_blocked(&mut history.known),
             };
-            // A stop that has disturbed it met it in the call: it is likely to be there again.
-            history.transfer = history.transfer.or(transfer.filter(|_| self.reader.captured().disturbed));
+            // A stop that has disturbed it met it in the call: it is likely to be there again. So is one that met nothing sure.
+            let may_be_there = match &result {
+                Ok(reading) => reading.captured.disturbed,
+                Err(failure) => matches!(failure, ReadFailure::CodeReplaced | ReadFailure::ModuleReplaced),
+            };
+            history.last_block.transfer = history.last_block.transfer.or(transfer.filter(|_| may_be_there));
             match result {
-                Ok(_) if self.is_missing_states(history) => continue,
-                Ok(stack) => {
-                    let outcome = self.if_states_fit(history, stack);
-                    if let (Some(before), Outcome::Stack(stack, run_state)) = (before, &outcome) {
-                        history.blocked_at = Some(before);
-                        history.blocked_stack = Some((Arc::clone(stack), *run_state));
-                    }
-                    return match outcome {
-                        // At the tick it was copying, in the kernel.
-                        Outcome::Stack(stack, _) if goes_on => Outcome::Stack(stack, RunState::Native),
-                        outcome => outcome,
+                Ok(reading) if self.has_new_states(history, &reading) => {
+                    self.reader.reuse(reading);
+                    approach = self.next(approach, history, &Met::States)?;
+                }
+                Ok(reading) => return Ok(Read { reading, blocked_at, waits_again }),
+                Err(failure) => {
+                    let is_denied = matches!(&failure, ReadFailure::Running(RunningError::Stop(StopError::Denied)));
+                    // A thread that is ending cannot be traced any more.
+                    let met = match is_denied && history.known.thread.has_ended() {
+                        true => Met::Ended,
+                        false => Met::Failed(&failure),
                     };
+                    approach = self.next(approach, history, &met)?;
                 }
-                Err(ReadFailure::Running(RunningError::Blocked)) if self.mode == Mode::Cpu => {
-                    history.pass_over();
-                    return Outcome::NotWanted;
-                }
-                // It has changed between two looks at it.
-                Err(ReadFailure::Running(RunningError::Blocked)) => runs = false,
-                Err(ReadFailure::Blocked(BlockedError::Runs)) => runs = true,
-                Err(ReadFailure::ModuleReplaced) if !runs => {}
-                // A thread that is ending cannot be traced any more.
-                Err(ReadFailure::Running(RunningError::Stop(StopError::Denied))) if history.thread.has_ended() => {
-                    return Outcome::Gone(None);
-                }
-                Err(failure) => return outcome_of(failure),
             }
         }
-        Outcome::Failed(SampleFailure::Woke)
+        Err(Outcome::Failed(SampleFailure::Woke))
+    }
+
+    /// What is done next after `approach` has met something, or what that has come to.
+    fn next(&self, approach: Approach, history: &mut ThreadHistory, met: &Met<'_>) -> Result<Approach, Outcome> {
+        match approach.after(self.mode, met) {
+            Step::Next(approach) => Ok(approach),
+            Step::PassOver => {
+                history.pass_over();
+                Err(Outcome::NotWanted)
+            }
+            Step::Gone(status) => Err(Outcome::Gone(status)),
+            Step::Fail(reason) => Err(Outcome::Failed(reason)),
+        }
     }
 
     /// Whether a thread that has just been stopped turns out to have states that are found by its thread pointer only.
-    fn is_missing_states(&mut self, history: &mut ThreadHistory) -> bool {
-        history.pthread = self.reader.pthread().or(history.pthread);
-        history.thread_states.is_empty() && self.states.assign_by_pointer(history, &self.reader)
+    fn has_new_states(&mut self, history: &mut ThreadHistory, reading: &Reading) -> bool {
+        self.states.assign_by_pointer(&mut history.known, &self.reader, &reading.captured)
     }
 
-    /// The stack, unless it was read from thread states that have become another thread's.
-    fn if_states_fit(&mut self, history: &mut ThreadHistory, stack: Arc<[SampleFrame]>) -> Outcome {
-        if self.reader.states_fit(history) {
-            history.holds_gil = self.states.holds_gil(history, &self.reader);
-            let run_state = observe::run_state(&self.reader, history, &self.states, &stack);
-            return Outcome::Stack(stack, run_state);
+    /// What a reading tells, unless it was made of thread states that have become another thread's.
+    fn take(&mut self, history: &mut ThreadHistory, read: Read) -> Outcome {
+        let Read { reading, blocked_at, waits_again } = read;
+        if !self.reader.states_fit(&history.known, &reading.captured) {
+            history.known.states.forget();
+            self.reader.reuse(reading);
+            return Outcome::Failed(SampleFailure::Unreadable);
         }
-        history.listing = 0;
-        history.set_thread_states(Vec::new());
-        Outcome::Failed(SampleFailure::Unreadable)
-    }
-}
-
-/// What a look at a thread has come to that gave nothing.
-fn outcome_of_look(error: &io::Error) -> Outcome {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => Outcome::Failed(SampleFailure::Denied),
-        // ESRCH: the files of a thread outlive it.
-        _ if error.raw_os_error() == Some(Errno::ESRCH as i32) => Outcome::Gone(None),
-        io::ErrorKind::NotFound => Outcome::Gone(None),
-        _ => Outcome::Failed(SampleFailure::Unreadable),
-    }
-}
-
-fn outcome_of(failure: ReadFailure) -> Outcome {
-    match failure {
-        ReadFailure::Running(RunningError::Stop(error)) => match error {
-            StopError::Gone => Outcome::Gone(None),
-            StopError::Exited(status) => Outcome::Gone(Some(status)),
-            StopError::Denied => Outcome::Failed(SampleFailure::Denied),
-            StopError::System(_) => Outcome::Failed(SampleFailure::Unreadable),
-        },
-        ReadFailure::Running(RunningError::Blocked) => Outcome::Failed(SampleFailure::Woke),
-        ReadFailure::Running(RunningError::Unreadable(error)) => outcome_of_look(&error),
-        ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke) => Outcome::Failed(SampleFailure::Woke),
-        ReadFailure::Blocked(BlockedError::Unreadable(error)) => outcome_of_look(&error),
-        ReadFailure::CodeReplaced => Outcome::Failed(SampleFailure::CodeReplaced),
-        ReadFailure::ModuleReplaced => Outcome::Failed(SampleFailure::ModuleReplaced),
+        let run_state = observe::run_state(&self.reader, history, &self.states, &reading);
+        let frames = Arc::clone(&reading.frames);
+        if let Some(at) = blocked_at {
+            history.last_block.was_read(at, &frames, run_state);
+        }
+        let holds_gil = self.states.holds_gil(&history.known, &reading.captured);
+        history.seen = Seen { holds_gil, capture_calls: reading.capture_calls, locals: self.reader.reuse(reading) };
+        // At the tick one that waits again in a transfer was copying, in the kernel.
+        Outcome::Stack(frames, if waits_again { RunState::Native } else { run_state })
     }
 }

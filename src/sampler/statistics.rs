@@ -4,14 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use super::durations::DurationHistogram;
-use super::frame::{GapKind, SampleFrame};
 use super::run_state::RunState;
 use super::sample::Sample;
-use crate::capture::captured::Captured;
+use crate::process::stops::Stops;
 use crate::python::gil::Gil;
+use crate::stack::frame::{GapKind, SampleFrame};
 use crate::target::memory::Memory;
-use crate::types::Nanos;
 
 /// Why a thread that should have been sampled was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,28 +88,6 @@ pub struct Statistics {
     pub stops: Stops,
 }
 
-/// The stops of running threads.
-#[derive(Debug, Clone, Default)]
-pub struct Stops {
-    /// How long threads stood still at most, one value a stop.
-    pub durations: DurationHistogram,
-    /// The sum of those.
-    pub total: Nanos,
-    /// System calls that may have ended early because their thread was stopped just as it entered them.
-    pub disturbed_calls: u64,
-}
-
-impl Stops {
-    /// Counts the stop of a capture, if it has taken one.
-    pub fn count(&mut self, captured: &Captured) {
-        if let Some(stood_still) = captured.stood_still {
-            self.durations.record(stood_still);
-            self.total.0 = self.total.0.saturating_add(stood_still.0);
-            self.disturbed_calls += u64::from(captured.disturbed);
-        }
-    }
-}
-
 impl Statistics {
     /// Counts a stack.
     pub fn count(&mut self, sample: &Sample) {
@@ -148,9 +124,7 @@ impl Statistics {
             *self.run_states.entry(state).or_default() += count;
         }
         self.gil.add(other.gil);
-        self.stops.durations.add(&other.stops.durations);
-        self.stops.total.0 = self.stops.total.0.saturating_add(other.stops.total.0);
-        self.stops.disturbed_calls += other.stops.disturbed_calls;
+        self.stops.add(&other.stops);
     }
 
     /// How many samples failed.

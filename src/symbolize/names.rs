@@ -10,15 +10,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::plumbing::is_plumbing;
 use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer, python_trampoline};
+use crate::process::code_space::CodeSpace;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
 use crate::profile::named::{Named, Role};
 use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
-use crate::sampler::code_space::CodeSpace;
-use crate::sampler::codes::Function;
-use crate::sampler::frame::SampleFrame;
 use crate::sampler::run_state::RunState;
+use crate::stack::codes::Function;
+use crate::stack::frame::SampleFrame;
 use crate::target::modules::ModuleId;
 use crate::types::{Svma, Tid};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use fpprof::sampler::snapshot::Snapshot;
+use fpprof::snapshot::Snapshot;
 use serde_json::Value;
 
 use crate::processes::assert_untouched;

@@ -12,8 +12,8 @@ use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::profile::named::{Named, Role};
 use fpprof::profile::recording::{Module, Program, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
 use fpprof::profile::samples::{SampleColumns, TimedSample};
-use fpprof::sampler::codes::Function;
-use fpprof::sampler::frame::GapKind;
+use fpprof::stack::codes::Function;
+use fpprof::stack::frame::GapKind;
 use fpprof::types::{Pid, Svma};
 
 /// The kernel's numbers of the threads, and the ticks that their samples stand for.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use fpprof::sampler::mode::Mode as Sampled;
 use fpprof::sampler::run_state::RunState;
-use fpprof::sampler::session::Mode as Sampled;
 
 use crate::interpreters;
 use crate::reading;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use fpprof::sampler::session::Mode as Sampled;
+use fpprof::sampler::mode::Mode as Sampled;
 
 use crate::extension;
 use crate::interpreters;

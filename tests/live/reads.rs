@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fpprof::sampler::session::Mode as Sampled;
+use fpprof::sampler::mode::Mode as Sampled;
 
 use crate::interpreters::{self, TestInterpreter};
 use crate::patience::{emulated_or, samples};
@@ -26,8 +26,9 @@ fn stops_by_reads(interpreter: &TestInterpreter, program: &str) -> BTreeMap<u64,
     let count = samples(SAMPLES, FEWEST);
     // All other threads are parked: one tick is at most one stop.
     while stops.values().sum::<usize>() < count {
-        if reading::samples(&mut session, 1000.0, (1, 1)).len() == 1 {
-            *stops.entry(session.reader.capture_calls()).or_default() += 1;
+        if let [sample] = &reading::samples(&mut session, 1000.0, (1, 1))[..] {
+            let thread = session.threads().iter().find(|history| history.tid() == sample.tid).expect("it lives");
+            *stops.entry(thread.seen.capture_calls).or_default() += 1;
         }
     }
     assert!(target.release().success());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fpprof::sampler::session::Mode as Sampled;
+use fpprof::sampler::mode::Mode as Sampled;
 
 use crate::interpreters;
 use crate::patience::samples;

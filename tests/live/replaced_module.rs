@@ -1,7 +1,7 @@
 //! A library that is loaded where another one was, at once: its frames are its own, also in the first sample.
 
-use fpprof::sampler::frame::SampleFrame;
-use fpprof::sampler::session::Mode as Sampled;
+use fpprof::sampler::mode::Mode as Sampled;
+use fpprof::stack::frame::SampleFrame;
 
 use crate::extension;
 use crate::interpreters;

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 
-use fpprof::sampler::frame::{GapKind, SampleFrame};
+use fpprof::sampler::mode::Mode as Sampled;
 use fpprof::sampler::sample::Sample;
-use fpprof::sampler::session::{Mode as Sampled, Session};
+use fpprof::sampler::session::Session;
+use fpprof::stack::frame::{GapKind, SampleFrame};
 use fpprof::target::modules::ModuleId;
 use fpprof::types::Svma;
 use object::{Object, ObjectSymbol};

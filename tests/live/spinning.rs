@@ -1,8 +1,9 @@
 //! Threads that run, and whose stack is the same at every moment all the same: samples of them are compared with what
 //! gdb and the interpreter say, frame by frame, beginning at the function that spins.
 
-use fpprof::sampler::frame::SampleFrame;
-use fpprof::sampler::session::{Mode as Sampled, Session};
+use fpprof::sampler::mode::Mode as Sampled;
+use fpprof::sampler::session::Session;
+use fpprof::stack::frame::SampleFrame;
 use fpprof::types::Tid;
 
 use crate::equality::expected;

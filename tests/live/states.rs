@@ -8,8 +8,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use fpprof::sampler::clock::{Clock, Intervals, Tick};
+use fpprof::sampler::mode::Mode as Sampled;
 use fpprof::sampler::run_state::RunState;
-use fpprof::sampler::session::{Mode as Sampled, Session};
+use fpprof::sampler::session::Session;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use fpprof::sampler::session::Mode as Sampled;
-use fpprof::sampler::statistics::Stops;
+use fpprof::process::stops::Stops;
+use fpprof::sampler::mode::Mode as Sampled;
 use serde::Deserialize;
 
 use crate::interpreters::{self, TestInterpreter};

@@ -10,14 +10,16 @@ use std::time::Instant;
 use fpprof::capture::blocked::BlockedError;
 use fpprof::capture::running::Stopping;
 use fpprof::merge::MergedFrame;
+use fpprof::process::reader::Reader;
+use fpprof::process::reading::{ReadFailure, Reading};
+use fpprof::process::stops::Stops;
+use fpprof::process::thread::KnownThread;
 use fpprof::python::threads::Threads;
 use fpprof::sampler::clock::{Clock, Intervals, Tick};
-use fpprof::sampler::frame::{GapKind, SampleFrame};
-use fpprof::sampler::reader::{ReadFailure, Reader};
+use fpprof::sampler::mode::Mode;
 use fpprof::sampler::sample::Sample;
-use fpprof::sampler::session::{Mode, Session};
-use fpprof::sampler::statistics::Stops;
-use fpprof::sampler::thread_history::ThreadHistory;
+use fpprof::sampler::session::Session;
+use fpprof::stack::frame::{GapKind, SampleFrame};
 use fpprof::target::process::Process;
 use fpprof::target::threads::Thread;
 use fpprof::types::{Addr, Pid, Tid};
@@ -74,33 +76,33 @@ impl OneByOne {
     /// When it cannot be read.
     pub fn read(&mut self, tid: i32, how: How) -> Vec<Element> {
         let thread = Thread::open(self.pid, Tid(tid)).expect("the thread lives");
-        let mut history = ThreadHistory::new(thread);
+        let mut known = KnownThread::new(thread);
         let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory);
-        let id = history.namespace_id.unsigned_abs().into();
-        history.set_thread_states(states.of_native_id(id).map(|state| state.address).collect());
+        let id = known.namespace_id.unsigned_abs().into();
+        known.states.addresses = states.of_native_id(id).map(|state| state.address).collect();
         let deadline = Instant::now() + patience();
-        let frames = loop {
-            let frames = match how {
-                How::Blocked => self.reader.read_blocked(&mut history),
-                How::Stopped => self.reader.read_stopped(&mut history, &mut Stops::default(), Stopping::InAnyState),
+        let read = loop {
+            let read = match how {
+                How::Blocked => self.reader.read_blocked(&mut known),
+                How::Stopped => self.reader.read_stopped(&mut known, &mut Stops::default(), Stopping::InAnyState),
             };
             // Who has just let the thread go leaves it running until its call has begun again.
-            let may_have_run = match &frames {
+            let may_have_run = match &read {
                 Err(ReadFailure::Blocked(error)) => matches!(error, BlockedError::Runs | BlockedError::Woke),
                 Err(ReadFailure::ModuleReplaced) => how == How::Blocked,
                 _ => false,
             };
             if !may_have_run || Instant::now() > deadline {
-                break frames;
+                break read;
             }
             std::thread::yield_now();
         };
-        let frames = frames.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"));
-        self.elements(&frames)
+        let reading = read.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"));
+        self.elements(&reading)
     }
 
-    fn elements(&self, frames: &[SampleFrame]) -> Vec<Element> {
-        let merged = &self.reader.journey().merged().frames;
+    fn elements(&self, reading: &Reading) -> Vec<Element> {
+        let (merged, frames) = (&reading.merged.frames, &reading.frames);
         assert_eq!(merged.len(), frames.len(), "each merged frame becomes one frame of the sample");
         let outermost = merged.iter().rposition(|frame| matches!(frame, MergedFrame::Native { .. }));
         let element = |(index, (merged, frame)): (usize, (&MergedFrame, &SampleFrame))| match (merged, frame) {
@@ -117,7 +119,7 @@ impl OneByOne {
             (_, SampleFrame::Missing(kind)) => Element::Missing(*kind),
             (merged, frame) => panic!("{merged:?} became {frame:?}"),
         };
-        merged.iter().zip(frames).enumerate().map(element).collect()
+        merged.iter().zip(frames.iter()).enumerate().map(element).collect()
     }
 }
 

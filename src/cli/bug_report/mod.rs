@@ -22,8 +22,9 @@ use super::record::output_file::{OutputFile, default_name};
 use super::standard_output::document;
 use super::version::{BUILD, Build};
 use crate::profile::clean::one_line;
-use crate::sampler::session::{Mode, Session};
-use crate::sampler::snapshot::redact::hide_home_folders;
+use crate::sampler::mode::Mode;
+use crate::sampler::session::Session;
+use crate::snapshot::redact::hide_home_folders;
 use crate::target::host::{Host, distribution};
 use crate::types::{Pid, Tid};
 

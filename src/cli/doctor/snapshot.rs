@@ -6,9 +6,9 @@
 use crate::cli::failure::Failure;
 use crate::cli::record::output_file::OutputFile;
 use crate::profile::clean::one_line;
-use crate::sampler::frame::{GapKind, SampleFrame};
 use crate::sampler::session::Session;
-use crate::sampler::snapshot::subject::{Saved, Subject};
+use crate::snapshot::subject::{Saved, Subject};
+use crate::stack::frame::{GapKind, SampleFrame};
 use crate::types::Tid;
 
 /// Samples of a thread. The first ones teach where markers lie; of a thread that runs, one of many may be incomplete.
@@ -57,8 +57,8 @@ fn candidates(session: &Session, thread: Option<Tid>) -> Vec<Tid> {
         return vec![tid];
     }
     let main = Tid(session.process().pid.0);
-    let python = session.threads().iter().filter(|history| !history.thread_states.is_empty());
-    let mut tids: Vec<Tid> = python.map(|history| history.thread.tid).collect();
+    let python = session.threads().iter().filter(|history| !history.known.states.addresses.is_empty());
+    let mut tids: Vec<Tid> = python.map(|history| history.tid()).collect();
     tids.sort_by_key(|tid| (*tid != main, *tid));
     tids.truncate(MAX_THREADS);
     if tids.is_empty() { vec![main] } else { tids }
@@ -72,11 +72,11 @@ fn look(session: &mut Session, tid: Tid) -> Result<Option<Saved>, String> {
     let mut found = None;
     for left in (0..SAMPLES).rev() {
         let sampled = subject.sample().map_err(|failure| failure.to_string())?;
-        let Some(stack) = sampled else { continue };
-        let incomplete = stack.iter().any(is_gap);
+        let Some(reading) = sampled else { continue };
+        let incomplete = reading.frames.iter().any(is_gap);
         // An incomplete stack may be one only because nothing had been learned yet.
         let is_wanted = incomplete && left < SAMPLES / 2 || left == 0 && found.is_none();
-        if is_wanted && let Ok(saved) = subject.save(&stack) {
+        if is_wanted && let Ok(saved) = subject.save(&reading) {
             found = Some(saved);
             if incomplete {
                 break;

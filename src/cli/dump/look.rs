@@ -12,11 +12,11 @@ use rustc_hash::FxHashMap;
 use crate::profile::frame::{Frame, FrameKind};
 use crate::python::locals::Local;
 use crate::record::origin::with_origin;
-use crate::sampler::frame::SampleFrame;
 use crate::sampler::run_state::RunState;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::SampleFailure;
 use crate::sampler::thread_history::ThreadHistory;
+use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{Counted, NativeFrames, name_stacks};
 use crate::target::process::Process;
 use crate::types::{Machine, Tid};
@@ -132,10 +132,10 @@ impl Dump {
         let mut named: FxHashMap<Tid, Vec<Frame>> = tids.into_iter().zip(name(&session, &stacks, view)).collect();
         let reads_locals = session.reader.reads_locals();
         let mut stack = |history: &ThreadHistory| {
-            let mut frames = named.remove(&history.thread.tid)?;
+            let mut frames = named.remove(&history.tid())?;
             frames.reverse();
-            let locals = reads_locals.then(|| history.locals.clone());
-            Some(ThreadStack { run_state: seen.get(&history.thread.tid)?.1, frames, locals })
+            let locals = reads_locals.then(|| history.seen.locals.clone());
+            Some(ThreadStack { run_state: seen.get(&history.tid())?.1, frames, locals })
         };
         let main = session.process().pid.0;
         let mut threads: Vec<ThreadDump> = session
@@ -143,13 +143,13 @@ impl Dump {
             .iter()
             .map(|history| ThreadDump {
                 identity: Some(ThreadIdentity {
-                    tid: history.thread.tid,
-                    namespace_tid: history.namespace_id,
-                    name: history.thread.name(),
-                    is_main: history.thread.tid.0 == main,
-                    holds_gil: history.holds_gil,
+                    tid: history.tid(),
+                    namespace_tid: history.known.namespace_id,
+                    name: history.known.thread.name(),
+                    is_main: history.tid().0 == main,
+                    holds_gil: history.seen.holds_gil,
                 }),
-                is_python: !history.thread_states.is_empty(),
+                is_python: !history.known.states.addresses.is_empty(),
                 stack: stack(history).ok_or(history.failure.unwrap_or(SampleFailure::Unreadable)),
             })
             .collect();

@@ -17,7 +17,7 @@ use self::args::DumpArgs;
 use self::look::{Dump, View};
 use super::failure::Failure;
 use super::{opening, standard_output};
-use crate::sampler::session::Mode;
+use crate::sampler::mode::Mode;
 use crate::types::Pid;
 
 /// Runs the command.

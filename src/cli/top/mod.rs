@@ -38,7 +38,7 @@ use crate::record::facts::first_facts;
 use crate::record::program::StackLabels;
 use crate::record::recorder::{Counts, Ended, Plan, Recorder};
 use crate::sampler::clock::Intervals;
-use crate::sampler::session::Mode;
+use crate::sampler::mode::Mode;
 use crate::target::launch::ProgramOutput;
 use crate::target::process::Process;
 

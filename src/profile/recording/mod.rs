@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::facts::RecordingFacts;
 use super::named::Named;
 use super::samples::{SampleColumns, TimedSample};
-use crate::sampler::codes::{Function, FunctionId};
-use crate::sampler::frame::{GapKind, SampleFrame};
+use crate::stack::codes::{Function, FunctionId};
+use crate::stack::frame::{GapKind, SampleFrame};
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 

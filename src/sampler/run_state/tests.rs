@@ -1,8 +1,8 @@
 //! Each state from what must be known for it, and from what looks much the same.
 
 use super::*;
-use crate::sampler::codes::FunctionId;
-use crate::sampler::frame::GapKind;
+use crate::stack::codes::FunctionId;
+use crate::stack::frame::GapKind;
 use crate::types::Svma;
 
 const INTERPRETER: ModuleId = ModuleId(0);

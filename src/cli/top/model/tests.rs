@@ -4,7 +4,7 @@ use super::*;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::named::Role;
 use crate::profile::recording::{Program, RecordedStack};
-use crate::sampler::frame::GapKind;
+use crate::stack::frame::GapKind;
 
 const MS: u64 = 1_000_000;
 

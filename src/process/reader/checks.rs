@@ -5,15 +5,15 @@
 //! Does not: take the sample again.
 
 use super::{ReadFailure, Reader, moment};
+use crate::process::thread::KnownThread;
 use crate::python::stack::{PythonEntry, PythonStack};
-use crate::sampler::thread_history::ThreadHistory;
 use crate::target::modules::ModuleId;
 use crate::types::Addr;
 
 impl Reader {
-    /// Whether what the last samples have read of the process is still so.
-    pub(super) fn check(&mut self, history: &ThreadHistory, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
-        let watched = history.modules.watched(self.space.addresses.generation());
+    /// Whether what the last readings have met of the process is still so.
+    pub(super) fn check(&mut self, known: &KnownThread, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
+        let watched = known.expected.modules.watched(self.space.addresses.generation());
         let replaced = self.space.marks.replaced(watched, &self.captured);
         // Both, so that the next attempt finds both right.
         let codes = self.check_codes(python);
@@ -21,15 +21,11 @@ impl Reader {
     }
 
     /// Whether the modules on the stack that the thread's last samples did not meet are there: their marks were not copied
-    /// with the stack. Gives whether all were: those that are found now may not have been there then.
-    pub(super) fn check_new_modules(
-        &mut self,
-        history: &mut ThreadHistory,
-        complete: bool,
-    ) -> Result<bool, ReadFailure> {
+    /// with the stack. Returns whether all were: those that are found now may not have been there then.
+    pub(super) fn check_new_modules(&mut self, known: &mut KnownThread, complete: bool) -> Result<bool, ReadFailure> {
         let generation = self.space.addresses.generation();
         let modules = self.journey.modules(moment(&self.captured, &self.space, &self.codes));
-        let met = history.modules.of(generation);
+        let met = known.expected.modules.of(generation);
         let mut new: Vec<ModuleId> = modules.iter().copied().filter(|id| !met.contains(id)).collect();
         if !new.is_empty() {
             new.sort_unstable();
@@ -37,8 +33,8 @@ impl Reader {
             let replaced = self.space.replaced_now(&new, &self.memory);
             self.follow_replaced(&replaced)?;
         }
-        history.modules.set(generation, &modules, complete);
-        let watched = history.modules.watched(generation);
+        known.expected.modules.set(generation, &modules, complete);
+        let watched = known.expected.modules.watched(generation);
         Ok(!new.iter().any(|id| watched.contains(id) && self.space.marks.has(*id)))
     }
 

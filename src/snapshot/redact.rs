@@ -7,7 +7,7 @@ use super::Snapshot;
 use super::recorder::Recorder;
 use super::replay::Replay;
 use crate::capture::registers::MAX_REGISTERS;
-use crate::sampler::journey::walk_python;
+use crate::stack::journey::walk_python;
 use crate::target::memory::Region;
 use crate::types::Addr;
 

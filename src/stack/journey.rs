@@ -65,6 +65,16 @@ impl Journey {
         &self.merged
     }
 
+    /// Hands over the stack that was merged last.
+    pub fn take_merged(&mut self) -> MergedStack {
+        std::mem::take(&mut self.merged)
+    }
+
+    /// Takes back a stack that was handed over: the next one is merged into its buffer.
+    pub fn reuse(&mut self, merged: MergedStack) {
+        self.merged = merged;
+    }
+
     /// The first stage: unwinds from the registers. Gives why that ended: after [`StackEnd::UnmappedCode`] it can be
     /// done again with a newer address space.
     pub fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {

@@ -16,9 +16,9 @@ use crate::target::memory::PAGE;
 use crate::target::process_memory::ProcessMemory;
 use crate::types::Addr;
 
-use super::codes::Codes;
 use super::copies::Copies;
 use super::new_codes::NewCodes;
+use crate::stack::codes::Codes;
 
 /// The stack that is copied when nothing tells how large it is.
 const UNKNOWN_STACK: u64 = 256 << 10;

@@ -11,10 +11,11 @@ use rustc_hash::FxHashMap;
 use super::recorder::join;
 use crate::capture::native;
 use crate::merge::resync::MarkerDistance;
-use crate::sampler::journey::{Journey, walk_python};
-use crate::sampler::moment::Moment;
-use crate::sampler::reader::Reader;
-use crate::sampler::thread_history::ThreadHistory;
+use crate::process::reader::Reader;
+use crate::process::reading::Reading;
+use crate::process::thread::KnownThread;
+use crate::stack::journey::{Journey, walk_python};
+use crate::stack::moment::Moment;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
@@ -60,10 +61,10 @@ impl RecordedCode {
         Arc::new(RecordedCode { source, functions: Mutex::default() })
     }
 
-    /// The code that the stages look at for the last capture of `reader`.
-    pub(super) fn of_replay(reader: &Reader, history: &ThreadHistory) -> Recording {
+    /// The code that the stages look at for what `reader` has read.
+    pub(super) fn of_replay(reader: &Reader, known: &KnownThread, reading: &Reading) -> Recording {
         let mut recorded = Recording::default();
-        let captured = reader.captured();
+        let captured = &reading.captured;
         let mut unwinders = FxHashMap::default();
         let ranges = reader.space.addresses.ranges().iter().map(|range| {
             let Code::Module { index, bias, unwinder } = &range.code else { return range.clone() };
@@ -87,9 +88,9 @@ impl RecordedCode {
             addresses: &addresses,
             codes: &reader.codes,
         };
-        let learned = reader.journey().distance().certain().map(MarkerDistance::known);
+        let learned = reader.learned().certain().map(MarkerDistance::known);
         let mut journey = Journey::new(native::MACHINE, learned.unwrap_or_default());
-        let mut python = walk_python(&reader.found.interpreter.layout, &history.thread_states, captured);
+        let mut python = walk_python(&reader.found.interpreter.layout, &known.states.addresses, captured);
         journey.unwind(moment);
         journey.merge(moment, python.as_mut());
         recorded

@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use super::reader::Reader;
-use super::thread_history::ThreadHistory;
+use super::thread::KnownThread;
+use crate::capture::captured::Captured;
 use crate::python::gil::Gil;
 use crate::python::threads::{ThreadState, Threads};
 use crate::types::Addr;
@@ -29,42 +30,43 @@ pub struct ThreadStates {
 }
 
 impl ThreadStates {
-    /// Tells a thread its states, if it may have others than it knows of. Gives whether it has.
-    pub fn assign(&mut self, history: &mut ThreadHistory, reader: &mut Reader) -> bool {
+    /// Tells a thread its states, if it may have others than it knows of. Returns whether it has.
+    pub fn assign(&mut self, known: &mut KnownThread, reader: &mut Reader) -> bool {
         let is_old = self.listed_at.is_none_or(|at| at.elapsed() >= LIST_AGAIN_EVERY);
-        if self.listing == 0 || (history.thread_states.is_empty() && is_old) {
+        if self.listing == 0 || (known.states.addresses.is_empty() && is_old) {
             self.list(reader);
         }
-        if history.listing == self.listing {
+        if known.states.listing == self.listing {
             return false;
         }
-        history.listing = self.listing;
-        let id = history.namespace_id.unsigned_abs().into();
+        known.states.listing = self.listing;
+        let id = known.namespace_id.unsigned_abs().into();
         let states: Vec<Addr> = self.listed.of_native_id(id).map(|state| state.address).collect();
-        let still_listed = |state: &ThreadState| history.thread_states.contains(&state.address);
+        let still_listed = |state: &ThreadState| known.states.addresses.contains(&state.address);
         // States that were found by the thread pointer are not lost because a number is stale.
-        if states == history.thread_states || (states.is_empty() && self.listed.threads.iter().any(still_listed)) {
+        if states == known.states.addresses || (states.is_empty() && self.listed.threads.iter().any(still_listed)) {
             return false;
         }
-        history.set_thread_states(states);
+        known.states.addresses = states;
         true
     }
 
-    /// Tells a thread without states those that have its `pthread_t`: a process that forked can leave the thread's
-    /// number stale in the interpreter. Gives whether there are any.
-    pub fn assign_by_pointer(&self, history: &mut ThreadHistory, reader: &Reader) -> bool {
-        let pthread = reader.pthread().unwrap_or(Addr::NULL);
-        let states: Vec<Addr> = self.listed.of_thread_pointer(pthread).map(|state| state.address).collect();
-        let found = !states.is_empty();
-        if found {
-            history.set_thread_states(states);
+    /// Tells a thread that has been captured its `pthread_t`, and if it has no states those that have the same: a process that
+    /// forked can leave the thread's number stale in the interpreter. Returns whether there are any.
+    pub fn assign_by_pointer(&self, known: &mut KnownThread, reader: &Reader, captured: &Captured) -> bool {
+        let pthread = reader.pthread_of(captured);
+        known.states.pthread = pthread.or(known.states.pthread);
+        if !known.states.addresses.is_empty() {
+            return false;
         }
-        found
+        let states = self.listed.of_thread_pointer(pthread.unwrap_or(Addr::NULL));
+        known.states.addresses = states.map(|state| state.address).collect();
+        !known.states.addresses.is_empty()
     }
 
-    /// Whether the last capture shows that nothing has been added since the listing.
-    pub fn are_newest(&self, reader: &Reader) -> bool {
-        self.listed.has_no_newer(&reader.found.interpreter, reader.captured())
+    /// Whether a capture shows that nothing has been added since the listing.
+    pub fn are_newest(&self, reader: &Reader, captured: &Captured) -> bool {
+        self.listed.has_no_newer(&reader.found.interpreter, captured)
     }
 
     /// Lists all thread states.
@@ -94,20 +96,20 @@ impl ThreadStates {
         self.gils.iter().any(|gil| gil.holds(addr))
     }
 
-    /// Whether the thread that was captured last, which runs, collects garbage.
-    pub fn is_collecting(&self, history: &ThreadHistory, reader: &Reader) -> bool {
-        self.listed.is_collecting(&reader.found.interpreter.layout, &history.thread_states, reader.captured())
+    /// Whether a thread that was captured while it ran collects garbage.
+    pub fn is_collecting(&self, known: &KnownThread, reader: &Reader, captured: &Captured) -> bool {
+        self.listed.is_collecting(&reader.found.interpreter.layout, &known.states.addresses, captured)
     }
 
-    /// Whether the thread that was captured last held a GIL at that moment.
-    pub fn holds_gil(&self, history: &ThreadHistory, reader: &Reader) -> bool {
-        let holders = self.gils.iter().filter_map(|gil| gil.holder(reader.captured()).ok()?);
-        holders.into_iter().any(|holder| history.thread_states.contains(&holder))
+    /// Whether a thread held a GIL at the moment when it was captured.
+    pub fn holds_gil(&self, known: &KnownThread, captured: &Captured) -> bool {
+        let holders = self.gils.iter().filter_map(|gil| gil.holder(captured).ok()?);
+        holders.into_iter().any(|holder| known.states.addresses.contains(&holder))
     }
 
     /// Whether a thread held a GIL when the states were listed.
-    pub fn held_gil(&self, history: &ThreadHistory) -> bool {
-        let id = history.namespace_id.unsigned_abs().into();
+    pub fn held_gil(&self, known: &KnownThread) -> bool {
+        let id = known.namespace_id.unsigned_abs().into();
         self.listed.of_native_id(id).any(|state| self.listed.holds_gil(state.address))
     }
 }

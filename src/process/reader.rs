@@ -1,7 +1,7 @@
-//! The journey of one sample: capture, unwind, walk, merge.
+//! Reading one thread: capture, unwind, walk, merge.
 //!
-//! Does: take one thread from a look at it to frames that mean the same at any time, and remember what makes the next
-//! sample of it cheap.
+//! Does: take one thread from a look at it to a [`Reading`]: frames that mean the same at any time, and what else was
+//! there at that moment. Remembers what makes the next reading of it cheap.
 //! Does not: choose threads, keep time, or name native functions.
 
 mod checks;
@@ -10,25 +10,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::code_space::CodeSpace;
-use super::codes::Codes;
 use super::copies::Copies;
 use super::find::{self, Found};
-use super::frame::SampleFrame;
-use super::journey::{self, Journey};
-use super::moment::Moment;
 use super::new_codes::NewCodes;
 use super::plan::ThreadPlan;
 use super::pthreads::Pthreads;
-use super::statistics::Stops;
-use super::thread_history::ThreadHistory;
-use crate::capture::blocked::{self, BlockedError};
+use super::reading::{ReadFailure, Reading};
+use super::stops::Stops;
+use super::thread::KnownThread;
+use crate::capture::blocked;
 use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
-use crate::capture::running::{RunningError, Stopper, Stopping};
+use crate::capture::running::{Stopper, Stopping};
 use crate::merge::resync::MarkerDistance;
-use crate::python::locals;
+use crate::python::locals::{self, Local};
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonStack};
+use crate::stack::codes::Codes;
+use crate::stack::frame::SampleFrame;
+use crate::stack::journey::{self, Journey};
+use crate::stack::moment::Moment;
 use crate::target::memory::Memory;
 use crate::target::process::Process;
 use crate::target::process_memory::ProcessMemory;
@@ -51,26 +52,11 @@ const MAX_VALUE_BYTES: usize = 8 << 20;
 /// What is copied beyond the outermost frame: the words of its return address.
 const BEYOND_OUTERMOST: u64 = 64;
 
-/// Why a thread was not read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadFailure {
-    /// It could not be read while it ran.
-    #[error(transparent)]
-    Running(RunningError),
-    /// It could not be read without being stopped.
-    #[error(transparent)]
-    Blocked(BlockedError),
-    /// A code object on its stack was replaced meanwhile.
-    #[error("a code object on its stack was replaced")]
-    CodeReplaced,
-    /// A module on its stack was unloaded, and another mapped in its place, since the mappings had been read.
-    #[error("a library on its stack was replaced")]
-    ModuleReplaced,
-}
-
 /// A stack that is ready to be counted.
 struct Finished {
     frames: Arc<[SampleFrame]>,
+    stack_end: Option<Addr>,
+    locals: Vec<Vec<Local>>,
     /// Whether each of its modules is known to have been there when it was captured.
     is_proven: bool,
 }
@@ -100,6 +86,7 @@ pub struct Reader {
     root: Arc<TargetRoot>,
     process: Process,
     journey: Journey,
+    /// Where the copies of a reading are made; given away with it.
     captured: Captured,
     stopper: Stopper,
     capture_calls: u64,
@@ -145,7 +132,7 @@ impl Reader {
         Arc::clone(&self.root)
     }
 
-    /// Reads the variables of Python frames with every thread from now on: see [`ThreadHistory::locals`]. That takes milliseconds,
+    /// Reads the variables of Python frames with every thread from now on: see [`Reading::locals`]. That takes milliseconds,
     /// also of a thread that stands still meanwhile.
     pub fn read_locals(&mut self) {
         self.reads_locals = true;
@@ -181,28 +168,28 @@ impl Reader {
     /// See [`ReadFailure`].
     pub fn read_stopped(
         &mut self,
-        history: &mut ThreadHistory,
+        known: &mut KnownThread,
         stops: &mut Stops,
         stopping: Stopping,
-    ) -> Result<Arc<[SampleFrame]>, ReadFailure> {
+    ) -> Result<Reading, ReadFailure> {
         let mut attempts = 1;
         let mut pause = BEFORE_NEXT_ATTEMPT;
         loop {
-            let python = self.capture(history, |stopper, thread, memory, plan, captured| {
+            let python = self.capture(known, |stopper, thread, memory, plan, captured| {
                 stopper.capture(thread, memory, plan, captured, stopping).map_err(ReadFailure::Running)
             })?;
             stops.count(&self.captured);
             if let Some(sp) = self.captured.registers.get(native::SP) {
-                history.ran_at(Addr(sp));
+                known.expected.ran_at(Addr(sp));
             }
             let end = python.as_ref().map(|python| python.end);
             let torn = matches!(end, Some(ChainEnd::Torn(_) | ChainEnd::Unreadable(_)));
             let last = attempts >= if matches!(end, Some(ChainEnd::Torn(_))) { ATTEMPTS_WHEN_TORN } else { ATTEMPTS };
             // What has taken another's place is known by now: the next stop reads it.
-            let checked = self.check(history, python.as_ref());
+            let checked = self.check(known, python.as_ref());
             if last || !(torn || checked.is_err()) {
-                match checked.and_then(|()| self.finish(history, python)) {
-                    Ok(Finished { frames, is_proven: true }) => return Ok(frames),
+                match checked.and_then(|()| self.finish(known, python)) {
+                    Ok(finished) if finished.is_proven => return Ok(self.give(finished)),
                     Ok(_) if last => return Err(ReadFailure::ModuleReplaced),
                     Err(failure) if last => return Err(failure),
                     // The next stop copies the marks of new modules with the stack.
@@ -221,23 +208,39 @@ impl Reader {
     ///
     /// # Errors
     /// See [`ReadFailure`].
-    pub fn read_blocked(&mut self, history: &mut ThreadHistory) -> Result<Arc<[SampleFrame]>, ReadFailure> {
-        history.likely_sp = None;
-        let before = history.thread.run_count();
-        let python = self.capture(history, |stopper, thread, memory, plan, captured| {
+    pub fn read_blocked(&mut self, known: &mut KnownThread) -> Result<Reading, ReadFailure> {
+        known.rests();
+        let before = known.thread.run_count();
+        let python = self.capture(known, |stopper, thread, memory, plan, captured| {
             blocked::capture(thread, memory, plan, captured, stopper.signature_mask()).map_err(ReadFailure::Blocked)
         })?;
-        self.check(history, python.as_ref())?;
-        let Finished { frames, is_proven } = self.finish(history, python)?;
+        self.check(known, python.as_ref())?;
+        let finished = self.finish(known, python)?;
         // While it waits, nobody can unload what it waits in.
-        let has_waited = || before.is_some() && history.thread.run_count() == before;
-        if is_proven || has_waited() { Ok(frames) } else { Err(ReadFailure::ModuleReplaced) }
+        let has_waited = || before.is_some() && known.thread.run_count() == before;
+        if finished.is_proven || has_waited() { Ok(self.give(finished)) } else { Err(ReadFailure::ModuleReplaced) }
     }
 
-    /// Captures a thread with `how`, into `self.captured`, and gives its Python stack.
+    /// Hands over what was captured and what came of it.
+    fn give(&mut self, finished: Finished) -> Reading {
+        let Finished { frames, stack_end, locals, .. } = finished;
+        let captured = std::mem::take(&mut self.captured);
+        let merged = self.journey.take_merged();
+        Reading { captured, merged, frames, stack_end, locals, capture_calls: self.capture_calls }
+    }
+
+    /// Takes back the buffers of a reading that is not needed any more: the next one fills them without asking for memory.
+    /// Returns its variables.
+    pub fn reuse(&mut self, reading: Reading) -> Vec<Vec<Local>> {
+        self.captured = reading.captured;
+        self.journey.reuse(reading.merged);
+        reading.locals
+    }
+
+    /// Captures a thread with `how`, into `self.captured`, and returns its Python stack.
     fn capture(
         &mut self,
-        history: &mut ThreadHistory,
+        known: &mut KnownThread,
         how: impl FnOnce(
             &mut Stopper,
             &mut Thread,
@@ -248,8 +251,10 @@ impl Reader {
     ) -> Result<Option<PythonStack>, ReadFailure> {
         let Reader { found, space, codes, memory, captured, stopper, capture_calls, watched, .. } = self;
         let layout = &found.interpreter.layout;
-        let mut ranges = std::mem::take(&mut history.ranges);
-        let modules = history.modules.watched(space.addresses.generation());
+        let KnownThread { thread, states, expected, .. } = known;
+        expected.of_states(&states.addresses);
+        let mut ranges = std::mem::take(&mut expected.ranges);
+        let modules = expected.modules.watched(space.addresses.generation());
         let passing: Vec<Range> = watched.iter().copied().chain(space.marks.ranges(modules)).collect();
         ranges.extend_from_slice(&passing);
         let mut plan = ThreadPlan {
@@ -257,18 +262,18 @@ impl Reader {
             codes,
             memory,
             mappings: &space.mappings,
-            stack_end: history.stack_end,
-            thread_states: &history.thread_states,
+            stack_end: expected.stack_end,
+            thread_states: &states.addresses,
             ranges,
-            likely_sp: history.likely_sp,
+            likely_sp: expected.likely_sp,
             walks: Vec::new(),
             new_codes: NewCodes::default(),
             values: self.reads_locals.then(|| Copies::new(MAX_VALUE_BYTES)),
         };
         let calls_before = memory.calls();
-        if let Err(failure) = how(stopper, &mut history.thread, memory, &mut plan, captured) {
-            history.ranges = plan.ranges;
-            history.ranges.retain(|range| !passing.contains(range));
+        if let Err(failure) = how(stopper, thread, memory, &mut plan, captured) {
+            expected.ranges = plan.ranges;
+            expected.ranges.retain(|range| !passing.contains(range));
             return Err(failure);
         }
         *capture_calls = memory.calls().wrapping_sub(calls_before);
@@ -279,39 +284,40 @@ impl Reader {
             // One that cannot be read is told by the frame that lacks it.
             let _ = codes.read(&new_codes, layout, *code);
         }
-        history.keep_used(ranges, python.as_ref());
+        expected.keep_used(ranges, python.as_ref());
         Ok(python)
     }
 
     /// Everything that can be done after the thread runs again.
-    fn finish(
-        &mut self,
-        history: &mut ThreadHistory,
-        mut python: Option<PythonStack>,
-    ) -> Result<Finished, ReadFailure> {
+    fn finish(&mut self, known: &mut KnownThread, mut python: Option<PythonStack>) -> Result<Finished, ReadFailure> {
         let complete = self.walk(python.as_mut());
-        let is_proven = self.check_new_modules(history, complete)?;
+        let is_proven = self.check_new_modules(known, complete)?;
         let Reader { space, codes, captured, journey, .. } = self;
         let moment = moment(captured, space, codes);
         if let Some(python) = python.as_ref().filter(|_| complete) {
             journey.learn(moment, python);
         }
-        let last = journey.native().last();
-        if let Some(outermost) = last.and_then(|native| native.frames.last()).filter(|_| complete) {
-            history.stack_end = outermost.cfa.checked_add(BEYOND_OUTERMOST);
-        } else if matches!(last.map(|native| native.end), Some(StackEnd::UnreadableStack(_))) {
+        let outermost_segment = journey.native().last();
+        let end = outermost_segment.map(|native| native.end);
+        let outermost = outermost_segment.and_then(|native| native.frames.last());
+        let beyond = outermost.and_then(|native| native.cfa.checked_add(BEYOND_OUTERMOST));
+        if complete && outermost.is_some() {
+            known.expected.stack_end = beyond;
+        } else if matches!(end, Some(StackEnd::UnreadableStack(_))) {
             // More of the stack is used than was copied: the next sample copies all of it.
-            history.stack_end = space.mappings.find_stack(captured.stack.start).map(|mapping| mapping.end);
+            known.expected.stack_end = space.mappings.find_stack(captured.stack.start).map(|mapping| mapping.end);
         }
-        if let Some(values) = &self.values {
+        let stack_end = beyond.filter(|_| end == Some(StackEnd::ThreadEntry));
+        let read_locals = |values: &Copies| {
             let layout = &self.found.interpreter.layout;
             let frames = journey.merged().python_frames();
-            history.locals = frames.map(|frame| locals::read(values, layout, frame.frame, frame.code)).collect();
-        }
-        Ok(Finished { frames: journey.resolve(moment), is_proven })
+            frames.map(|frame| locals::read(values, layout, frame.frame, frame.code)).collect()
+        };
+        let locals = self.values.as_ref().map(read_locals).unwrap_or_default();
+        Ok(Finished { frames: journey.resolve(moment), stack_end, locals, is_proven })
     }
 
-    /// The merged stack; reads the mappings again when it leads to unknown code. Gives whether it is complete.
+    /// The merged stack; reads the mappings again when it leads to unknown code. Returns whether it is complete.
     fn walk(&mut self, mut python: Option<&mut PythonStack>) -> bool {
         let Reader { space, codes, captured, journey, process, root, memory, .. } = self;
         let end = journey.unwind(moment(captured, space, codes));
@@ -331,43 +337,33 @@ impl Reader {
         complete
     }
 
-    /// What was captured last.
-    pub fn captured(&self) -> &Captured {
-        &self.captured
+    /// What the process has taught of where its evaluations of bytecode lie on the native stack.
+    pub fn learned(&self) -> &MarkerDistance {
+        self.journey.distance()
     }
 
-    /// How many system calls read the target's memory for what was captured last: while it stood still, if it was stopped,
-    /// and once before, to warm the caches, if the thread had been stopped before.
-    pub fn capture_calls(&self) -> u64 {
-        self.capture_calls
+    /// The `pthread_t` of a thread, if its registers were read and tell it.
+    pub fn pthread_of(&self, captured: &Captured) -> Option<Addr> {
+        self.pthreads.of(captured.registers.thread_pointer?)
     }
 
-    /// The pure stages, as the last capture went through them.
-    pub fn journey(&self) -> &Journey {
-        &self.journey
-    }
-
-    /// The `pthread_t` of the thread that was captured last, if its registers were read and tell it.
-    pub fn pthread(&self) -> Option<Addr> {
-        self.pthreads.of(self.captured.registers.thread_pointer?)
-    }
-
-    /// Whether the thread states that were copied last belong to the thread that was captured: a state that was freed
-    /// may be another thread's by now. The `pthread_t` decides; the number of a process that has forked can be stale.
-    pub fn states_fit(&mut self, history: &ThreadHistory) -> bool {
+    /// Whether the thread states that were copied belong to the thread that was captured: a state that was freed may be
+    /// another thread's by now. The `pthread_t` decides; the number of a process that has forked can be stale.
+    pub fn states_fit(&mut self, known: &KnownThread, captured: &Captured) -> bool {
         let layout = &self.found.interpreter.layout.thread;
-        let number = u64::from(history.namespace_id.unsigned_abs());
-        let word = |state: &Addr, offset: u64| self.captured.read_u64(state.wrapping_add(offset)).ok();
+        let number = u64::from(known.namespace_id.unsigned_abs());
+        let word = |state: &Addr, offset: u64| captured.read_u64(state.wrapping_add(offset)).ok();
         let is_numbered = |state: &&Addr| word(state, layout.native_thread_id) == Some(number);
-        if let Some(pointer) = self.captured.registers.thread_pointer
-            && self.pthread().is_none()
-            && let Some(state) = history.thread_states.iter().find(is_numbered)
+        let states = &known.states.addresses;
+        if let Some(pointer) = captured.registers.thread_pointer
+            && self.pthread_of(captured).is_none()
+            && let Some(state) = states.iter().find(is_numbered)
             && let Some(pthread) = word(state, layout.thread_id)
         {
             self.pthreads.learn(Addr(pthread), pointer);
         }
-        let pthread = self.pthread().or(history.pthread);
-        history.thread_states.iter().all(|state| match pthread {
+        let pthread = self.pthread_of(captured).or(known.states.pthread);
+        states.iter().all(|state| match pthread {
             Some(pthread) => word(state, layout.thread_id) == Some(pthread.0),
             None => is_numbered(&state),
         })

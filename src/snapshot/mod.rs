@@ -1,7 +1,7 @@
 //! Saved snapshots: all that the pure stages read of one thread at one moment, in a file.
 //!
 //! A snapshot is test fixture, bug report and benchmark input at once: it goes through the same code as a live process
-//! ([`super::journey`]). `docs/snapshots.md` says what is in it, and what that means for privacy.
+//! ([`stack::journey`](crate::stack::journey)). `docs/snapshots.md` says what is in it, and what that means for privacy.
 //!
 //! [`take`] makes one of a capture, [`format`](mod@format) writes and reads it, [`replay`] runs it; [`subject`] does all of
 //! that with a live thread.

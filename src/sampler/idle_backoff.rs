@@ -1,4 +1,4 @@
-//! How often threads that stay blocked are looked at.
+//! Idle back-off: how often threads that stay blocked are looked at.
 //!
 //! Does: where there are many of them, have each tick look at some, in turn, so that cost follows what threads do and not
 //! how many there are. A look tells of all ticks since the one before: a thread that has not run since then was blocked
@@ -15,14 +15,14 @@ const LONGEST_ROUND: u64 = 64;
 
 /// The ticks in which each settled thread is looked at once.
 #[derive(Debug, Default)]
-pub struct Round {
+pub struct BackoffRound {
     /// In ticks.
     length: u64,
     /// Threads that this tick has found settled.
     settled: u64,
 }
 
-impl Round {
+impl BackoffRound {
     /// A tick begins: the threads that were settled at the last one decide.
     pub fn begin_tick(&mut self) {
         self.length = self.settled.div_ceil(LOOKS_A_TICK).clamp(1, LONGEST_ROUND);
@@ -32,7 +32,7 @@ impl Round {
 
 /// When a thread is looked at next.
 #[derive(Debug, Default)]
-pub struct Rest {
+pub struct IdleBackoff {
     /// Looks in a row that found it blocked where it was.
     unchanged: u32,
     /// Whether it has its place in the round.
@@ -43,9 +43,9 @@ pub struct Rest {
     passed_over: u64,
 }
 
-impl Rest {
+impl IdleBackoff {
     /// Whether a tick of this weight passes the thread over.
-    pub fn passes_over(&mut self, weight: u64, round: &mut Round) -> bool {
+    pub fn passes_over(&mut self, weight: u64, round: &mut BackoffRound) -> bool {
         round.settled += u64::from(self.is_settled());
         if self.left == 0 {
             return false;
@@ -62,7 +62,7 @@ impl Rest {
 
     /// A look has found the thread blocked where it was. `number` is any that differs between threads: it places the thread in
     /// the round.
-    pub fn is_unchanged(&mut self, round: &Round, number: u64) {
+    pub fn found_unchanged(&mut self, round: &BackoffRound, number: u64) {
         self.unchanged = self.unchanged.saturating_add(1);
         if self.is_settled() {
             // Threads that settle at the same tick must not be looked at at the same tick.
@@ -73,8 +73,8 @@ impl Rest {
     }
 
     /// A look has found that the thread has run.
-    pub fn has_run(&mut self) {
-        *self = Rest { passed_over: self.passed_over, ..Rest::default() };
+    pub fn found_running(&mut self) {
+        *self = IdleBackoff { passed_over: self.passed_over, ..IdleBackoff::default() };
     }
 
     fn is_settled(&self) -> bool {
@@ -88,8 +88,8 @@ mod tests {
 
     /// Threads of which each runs at some ticks, and the weight that each was seen with, running and blocked.
     struct Simulation {
-        round: Round,
-        rests: Vec<Rest>,
+        round: BackoffRound,
+        backoffs: Vec<IdleBackoff>,
         ran_since_look: Vec<bool>,
         seen: Vec<[u64; 2]>,
         looks: Vec<u64>,
@@ -98,8 +98,8 @@ mod tests {
     impl Simulation {
         fn new(threads: usize) -> Simulation {
             Simulation {
-                round: Round::default(),
-                rests: (0..threads).map(|_| Rest::default()).collect(),
+                round: BackoffRound::default(),
+                backoffs: (0..threads).map(|_| IdleBackoff::default()).collect(),
                 ran_since_look: vec![true; threads],
                 seen: vec![[0; 2]; threads],
                 looks: Vec::new(),
@@ -109,18 +109,18 @@ mod tests {
         fn tick(&mut self, runs: impl Fn(usize) -> bool) {
             self.round.begin_tick();
             let mut looks = 0;
-            for (thread, rest) in self.rests.iter_mut().enumerate() {
+            for (thread, backoff) in self.backoffs.iter_mut().enumerate() {
                 self.ran_since_look[thread] |= runs(thread);
-                if rest.passes_over(1, &mut self.round) {
+                if backoff.passes_over(1, &mut self.round) {
                     continue;
                 }
                 looks += 1;
                 if std::mem::take(&mut self.ran_since_look[thread]) {
-                    rest.has_run();
+                    backoff.found_running();
                 } else {
-                    rest.is_unchanged(&self.round, thread as u64);
+                    backoff.found_unchanged(&self.round, thread as u64);
                 }
-                self.seen[thread][usize::from(!runs(thread))] += 1 + rest.take_passed_over();
+                self.seen[thread][usize::from(!runs(thread))] += 1 + backoff.take_passed_over();
             }
             self.looks.push(looks);
         }

@@ -1,4 +1,4 @@
-//! Making a snapshot of the last capture of a thread.
+//! Making a snapshot of a thread that has just been read.
 //!
 //! Does: run the Python stage again on memory that remembers what was read, read the code objects once more, and pick
 //! the parts of the unwind tables that the words on the stack can lead to.
@@ -14,34 +14,31 @@ use super::recorder::{Recorder, join};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use crate::capture::native;
 use crate::capture::registers::MAX_REGISTERS;
+use crate::process::reader::Reader;
+use crate::process::reading::Reading;
+use crate::process::thread::KnownThread;
 use crate::python::code::CodeObject;
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::python::stack::PythonEntry;
-use crate::sampler::journey::walk_python;
-use crate::sampler::reader::Reader;
-use crate::sampler::thread_history::ThreadHistory;
+use crate::stack::journey::walk_python;
 use crate::target::elf::SectionData;
 use crate::target::memory::Region;
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::Code;
 use crate::unwind::module::{Footprint, ModuleUnwinder};
-use crate::unwind::stack::StackEnd;
-
-/// Program counter and stack pointer are copied with so many bytes above the outermost frame: its return address.
-const BEYOND_OUTERMOST: u64 = 64;
 
 impl Snapshot {
-    /// The last capture of `reader`, which was of the thread of `history`, before its process has run far.
+    /// What `reader` has just read of the thread `known`, before its process has run far.
     ///
     /// Code objects are read now: one that has been replaced since the capture is left out, and missing in the replay.
     ///
     /// # Errors
     /// When the interpreter is not there any more.
-    pub fn take(reader: &Reader, history: &ThreadHistory) -> Result<Snapshot, RuntimeError> {
-        let stack = used_stack(reader);
-        let pcs = possible_pcs(reader, &stack);
-        let looked_at = RecordedCode::of_replay(reader, history);
+    pub fn take(reader: &Reader, known: &KnownThread, reading: &Reading) -> Result<Snapshot, RuntimeError> {
+        let stack = used_stack(reading);
+        let pcs = possible_pcs(reader, reading, &stack);
+        let looked_at = RecordedCode::of_replay(reader, known, reading);
         let mut taken = Modules::default();
         let code = reader.space.addresses.ranges().iter().map(|range| CodeMapping {
             start: range.start,
@@ -57,7 +54,7 @@ impl Snapshot {
             },
         });
         let code = code.collect();
-        let mut memory = memory(reader, &history.thread_states)?;
+        let mut memory = memory(reader, reading, &known.states.addresses)?;
         memory.extend(looked_at.run_time.iter().flat_map(|code| code.functions()));
         Ok(Snapshot {
             machine: native::MACHINE,
@@ -66,10 +63,10 @@ impl Snapshot {
                 version_symbol: reader.found.version_symbol,
                 file_name: file_name(reader),
             },
-            registers: reader.captured().registers.clone(),
+            registers: reading.captured.registers.clone(),
             memory: join(memory),
-            thread_states: history.thread_states.clone(),
-            evaluation_frame: reader.journey().distance().certain(),
+            thread_states: known.states.addresses.clone(),
+            evaluation_frame: reader.learned().certain(),
             modules: taken.images(),
             code,
             stack,
@@ -79,18 +76,16 @@ impl Snapshot {
 
 /// The stack up to the outermost frame: what is above it (arguments, environment) is nobody's business. All of it where
 /// the walk did not get that far.
-fn used_stack(reader: &Reader) -> Region {
-    let stack = &reader.captured().stack;
-    let outermost = reader.journey().native().last().filter(|native| native.end == StackEnd::ThreadEntry);
-    let end = outermost.and_then(|native| native.frames.last()).and_then(|f| f.cfa.checked_add(BEYOND_OUTERMOST));
-    let len = end.and_then(|end| usize::try_from(end.0.checked_sub(stack.start.0)?).ok()).unwrap_or(usize::MAX);
-    Region { start: stack.start, bytes: stack.bytes.get(..len).unwrap_or(&stack.bytes).to_vec() }
+fn used_stack(reading: &Reading) -> Region {
+    let stack = &reading.captured.stack;
+    let len = reading.stack_end.and_then(|end| usize::try_from(end.0.checked_sub(stack.start.0)?).ok());
+    Region { start: stack.start, bytes: stack.bytes.get(..len.unwrap_or(usize::MAX)).unwrap_or(&stack.bytes).to_vec() }
 }
 
 /// Every address that a walk of this stack can look up, however it goes: each register and each word that may be a program
 /// counter or a return address, signed or not.
-fn possible_pcs(reader: &Reader, stack: &Region) -> Vec<Addr> {
-    let registers = &reader.captured().registers;
+fn possible_pcs(reader: &Reader, reading: &Reading, stack: &Region) -> Vec<Addr> {
+    let registers = &reading.captured.registers;
     let words = stack.bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
     let words = words.chain((0..MAX_REGISTERS).filter_map(|number| registers.get(number)));
     let words = words.map(|word| word & !registers.signature_mask);
@@ -99,11 +94,11 @@ fn possible_pcs(reader: &Reader, stack: &Region) -> Vec<Addr> {
 }
 
 /// What the Python stage reads: the frames from the capture, the runtime and the code objects from the live memory.
-fn memory(reader: &Reader, states: &[Addr]) -> Result<Vec<Region>, RuntimeError> {
+fn memory(reader: &Reader, reading: &Reading, states: &[Addr]) -> Result<Vec<Region>, RuntimeError> {
     let interpreter = &reader.found.interpreter;
-    let frames = Recorder::new(reader.captured());
+    let frames = Recorder::new(&reading.captured);
     let python = walk_python(&interpreter.layout, states, &frames);
-    let stack = &reader.captured().stack;
+    let stack = &reading.captured.stack;
     let mut regions = frames.into_regions();
     regions.retain(|region| stack.slice(region.start, region.bytes.len()).is_none());
 

@@ -11,13 +11,14 @@ use super::format::FormatError;
 use super::replay::Replay;
 use crate::capture::blocked::BlockedError;
 use crate::capture::running::Stopping;
+use crate::process::reader::Reader;
+use crate::process::reading::{ReadFailure, Reading};
+use crate::process::stops::Stops;
+use crate::process::thread::KnownThread;
 use crate::python::runtime::RuntimeError;
 use crate::python::threads::Threads;
-use crate::sampler::codes::FunctionId;
-use crate::sampler::frame::SampleFrame;
-use crate::sampler::reader::{ReadFailure, Reader};
-use crate::sampler::statistics::Stops;
-use crate::sampler::thread_history::ThreadHistory;
+use crate::stack::codes::FunctionId;
+use crate::stack::frame::SampleFrame;
 use crate::target::modules::ModuleId;
 use crate::target::threads::Thread;
 use crate::types::{Pid, Tid};
@@ -26,7 +27,7 @@ use crate::types::{Pid, Tid};
 #[derive(Debug)]
 pub struct Subject<'a> {
     reader: &'a mut Reader,
-    history: ThreadHistory,
+    known: KnownThread,
     stops: Stops,
 }
 
@@ -61,50 +62,50 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// When the process has no such thread.
     pub fn new(reader: &'a mut Reader, pid: Pid, tid: Tid) -> io::Result<Subject<'a>> {
-        let mut history = ThreadHistory::new(Thread::open(pid, tid)?);
+        let mut known = KnownThread::new(Thread::open(pid, tid)?);
         let threads = Threads::list(&reader.found.interpreter, &reader.memory);
-        let id = history.namespace_id.unsigned_abs().into();
-        history.set_thread_states(threads.of_native_id(id).map(|state| state.address).collect());
-        Ok(Subject { reader, history, stops: Stops::default() })
+        let id = known.namespace_id.unsigned_abs().into();
+        known.states.addresses = threads.of_native_id(id).map(|state| state.address).collect();
+        Ok(Subject { reader, known, stops: Stops::default() })
     }
 
-    /// What was captured, and with what.
+    /// What reads it.
     pub fn reader(&self) -> &Reader {
         self.reader
     }
 
     /// The thread.
-    pub fn history(&self) -> &ThreadHistory {
-        &self.history
+    pub fn known(&self) -> &KnownThread {
+        &self.known
     }
 
     /// One sample of the thread, blocked or not; `None` when it changed meanwhile.
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn sample(&mut self) -> Result<Option<Arc<[SampleFrame]>>, ReadFailure> {
-        let result = match self.reader.read_blocked(&mut self.history) {
+    pub fn sample(&mut self) -> Result<Option<Reading>, ReadFailure> {
+        let result = match self.reader.read_blocked(&mut self.known) {
             Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => {
-                self.reader.read_stopped(&mut self.history, &mut self.stops, Stopping::InAnyState)
+                self.reader.read_stopped(&mut self.known, &mut self.stops, Stopping::InAnyState)
             }
             result => result,
         };
         match result {
-            Ok(stack) => Ok(Some(stack)),
+            Ok(reading) => Ok(Some(reading)),
             Err(ReadFailure::CodeReplaced | ReadFailure::ModuleReplaced) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
-    /// Saves the last sample, which gave `stack`.
+    /// Saves what was sampled last.
     ///
     /// # Errors
     /// Why that cannot be; the next sample may do.
-    pub fn save(&self, stack: &[SampleFrame]) -> Result<Saved, SaveError> {
-        let json = Snapshot::take(self.reader, &self.history)?.to_json();
+    pub fn save(&self, reading: &Reading) -> Result<Saved, SaveError> {
+        let json = Snapshot::take(self.reader, &self.known, reading)?.to_json();
         let replay = Replay::new(Snapshot::from_json(json.as_bytes())?)?;
         let frames = replay.run(&mut replay.journey());
-        let is_same = stack.iter().map(place).eq(frames.iter().map(place));
+        let is_same = reading.frames.iter().map(place).eq(frames.iter().map(place));
         if is_same { Ok(Saved { json, frames, replay }) } else { Err(SaveError::Differs) }
     }
 }

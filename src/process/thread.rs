@@ -1,0 +1,150 @@
+//! What is known of one thread, apart from what it does.
+//!
+//! Does: hold its states in the interpreter, and what its next capture is likely to need. Each part has one writer:
+//! [`ThreadStates`](super::thread_states::ThreadStates) tells the states, [`Reader`](super::reader::Reader) learns the rest.
+//! Does not: say what it did or when it is looked at next; that is the sampler's.
+
+use super::module_marks::MetModules;
+use crate::capture::captured::Range;
+use crate::python::stack::{PythonEntry, PythonStack};
+use crate::target::threads::Thread;
+use crate::types::Addr;
+
+/// What is read of a thread state: all fields that the walk needs are in its first kilobyte (3.15 has 888 bytes).
+const THREAD_STATE_BYTES: usize = 1024;
+
+/// Stacks that were deeper by more bytes than this are not expected again: copying them in vain costs some 5 µs.
+const FORGET_BEYOND: u64 = 64 << 10;
+
+/// One thread of the target.
+#[derive(Debug)]
+pub struct KnownThread {
+    /// Its files.
+    pub thread: Thread,
+    /// Its id in the target's own pid namespace.
+    pub namespace_id: i32,
+    /// Its states in the interpreter.
+    pub states: OwnStates,
+    /// What its next capture is likely to need.
+    pub(super) expected: Expected,
+}
+
+impl KnownThread {
+    /// A thread of which nothing is known yet.
+    pub fn new(thread: Thread) -> KnownThread {
+        let namespace_id = thread.namespace_id().unwrap_or(thread.tid.0);
+        KnownThread { thread, namespace_id, states: OwnStates::default(), expected: Expected::default() }
+    }
+
+    /// Takes note that the thread is blocked, and not expected to run soon.
+    pub fn rests(&mut self) {
+        self.expected.likely_sp = None;
+    }
+}
+
+/// The states of one thread in the interpreters of its process.
+#[derive(Debug, Default)]
+pub struct OwnStates {
+    /// One for each interpreter that the thread has entered; none of a thread without Python.
+    pub addresses: Vec<Addr>,
+    /// The thread's `pthread_t`, once it has been stopped: that never changes.
+    pub pthread: Option<Addr>,
+    /// Which listing of thread states `addresses` is from; 0 is none.
+    pub(super) listing: u64,
+}
+
+impl OwnStates {
+    /// Forgets the states: they have become another thread's. The next look asks for them again.
+    pub fn forget(&mut self) {
+        self.listing = 0;
+        self.addresses.clear();
+    }
+}
+
+/// What the next capture of a thread is likely to need: what the last one has needed.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    /// The end of its outermost frame, once a complete walk has found it.
+    pub(super) stack_end: Option<Addr>,
+    /// The lowest stack pointer that is likely, if it ran in the last capture: then it is likely to run again.
+    pub(super) likely_sp: Option<Addr>,
+    /// What is needed beside the stack: thread states, chunks of frames, generators.
+    pub(super) ranges: Vec<Range>,
+    /// The thread states that `ranges` begins from.
+    states: Vec<Addr>,
+    /// The modules that its last stacks led through.
+    pub(super) modules: MetModules,
+}
+
+impl Expected {
+    /// Begins anew with the ranges when the thread has other states than at its last capture: each capture must copy them.
+    pub(super) fn of_states(&mut self, states: &[Addr]) {
+        if states != self.states {
+            self.ranges = states.iter().map(|start| Range { start: *start, len: THREAD_STATE_BYTES }).collect();
+            self.states = states.to_vec();
+        }
+    }
+
+    /// Takes note of the stack pointer of a capture. What is expected follows a deeper stack at once and a shallower one
+    /// slowly: a copy that begins too low costs little, one that begins too high has to be taken again.
+    pub(super) fn ran_at(&mut self, sp: Addr) {
+        let likely = self.likely_sp.filter(|likely| *likely < sp && sp.0 - likely.0 < FORGET_BEYOND);
+        self.likely_sp = Some(likely.map_or(sp, |likely| Addr((likely.0 + (sp.0 - likely.0) / 8) & !15)));
+    }
+
+    /// Keeps those of `ranges` that the thread's states and frames lie in: the next capture will need them again.
+    pub(super) fn keep_used(&mut self, mut ranges: Vec<Range>, stack: Option<&PythonStack>) {
+        let frames = stack.into_iter().flat_map(|stack| &stack.entries).map(|entry| match entry {
+            PythonEntry::Frame(frame) => frame.frame,
+            PythonEntry::Marker(addr) => *addr,
+        });
+        let mut used = vec![false; ranges.len()];
+        let mut last = 0;
+        for addr in frames.chain(self.states.iter().copied()) {
+            // Neighbours in the chain are neighbours in memory.
+            if ranges.get(last).is_some_and(|range| range.holds(addr)) {
+                used[last] = true;
+            } else if let Some(index) = ranges.iter().position(|range| range.holds(addr)) {
+                used[index] = true;
+                last = index;
+            }
+        }
+        let mut used = used.into_iter();
+        ranges.retain(|_| used.next().unwrap_or(false));
+        self.ranges = ranges;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deeper_stack_is_expected_at_once_and_a_shallower_one_slowly() {
+        let mut expected = Expected::default();
+        let mut after = |sp| {
+            expected.ran_at(Addr(sp));
+            expected.likely_sp
+        };
+        assert_eq!(after(0x10_8000), Some(Addr(0x10_8000)));
+        assert_eq!(after(0x10_0000), Some(Addr(0x10_0000)));
+        assert_eq!(after(0x10_8000), Some(Addr(0x10_1000)));
+        assert_eq!(after(0x20_0000), Some(Addr(0x20_0000)), "another stack, or the end of a deep recursion");
+    }
+
+    #[test]
+    fn what_a_thread_s_states_need_is_copied_from_the_first_capture_on() {
+        let mut expected = Expected::default();
+        expected.of_states(&[Addr(0x1000)]);
+        assert_eq!(expected.ranges, [Range { start: Addr(0x1000), len: THREAD_STATE_BYTES }]);
+        let chunk = Range { start: Addr(0x8000), len: 4096 };
+        expected.ranges.push(chunk);
+        expected.of_states(&[Addr(0x1000)]);
+        assert_eq!(expected.ranges.len(), 2, "of the same states what was learned is kept");
+        let kept = std::mem::take(&mut expected.ranges);
+        expected.keep_used(kept, None);
+        assert_eq!(expected.ranges.len(), 1, "what no frame lies in is not copied again");
+        expected.of_states(&[]);
+        assert!(expected.ranges.is_empty());
+    }
+}

@@ -1,0 +1,7 @@
+//! The order of the pure stages, and what comes out of them: the frames of a sample.
+
+pub mod codes;
+pub mod frame;
+pub mod journey;
+pub mod moment;
+pub mod native_walk;
