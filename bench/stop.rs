@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use fpprof::capture::native;
 use fpprof::capture::ptrace::{Stop, Wait};
 use fpprof::sampler::clock::{Clock, Intervals, Tick};
-use fpprof::target::process_memory::{ProcessMemory, RangeRead};
+use fpprof::target::memory::{BulkMemory, RangeRead};
+use fpprof::target::process_memory::ProcessMemory;
 use fpprof::target::threads::Thread;
 use fpprof::types::{Addr, Pid, Tid};
 
@@ -83,7 +84,7 @@ fn measure(tid: Tid, rate: f64, seconds: f64) -> Vec<[Vec<[f64; 5]>; 2]> {
     let mut last_sp = Addr(0);
     let mut copied = vec![0; WINDOW];
     let mut copy = |sp: Addr| {
-        let _ = memory.read_ranges(&mut [RangeRead { addr: sp, into: &mut copied }]);
+        memory.read_ranges(&mut [RangeRead { addr: sp, into: &mut copied }]);
     };
     let started = Instant::now();
     for way in WAYS.iter().enumerate().cycle() {

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use eh_frame::{Function, Tables, program, tables};
-use fpprof::capture::registers::Registers;
 use fpprof::target::elf::{SectionData, UnwindSections};
 use fpprof::target::memory::Region;
+use fpprof::target::registers::Registers;
 use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::module::ModuleUnwinder;

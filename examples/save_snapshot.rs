@@ -9,6 +9,7 @@
 //! that gave. See docs/snapshots.md before you share the file.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -18,6 +19,7 @@ use fpprof::python::layout::CurrentFrame;
 use fpprof::python::stack::PythonEntry;
 use fpprof::snapshot::replay::Replay;
 use fpprof::snapshot::subject::{Saved, Subject};
+use fpprof::target::live::LiveTarget;
 use fpprof::target::memory::Memory;
 use fpprof::target::process::Process;
 use fpprof::types::{Addr, Pid, Tid};
@@ -55,8 +57,8 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let pid = Pid(arguments.pid);
-    let mut reader = Reader::new(&Process::open(pid)?)?;
-    let mut subject = Subject::new(&mut reader, pid, Tid(arguments.thread.unwrap_or(arguments.pid)))?;
+    let mut reader = Reader::new(Arc::new(LiveTarget::new(Process::open(pid)?)?))?;
+    let mut subject = Subject::new(&mut reader, Tid(arguments.thread.unwrap_or(arguments.pid)))?;
     for taken in 0..arguments.tries {
         let sampled = subject.sample().context("the thread cannot be read")?;
         let Some(reading) = sampled.filter(|_| taken >= arguments.learn) else { continue };

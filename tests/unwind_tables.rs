@@ -8,9 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fpprof::capture::registers::Registers;
 use fpprof::target::elf::{SectionData, UnwindSections};
 use fpprof::target::memory::Region;
+use fpprof::target::registers::Registers;
 use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::module::{ModuleUnwinder, UnwindScratch};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use fpprof::capture::registers::Registers;
+use fpprof::target::registers::Registers;
 use fpprof::target::elf::{Machine, SectionData, UnwindSections};
 use fpprof::target::memory::Region;
 use fpprof::types::{Addr, Svma};

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use fpprof::capture::registers::Registers;
+use fpprof::target::registers::Registers;
 use fpprof::snapshot::replay::Replay;
 use fpprof::snapshot::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use fpprof::target::memory::Region;

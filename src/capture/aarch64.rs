@@ -4,7 +4,7 @@
 //! the bits of a return address that are its signature.
 //! Does not: obtain registers, or unwind.
 
-use super::registers::Registers;
+use crate::target::registers::Registers;
 use crate::types::Machine;
 
 /// This architecture.

@@ -9,7 +9,7 @@ use std::io;
 use super::captured::Captured;
 use super::native;
 use super::read::{Plan, fill};
-use crate::target::process_memory::ProcessMemory;
+use crate::target::memory::BulkMemory;
 use crate::target::threads::{Activity, Thread};
 
 /// A thread that wakes and blocks all the time is tried so often.
@@ -36,7 +36,7 @@ pub enum BlockedError {
 /// See [`BlockedError`].
 pub fn capture(
     thread: &mut Thread,
-    memory: &ProcessMemory,
+    memory: &dyn BulkMemory,
     plan: &mut dyn Plan,
     captured: &mut Captured,
     signature_mask: u64,

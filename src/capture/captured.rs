@@ -3,8 +3,8 @@
 //! Does: hold the copies in buffers that are reused from sample to sample, and say what they cost the target.
 //! Does not: interpret them.
 
-use crate::capture::registers::Registers;
 use crate::target::memory::{Memory, ReadError, Region};
+use crate::target::registers::Registers;
 use crate::target::threads::SystemCall;
 use crate::types::{Addr, Nanos};
 

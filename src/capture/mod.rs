@@ -1,15 +1,15 @@
 //! WHEN: the bytes and registers of one thread at one moment.
 //!
 //! A running thread is stopped for tens of microseconds ([`running`]); a blocked one is read without a stop
-//! ([`blocked`]). Both give a [`captured::Captured`], and everything after that is pure.
+//! ([`blocked`]), one that does not run any more as it is ([`still`]). All give a [`captured::Captured`], and everything after that is pure.
 
 pub mod aarch64;
 pub mod blocked;
 pub mod captured;
 pub mod ptrace;
 pub mod read;
-pub mod registers;
 pub mod running;
+pub mod still;
 pub mod x86_64;
 
 #[cfg(target_arch = "aarch64")]

@@ -5,8 +5,7 @@
 
 use super::captured::{Captured, Range};
 use super::native;
-use crate::target::memory::{Memory, PAGE};
-use crate::target::process_memory::ProcessMemory;
+use crate::target::memory::{BulkMemory, PAGE};
 use crate::types::Addr;
 
 /// How many times what is missing is fetched. Each round adds one step of a chain (a generator's frame on the heap)
@@ -36,7 +35,7 @@ pub trait Plan {
 /// Copies what the last capture needed and forgets it: the copy that counts, taken while the thread stands still, then
 /// finds the kernel's code, the target's page tables and our own buffers in the caches. Without this the first copy after
 /// a pause takes three times as long.
-pub(super) fn warm_up(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan) {
+pub(super) fn warm_up(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan) {
     copy_ahead(captured, memory, plan);
     captured.reset();
 }
@@ -44,14 +43,14 @@ pub(super) fn warm_up(captured: &mut Captured, memory: &ProcessMemory, plan: &dy
 /// Copies what is likely to be asked for, before the registers are known: ptrace(2) makes us wait until the thread has
 /// left its CPU before it gives them (`wait_task_inactive` in the kernel), and the memory of a thread that has reported its
 /// stop does not change any more.
-pub(super) fn copy_ahead(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan) {
+pub(super) fn copy_ahead(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan) {
     if let Some(sp) = plan.likely_sp() {
         copy_from(captured, memory, plan, sp);
     }
 }
 
 /// Copies what `plan` asks for and has not been copied ahead. The registers are already in `captured`.
-pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut dyn Plan) {
+pub(super) fn fill(captured: &mut Captured, memory: &dyn BulkMemory, plan: &mut dyn Plan) {
     plan.begin();
     let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
     let window = stack_window(plan, sp);
@@ -71,7 +70,7 @@ pub(super) fn fill(captured: &mut Captured, memory: &ProcessMemory, plan: &mut d
 }
 
 /// Copies the stack from `sp` on and the planned ranges.
-fn copy_from(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan, sp: Addr) {
+fn copy_from(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan, sp: Addr) {
     let window = stack_window(plan, sp);
     captured.asked = window;
     captured.stack.start = window.start;
@@ -88,7 +87,7 @@ fn copy_from(captured: &mut Captured, memory: &ProcessMemory, plan: &dyn Plan, s
 
 /// The first page of a stack that is there, if the one that it begins in is not. Where a stack is as deep as it has ever been,
 /// there are none yet below what was written last: those of the red zone, or of a frame that has reserved more than it has used.
-fn first_readable(memory: &ProcessMemory, window: Range) -> Option<Addr> {
+fn first_readable(memory: &dyn BulkMemory, window: Range) -> Option<Addr> {
     let mut missing = window.start.0 / PAGE;
     let last = (window.end().saturating_sub(1) / PAGE).max(missing);
     let is_there = |page: u64| memory.read_u8(Addr(page * PAGE)).is_ok();
@@ -117,7 +116,7 @@ fn stack_window(plan: &dyn Plan, sp: Addr) -> Range {
 }
 
 /// Reads `ranges`, and the stack before them when asked, with one system call. A range that cannot be read whole is cut.
-fn copy(captured: &mut Captured, memory: &ProcessMemory, ranges: &[Range], with_stack: bool) {
+fn copy(captured: &mut Captured, memory: &dyn BulkMemory, ranges: &[Range], with_stack: bool) {
     let mut room = MAX_ROUND;
     let bounded: Vec<Range> = ranges
         .iter()
@@ -139,6 +138,7 @@ mod tests {
     use super::*;
     use crate::target::maps::Mappings;
     use crate::target::memory::Region;
+    use crate::target::process_memory::ProcessMemory;
     use crate::types::Pid;
 
     /// A stack that goes up to `end`, and nothing beside it.

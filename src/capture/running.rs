@@ -12,8 +12,7 @@ use super::captured::Captured;
 use super::native;
 use super::ptrace::{self, Stop, StopError, Wait};
 use super::read::{Plan, copy_ahead, fill, warm_up};
-use crate::target::memory::Memory;
-use crate::target::process_memory::ProcessMemory;
+use crate::target::memory::BulkMemory;
 use crate::target::threads::{Activity, Thread};
 use crate::types::{Addr, Nanos};
 
@@ -72,7 +71,7 @@ impl Stopper {
     pub fn capture(
         &mut self,
         thread: &mut Thread,
-        memory: &ProcessMemory,
+        memory: &dyn BulkMemory,
         plan: &mut dyn Plan,
         captured: &mut Captured,
         stopping: Stopping,
@@ -128,11 +127,11 @@ fn thread_pointer(stop: &Stop) -> Option<Addr> {
 fn stop_and_copy(
     thread: &Thread,
     wait: Wait,
-    (memory, plan, captured): (&ProcessMemory, &mut dyn Plan, &mut Captured),
+    (memory, plan, captured): (&dyn BulkMemory, &mut dyn Plan, &mut Captured),
     known_mask: &mut Option<u64>,
 ) -> Result<Duration, RunningError> {
     let asked = Instant::now();
-    let stop = Stop::new(memory.pid(), thread.tid, wait)?;
+    let stop = Stop::new(thread.live_process().ok_or(StopError::Gone)?, thread.tid, wait)?;
     let stopped_after = asked.elapsed();
     copy_ahead(captured, memory, plan);
     let mut buffer = [0; native::REGISTER_SET_SIZE];

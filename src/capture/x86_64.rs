@@ -3,7 +3,7 @@
 //! Does: decode `struct user_regs_struct` (sys/user.h) and name the numbers of the System V psABI, figure 3.36.
 //! Does not: obtain registers, or unwind.
 
-use super::registers::Registers;
+use crate::target::registers::Registers;
 use crate::types::{Addr, Machine};
 
 /// This architecture.

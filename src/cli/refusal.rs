@@ -10,7 +10,8 @@ use crate::python::runtime::RuntimeError;
 use crate::sampler::open::AttachError;
 use crate::target::access::{Obstacle, diagnose};
 use crate::target::launch::{LaunchError, exit_code};
-use crate::target::process::{Process, ProcessError};
+use crate::target::process::ProcessError;
+use crate::target::view::Identity;
 use crate::types::Pid;
 
 /// The system does not let us read a process.
@@ -30,7 +31,7 @@ pub fn attach(error: &AttachError) -> Failure {
         AttachError::Denied(pid) => denied(*pid),
         AttachError::NoTracing(..) => Failure::new(error)
             .with_hint("A kernel or sandbox without ptrace (gVisor, a seccomp profile) cannot be profiled into."),
-        AttachError::Unreadable { process, error } => open(process, error),
+        AttachError::Unreadable { process, error } => open(&process.identity, error),
         AttachError::EndedTooEarly(status) => ended_too_early("the program", *status),
         AttachError::Interrupted(pid) => interrupted(*pid),
     }
@@ -39,9 +40,8 @@ pub fn attach(error: &AttachError) -> Failure {
 /// The same of a program that we have started, by this name; where it is alive, it runs on.
 pub fn launched(error: &AttachError, name: &str) -> Failure {
     match error {
-        AttachError::Unreadable { process, error } => {
-            open(process, error).and_hint(&format!("The program runs on as process {}.", process.pid))
-        }
+        AttachError::Unreadable { process, error } => open(&process.identity, error)
+            .and_hint(&format!("The program runs on as process {}.", process.identity.pid)),
         AttachError::EndedTooEarly(status) => ended_too_early(&format!("`{name}`"), *status),
         _ => attach(error),
     }
@@ -66,7 +66,7 @@ fn process(error: &ProcessError) -> Failure {
 }
 
 /// A process holds no interpreter that can be read.
-fn open(process: &Process, error: &OpenError) -> Failure {
+fn open(process: &Identity, error: &OpenError) -> Failure {
     let OpenError::Interpreter(error) = error else { return denied(process.pid) };
     let (pid, program) = (process.pid, process.executable.display());
     let failure = Failure::new(format_args!("process {pid} ({program}): {error}"));
@@ -88,7 +88,7 @@ fn open(process: &Process, error: &OpenError) -> Failure {
 
 /// The threads that hold the GIL are wanted of an interpreter that has none. `runs_on`: it is a program that we have
 /// started.
-pub fn no_gil(process: &Process, runs_on: bool) -> Failure {
+pub fn no_gil(process: &Identity, runs_on: bool) -> Failure {
     let pid = process.pid;
     let what = "is a free-threaded build of CPython, which has no GIL: there is nothing for `--mode gil` to record";
     let failure = Failure::new(format_args!("process {pid} {what}"))

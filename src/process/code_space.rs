@@ -13,12 +13,10 @@ use super::module_marks::ModuleMarks;
 use crate::capture::captured::Range;
 use crate::target::elf::ElfFile;
 use crate::target::maps::Mappings;
-use crate::target::memory::{Memory, PAGE, Region, Regions};
+use crate::target::memory::{PAGE, Region, Regions};
 use crate::target::modules::{MappedCode, ModuleId, Modules};
-use crate::target::process::Process;
-use crate::target::process_memory::ProcessMemory;
-use crate::target::root::TargetRoot;
-use crate::types::{Addr, Pid, Svma};
+use crate::target::view::Target;
+use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::code_bytes::CodeBytes;
 use crate::unwind::module::ModuleUnwinder;
@@ -32,7 +30,7 @@ const MAX_UNMAPPED: usize = 32;
 /// The target's code.
 #[derive(Debug)]
 pub struct CodeSpace {
-    pid: Pid,
+    target: Arc<dyn Target>,
     /// All mappings.
     pub mappings: Mappings,
     /// The modules met so far.
@@ -58,13 +56,13 @@ impl CodeBytes for FileCode {
     }
 }
 
-/// Instructions in the memory of a process.
+/// Instructions in the memory of a target.
 #[derive(Debug)]
-struct AnonymousCode(ProcessMemory);
+struct AnonymousCode(Arc<dyn Target>);
 
 impl CodeBytes for AnonymousCode {
     fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
-        self.0.read_vec(Addr(svma.0), usize::try_from(len).ok()?).ok()
+        self.0.memory().read_vec(Addr(svma.0), usize::try_from(len).ok()?).ok()
     }
 }
 
@@ -73,9 +71,9 @@ impl CodeSpace {
     ///
     /// # Errors
     /// When the process is gone or may not be looked at.
-    pub fn new(process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<CodeSpace> {
+    pub fn new(target: Arc<dyn Target>) -> io::Result<CodeSpace> {
         let mut space = CodeSpace {
-            pid: process.pid,
+            target,
             mappings: Mappings::default(),
             modules: Modules::default(),
             addresses: AddressSpace::new(Vec::new()),
@@ -85,7 +83,7 @@ impl CodeSpace {
             unmapped: FxHashSet::default(),
             unmapped_since: Instant::now(),
         };
-        space.read(process, root, memory)?;
+        space.read()?;
         Ok(space)
     }
 
@@ -97,7 +95,7 @@ impl CodeSpace {
 
     /// Reads the mappings again because a walk has led to `unmapped`, unless that has just been done in vain for the
     /// same page. Gives whether it is mapped now.
-    pub fn refresh(&mut self, unmapped: Addr, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> bool {
+    pub fn refresh(&mut self, unmapped: Addr) -> bool {
         // A return address can be behind the last byte of a mapping.
         let lookup = Addr(unmapped.0.saturating_sub(1));
         if self.unmapped_since.elapsed() >= RETRY_AFTER {
@@ -108,7 +106,7 @@ impl CodeSpace {
         if self.unmapped.len() >= MAX_UNMAPPED || self.unmapped.contains(&page) {
             return false;
         }
-        let changed = self.read(process, root, memory).unwrap_or(false);
+        let changed = self.read().unwrap_or(false);
         let found = self.addresses.find(unmapped).is_some() || self.addresses.find(lookup).is_some();
         if !found {
             self.unmapped.insert(page);
@@ -118,17 +116,17 @@ impl CodeSpace {
 
     /// Reads the mappings again without unmapped code to look for: a module in another's place leads no walk to any. Gives
     /// whether they have changed.
-    pub fn follow(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> bool {
+    pub fn follow(&mut self) -> bool {
         // A process that is gone keeps what was known of it.
-        self.read(process, root, memory).unwrap_or(false)
+        self.read().unwrap_or(false)
     }
 
     /// Those of these modules that are not where the mappings say.
-    pub fn replaced_now(&mut self, ids: &[ModuleId], memory: &ProcessMemory) -> Vec<ModuleId> {
+    pub fn replaced_now(&mut self, ids: &[ModuleId]) -> Vec<ModuleId> {
         self.marks.learn(ids, &self.modules);
         let region = |range: Range| Region { start: range.start, bytes: vec![0; range.len] };
         let mut now: Vec<Region> = self.marks.ranges(ids).map(region).collect();
-        memory.read_regions(&mut now.iter_mut().collect::<Vec<_>>());
+        self.target.memory().read_regions(&mut now.iter_mut().collect::<Vec<_>>());
         self.marks.replaced(ids, &Regions::from_iter(now))
     }
 
@@ -137,12 +135,12 @@ impl CodeSpace {
         self.unwinders.get(&module)?.function_start(svma)
     }
 
-    fn read(&mut self, process: &Process, root: &TargetRoot, memory: &ProcessMemory) -> io::Result<bool> {
-        let mappings = process.mappings()?;
+    fn read(&mut self) -> io::Result<bool> {
+        let mappings = self.target.mappings()?;
         if mappings == self.mappings {
             return Ok(false);
         }
-        let code = self.modules.update(process.pid, root, &mappings, memory);
+        let code = self.modules.update(&*self.target, &mappings);
         self.mappings = mappings;
         self.rebuild(&code);
         Ok(true)
@@ -177,7 +175,7 @@ impl CodeSpace {
             };
             CodeRange { start: range.start, end: range.end, code }
         });
-        let anonymous_code = Arc::new(AnonymousCode(ProcessMemory::new(self.pid)));
+        let anonymous_code = Arc::new(AnonymousCode(Arc::clone(&self.target)));
         self.addresses = AddressSpace::new(ranges.collect()).with_anonymous_code(anonymous_code);
     }
 }
@@ -185,18 +183,19 @@ impl CodeSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::live::LiveTarget;
+    use crate::target::process::Process;
+    use crate::types::Pid;
 
     #[test]
     fn the_bytes_that_identify_a_file_are_in_memory_where_it_is_mapped() {
-        let pid = Pid(std::process::id() as i32);
-        let (process, memory) = (Process::open(pid).unwrap(), ProcessMemory::new(pid));
-        let root = TargetRoot::of(pid).unwrap();
-        let mut space = CodeSpace::new(&process, &root, &memory).unwrap();
+        let process = Process::open(Pid(std::process::id() as i32)).unwrap();
+        let mut space = CodeSpace::new(Arc::new(LiveTarget::new(process).unwrap())).unwrap();
         let modules = space.modules.list().len();
         // This program, its C library, the loader and the vDSO, at least.
         assert!(modules >= 4, "{:?}", space.modules);
         let ids: Vec<ModuleId> = (0..modules as u32).map(ModuleId).collect();
-        assert_eq!(space.replaced_now(&ids, &memory), []);
+        assert_eq!(space.replaced_now(&ids), []);
         assert_eq!(space.marks.ranges(&ids).count(), modules);
     }
 }

@@ -7,8 +7,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::target::memory::{Memory, PAGE, ReadError, Region};
-use crate::target::process_memory::ProcessMemory;
+use crate::target::memory::{BulkMemory, Memory, PAGE, ReadError, Region};
 use crate::types::Addr;
 
 /// What is copied from where a read began: most objects are no longer.
@@ -55,7 +54,7 @@ impl Copies {
     }
 
     /// Copies what reads have lacked; gives whether there was anything that can be copied.
-    pub fn fetch(&mut self, memory: &ProcessMemory) -> bool {
+    pub fn fetch(&mut self, memory: &dyn BulkMemory) -> bool {
         let mut wanted = Vec::new();
         for (start, asked) in self.lacking.take() {
             let is_tried = self.copies.get(&start).is_some_and(|copied| copied.asked >= asked);
@@ -95,6 +94,7 @@ impl Memory for Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::process_memory::ProcessMemory;
     use crate::types::Pid;
 
     const MAX_BYTES: usize = 1 << 20;

@@ -6,8 +6,7 @@
 use super::copies::Copies;
 use crate::python::code::CodeObject;
 use crate::python::layout::Layout;
-use crate::target::memory::{Memory, ReadError};
-use crate::target::process_memory::ProcessMemory;
+use crate::target::memory::{BulkMemory, Memory, ReadError};
 use crate::types::Addr;
 
 /// The most code objects that are copied in one stop, at some 2 µs each; those beyond are copied in the next.
@@ -38,7 +37,7 @@ impl NewCodes {
     }
 
     /// Copies the code objects at `addresses`, which are in no other copy.
-    pub fn copy(&mut self, memory: &ProcessMemory, layout: &Layout, addresses: impl Iterator<Item = Addr>) {
+    pub fn copy(&mut self, memory: &dyn BulkMemory, layout: &Layout, addresses: impl Iterator<Item = Addr>) {
         for address in addresses {
             if self.addresses.len() < MAX_CODES && !self.addresses.contains(&address) {
                 self.addresses.push(address);
@@ -70,6 +69,7 @@ impl Memory for NewCodes {
 mod tests {
     use super::*;
     use crate::python::layout::{Version, by_table};
+    use crate::target::process_memory::ProcessMemory;
     use crate::types::Pid;
 
     #[test]

@@ -12,8 +12,7 @@ use crate::python::layout::Layout;
 use crate::python::locals;
 use crate::python::stack::{ChainEnd, PythonEntry};
 use crate::target::maps::{Backing, Mappings};
-use crate::target::memory::PAGE;
-use crate::target::process_memory::ProcessMemory;
+use crate::target::memory::{BulkMemory, PAGE};
 use crate::types::Addr;
 
 use super::copies::Copies;
@@ -39,7 +38,7 @@ pub struct ThreadPlan<'a> {
     /// The code objects met so far.
     pub codes: &'a Codes,
     /// The live memory: new code objects are copied from it while the thread cannot free them.
-    pub memory: &'a ProcessMemory,
+    pub memory: &'a dyn BulkMemory,
     /// The mappings, to find the end of a stack.
     pub mappings: &'a Mappings,
     /// Where this thread's stack has been found to end.

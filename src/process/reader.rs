@@ -18,10 +18,10 @@ use super::pthreads::Pthreads;
 use super::reading::{ReadFailure, Reading};
 use super::stops::Stops;
 use super::thread::KnownThread;
-use crate::capture::blocked;
 use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
 use crate::capture::running::{Stopper, Stopping};
+use crate::capture::{blocked, still};
 use crate::merge::resync::MarkerDistance;
 use crate::python::locals::{self, Local};
 use crate::python::runtime::RuntimeError;
@@ -30,11 +30,10 @@ use crate::stack::codes::Codes;
 use crate::stack::frame::SampleFrame;
 use crate::stack::journey::{self, Journey};
 use crate::stack::moment::Moment;
-use crate::target::memory::Memory;
-use crate::target::process::Process;
-use crate::target::process_memory::ProcessMemory;
+use crate::target::memory::{BulkMemory, Memory};
 use crate::target::root::TargetRoot;
 use crate::target::threads::Thread;
+use crate::target::view::Target;
 use crate::types::Addr;
 use crate::unwind::stack::StackEnd;
 
@@ -81,10 +80,7 @@ pub struct Reader {
     pub space: CodeSpace,
     /// Its code objects.
     pub codes: Codes,
-    /// Its memory.
-    pub memory: ProcessMemory,
-    root: Arc<TargetRoot>,
-    process: Process,
+    target: Arc<dyn Target>,
     journey: Journey,
     /// Where the copies of a reading are made; given away with it.
     captured: Captured,
@@ -97,15 +93,13 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Looks for the interpreter in a process.
+    /// Looks for the interpreter in a target.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn new(process: &Process) -> Result<Reader, OpenError> {
-        let memory = ProcessMemory::new(process.pid);
-        let root = Arc::new(TargetRoot::of(process.pid)?);
-        let mut space = CodeSpace::new(process, &root, &memory)?;
-        let found = find::find(&space.modules, &memory)?;
+    pub fn new(target: Arc<dyn Target>) -> Result<Reader, OpenError> {
+        let mut space = CodeSpace::new(Arc::clone(&target))?;
+        let found = find::find(&space.modules, &target.memory())?;
         space.set_jit_keeps_frame_pointers(found.interpreter.layout.jit_keeps_frame_pointers);
         // It is the interpreter for as long as it is read.
         space.marks.ignore(found.module);
@@ -113,9 +107,7 @@ impl Reader {
             found,
             space,
             codes: Codes::default(),
-            memory,
-            root,
-            process: process.clone(),
+            target,
             journey: Journey::new(native::MACHINE, MarkerDistance::default()),
             captured: Captured::default(),
             stopper: Stopper::default(),
@@ -127,9 +119,19 @@ impl Reader {
         })
     }
 
-    /// The target's root directory, which outlives the target.
+    /// What is read.
+    pub fn target(&self) -> &Arc<dyn Target> {
+        &self.target
+    }
+
+    /// The directory in which the target's paths begin, which outlives the target.
     pub fn root(&self) -> Arc<TargetRoot> {
-        Arc::clone(&self.root)
+        self.target.root()
+    }
+
+    /// The target's memory.
+    pub fn memory(&self) -> &dyn BulkMemory {
+        self.target.memory()
     }
 
     /// Reads the variables of Python frames with every thread from now on: see [`Reading::locals`]. That takes milliseconds,
@@ -221,6 +223,19 @@ impl Reader {
         if finished.is_proven || has_waited() { Ok(self.give(finished)) } else { Err(ReadFailure::ModuleReplaced) }
     }
 
+    /// Reads a thread that does not run any more.
+    ///
+    /// # Errors
+    /// See [`ReadFailure`].
+    pub fn read_still(&mut self, known: &mut KnownThread) -> Result<Reading, ReadFailure> {
+        let python = self.capture(known, |_, thread, memory, plan, captured| {
+            still::capture(thread, memory, plan, captured).map_err(ReadFailure::Blocked)
+        })?;
+        self.check(known, python.as_ref())?;
+        let finished = self.finish(known, python)?;
+        Ok(self.give(finished))
+    }
+
     /// Hands over what was captured and what came of it.
     fn give(&mut self, finished: Finished) -> Reading {
         let Finished { frames, stack_end, locals, .. } = finished;
@@ -244,12 +259,13 @@ impl Reader {
         how: impl FnOnce(
             &mut Stopper,
             &mut Thread,
-            &ProcessMemory,
+            &dyn BulkMemory,
             &mut ThreadPlan<'_>,
             &mut Captured,
         ) -> Result<(), ReadFailure>,
     ) -> Result<Option<PythonStack>, ReadFailure> {
-        let Reader { found, space, codes, memory, captured, stopper, capture_calls, watched, .. } = self;
+        let Reader { found, space, codes, target, captured, stopper, capture_calls, watched, .. } = self;
+        let memory = target.memory();
         let layout = &found.interpreter.layout;
         let KnownThread { thread, states, expected, .. } = known;
         expected.of_states(&states.addresses);
@@ -319,17 +335,17 @@ impl Reader {
 
     /// The merged stack; reads the mappings again when it leads to unknown code. Returns whether it is complete.
     fn walk(&mut self, mut python: Option<&mut PythonStack>) -> bool {
-        let Reader { space, codes, captured, journey, process, root, memory, .. } = self;
+        let Reader { space, codes, captured, journey, .. } = self;
         let end = journey.unwind(moment(captured, space, codes));
         if let StackEnd::UnmappedCode(addr) = end
-            && space.refresh(addr, process, root, memory)
+            && space.refresh(addr)
         {
             journey.unwind(moment(captured, space, codes));
         }
         let complete = journey.merge(moment(captured, space, codes), python.as_deref_mut());
         if !complete
             && let Some(addr) = journey.unmapped_code()
-            && space.refresh(addr, process, root, memory)
+            && space.refresh(addr)
         {
             journey.unwind(moment(captured, space, codes));
             return journey.merge(moment(captured, space, codes), python);
@@ -371,7 +387,7 @@ impl Reader {
 
     /// Takes note of what the target has mapped meanwhile: a library that was unloaded, another in its place.
     pub fn follow_mappings(&mut self) {
-        self.space.follow(&self.process, &self.root, &self.memory);
+        self.space.follow();
     }
 }
 

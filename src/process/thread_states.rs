@@ -71,7 +71,7 @@ impl ThreadStates {
 
     /// Lists all thread states.
     pub fn list(&mut self, reader: &mut Reader) {
-        self.listed = Threads::list(&reader.found.interpreter, &reader.memory);
+        self.listed = Threads::list(&reader.found.interpreter, &reader.memory());
         self.gils = self.listed.gils();
         let heads = self.listed.heads(&reader.found.interpreter);
         let collectors = self.listed.collector_words(&reader.found.interpreter.layout);

@@ -30,8 +30,8 @@ fn limit(exceeded: Exceeded) -> ExceededLimit {
 /// What is known of a recording when it begins.
 pub fn first_facts(session: &Session, plan: &Plan, started: SystemTime) -> RecordingFacts {
     RecordingFacts {
-        command: session.process().command_line.join(" "),
-        pid: session.process().pid,
+        command: session.identity().command_line.join(" "),
+        pid: session.identity().pid,
         python_version: Some(session.reader.found.interpreter.version.to_string()),
         threads: match plan.mode {
             Mode::Cpu => SampledThreads::Running,

@@ -19,7 +19,7 @@ pub fn with_origin<T>(
     full_filenames: bool,
     name: impl FnOnce(&Origin<'_>, Symbolizer) -> T,
 ) -> T {
-    let (process, reader) = (session.process(), &session.reader);
+    let (process, reader) = (session.identity(), &session.reader);
     let root = reader.root();
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let origin = Origin {

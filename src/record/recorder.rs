@@ -199,16 +199,15 @@ impl<'a> Recorder<'a> {
                 let (late, left_out) = (self.clock.late(), self.budget.left_out());
                 let taken = self.clock.wanted() - late - left_out;
                 observer.progress(Counts { elapsed: started.elapsed(), taken, late, left_out, errors });
-                if launched.as_mut().is_some_and(|l| l.status().is_some()) || !program.session.process().is_alive() {
+                if launched.as_mut().is_some_and(|l| l.status().is_some()) || !program.session.target().is_alive() {
                     return Pause::Ended(Ended::TargetGone);
                 }
                 if self.stream.as_mut().is_some_and(|stream| !stream.write_if_due(program)) {
                     // The error is told when the recording is finished.
                     return Pause::Ended(Ended::TimeOver);
                 }
-                let process = program.session.process();
-                if process.replaced().is_some() {
-                    return Pause::Replaced(process.pid);
+                if program.session.target().is_replaced() {
+                    return Pause::Replaced(program.session.identity().pid);
                 }
             }
         }
@@ -250,7 +249,7 @@ pub fn own_cpu() -> Option<Duration> {
 /// What a process has become whose new program is not recorded.
 fn after_replacement(pid: Pid) -> Ended {
     match Process::open(pid) {
-        Ok(process) => Ended::Replaced(Some(process.program_name())),
+        Ok(process) => Ended::Replaced(Some(process.identity.program_name())),
         Err(ProcessError::NotFound(_) | ProcessError::Zombie(_)) => Ended::TargetGone,
         Err(_) => Ended::Replaced(None),
     }

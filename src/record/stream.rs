@@ -65,7 +65,7 @@ impl Stream {
     /// Goes on with another program. After an error nothing is written.
     pub fn begin(&mut self, program: &Program) {
         self.written = Written { stacks: 1, ..Written::default() };
-        let process = program.session.process();
+        let process = program.session.identity();
         let record = recording::Program {
             interpreter: program.session.reader.found.module.0,
             project: process.current_directory.as_deref().map(|path| path.to_string_lossy().into_owned()),

@@ -22,6 +22,8 @@ pub enum Approach {
     Stop,
     /// It is read without being stopped, if it is still blocked then.
     LeaveBlocked,
+    /// It is read: it cannot run.
+    ReadStill,
 }
 
 /// What was met.
@@ -31,6 +33,8 @@ pub enum Met<'a> {
     Runs,
     /// It is blocked.
     IsBlocked,
+    /// It does not run any more: its process is not alive.
+    IsStill,
     /// It could not be asked.
     CannotLook(&'a io::Error),
     /// It was at work inside a large transfer, and waits in it again.
@@ -68,13 +72,14 @@ impl Approach {
 
     /// What follows from what this approach has met.
     pub fn after(self, mode: Mode, met: &Met<'_>) -> Step {
-        use Approach::{LeaveBlocked, Look, Stop};
+        use Approach::{LeaveBlocked, Look, ReadStill, Stop};
         match (self, met) {
             (Stop, Met::States) => Step::Next(Stop),
             (_, Met::States) => Step::Next(Look),
             (_, Met::Ended) => Step::Gone(None),
             (_, Met::CannotLook(error)) => cannot_look(error),
             (_, Met::Runs) => Step::Next(Stop),
+            (_, Met::IsStill) => Step::Next(ReadStill),
             (_, Met::IsBlocked | Met::WaitsAgain) => Step::Next(LeaveBlocked),
             // It has changed between two looks at it.
             (Stop, Met::Failed(ReadFailure::Running(RunningError::Blocked))) => match mode {
@@ -120,7 +125,7 @@ fn cannot_read(failure: &ReadFailure) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Approach::{LeaveBlocked, Look, Stop};
+    use Approach::{LeaveBlocked, Look, ReadStill, Stop};
 
     const MODES: [Mode; 3] = [Mode::Cpu, Mode::Wall, Mode::Gil];
     const APPROACHES: [Approach; 3] = [Look, Stop, LeaveBlocked];
@@ -151,6 +156,12 @@ mod tests {
         for (approach, mode) in APPROACHES.into_iter().flat_map(|approach| MODES.map(|mode| (approach, mode))) {
             assert_eq!(approach.after(mode, &Met::Ended), Step::Gone(None));
         }
+    }
+
+    #[test]
+    fn a_thread_that_cannot_run_is_read_as_it_is() {
+        assert_eq!(MODES.map(|mode| Look.after(mode, &Met::IsStill)), [const { Step::Next(ReadStill) }; 3]);
+        assert_eq!(failed(ReadStill, Mode::Wall, ReadFailure::CodeReplaced), Step::Fail(SampleFailure::CodeReplaced));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use super::thread_history::ThreadHistory;
 use crate::process::reader::Reader;
 use crate::process::reading::Reading;
 use crate::process::thread_states::ThreadStates;
-use crate::target::descriptors::FileKind;
 use crate::target::native_system_calls;
 use crate::target::status::TaskState;
 use crate::target::system_calls::{self, Wait};
@@ -32,12 +31,16 @@ pub fn run_state(reader: &Reader, history: &mut ThreadHistory, states: &ThreadSt
     // On AArch64 the kernel names no call while a thread is stopped, and restarts the one that it was in when it goes on.
     last_block.call = meant.or(last_block.call.filter(|_| task == Some(TaskState::Stopped)));
     let file = match wait {
-        Some(Wait::File { descriptor, .. }) => FileKind::of(reader.memory.pid(), known.thread.tid, descriptor),
+        Some(Wait::File { descriptor, .. }) => known.thread.file_kind(descriptor),
         _ => None,
     };
     // Only of the moment that was captured: the thread may have gone on, and waits for something else by now.
-    let still_there = matches!(known.thread.activity(), Ok(Activity::Blocked { call: now, .. }) if now == call)
-        && known.thread.run_count() == before;
+    let is_in_it = match known.thread.activity() {
+        Ok(Activity::Blocked { call: now, .. }) => now == call,
+        Ok(Activity::Still) => true,
+        Ok(Activity::Running) | Err(_) => false,
+    };
+    let still_there = is_in_it && known.thread.run_count() == before;
     let blocked = match still_there {
         true => Blocked { wait, task, file },
         false => Blocked { wait, task: None, file: None },

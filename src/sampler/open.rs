@@ -45,7 +45,7 @@ pub enum AttachError {
     #[error("process {0} cannot be traced: {1}")]
     NoTracing(Pid, Errno),
     /// There is no interpreter in it that can be read.
-    #[error("process {} cannot be read: {error}", process.pid)]
+    #[error("process {} cannot be read: {error}", process.identity.pid)]
     Unreadable {
         /// The process.
         process: Box<Process>,
@@ -75,7 +75,7 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Attach
     check_permission(pid)?;
     let mut pace = Pace::new(ATTACH_LIMIT);
     loop {
-        let error = match Session::new(process.clone(), mode) {
+        let error = match Session::live(process.clone(), mode) {
             Ok(session) => return Ok(session),
             Err(_) if stop.load(Ordering::Relaxed) => return Err(AttachError::Interrupted(pid)),
             Err(error) => error,
@@ -126,7 +126,7 @@ pub fn launched(launched: &mut Launched, mode: Mode, stop: &AtomicBool) -> Resul
         // A program is another before and after its exec; scripts and `env` exec again.
         let process = Process::open(pid);
         // The status is looked at last: what has ended by now explains every error before.
-        let opened = process.as_ref().map(|process| Session::new(process.clone(), mode));
+        let opened = process.as_ref().map(|process| Session::live(process.clone(), mode));
         if let Ok(Ok(session)) = opened {
             return Ok(session);
         }
@@ -155,7 +155,7 @@ pub fn replaced(pid: Pid, mode: Mode, stop: &AtomicBool) -> Option<Session> {
     loop {
         // It may replace itself again: by a shell, and that by Python.
         let process = Process::open(pid).ok()?;
-        match Session::new(process, mode) {
+        match Session::live(process, mode) {
             Ok(session) => return Some(session),
             Err(_) if stop.load(Ordering::Relaxed) || !pace.wait() => return None,
             Err(_) => {}

@@ -21,8 +21,10 @@ use crate::process::reader::{OpenError, Reader};
 use crate::process::reading::{ReadFailure, Reading};
 use crate::process::thread_states::ThreadStates;
 use crate::stack::frame::SampleFrame;
+use crate::target::live::LiveTarget;
 use crate::target::process::Process;
-use crate::target::threads::{self, Activity, RunCount, Thread};
+use crate::target::threads::{Activity, RunCount};
+use crate::target::view::{Identity, Target};
 use crate::types::Tid;
 
 /// Threads are listed when their number has changed; one that ends as another begins is noticed this late.
@@ -44,7 +46,6 @@ pub struct Session {
     pub reader: Reader,
     /// What has been counted.
     pub statistics: Statistics,
-    process: Process,
     mode: Mode,
     /// Sorted by their numbers.
     threads: Vec<ThreadHistory>,
@@ -75,15 +76,14 @@ enum Outcome {
 }
 
 impl Session {
-    /// Looks for the interpreter in a process and gets ready to sample it.
+    /// Looks for the interpreter in a target and gets ready to sample it.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn new(process: Process, mode: Mode) -> Result<Session, OpenError> {
+    pub fn new(target: Arc<dyn Target>, mode: Mode) -> Result<Session, OpenError> {
         Ok(Session {
-            reader: Reader::new(&process)?,
+            reader: Reader::new(target)?,
             statistics: Statistics::default(),
-            process,
             mode,
             threads: Vec::new(),
             listed_at: None,
@@ -95,9 +95,22 @@ impl Session {
         })
     }
 
-    /// The process.
-    pub fn process(&self) -> &Process {
-        &self.process
+    /// The same for a live process.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn live(process: Process, mode: Mode) -> Result<Session, OpenError> {
+        Session::new(Arc::new(LiveTarget::new(process)?), mode)
+    }
+
+    /// What is sampled.
+    pub fn target(&self) -> &dyn Target {
+        &**self.reader.target()
+    }
+
+    /// Which process that is.
+    pub fn identity(&self) -> &Identity {
+        self.target().identity()
     }
 
     /// Whether any thread is known.
@@ -164,7 +177,7 @@ impl Session {
                     self.statistics.fail(reason);
                 }
                 Outcome::Gone(status) => {
-                    ended = ended.or(status.filter(|_| tid.0 == self.process.pid.0));
+                    ended = ended.or(status.filter(|_| tid.0 == self.identity().pid.0));
                     self.statistics.ended += 1;
                     (self.listed_at, self.counted_at) = (None, None);
                     return false;
@@ -200,7 +213,7 @@ impl Session {
 
     /// Counts whether a GIL is held now.
     fn look_at_gil(&mut self, weight: u64) {
-        self.statistics.gil.look(self.states.gils(&mut self.reader), &self.reader.memory, weight);
+        self.statistics.gil.look(self.states.gils(&mut self.reader), &self.reader.memory(), weight);
     }
 
     /// Lists the threads when their number has changed, and now and then.
@@ -209,18 +222,18 @@ impl Session {
             return;
         }
         self.counted_at = Some(Instant::now());
-        let count = threads::links(self.process.pid);
+        let count = self.target().thread_count();
         let list_every = LIST_THREADS_EVERY.max(AND_FOR_EACH * u32::try_from(count).unwrap_or(u32::MAX));
         if count == self.thread_count && self.listed_at.is_some_and(|at| at.elapsed() < list_every) {
             return;
         }
-        let Ok(tids) = threads::list(self.process.pid) else { return };
+        let Ok(tids) = self.target().threads() else { return };
         self.thread_count = count;
         self.listed_at = Some(Instant::now());
         self.threads.retain(|history| tids.binary_search(&history.tid()).is_ok());
         for tid in tids {
             if let Err(position) = self.position(tid)
-                && let Ok(thread) = Thread::open(self.process.pid, tid)
+                && let Ok(thread) = self.target().thread(tid)
             {
                 self.threads.insert(position, ThreadHistory::new(thread));
             }
@@ -274,6 +287,7 @@ impl Session {
                 let met = match &activity {
                     Ok(Activity::Running) => Met::Runs,
                     Ok(Activity::Blocked { .. }) => Met::IsBlocked,
+                    Ok(Activity::Still) => Met::IsStill,
                     Err(error) => Met::CannotLook(error),
                 };
                 approach = self.next(approach, history, &met)?;
@@ -294,6 +308,7 @@ impl Session {
                     self.reader.read_stopped(&mut history.known, stops, Stopping::IfRunning)
                 }
                 Approach::Look | Approach::LeaveBlocked => self.reader.read_blocked(&mut history.known),
+                Approach::ReadStill => self.reader.read_still(&mut history.known),
             };
             // A stop that has disturbed it met it in the call: it is likely to be there again. So is one that met nothing sure.
             let may_be_there = match &result {

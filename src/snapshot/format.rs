@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::packed::{Budget, Packed, PackedError, Part};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use crate::capture::aarch64;
-use crate::capture::registers::{MAX_REGISTERS, Registers};
 use crate::merge::resync::EvaluationFrame;
 use crate::target::memory::Region;
+use crate::target::registers::{MAX_REGISTERS, Registers};
 use crate::types::{Addr, Machine, Svma};
 
 /// The version of the format that is written and read.

@@ -15,9 +15,9 @@ pub mod replay;
 pub mod subject;
 pub mod take;
 
-use crate::capture::registers::Registers;
 use crate::merge::resync::EvaluationFrame;
 use crate::target::memory::Region;
+use crate::target::registers::Registers;
 use crate::types::{Addr, Machine, Svma};
 
 /// One thread at one moment, and what is known of its process.

@@ -6,9 +6,9 @@
 use super::Snapshot;
 use super::recorder::Recorder;
 use super::replay::Replay;
-use crate::capture::registers::MAX_REGISTERS;
 use crate::stack::journey::walk_python;
 use crate::target::memory::Region;
+use crate::target::registers::MAX_REGISTERS;
 use crate::types::Addr;
 
 /// A word of the stack, in bytes.

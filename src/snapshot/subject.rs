@@ -20,8 +20,7 @@ use crate::python::threads::Threads;
 use crate::stack::codes::FunctionId;
 use crate::stack::frame::SampleFrame;
 use crate::target::modules::ModuleId;
-use crate::target::threads::Thread;
-use crate::types::{Pid, Tid};
+use crate::types::Tid;
 
 /// A thread to be saved.
 #[derive(Debug)]
@@ -61,9 +60,9 @@ impl<'a> Subject<'a> {
     ///
     /// # Errors
     /// When the process has no such thread.
-    pub fn new(reader: &'a mut Reader, pid: Pid, tid: Tid) -> io::Result<Subject<'a>> {
-        let mut known = KnownThread::new(Thread::open(pid, tid)?);
-        let threads = Threads::list(&reader.found.interpreter, &reader.memory);
+    pub fn new(reader: &'a mut Reader, tid: Tid) -> io::Result<Subject<'a>> {
+        let mut known = KnownThread::new(reader.target().thread(tid)?);
+        let threads = Threads::list(&reader.found.interpreter, &reader.memory());
         let id = known.namespace_id.unsigned_abs().into();
         known.states.addresses = threads.of_native_id(id).map(|state| state.address).collect();
         Ok(Subject { reader, known, stops: Stops::default() })
@@ -84,7 +83,11 @@ impl<'a> Subject<'a> {
     /// # Errors
     /// Why it cannot be read.
     pub fn sample(&mut self) -> Result<Option<Reading>, ReadFailure> {
-        let result = match self.reader.read_blocked(&mut self.known) {
+        let result = match self.known.thread.still() {
+            Some(_) => self.reader.read_still(&mut self.known),
+            None => self.reader.read_blocked(&mut self.known),
+        };
+        let result = match result {
             Err(ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke)) => {
                 self.reader.read_stopped(&mut self.known, &mut self.stops, Stopping::InAnyState)
             }

@@ -13,7 +13,6 @@ use super::recorded_code::RecordedCode;
 use super::recorder::{Recorder, join};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use crate::capture::native;
-use crate::capture::registers::MAX_REGISTERS;
 use crate::process::reader::Reader;
 use crate::process::reading::Reading;
 use crate::process::thread::KnownThread;
@@ -24,6 +23,7 @@ use crate::stack::journey::walk_python;
 use crate::target::elf::SectionData;
 use crate::target::memory::Region;
 use crate::target::modules::ModuleId;
+use crate::target::registers::MAX_REGISTERS;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::Code;
 use crate::unwind::module::{Footprint, ModuleUnwinder};
@@ -102,7 +102,8 @@ fn memory(reader: &Reader, reading: &Reading, states: &[Addr]) -> Result<Vec<Reg
     let mut regions = frames.into_regions();
     regions.retain(|region| stack.slice(region.start, region.bytes.len()).is_none());
 
-    let runtime = Recorder::new(&reader.memory);
+    let live = reader.memory();
+    let runtime = Recorder::new(&live);
     let (version_symbol, file_name) = (reader.found.version_symbol, &*file_name(reader));
     Interpreter::recognise(&runtime, &Candidate { runtime: interpreter.runtime, version_symbol, file_name })?;
     regions.extend(runtime.into_regions());
@@ -112,7 +113,7 @@ fn memory(reader: &Reader, reading: &Reading, states: &[Addr]) -> Result<Vec<Reg
         if let PythonEntry::Frame(frame) = entry
             && seen.insert(frame.code)
         {
-            let code = Recorder::new(&reader.memory);
+            let code = Recorder::new(&live);
             let read = CodeObject::read(&code, &interpreter.layout, frame.code);
             if read.is_ok_and(|code| reader.codes.is_known_as(frame.code, &code)) {
                 regions.extend(code.into_regions());

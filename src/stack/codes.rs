@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::python::code::{CodeError, CodeIdentity, CodeObject};
 use crate::python::layout::Layout;
-use crate::target::memory::{Memory, Region};
-use crate::target::process_memory::{MAX_RANGES, ProcessMemory, RangeRead};
+use crate::target::memory::{BulkMemory, MAX_RANGES, Memory, RangeRead, Region};
 use crate::types::Addr;
 
 /// A Python function's number: its index in [`Codes::functions`].
@@ -74,7 +73,7 @@ impl Codes {
 
     /// Forgets those of the code objects at `addresses` that are not the ones which were read there any more; gives
     /// whether there were any.
-    pub fn forget_replaced(&mut self, memory: &ProcessMemory, layout: &Layout, addresses: &[Addr]) -> bool {
+    pub fn forget_replaced(&mut self, memory: &dyn BulkMemory, layout: &Layout, addresses: &[Addr]) -> bool {
         let own_len = CodeIdentity::read_len(layout);
         let known: Vec<(Addr, &CodeObject)> =
             addresses.iter().filter_map(|addr| Some((*addr, &*self.by_address.get(addr)?.code))).collect();
@@ -127,7 +126,7 @@ impl Codes {
 }
 
 /// Reads the code objects' own bytes, each followed by what it leads to, with as few system calls as there can be.
-fn read_all(memory: &ProcessMemory, own_len: usize, codes: &[(Addr, &CodeObject)], mut bytes: &mut [u8]) {
+fn read_all(memory: &dyn BulkMemory, own_len: usize, codes: &[(Addr, &CodeObject)], mut bytes: &mut [u8]) {
     let mut reads = Vec::new();
     for (addr, code) in codes {
         let led_to = code.evidence.iter().map(|part| (part.start, part.bytes.len()));

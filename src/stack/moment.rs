@@ -3,8 +3,8 @@
 //! Does: hold it together. Does not: copy or compute anything.
 
 use super::codes::Codes;
-use crate::capture::registers::Registers;
 use crate::target::memory::Region;
+use crate::target::registers::Registers;
 use crate::unwind::address_space::AddressSpace;
 
 /// One thread at one moment, copied, and what is known of its process.

@@ -3,6 +3,8 @@
 //! Does: define what "reading the target" means to all pure code, and hold copies of it.
 //! Does not: make a system call; the live form is `process_memory`.
 
+use std::fmt;
+
 use crate::types::Addr;
 
 /// Memory can be read or not by whole pages. This is the smallest, in bytes; those of 16 and 64 KiB (AArch64) consist of it.
@@ -60,6 +62,49 @@ pub trait Memory {
 impl<M: Memory + ?Sized> Memory for &M {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         (**self).read(addr, buf)
+    }
+}
+
+/// The kernel takes at most this many ranges in one call (`UIO_MAXIOV`, uio.h).
+pub const MAX_RANGES: usize = 1024;
+
+/// A range to copy in [`BulkMemory::read_ranges`].
+#[derive(Debug)]
+pub struct RangeRead<'a> {
+    /// Where it begins in the target.
+    pub addr: Addr,
+    /// Where the bytes go; its length is the range's.
+    pub into: &'a mut [u8],
+}
+
+/// The memory of a whole target, of which many ranges are copied at once.
+pub trait BulkMemory: Memory + fmt::Debug + Send + Sync {
+    /// Copies ranges, at most [`MAX_RANGES`], in order, up to the first byte that cannot be read. Returns how many bytes were
+    /// copied, all ranges together.
+    fn read_ranges(&self, ranges: &mut [RangeRead<'_>]) -> usize;
+
+    /// How many system calls have read it; 0 of memory that is read without any.
+    fn calls(&self) -> u64;
+
+    /// Fills regions, each in the length that it has. One that cannot be read whole is cut to what can be; the others are not
+    /// affected.
+    fn read_regions(&self, regions: &mut [&mut Region]) {
+        let mut rest = regions;
+        while !rest.is_empty() {
+            let taken = rest.len().min(MAX_RANGES);
+            let reads = rest[..taken].iter_mut().map(|r| RangeRead { addr: r.start, into: &mut r.bytes });
+            let mut copied = self.read_ranges(&mut reads.collect::<Vec<_>>());
+            let whole = rest[..taken].iter().take_while(|region| {
+                let left = copied.checked_sub(region.bytes.len());
+                copied = left.unwrap_or(copied);
+                left.is_some()
+            });
+            let whole = whole.count();
+            if whole < taken {
+                rest[whole].bytes.truncate(copied);
+            }
+            rest = &mut rest[taken.min(whole + 1)..];
+        }
     }
 }
 

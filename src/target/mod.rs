@@ -5,15 +5,18 @@ pub mod descriptors;
 pub mod elf;
 pub mod host;
 pub mod launch;
+pub mod live;
 pub mod maps;
 pub mod memory;
 pub mod modules;
 pub mod process;
 pub mod process_memory;
+pub mod registers;
 pub mod root;
 pub mod status;
 pub mod system_calls;
 pub mod threads;
+pub mod view;
 
 #[cfg(target_arch = "aarch64")]
 pub use system_calls::aarch64 as native_system_calls;

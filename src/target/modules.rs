@@ -1,22 +1,18 @@
 //! The modules of a process: the ELF files that it has mapped, and where.
 //!
-//! Does: open each mapped file once, be it through the kernel's own link to it, through the target's root, or from the
-//! target's memory where the file is gone; number it for the life of a recording.
+//! Does: open each mapped file once, or read it from the target's memory where it is gone; number it for the life of a recording.
 //! Does not: interpret unwind tables or symbols.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::elf::{ElfError, ElfFile};
 use super::maps::{Backing, FileId, Mapping, Mappings};
-use super::memory::Memory;
-use super::process_memory::ProcessMemory;
-use super::root::TargetRoot;
-use crate::types::{Addr, Pid, Svma};
+use super::memory::BulkMemory;
+use super::view::Target;
+use crate::types::{Addr, Svma};
 
 /// The most bytes of a module that are taken from memory when its file cannot be opened.
 const MAX_IMAGE: u64 = 256 << 20;
@@ -92,7 +88,7 @@ impl Modules {
     }
 
     /// Takes note of what is mapped now and gives the executable ranges, by address.
-    pub fn update(&mut self, pid: Pid, root: &TargetRoot, maps: &Mappings, memory: &ProcessMemory) -> Vec<MappedCode> {
+    pub fn update(&mut self, target: &dyn Target, maps: &Mappings) -> Vec<MappedCode> {
         let mut code = Vec::new();
         for mapping in maps.iter().filter(|m| m.executable) {
             let (file, path) = match &mapping.backing {
@@ -105,7 +101,7 @@ impl Modules {
             };
             let identity = Identity { file, path, base: mapping.start.0.wrapping_sub(mapping.offset.0) };
             let module = self.known.get(&identity).copied().unwrap_or_else(|| {
-                let module = open(pid, root, maps, mapping, memory);
+                let module = open(target, maps, mapping);
                 let id = ModuleId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
                 self.list.push(module);
                 self.known.insert(identity, id);
@@ -117,16 +113,16 @@ impl Modules {
     }
 }
 
-fn open(pid: Pid, root: &TargetRoot, maps: &Mappings, mapping: &Mapping, memory: &ProcessMemory) -> Module {
+fn open(target: &dyn Target, maps: &Mappings, mapping: &Mapping) -> Module {
     let (path, elf) = match &mapping.backing {
         Backing::File { id, path, .. } => {
-            let elf = match open_file(pid, root, mapping, *id, path) {
+            let elf = match target.open_mapped(mapping, *id, path) {
                 Some(file) => ElfFile::open(file),
-                None => from_memory(maps, *id, memory),
+                None => from_memory(maps, *id, target.memory()),
             };
-            (root.as_target_names(path.clone()), elf)
+            (target.root().as_target_names(path.clone()), elf)
         }
-        _ => (PathBuf::from("[vdso]"), vdso(mapping, memory)),
+        _ => (PathBuf::from("[vdso]"), vdso(mapping, target.memory())),
     };
     let bias = elf.as_ref().ok().and_then(|elf| elf.load_bias(mapping.start, mapping.offset, true));
     // A file whose headers do not explain the mapping is shown by its offsets.
@@ -134,25 +130,9 @@ fn open(pid: Pid, root: &TargetRoot, maps: &Mappings, mapping: &Mapping, memory:
     Module { path, bias, elf: elf.map(Arc::new) }
 }
 
-/// The mapped file itself, or a file of the same name that is the same.
-fn open_file(pid: Pid, root: &TargetRoot, mapping: &Mapping, id: FileId, path: &Path) -> Option<File> {
-    // The link needs CAP_CHECKPOINT_RESTORE (proc_pid_map_files(5)), and works for files that are gone from the tree.
-    let link = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start.0, mapping.end.0);
-    if let Ok(file) = File::open(link) {
-        return Some(file);
-    }
-    // A path in maps is relative to the reader's root where it can be reached from there, else to the target's.
-    let candidates = [root.open(&root.as_target_names(path.to_owned())), root_relative(path)];
-    candidates.into_iter().flatten().find(|file| file.metadata().is_ok_and(|m| m.ino() == id.inode))
-}
-
-fn root_relative(path: &Path) -> std::io::Result<File> {
-    TargetRoot::at(Path::new("/"))?.open(path)
-}
-
 /// The parts of the file that are mapped, each at its offset. Section headers are not among them; the program headers
 /// lead to the unwind tables and the dynamic symbols.
-fn from_memory(maps: &Mappings, id: FileId, memory: &ProcessMemory) -> Result<ElfFile, ElfError> {
+fn from_memory(maps: &Mappings, id: FileId, memory: &dyn BulkMemory) -> Result<ElfFile, ElfError> {
     let mut image = Vec::new();
     for part in maps.iter().filter(|m| matches!(&m.backing, Backing::File { id: other, .. } if *other == id)) {
         let len = part.end.0 - part.start.0;
@@ -171,7 +151,7 @@ fn from_memory(maps: &Mappings, id: FileId, memory: &ProcessMemory) -> Result<El
     ElfFile::from_bytes(image)
 }
 
-fn vdso(mapping: &Mapping, memory: &ProcessMemory) -> Result<ElfFile, ElfError> {
+fn vdso(mapping: &Mapping, memory: &dyn BulkMemory) -> Result<ElfFile, ElfError> {
     let len = (mapping.end.0 - mapping.start.0).min(MAX_IMAGE) as usize;
     let bytes = memory.read_vec(mapping.start, len).map_err(|_| ElfError::Missing("vDSO"))?;
     ElfFile::from_bytes(bytes)

@@ -19,6 +19,7 @@ use super::maps::Mappings;
 use super::root::TargetRoot;
 use super::status::{Status, TaskState};
 use super::threads;
+use super::view::Identity;
 use crate::types::Pid;
 
 /// Longer command lines and maps are cut: nothing legitimate comes near.
@@ -65,20 +66,12 @@ pub enum ProcessError {
 /// A process that exists, runs a program, and may be looked at.
 #[derive(Debug, Clone)]
 pub struct Process {
-    /// Its id.
-    pub pid: Pid,
+    /// Which one it is.
+    pub identity: Identity,
     /// When it was started, in clock ticks since boot: with the pid, its identity.
     start_time: u64,
     /// Its mappings, opened once: see [`Process::replaced`].
     program: Arc<File>,
-    /// The program's path, as the process itself names it.
-    pub executable: PathBuf,
-    /// The command line, as it was given.
-    pub command_line: Vec<String>,
-    /// The current directory when it was opened.
-    pub current_directory: Option<PathBuf>,
-    /// The pid inside its innermost pid namespace.
-    pub namespace_pid: i32,
 }
 
 impl Process {
@@ -108,26 +101,28 @@ impl Process {
         let program = File::open(format!("/proc/{pid}/maps")).map_err(denied)?;
         check_architecture(pid)?;
         let root = TargetRoot::of(pid).map_err(denied)?;
-        Ok(Process {
+        let current_directory = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        let identity = Identity {
             pid,
-            start_time: start_time(pid).ok_or(ProcessError::NotFound(pid))?,
-            program: Arc::new(program),
             executable: root.as_target_names(without_deleted(executable)),
             command_line: command_line(pid),
-            current_directory: fs::read_link(format!("/proc/{pid}/cwd")).ok().map(|path| root.as_target_names(path)),
+            current_directory: current_directory.map(|path| root.as_target_names(path)),
             namespace_pid: status.innermost_id().unwrap_or(pid.0),
-        })
+            effective_uid: Some(status.effective_uid),
+        };
+        let start_time = start_time(pid).ok_or(ProcessError::NotFound(pid))?;
+        Ok(Process { identity, start_time, program: Arc::new(program) })
     }
 
     /// Whether the process still runs; false once it is a zombie or its id belongs to another.
     pub fn is_alive(&self) -> bool {
-        let alive = read_status(self.pid).is_some_and(|status| match status.state {
+        let alive = read_status(self.identity.pid).is_some_and(|status| match status.state {
             TaskState::Dead => false,
             // A first thread that has ended stays a zombie as long as others run.
-            TaskState::Zombie => threads::list(self.pid).is_ok_and(|tids| tids.len() > 1),
+            TaskState::Zombie => threads::list(self.identity.pid).is_ok_and(|tids| tids.len() > 1),
             _ => true,
         });
-        alive && start_time(self.pid) == Some(self.start_time)
+        alive && start_time(self.identity.pid) == Some(self.start_time)
     }
 
     /// How long ago the process was started; an exec since does not count.
@@ -149,12 +144,12 @@ impl Process {
     /// When the new program is none that can be looked at.
     pub fn replaced(&self) -> Option<Result<Process, ProcessError>> {
         let is_there = |file: &File| matches!(file.read_at(&mut [0], 0), Ok(1..));
-        if is_there(&self.program) || start_time(self.pid) != Some(self.start_time) {
+        if is_there(&self.program) || start_time(self.identity.pid) != Some(self.start_time) {
             return None;
         }
         // A process that ends has no address space either, for a moment in which it is not dead yet.
-        let now = File::open(format!("/proc/{}/maps", self.pid)).ok();
-        now.is_some_and(|file| is_there(&file)).then(|| Process::open(self.pid))
+        let now = File::open(format!("/proc/{}/maps", self.identity.pid)).ok();
+        now.is_some_and(|file| is_there(&file)).then(|| Process::open(self.identity.pid))
     }
 
     /// Its mappings, now.
@@ -163,13 +158,8 @@ impl Process {
     /// When it is gone or may not be looked at.
     pub fn mappings(&self) -> io::Result<Mappings> {
         let mut text = Vec::new();
-        File::open(format!("/proc/{}/maps", self.pid))?.take(MAX_PROC_FILE).read_to_end(&mut text)?;
+        File::open(format!("/proc/{}/maps", self.identity.pid))?.take(MAX_PROC_FILE).read_to_end(&mut text)?;
         Ok(Mappings::parse(&text))
-    }
-
-    /// The program's name: the last part of its path.
-    pub fn program_name(&self) -> String {
-        self.executable.file_name().map_or_else(|| "process".to_owned(), |n| n.to_string_lossy().into_owned())
     }
 }
 
@@ -231,8 +221,8 @@ mod tests {
         let own = Process::open(Pid(std::process::id() as i32)).unwrap();
         assert!(own.is_alive());
         assert!(own.age().unwrap() < Duration::from_secs(3600), "{:?}", own.age());
-        assert_eq!(own.executable, std::env::current_exe().unwrap());
-        assert_eq!(own.command_line, std::env::args().collect::<Vec<_>>());
+        assert_eq!(own.identity.executable, std::env::current_exe().unwrap());
+        assert_eq!(own.identity.command_line, std::env::args().collect::<Vec<_>>());
         assert!(!own.mappings().unwrap().is_empty());
         let reused = Process { start_time: own.start_time + 1, ..own };
         assert!(!reused.is_alive(), "another process with the same id is not this one");
@@ -274,7 +264,10 @@ mod tests {
         said.read_line(&mut line).unwrap();
         let second = first.replaced().expect("it has been replaced").unwrap();
         assert!(second.replaced().is_none());
-        assert_eq!((&second.command_line, second.start_time), (&first.command_line, first.start_time));
+        assert_eq!(
+            (&second.identity.command_line, second.start_time),
+            (&first.identity.command_line, first.start_time)
+        );
         assert_eq!(second.mappings().unwrap().iter().next(), first.mappings().unwrap().iter().next());
         drop(say);
         child.wait().unwrap();

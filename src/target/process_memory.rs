@@ -13,20 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 
-use super::memory::{Memory, ReadError, Region};
+use super::memory::{BulkMemory, MAX_RANGES, Memory, RangeRead, ReadError};
 use crate::types::{Addr, Pid};
-
-/// The kernel takes at most this many ranges in one call (`UIO_MAXIOV`, uio.h).
-pub const MAX_RANGES: usize = 1024;
-
-/// A range to copy in [`ProcessMemory::read_ranges`].
-#[derive(Debug)]
-pub struct RangeRead<'a> {
-    /// Where it begins in the target.
-    pub addr: Addr,
-    /// Where the bytes go; its length is the range's.
-    pub into: &'a mut [u8],
-}
 
 /// The memory of a live process, read-only.
 #[derive(Debug)]
@@ -48,19 +36,9 @@ impl ProcessMemory {
         self.pid
     }
 
-    /// How many system calls have read it so far.
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
-    }
-
-    /// Copies many ranges in one system call and gives the number of bytes copied.
-    ///
-    /// The kernel stops at the first byte that it cannot read: the bytes before it are valid, those behind are not.
-    /// Ranges beyond [`MAX_RANGES`] are not read.
-    ///
-    /// # Errors
-    /// The reason when not even the first byte could be read: `ESRCH`, `EPERM`, `EFAULT`.
-    pub fn read_ranges(&self, ranges: &mut [RangeRead<'_>]) -> Result<usize, Errno> {
+    /// Copies ranges with one system call. The kernel stops at the first byte that it cannot read: the bytes before it are valid,
+    /// those behind are not. Ranges beyond [`MAX_RANGES`] are not read.
+    fn copy(&self, ranges: &mut [RangeRead<'_>]) -> Result<usize, Errno> {
         if self.mem_file.get().is_none() {
             let taken = ranges.len().min(MAX_RANGES);
             let remote: Vec<_> =
@@ -72,31 +50,11 @@ impl ProcessMemory {
                 result => return result,
             }
         }
-        self.read_ranges_from_file(ranges)
+        self.copy_from_file(ranges)
     }
 
-    /// Fills the regions, whose lengths say how much is wanted, with as few system calls as there can be. One that cannot
-    /// be read whole is cut where it ends to be readable; the others are not affected.
-    pub fn read_regions(&self, regions: &mut [&mut Region]) {
-        let mut rest = regions;
-        while !rest.is_empty() {
-            let taken = rest.len().min(MAX_RANGES);
-            let reads = rest[..taken].iter_mut().map(|r| RangeRead { addr: r.start, into: &mut r.bytes });
-            let mut copied = self.read_ranges(&mut reads.collect::<Vec<_>>()).unwrap_or(0);
-            let whole = rest[..taken].iter().take_while(|region| {
-                let left = copied.checked_sub(region.bytes.len());
-                copied = left.unwrap_or(copied);
-                left.is_some()
-            });
-            let whole = whole.count();
-            if whole < taken {
-                rest[whole].bytes.truncate(copied);
-            }
-            rest = &mut rest[taken.min(whole + 1)..];
-        }
-    }
-
-    fn read_ranges_from_file(&self, ranges: &mut [RangeRead<'_>]) -> Result<usize, Errno> {
+    /// The same through the memory file, with a call for each range.
+    fn copy_from_file(&self, ranges: &mut [RangeRead<'_>]) -> Result<usize, Errno> {
         let file = self.mem_file.get_or_init(|| File::open(format!("/proc/{}/mem", self.pid)).ok());
         let file = file.as_ref().ok_or(Errno::EPERM)?;
         let mut total = 0;
@@ -120,16 +78,27 @@ impl ProcessMemory {
 impl Memory for ProcessMemory {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         let len = buf.len();
-        match self.read_ranges(&mut [RangeRead { addr, into: buf }]) {
+        match self.copy(&mut [RangeRead { addr, into: buf }]) {
             Ok(copied) if copied == len => Ok(()),
             _ => Err(ReadError { addr, len }),
         }
     }
 }
 
+impl BulkMemory for ProcessMemory {
+    fn read_ranges(&self, ranges: &mut [RangeRead<'_>]) -> usize {
+        self.copy(ranges).unwrap_or(0)
+    }
+
+    fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::memory::Region;
 
     fn own() -> ProcessMemory {
         ProcessMemory::new(Pid(std::process::id() as i32))
@@ -140,12 +109,10 @@ mod tests {
         let (first, second) = ([1u8, 2, 3], [9u8; 5]);
         let (mut a, mut b) = ([0; 3], [0; 5]);
         let memory = own();
-        let copied = memory
-            .read_ranges(&mut [
-                RangeRead { addr: Addr(first.as_ptr() as u64), into: &mut a },
-                RangeRead { addr: Addr(second.as_ptr() as u64), into: &mut b },
-            ])
-            .unwrap();
+        let copied = memory.read_ranges(&mut [
+            RangeRead { addr: Addr(first.as_ptr() as u64), into: &mut a },
+            RangeRead { addr: Addr(second.as_ptr() as u64), into: &mut b },
+        ]);
         assert_eq!((copied, a, b), (8, first, second));
         assert_eq!(memory.calls(), 1);
     }
@@ -156,7 +123,7 @@ mod tests {
         let (mut a, mut b) = ([0; 4], [0; 4]);
         let mut ranges =
             [RangeRead { addr: Addr(good.as_ptr() as u64), into: &mut a }, RangeRead { addr: Addr(8), into: &mut b }];
-        assert_eq!(own().read_ranges(&mut ranges), Ok(4));
+        assert_eq!(own().read_ranges(&mut ranges), 4);
         assert_eq!(a, good);
         assert_eq!(own().read(Addr(8), &mut [0; 4]), Err(ReadError { addr: Addr(8), len: 4 }));
     }
@@ -185,7 +152,7 @@ mod tests {
         let bytes = *b"through the file";
         let mut buf = [0; 16];
         let mut ranges = [RangeRead { addr: Addr(bytes.as_ptr() as u64), into: &mut buf }];
-        assert_eq!(own().read_ranges_from_file(&mut ranges), Ok(16));
+        assert_eq!(own().copy_from_file(&mut ranges), Ok(16));
         assert_eq!(buf, bytes);
     }
 }

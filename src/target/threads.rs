@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
+use super::descriptors::FileKind;
+use super::registers::Registers;
 use super::status::{Status, TaskState};
 use crate::types::{Addr, Pid, Tid};
 
@@ -48,13 +50,45 @@ pub enum Activity {
         /// The program counter.
         pc: Addr,
     },
+    /// It stands still for good, and all of its registers are known: [`Thread::still`].
+    Still,
 }
 
-/// One thread of the target, with the files that tell what it does.
+/// A thread that does not run any more, of a target that is not alive: what its core file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StillThread {
+    /// Its id.
+    pub tid: Tid,
+    /// Its id in its innermost pid namespace.
+    pub namespace_id: i32,
+    /// Its name.
+    pub name: Option<String>,
+    /// All of its registers.
+    pub registers: Registers,
+    /// The system call in which it was.
+    pub call: Option<SystemCall>,
+    /// The kernel's word on it.
+    pub state: Option<TaskState>,
+}
+
+/// One thread of the target.
 #[derive(Debug)]
 pub struct Thread {
     /// Its id.
     pub tid: Tid,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Live(LiveThread),
+    Still(Box<StillThread>),
+}
+
+/// The files that tell what a thread does.
+#[derive(Debug)]
+struct LiveThread {
+    pid: Pid,
     directory: String,
     schedstat: Option<File>,
     syscall: Option<File>,
@@ -62,7 +96,7 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// Opens the thread's files.
+    /// Opens the files of a live thread.
     ///
     /// # Errors
     /// When the thread is gone.
@@ -71,21 +105,111 @@ impl Thread {
         fs::metadata(&directory)?;
         // A kernel without CONFIG_SCHED_INFO has no schedstat: such a thread is looked at every time.
         let schedstat = File::open(format!("{directory}/schedstat")).ok();
-        Ok(Thread { tid, directory, schedstat, syscall: None, stat: None })
+        Ok(Thread { tid, source: Source::Live(LiveThread { pid, directory, schedstat, syscall: None, stat: None }) })
+    }
+
+    /// A thread that does not run any more.
+    pub fn of_still(thread: StillThread) -> Thread {
+        Thread { tid: thread.tid, source: Source::Still(Box::new(thread)) }
+    }
+
+    /// What is known of a thread that does not run any more; `None` of a live one.
+    pub fn still(&self) -> Option<&StillThread> {
+        match &self.source {
+            Source::Live(_) => None,
+            Source::Still(thread) => Some(thread),
+        }
+    }
+
+    fn live(&self) -> Option<&LiveThread> {
+        match &self.source {
+            Source::Live(thread) => Some(thread),
+            Source::Still(_) => None,
+        }
     }
 
     /// How much the thread has run; `None` where the kernel does not tell or the thread is gone.
     pub fn run_count(&self) -> Option<RunCount> {
-        let [on_cpu, _, timeslices] = self.schedstat()?;
-        Some(RunCount { on_cpu, timeslices })
+        match &self.source {
+            Source::Live(thread) => {
+                let [on_cpu, _, timeslices] = thread.schedstat()?;
+                Some(RunCount { on_cpu, timeslices })
+            }
+            // It never runs again.
+            Source::Still(_) => Some(RunCount { on_cpu: 0, timeslices: 0 }),
+        }
     }
 
     /// How long the thread has been ready to run without having a CPU; `None` where the kernel does not tell or it is gone.
     pub fn waited(&self) -> Option<Duration> {
-        let [_, waited, _] = self.schedstat()?;
+        let [_, waited, _] = self.live()?.schedstat()?;
         Some(Duration::from_nanos(waited))
     }
 
+    /// What the thread is doing.
+    ///
+    /// # Errors
+    /// When the thread is gone, or its calls may not be looked at (the same permission as ptrace).
+    pub fn activity(&mut self) -> io::Result<Activity> {
+        match &mut self.source {
+            Source::Live(thread) => thread.activity(),
+            Source::Still(_) => Ok(Activity::Still),
+        }
+    }
+
+    /// The CPU on which it runs or last ran (field 39 of `stat`).
+    pub fn last_cpu(&mut self) -> Option<usize> {
+        match &mut self.source {
+            Source::Live(thread) => thread.stat_field(39)?.parse().ok(),
+            Source::Still(_) => None,
+        }
+    }
+
+    /// Its state (field 3 of `stat`).
+    pub fn task_state(&mut self) -> Option<TaskState> {
+        match &mut self.source {
+            Source::Live(thread) => thread.task_state(),
+            Source::Still(thread) => thread.state,
+        }
+    }
+
+    /// Whether it has ended: gone, or a zombie, as a first thread that ends before the others stays one.
+    pub fn has_ended(&self) -> bool {
+        let is_over = |status: Status| matches!(status.state, TaskState::Zombie | TaskState::Dead);
+        self.live().is_some_and(|thread| thread.status().is_none_or(is_over))
+    }
+
+    /// Its name, as the kernel knows it (at most 15 bytes).
+    pub fn name(&self) -> Option<String> {
+        match &self.source {
+            Source::Live(thread) => {
+                let bytes = fs::read(format!("{}/comm", thread.directory)).ok()?;
+                Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
+            }
+            Source::Still(thread) => thread.name.clone(),
+        }
+    }
+
+    /// Its id in its innermost pid namespace: what the interpreter calls its native id.
+    pub fn namespace_id(&self) -> Option<i32> {
+        match &self.source {
+            Source::Live(thread) => Some(thread.status()?.innermost_id().unwrap_or(self.tid.0)),
+            Source::Still(thread) => Some(thread.namespace_id),
+        }
+    }
+
+    /// The process that a live thread belongs to.
+    pub fn live_process(&self) -> Option<Pid> {
+        Some(self.live()?.pid)
+    }
+
+    /// The kind of the file that one of its descriptors stands for.
+    pub fn file_kind(&self, descriptor: i32) -> Option<FileKind> {
+        FileKind::of(self.live_process()?, self.tid, descriptor)
+    }
+}
+
+impl LiveThread {
     /// Nanoseconds on a CPU, nanoseconds that it has waited for one, and how often it had one.
     fn schedstat(&self) -> Option<[u64; 3]> {
         let mut buffer = [0; 96];
@@ -94,11 +218,7 @@ impl Thread {
         Some([numbers.next()??, numbers.next()??, numbers.next()??])
     }
 
-    /// What the thread is doing.
-    ///
-    /// # Errors
-    /// When the thread is gone, or its calls may not be looked at (the same permission as ptrace).
-    pub fn activity(&mut self) -> io::Result<Activity> {
+    fn activity(&mut self) -> io::Result<Activity> {
         if self.syscall.is_none() {
             self.syscall = Some(File::open(format!("{}/syscall", self.directory))?);
         }
@@ -118,13 +238,7 @@ impl Thread {
         }
     }
 
-    /// The CPU on which it runs or last ran (field 39 of `stat`).
-    pub fn last_cpu(&mut self) -> Option<usize> {
-        self.stat_field(39)?.parse().ok()
-    }
-
-    /// Its state (field 3 of `stat`).
-    pub fn task_state(&mut self) -> Option<TaskState> {
+    fn task_state(&mut self) -> Option<TaskState> {
         Some(TaskState::of_letter(*self.stat_field(3)?.as_bytes().first()?))
     }
 
@@ -139,22 +253,6 @@ impl Thread {
         // The name, in parentheses, may itself hold spaces and parentheses: fields are counted behind the last one.
         let field = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(number.checked_sub(3)?)?;
         Some(field.to_owned())
-    }
-
-    /// Whether it has ended: gone, or a zombie, as a first thread that ends before the others stays one.
-    pub fn has_ended(&self) -> bool {
-        self.status().is_none_or(|status| matches!(status.state, TaskState::Zombie | TaskState::Dead))
-    }
-
-    /// Its name, as the kernel knows it (at most 15 bytes).
-    pub fn name(&self) -> Option<String> {
-        let bytes = fs::read(format!("{}/comm", self.directory)).ok()?;
-        Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
-    }
-
-    /// Its id in its innermost pid namespace: what the interpreter calls its native id.
-    pub fn namespace_id(&self) -> Option<i32> {
-        Some(self.status()?.innermost_id().unwrap_or(self.tid.0))
     }
 
     fn status(&self) -> Option<Status> {

@@ -16,8 +16,8 @@ use super::sections::Bytes;
 use super::stack::NativeStack;
 use super::step::{Cursor, StackBytes, StepError};
 use super::walk::FramePosition;
-use crate::capture::registers::Registers;
 use crate::target::memory::Region;
+use crate::target::registers::Registers;
 use crate::types::Addr;
 
 /// What kind of step a compact rule asks for.

@@ -2,7 +2,7 @@
 //!
 //! Does: hold them while a row is evaluated, by DWARF number. Does not: know what any of them is for.
 
-use crate::capture::registers::{MAX_REGISTERS, Registers};
+use crate::target::registers::{MAX_REGISTERS, Registers};
 
 /// A value for each DWARF register, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

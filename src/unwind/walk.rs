@@ -15,8 +15,8 @@ use super::module::{ModuleUnwinder, UnwindScratch};
 use super::registers::RegisterSet;
 use super::stack::{NativeFrame, NativeStack, StackEnd};
 use super::step::{Cursor, StackBytes, StepError};
-use crate::capture::registers::Registers;
 use crate::target::memory::Region;
+use crate::target::registers::Registers;
 use crate::types::{Addr, Svma};
 
 /// The most frames of one stack. 8 MiB of stack hold half a million of the smallest; real ones a few thousand.

@@ -88,7 +88,7 @@ fn difference(session: &Session, frames: &[SampleFrame], gdb: &GdbThread) -> Opt
 /// The first tick's samples of a target's threads.
 fn first_samples(target: &Target) -> (Session, BTreeMap<Tid, Sample>) {
     let process = Process::open(Pid(i32::try_from(target.pid()).expect("a pid"))).expect("it runs");
-    let mut session = Session::new(process, mode::Mode::Wall).expect("an interpreter");
+    let mut session = Session::live(process, mode::Mode::Wall).expect("an interpreter");
     let mut samples = BTreeMap::new();
     // The first tick reads every thread before anything has been learned of the interpreter's frames.
     session.tick(1, &mut |sample| {

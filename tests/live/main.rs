@@ -6,6 +6,8 @@
 mod allowed_calls;
 #[path = "../support/extension.rs"]
 mod extension;
+#[path = "../support/frozen.rs"]
+mod frozen_target;
 #[path = "../support/gdb.rs"]
 mod gdb;
 #[path = "../support/interpreters.rs"]
@@ -23,6 +25,7 @@ mod waiting_calls;
 
 mod blocked;
 mod equality;
+mod frozen;
 mod many_threads;
 mod modes;
 mod reads;

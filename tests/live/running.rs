@@ -72,7 +72,7 @@ fn judge(interpreter: &TestInterpreter, program: &str, count: usize) -> Findings
 fn evaluation_loop(session: &Session) -> (ModuleId, Vec<Range<u64>>) {
     let id = session.reader.found.module;
     let module = session.reader.space.modules.get(id).expect("the interpreter is a module");
-    let path = format!("/proc/{}/root{}", session.process().pid, module.path.display());
+    let path = format!("/proc/{}/root{}", session.identity().pid, module.path.display());
     let bytes = fs::read(path).expect("the interpreter's file can be read");
     let own = object::File::parse(&*bytes).expect("it is an ELF file");
     let of = |file: &object::File<'_>| -> Vec<Range<u64>> {

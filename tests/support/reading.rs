@@ -20,6 +20,7 @@ use fpprof::sampler::mode::Mode;
 use fpprof::sampler::sample::Sample;
 use fpprof::sampler::session::Session;
 use fpprof::stack::frame::{GapKind, SampleFrame};
+use fpprof::target::live::LiveTarget;
 use fpprof::target::process::Process;
 use fpprof::target::threads::Thread;
 use fpprof::types::{Addr, Pid, Tid};
@@ -66,7 +67,8 @@ impl OneByOne {
     /// When the target cannot be read.
     pub fn open(pid: u32) -> OneByOne {
         let pid = pid_of(pid);
-        let reader = Reader::new(&process(pid)).expect("the target is a Python that can be read");
+        let reader = Reader::new(Arc::new(LiveTarget::new(process(pid)).expect("it lives")))
+            .expect("the target is a Python that can be read");
         OneByOne { reader, pid }
     }
 
@@ -77,7 +79,7 @@ impl OneByOne {
     pub fn read(&mut self, tid: i32, how: How) -> Vec<Element> {
         let thread = Thread::open(self.pid, Tid(tid)).expect("the thread lives");
         let mut known = KnownThread::new(thread);
-        let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory);
+        let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory());
         let id = known.namespace_id.unsigned_abs().into();
         known.states.addresses = states.of_native_id(id).map(|state| state.address).collect();
         let deadline = Instant::now() + patience();
@@ -128,7 +130,7 @@ impl OneByOne {
 /// # Panics
 /// When the target cannot be read.
 pub fn session(pid: u32, mode: Mode) -> Session {
-    Session::new(process(pid_of(pid)), mode).expect("the target is a Python that can be read")
+    Session::live(process(pid_of(pid)), mode).expect("the target is a Python that can be read")
 }
 
 /// Ticks at `rate` until there are `count` samples, or `ticks` ticks are over; gives the samples.

@@ -75,7 +75,7 @@ fn of_process(mut session: Session, thread: Option<Tid>) -> String {
     let mut report = Report::of_process(&session);
     if let Some(process) = &mut report.process {
         // Arguments can be passwords.
-        process.command = session.process().program_name();
+        process.command = session.identity().program_name();
     }
     let distribution = distribution(&session.reader.root());
     let snapshot = snapshot::choose(&mut session, thread).and_then(|(_, saved)| {

@@ -13,6 +13,7 @@ use crate::sampler::session::Session;
 use crate::symbolize::{ModuleFile, Symbolizer};
 use crate::target::elf::{ElfError, ElfFile};
 use crate::target::process::read_status;
+use crate::target::view::Identity;
 use crate::types::{Addr, Pid};
 use crate::unwind::address_space::{Code, CodeRange};
 
@@ -83,15 +84,15 @@ impl Report {
         let is_unnamed = |range: &&CodeRange| matches!(range.code, Code::Anonymous { .. }) && range.start < KERNEL;
         let unnamed = reader.space.addresses.ranges().iter().filter(is_unnamed);
         let process = ProcessReport {
-            pid: session.process().pid,
-            command: session.process().command_line.join(" "),
-            users: users(session.process().pid),
+            pid: session.identity().pid,
+            command: session.identity().command_line.join(" "),
+            users: users(session.identity()),
             interpreter: InterpreterReport {
                 version: interpreter.version.to_string(),
                 path,
                 free_threaded: interpreter.layout.free_threaded,
                 debug,
-                by_debug_offsets: has_cookie(&reader.memory, interpreter.runtime).unwrap_or(false),
+                by_debug_offsets: has_cookie(&reader.memory(), interpreter.runtime).unwrap_or(false),
                 is_tested: interpreter.support == Support::Known,
                 jit_keeps_frame_pointers: interpreter.layout.jit_keeps_frame_pointers,
             },
@@ -123,7 +124,7 @@ impl Report {
     }
 }
 
-fn users(pid: Pid) -> Option<(u32, u32)> {
+fn users(target: &Identity) -> Option<(u32, u32)> {
     let ours = read_status(Pid(std::process::id() as i32))?;
-    Some((read_status(pid)?.effective_uid, ours.effective_uid))
+    Some((target.effective_uid?, ours.effective_uid))
 }

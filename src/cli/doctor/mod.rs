@@ -5,8 +5,8 @@
 
 mod advice;
 pub mod args;
-pub(super) mod examine;
-pub(super) mod json;
+pub mod examine;
+pub mod json;
 mod module;
 pub(super) mod snapshot;
 mod text;

@@ -56,7 +56,7 @@ fn candidates(session: &Session, thread: Option<Tid>) -> Vec<Tid> {
     if let Some(tid) = thread {
         return vec![tid];
     }
-    let main = Tid(session.process().pid.0);
+    let main = Tid(session.identity().pid.0);
     let python = session.threads().iter().filter(|history| !history.known.states.addresses.is_empty());
     let mut tids: Vec<Tid> = python.map(|history| history.tid()).collect();
     tids.sort_by_key(|tid| (*tid != main, *tid));
@@ -66,9 +66,8 @@ fn candidates(session: &Session, thread: Option<Tid>) -> Vec<Tid> {
 
 /// The last incomplete stack of a thread, or else its last one.
 fn look(session: &mut Session, tid: Tid) -> Result<Option<Saved>, String> {
-    let pid = session.process().pid;
     let mut subject =
-        Subject::new(&mut session.reader, pid, tid).map_err(|error| format!("there is no thread {tid}: {error}"))?;
+        Subject::new(&mut session.reader, tid).map_err(|error| format!("there is no thread {tid}: {error}"))?;
     let mut found = None;
     for left in (0..SAMPLES).rev() {
         let sampled = subject.sample().map_err(|failure| failure.to_string())?;

@@ -18,7 +18,7 @@ use crate::sampler::statistics::SampleFailure;
 use crate::sampler::thread_history::ThreadHistory;
 use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{Counted, NativeFrames, name_stacks};
-use crate::target::process::Process;
+use crate::target::view::Identity;
 use crate::types::{Machine, Tid};
 
 /// How often threads are looked at until each has a stack: one that wakes and blocks all the time can escape a look.
@@ -39,7 +39,7 @@ pub struct View {
 #[derive(Debug)]
 pub enum Subject {
     /// A process, at a time.
-    Process(Process, SystemTime),
+    Process(Identity, SystemTime),
     /// A snapshot, in a file.
     Snapshot(PathBuf, Machine),
 }
@@ -137,7 +137,7 @@ impl Dump {
             let locals = reads_locals.then(|| history.seen.locals.clone());
             Some(ThreadStack { run_state: seen.get(&history.tid())?.1, frames, locals })
         };
-        let main = session.process().pid.0;
+        let main = session.identity().pid.0;
         let mut threads: Vec<ThreadDump> = session
             .threads()
             .iter()
@@ -157,7 +157,7 @@ impl Dump {
         let found = &session.reader.found;
         let module = session.reader.space.modules.get(found.module);
         Dump {
-            subject: Subject::Process(session.process().clone(), time),
+            subject: Subject::Process(session.identity().clone(), time),
             version: found.interpreter.version.to_string(),
             interpreter: module.map_or_else(String::new, |module| module.path.to_string_lossy().into_owned()),
             free_threaded: found.interpreter.layout.free_threaded,

@@ -4,8 +4,8 @@
 //! Does not: any of them itself.
 
 pub mod args;
-mod json;
-mod look;
+pub mod json;
+pub mod look;
 mod saved;
 mod text;
 

@@ -78,7 +78,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let opened = opening::open(args.pid, (&args.program, program_output(args)), mode, &stop)?;
     let Opened { session, mut launched } = opened;
     if mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
-        return Err(refusal::no_gil(session.process(), launched.is_some()));
+        return Err(refusal::no_gil(session.identity(), launched.is_some()));
     }
     let mut output = match named_output {
         Some(output) => output,
@@ -225,6 +225,6 @@ fn duration(args: &RecordArgs) -> Option<std::time::Duration> {
 }
 
 fn default_output(session: &Session, started: SystemTime, kind: OutputKind) -> std::path::PathBuf {
-    let process = session.process();
+    let process = session.identity();
     default_name(&process.program_name(), process.pid, started, kind.extension())
 }

@@ -40,7 +40,7 @@ use crate::record::recorder::{Counts, Ended, Plan, Recorder};
 use crate::sampler::clock::Intervals;
 use crate::sampler::mode::Mode;
 use crate::target::launch::ProgramOutput;
-use crate::target::process::Process;
+use crate::target::view::Identity;
 
 /// How long to wait for a key until it is looked for news: a screen that changes more often is not read better.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -69,7 +69,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     let stream =
         stream(file.try_clone().map_err(super::record::not_kept)?, &first_facts(&session, &plan, SystemTime::now()))?
             .every(watch::EVERY);
-    let process = session.process().clone();
+    let process = session.identity().clone();
     let header = Header {
         process: format!("{} {}", process.pid, one_line(&process.command_line.join(" "))),
         version: session.reader.found.interpreter.version.to_string(),
@@ -108,7 +108,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
 /// The terminal, and what is shown there.
 struct Screen<'a> {
     header: Header,
-    process: Process,
+    process: Identity,
     style: Style,
     orders: Sender<Order>,
     news: Receiver<News>,

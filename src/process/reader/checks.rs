@@ -30,7 +30,7 @@ impl Reader {
         if !new.is_empty() {
             new.sort_unstable();
             new.dedup();
-            let replaced = self.space.replaced_now(&new, &self.memory);
+            let replaced = self.space.replaced_now(&new);
             self.follow_replaced(&replaced)?;
         }
         known.expected.modules.set(generation, &modules, complete);
@@ -43,7 +43,7 @@ impl Reader {
         if replaced.is_empty() {
             return Ok(());
         }
-        if !self.space.follow(&self.process, &self.root, &self.memory) {
+        if !self.space.follow() {
             self.space.marks.doubt(replaced);
         }
         Err(ReadFailure::ModuleReplaced)
@@ -56,7 +56,7 @@ impl Reader {
         let mut addresses: Vec<Addr> = python.entries.iter().filter_map(code_address).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        let replaced = self.codes.forget_replaced(&self.memory, layout, &addresses);
+        let replaced = self.codes.forget_replaced(self.target.memory(), layout, &addresses);
         if replaced { Err(ReadFailure::CodeReplaced) } else { Ok(()) }
     }
 }

@@ -12,9 +12,9 @@ use super::super::stack::{NativeStack, StackEnd};
 use super::super::walk::Unwinder;
 use super::rule::{Place, Saved};
 use super::*;
-use crate::capture::registers::Registers;
 use crate::target::elf::{SectionData, UnwindSections};
 use crate::target::memory::Region;
+use crate::target::registers::Registers;
 use crate::types::Svma;
 
 /// Addresses of a 52-bit address space, above what 48 bits can say.

@@ -9,9 +9,9 @@ use super::super::sections::UnwindSections;
 use super::super::x86_64::X86_64;
 use super::super::x86_64::blocked::FramePointerFinder;
 use super::*;
-use crate::capture::registers::Registers;
 use crate::target::elf::SectionData;
 use crate::target::memory::Region;
+use crate::target::registers::Registers;
 use std::sync::Arc;
 
 const BIAS: u64 = 0x7f00_0000_0000;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::super::registers::{PC, SP};
 use super::*;
-use crate::capture::registers::Registers;
 use crate::target::elf::{SectionData, UnwindSections};
 use crate::target::memory::Region;
+use crate::target::registers::Registers;
 use crate::unwind::address_space::CodeRange;
 use crate::unwind::code_bytes::CodeBytes;
 use crate::unwind::eh_frame_writer::{Function, aarch64_tables, program};

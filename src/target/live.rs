@@ -1,0 +1,89 @@
+//! A process that is alive, as a target.
+//!
+//! Does: open the files that it has mapped, through the kernel's own link to each or through its root; leave the rest to the
+//! files of this folder. Does not: stop a thread.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::maps::{FileId, Mapping, Mappings};
+use super::memory::BulkMemory;
+use super::process::Process;
+use super::process_memory::ProcessMemory;
+use super::root::TargetRoot;
+use super::threads::{self, Thread};
+use super::view::{Identity, Target};
+use crate::types::Tid;
+
+/// A live process.
+#[derive(Debug)]
+pub struct LiveTarget {
+    process: Process,
+    memory: ProcessMemory,
+    root: Arc<TargetRoot>,
+}
+
+impl LiveTarget {
+    /// Opens what is needed of a process.
+    ///
+    /// # Errors
+    /// When it is gone or may not be looked at.
+    pub fn new(process: Process) -> io::Result<LiveTarget> {
+        let pid = process.identity.pid;
+        Ok(LiveTarget { process, memory: ProcessMemory::new(pid), root: Arc::new(TargetRoot::of(pid)?) })
+    }
+}
+
+impl Target for LiveTarget {
+    fn identity(&self) -> &Identity {
+        &self.process.identity
+    }
+
+    fn memory(&self) -> &dyn BulkMemory {
+        &self.memory
+    }
+
+    fn mappings(&self) -> io::Result<Mappings> {
+        self.process.mappings()
+    }
+
+    fn open_mapped(&self, mapping: &Mapping, id: FileId, path: &Path) -> Option<File> {
+        // The link needs CAP_CHECKPOINT_RESTORE (proc_pid_map_files(5)), and works for files that are gone from the tree.
+        let (pid, start, end) = (self.process.identity.pid, mapping.start.0, mapping.end.0);
+        if let Ok(file) = File::open(format!("/proc/{pid}/map_files/{start:x}-{end:x}")) {
+            return Some(file);
+        }
+        // A path in maps is relative to the reader's root where it can be reached from there, else to the target's.
+        let in_its_root = self.root.open(&self.root.as_target_names(path.to_owned()));
+        let in_ours = TargetRoot::at(Path::new("/")).and_then(|root| root.open(path));
+        let is_it = |file: &File| file.metadata().is_ok_and(|metadata| metadata.ino() == id.inode);
+        [in_its_root, in_ours].into_iter().flatten().find(is_it)
+    }
+
+    fn root(&self) -> Arc<TargetRoot> {
+        Arc::clone(&self.root)
+    }
+
+    fn threads(&self) -> io::Result<Vec<Tid>> {
+        threads::list(self.process.identity.pid)
+    }
+
+    fn thread_count(&self) -> u64 {
+        threads::links(self.process.identity.pid)
+    }
+
+    fn thread(&self, tid: Tid) -> io::Result<Thread> {
+        Thread::open(self.process.identity.pid, tid)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.process.is_alive()
+    }
+
+    fn is_replaced(&self) -> bool {
+        self.process.replaced().is_some()
+    }
+}

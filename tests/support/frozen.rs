@@ -1,0 +1,184 @@
+//! A target that is not alive: all that a core file would hold of a process, copied while it stood still.
+//!
+//! Does: show that everything but stopping a thread works on any [`Target`]: this one is added here, and nothing in `src` knows of it.
+//! Does not: write or read core files.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use fpprof::capture::native;
+use fpprof::capture::ptrace::{Stop, Wait};
+use fpprof::target::maps::{FileId, Mapping, Mappings};
+use fpprof::target::memory::{BulkMemory, Memory, PAGE, RangeRead, ReadError, Region};
+use fpprof::target::process::Process;
+use fpprof::target::process_memory::ProcessMemory;
+use fpprof::target::registers::Registers;
+use fpprof::target::root::TargetRoot;
+use fpprof::target::threads::{self, Activity, StillThread, Thread};
+use fpprof::target::view::{Identity, Target};
+use fpprof::types::{Addr, Pid, Tid};
+
+/// Larger mappings are left out: no interpreter keeps anything there that a stack needs.
+const MAX_MAPPING: u64 = 64 << 20;
+
+/// A process as it was.
+#[derive(Debug)]
+pub struct Frozen {
+    identity: Identity,
+    mappings: Mappings,
+    memory: FrozenMemory,
+    root: Arc<TargetRoot>,
+    threads: Vec<StillThread>,
+}
+
+#[derive(Debug)]
+struct FrozenMemory(Vec<Region>);
+
+impl Frozen {
+    /// Copies a process whose threads are all blocked.
+    ///
+    /// # Panics
+    /// When it cannot be looked at.
+    pub fn copy(pid: u32) -> Frozen {
+        let pid = Pid(i32::try_from(pid).expect("a pid"));
+        let process = Process::open(pid).expect("the process lives");
+        let mappings = Mappings::parse(&fs::read(format!("/proc/{pid}/maps")).expect("its mappings can be read"));
+        let live = ProcessMemory::new(pid);
+        let is_copied = |mapping: &&Mapping| mapping.readable && mapping.end.0 - mapping.start.0 <= MAX_MAPPING;
+        let memory =
+            FrozenMemory(mappings.iter().filter(is_copied).flat_map(|mapping| copied(&live, mapping)).collect());
+        let tids = threads::list(pid).expect("its threads can be listed");
+        Frozen {
+            identity: process.identity,
+            mappings,
+            memory,
+            root: Arc::new(TargetRoot::of(pid).expect("its root can be opened")),
+            threads: tids.into_iter().map(|tid| still_thread(pid, tid)).collect(),
+        }
+    }
+}
+
+/// What can be read of a mapping. There can be holes in it: guard pages that `madvise(2)` has put there (MADV_GUARD_INSTALL, which glibc
+/// 2.42 does below a thread's stack), and some of the kernel's own mappings.
+fn copied(live: &ProcessMemory, mapping: &Mapping) -> Vec<Region> {
+    let mut regions = Vec::new();
+    let mut start = mapping.start.0;
+    while start < mapping.end.0 {
+        let mut region = Region { start: Addr(start), bytes: vec![0; (mapping.end.0 - start) as usize] };
+        live.read_regions(&mut [&mut region]);
+        start = (start + region.bytes.len() as u64).next_multiple_of(PAGE).max(start + PAGE);
+        if !region.bytes.is_empty() {
+            regions.push(region);
+        }
+    }
+    regions
+}
+
+fn still_thread(pid: Pid, tid: Tid) -> StillThread {
+    let mut thread = Thread::open(pid, tid).expect("the thread lives");
+    let call = match thread.activity().expect("it can be looked at") {
+        Activity::Blocked { call, .. } => call,
+        activity => panic!("thread {tid} is to be blocked, and is: {activity:?}"),
+    };
+    let (namespace_id, name, state) = (thread.namespace_id().expect("it has one"), thread.name(), thread.task_state());
+    StillThread { tid, namespace_id, name, registers: registers(pid, tid), call, state }
+}
+
+/// All registers, for which it is stopped.
+fn registers(pid: Pid, tid: Tid) -> Registers {
+    let stop = Stop::new(pid, tid, Wait::Sleep).expect("the thread can be stopped");
+    let mut buffer = [0; native::REGISTER_SET_SIZE];
+    let set = stop.general_registers(&mut buffer).expect("it has registers");
+    let mut registers = native::decode(set).expect("they can be understood");
+    let mut buffer = [0; 16];
+    let mut other = |number| stop.register_set(number, &mut buffer).map(<[u8]>::to_vec).ok();
+    if let Some(set) = native::THREAD_POINTER_SET.and_then(&mut other) {
+        registers.thread_pointer = set.first_chunk().map(|bytes| Addr(u64::from_le_bytes(*bytes)));
+    }
+    if let Some(set) = native::SIGNATURE_SET.and_then(&mut other) {
+        registers.signature_mask = native::decode_signature_mask(&set);
+    }
+    assert_eq!(stop.resume(), None, "it goes on");
+    registers
+}
+
+impl Memory for FrozenMemory {
+    fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
+        let len = buf.len();
+        if self.read_ranges(&mut [RangeRead { addr, into: buf }]) == len {
+            Ok(())
+        } else {
+            Err(ReadError { addr, len })
+        }
+    }
+}
+
+impl BulkMemory for FrozenMemory {
+    fn read_ranges(&self, ranges: &mut [RangeRead<'_>]) -> usize {
+        let mut copied = 0;
+        for range in ranges {
+            let mut done = 0;
+            while done < range.into.len() {
+                let addr = Addr(range.addr.0.saturating_add(done as u64));
+                let after = self.0.partition_point(|region| region.start <= addr);
+                let region = after.checked_sub(1).and_then(|index| self.0.get(index));
+                let bytes = region.and_then(|region| region.bytes.get((addr.0 - region.start.0) as usize..));
+                let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { return copied + done };
+                let len = bytes.len().min(range.into.len() - done);
+                range.into[done..done + len].copy_from_slice(&bytes[..len]);
+                done += len;
+            }
+            copied += done;
+        }
+        copied
+    }
+
+    fn calls(&self) -> u64 {
+        0
+    }
+}
+
+impl Target for Frozen {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn memory(&self) -> &dyn BulkMemory {
+        &self.memory
+    }
+
+    fn mappings(&self) -> io::Result<Mappings> {
+        Ok(self.mappings.clone())
+    }
+
+    fn open_mapped(&self, _: &Mapping, _: FileId, path: &Path) -> Option<File> {
+        self.root.open(&self.root.as_target_names(path.to_owned())).ok()
+    }
+
+    fn root(&self) -> Arc<TargetRoot> {
+        Arc::clone(&self.root)
+    }
+
+    fn threads(&self) -> io::Result<Vec<Tid>> {
+        Ok(self.threads.iter().map(|thread| thread.tid).collect())
+    }
+
+    fn thread_count(&self) -> u64 {
+        self.threads.len() as u64
+    }
+
+    fn thread(&self, tid: Tid) -> io::Result<Thread> {
+        let thread = self.threads.iter().find(|thread| thread.tid == tid);
+        thread.cloned().map(Thread::of_still).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn is_alive(&self) -> bool {
+        false
+    }
+
+    fn is_replaced(&self) -> bool {
+        false
+    }
+}
