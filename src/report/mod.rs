@@ -43,6 +43,8 @@ impl Part {
         for program in &recording.programs {
             naming::add_samples(program, choice, steps, (&mut stacks, &mut timeline));
         }
+        // Programs can have run side by side.
+        timeline.sort();
         let facts = facts::of(recording, choice);
         match choice.inverted {
             true => Part { stacks: stacks.inverted(), timeline: None, sources: None, facts },

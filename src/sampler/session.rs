@@ -191,7 +191,7 @@ impl Session {
                 && let Some((frames, run_state)) = &history.blocked_stack
             {
                 let (tid, frames) = (history.thread.tid, Arc::clone(frames));
-                self.hand_over(Sample { tid, frames, run_state: *run_state, weight }, take);
+                self.hand_over(Sample { tid, frames, run_state: run_state.clone(), weight }, take);
             }
         }
         self.threads = threads;
@@ -241,7 +241,7 @@ impl Session {
             history.rest.is_unchanged(&self.round, history.thread.tid.0.unsigned_abs().into());
             match (self.mode, &history.blocked_stack) {
                 (Mode::Cpu, _) => return Outcome::NotWanted,
-                (_, Some((stack, run_state))) => return Outcome::Stack(Arc::clone(stack), *run_state),
+                (_, Some((stack, run_state))) => return Outcome::Stack(Arc::clone(stack), run_state.clone()),
                 (_, None) => {}
             }
         }
@@ -289,7 +289,7 @@ impl Session {
                     let outcome = self.if_states_fit(history, stack);
                     if let (Some(before), Outcome::Stack(stack, run_state)) = (before, &outcome) {
                         history.blocked_at = Some(before);
-                        history.blocked_stack = Some((Arc::clone(stack), *run_state));
+                        history.blocked_stack = Some((Arc::clone(stack), run_state.clone()));
                     }
                     return match outcome {
                         // At the tick it was copying, in the kernel.

@@ -135,7 +135,7 @@ impl Dump {
             let mut frames = named.remove(&history.thread.tid)?;
             frames.reverse();
             let locals = reads_locals.then(|| history.locals.clone());
-            Some(ThreadStack { run_state: seen.get(&history.thread.tid)?.1, frames, locals })
+            Some(ThreadStack { run_state: seen.get(&history.thread.tid)?.1.clone(), frames, locals })
         };
         let main = session.process().pid.0;
         let mut threads: Vec<ThreadDump> = session
