@@ -99,24 +99,30 @@ pub(super) fn add(gathered: &mut Gathered, line: &[u8]) -> Result<(), &'static s
     gathered.add(record)
 }
 
-/// The state that words of version 1 say; others keep them.
+/// How version 1 said what threads do.
+const WORDS: [(&str, RunState); 12] = [
+    ("on CPU: Python", RunState::Python),
+    ("on CPU: native", RunState::Native),
+    ("on CPU: garbage collection", RunState::GarbageCollection),
+    ("waiting for the GIL", RunState::Gil),
+    ("waiting for a lock", RunState::Lock),
+    ("waiting for a futex of native code", RunState::Futex),
+    ("sleeping", RunState::Sleeping),
+    ("waiting for a child process", RunState::Child),
+    ("waiting for a signal", RunState::Signal),
+    ("stopped", RunState::Stopped),
+    ("uninterruptible", RunState::Uninterruptible),
+    ("unknown", RunState::Unknown),
+];
+
+/// How the words of all states began in which a thread ran, or waited for a CPU.
+const ON_CPU: &str = "on CPU";
+
+/// The state that words say; others keep them.
 fn state(words: &str) -> RunState {
-    match words {
-        "on CPU: Python" => RunState::Python,
-        "on CPU: native" => RunState::Native,
-        "on CPU: garbage collection" => RunState::GarbageCollection,
-        "waiting for the GIL" => RunState::Gil,
-        "waiting for a lock" => RunState::Lock,
-        "waiting for a futex of native code" => RunState::Futex,
-        "sleeping" => RunState::Sleeping,
-        "waiting for a child process" => RunState::Child,
-        "waiting for a signal" => RunState::Signal,
-        "stopped" => RunState::Stopped,
-        "uninterruptible" => RunState::Uninterruptible,
-        "unknown" => RunState::Unknown,
-        _ => input_or_output(words)
-            .unwrap_or_else(|| RunState::Other { words: words.into(), is_on_cpu: words.starts_with("on CPU") }),
-    }
+    let plain = WORDS.into_iter().find(|(known, _)| *known == words).map(|(_, state)| state);
+    let other = || RunState::Other { words: words.into(), is_on_cpu: words.starts_with(ON_CPU) };
+    plain.or_else(|| input_or_output(words)).unwrap_or_else(other)
 }
 
 /// `I/O: CALL KIND`, or without a kind.
@@ -169,7 +175,7 @@ mod tests {
             "on CPU: x",
             "Sleeping",
         ];
-        let plain = RunState::PLAIN.iter().map(ToString::to_string);
+        let plain = WORDS.map(|(words, _)| words.to_owned()).into_iter();
         for words in plain.chain(kinds).chain(odd.map(str::to_owned)) {
             assert_eq!(state(&words).to_string(), words);
         }
@@ -177,9 +183,7 @@ mod tests {
 
     #[test]
     fn words_are_told_as_states_and_others_keep_them() {
-        for plain in RunState::PLAIN {
-            assert_eq!(state(&plain.to_string()), *plain);
-        }
+        assert!(WORDS.into_iter().all(|(words, plain)| state(words) == plain));
         let pipe = RunState::Io { call: "read".into(), file: Some(FileKind::Pipe) };
         assert_eq!(state("I/O: read pipe"), pipe);
         assert_eq!(state("I/O: poll"), RunState::Io { call: "poll".into(), file: None });
