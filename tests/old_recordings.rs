@@ -1,4 +1,4 @@
-//! Recordings of version 1 of the format give what they gave when that was the newest one.
+//! Recordings of version 1 of the format give what they gave when that was the newest one, and the newest one says the same.
 //!
 //! `tests/fixtures/recordings/NAME.fpprof` was written by an fpprof that wrote version 1, `NAME.txt` beside it are its stacks as that
 //! fpprof showed them, and `NAME.sums` are the SHA-256 sums of its other outputs. `FPPROF_BLESS=1 cargo test --test old_recordings`
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::GzDecoder;
 use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
-use fpprof::profile::recording::{self, Recording};
+use fpprof::profile::recording::{self, More, Names, Record, RecordedProgram, Recording, RecordingWriter, Stacks};
+use fpprof::profile::samples::SampleColumns;
 use fpprof::report::Part;
 use fpprof::report::choice::{Choice, Span};
 use fpprof::symbolize::names::NativeFrames;
@@ -116,4 +117,73 @@ fn cut_off() {
 #[test]
 fn other_states() {
     check("v1-other-states", NativeFrames::Calls);
+}
+
+/// What defines a program's numbers, one kind of record after the other.
+fn definitions(number: usize, recorded: &RecordedProgram) -> Vec<Record> {
+    fn more<T: Clone>(program: usize, list: &[T]) -> More<T> {
+        More { program, list: list.to_vec() }
+    }
+    let stacks = Stacks {
+        program: number,
+        caller: recorded.stacks.iter().map(|stack| stack.caller).collect(),
+        frame: recorded.stacks.iter().map(|stack| stack.frame).collect(),
+    };
+    vec![
+        Record::Modules(more(number, &recorded.modules)),
+        Record::Functions(more(number, &recorded.functions)),
+        Record::Threads(more(number, &recorded.threads)),
+        Record::States(more(number, &recorded.states)),
+        Record::Frames(more(number, &recorded.frames)),
+        Record::Stacks(stacks),
+    ]
+}
+
+/// The samples of a program, a few in a record.
+fn samples(number: usize, recorded: &RecordedProgram) -> Vec<Record> {
+    let mut before = 0;
+    let columns = recorded.samples.chunks(20).map(|samples| {
+        let columns = SampleColumns::of(number, samples, before);
+        before = samples.last().map_or(before, |sample| sample.time);
+        Record::Samples(columns)
+    });
+    columns.collect()
+}
+
+/// A recording in the newest version, the records of its programs in turn.
+fn written_again(recording: &Recording) -> Vec<u8> {
+    let programs: Vec<(usize, &RecordedProgram)> = recording.programs.iter().enumerate().collect();
+    let mut records = vec![Record::Facts(Box::new(recording.facts.clone()))];
+    records.extend(programs.iter().map(|(_, recorded)| Record::Program(recorded.program.clone())));
+    for part in [definitions, samples] {
+        let mut queues: Vec<_> = programs.iter().map(|(number, program)| part(*number, program).into_iter()).collect();
+        loop {
+            let in_turn: Vec<Record> = queues.iter_mut().filter_map(Iterator::next).collect();
+            if in_turn.is_empty() {
+                break;
+            }
+            records.extend(in_turn);
+        }
+    }
+    for (program, recorded) in programs {
+        records.push(Record::Names(Names { program, first: 0, names: recorded.names.clone() }));
+    }
+    if recording.cut_off.is_none() {
+        records.push(Record::End {});
+    }
+    let mut bytes = Vec::new();
+    let mut writer = RecordingWriter::new(&mut bytes).expect("writing to memory succeeds");
+    records.iter().for_each(|record| writer.add(record).expect("writing to memory succeeds"));
+    writer.end_block().expect("writing to memory succeeds");
+    bytes
+}
+
+#[test]
+fn the_newest_version_says_the_same() {
+    for name in ["v1-threads", "v1-programs", "v1-cut-off", "v1-other-states"] {
+        let recording = read(name);
+        let again = written_again(&recording);
+        let read = recording::read(&again[..], again.len() as u64).expect("it is a recording");
+        assert!(read == recording, "{name}");
+    }
 }
