@@ -1,5 +1,7 @@
 //! Each state from what must be known for it, and from what looks much the same.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::sampler::codes::FunctionId;
 use crate::sampler::frame::GapKind;
@@ -116,4 +118,14 @@ fn what_is_not_known_is_unknown() {
         RunState::Lock,
         "without a GIL nothing waits for it"
     );
+}
+
+#[test]
+fn no_two_states_are_called_the_same() {
+    let io = RunState::Io { call: "read".into(), file: None };
+    let other = RunState::Other { words: "on a break".into(), is_on_cpu: false };
+    let states: Vec<&RunState> = RunState::PLAIN.iter().chain([&io, &other]).collect();
+    let ids: BTreeSet<&str> = states.iter().map(|state| state.id()).collect();
+    let words: BTreeSet<String> = states.iter().map(ToString::to_string).collect();
+    assert_eq!((ids.len(), words.len()), (states.len(), states.len()));
 }
