@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn what_a_later_version_writes_keeps_what_can_be_kept() {
         let other = |words: &str, is_on_cpu| RunState::Other { words: words.into(), is_on_cpu };
-        assert_eq!(read(r#"{"id":"cpu_wait","on_cpu":true,"cpu":3}"#), other("cpu_wait", true));
+        assert_eq!(read(r#"{"id":"cpu_moon","on_cpu":true,"cpu":3}"#), other("cpu_moon", true));
         assert_eq!(read(r#"{"id":"io"}"#), other("io", false), "it is no wait for a file that this version knows");
         assert_eq!(
             read(r#"{"id":"io","call":"new_call","file":"new_kind"}"#),
