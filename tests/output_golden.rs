@@ -19,7 +19,14 @@ use fpprof::profile::recording::{Module, Thread};
 use fpprof::profile::samples::TimedSample;
 use fpprof::profile::sources::{Source, Sources};
 use fpprof::profile::timeline::Timeline;
+use fpprof::sampler::run_state::RunState;
+use fpprof::target::descriptors::FileKind;
 use fpprof::types::{Nanos, Pid, Tid};
+
+/// The state of a thread that waits for a socket.
+fn reading() -> RunState {
+    RunState::Io { call: "read".into(), file: Some(FileKind::Socket) }
+}
 
 fn facts() -> RecordingFacts {
     RecordingFacts {
@@ -41,7 +48,7 @@ fn facts() -> RecordingFacts {
         stacks: 990,
         stacks_complete: 980,
         activity: ThreadActivity {
-            states: BTreeMap::from([("on CPU: Python".to_owned(), 660), ("waiting for the GIL".to_owned(), 330)]),
+            states: BTreeMap::from([(RunState::Python, 660), (RunState::Gil, 330)]),
             gil: Some(GilUse { looks: 1000, held: 612, waiting: 330 }),
         },
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
@@ -99,7 +106,7 @@ fn profile() -> Profile {
     add(&[&serve_next, &jit], 60);
     add(&[&serve_next, &inlined], 90);
     add(&[&serve_next, &inlined, &hostile], 20);
-    add(&[&serve, &Frame::run_state("I/O: read socket")], 50);
+    add(&[&serve, &Frame::run_state(&reading())], 50);
     add(&[], 30);
     profile.add([&thread, &gap, &scan], 10);
     profile
@@ -113,7 +120,7 @@ fn timeline(profile: &Profile) -> Timeline {
     timeline.add_modules(modules.iter());
     let threads = [(4711, Some("MainThread")), (4712, None)];
     let threads = threads.map(|(tid, name)| timeline.thread_number(&Thread { tid, name: name.map(str::to_owned) }));
-    let states = ["on CPU: Python", "I/O: read socket"].map(|state| timeline.state_number(state));
+    let states = [RunState::Python, reading()].map(|state| timeline.state_number(&state));
     let seen = profile.nodes().iter().enumerate().filter(|(_, node)| node.own_weight > 0);
     for (number, (stack, node)) in seen.enumerate() {
         for part in 0..2 {

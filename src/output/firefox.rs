@@ -21,6 +21,7 @@ use crate::profile::clean::one_line;
 use crate::profile::frame::{Frame, FrameKind};
 use crate::profile::samples::TimedSample;
 use crate::profile::timeline::ends;
+use crate::sampler::run_state::RunState;
 
 /// How the document begins, by which it can be told to be fpprof's.
 pub(super) const BEGINNING: &str = "{\"fpprof\":[\"command: ";
@@ -161,9 +162,8 @@ impl Threads<'_> {
     }
 
     fn add_state(&self, profile: &mut Profile, thread: ThreadHandle, (state, start, end): (u32, u64, u64)) {
-        let state =
-            self.sampled.timeline.states().get(state as usize).map_or("unknown".into(), |state| one_line(state));
-        let state = profile.intern_string(&state);
+        let state = self.sampled.timeline.states().get(state as usize).unwrap_or(&RunState::Unknown);
+        let state = profile.intern_string(&one_line(&state.to_string()));
         let [start, end] = [start, end].map(Timestamp::from_nanos_since_reference);
         profile.add_marker(thread, MarkerTiming::Interval(start, end), StateMarker { state });
     }

@@ -11,6 +11,7 @@ use super::Sampled;
 use super::frame_table::{FrameTable, Row};
 use super::label::LabelOptions;
 use crate::profile::clean::one_line;
+use crate::sampler::run_state::RunState;
 
 /// The schema's version.
 const VERSION: u32 = 1;
@@ -88,6 +89,8 @@ pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn 
         facts: facts.summary_lines(),
     };
     line(&header, out)?;
+    let unknown = RunState::Unknown.to_string();
+    let states: Vec<String> = timeline.states().iter().map(|state| one_line(&state.to_string()).into_owned()).collect();
     for sample in timeline.samples() {
         let Some(thread) = timeline.threads().get(sample.thread as usize) else { continue };
         let rows = table.stack(stacks, sample.stack);
@@ -96,7 +99,7 @@ pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn 
             time_ns: sample.time,
             tid: thread.tid,
             thread: name.as_deref(),
-            state: &one_line(timeline.state(sample)),
+            state: states.get(sample.state as usize).unwrap_or(&unknown),
             weight: sample.weight,
             stack: rows.into_iter().filter_map(|row| table.rows.get(row)).map(element).collect(),
         };

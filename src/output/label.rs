@@ -91,6 +91,7 @@ pub(super) fn foldable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampler::run_state::RunState;
     use crate::types::Tid;
 
     const PLAIN: LabelOptions = LabelOptions { by_function: false, no_line_numbers: false };
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn frames_that_are_no_code_have_no_place() {
         assert_eq!(label(&Frame::thread(Tid(7), Some("MainThread")), &PLAIN), "thread 7 (MainThread)");
-        assert_eq!(label(&Frame::run_state("I/O: read pipe"), &PLAIN), "[I/O: read pipe]");
+        assert_eq!(label(&Frame::run_state(&RunState::Sleeping), &PLAIN), "[sleeping]");
         assert_eq!(label(&Frame::gap("no unwind rule"), &PLAIN), "[stack incomplete: no unwind rule]");
     }
 

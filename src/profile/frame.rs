@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sampler::run_state::RunState;
 use crate::types::Tid;
 
 /// What kind of code a frame is.
@@ -158,7 +159,7 @@ impl Frame {
     }
 
     /// What a thread did, as the innermost frame of its stack.
-    pub fn run_state(state: &str) -> Frame {
+    pub fn run_state(state: &RunState) -> Frame {
         Frame::new(FrameKind::RunState, &format!("[{state}]"))
     }
 

@@ -25,7 +25,9 @@ pub const MAX_SAMPLES: usize = 1 << 28;
 /// Samples as columns: numbers of one kind side by side compress best.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SampleColumns {
-    /// Nanoseconds since the sample before; the first one's since the recording began.
+    /// The number of the program that they are of.
+    pub program: usize,
+    /// Nanoseconds since the program's sample before; the first one's since the recording began.
     pub after: Vec<u64>,
     /// Threads.
     pub thread: Vec<u32>,
@@ -38,9 +40,9 @@ pub struct SampleColumns {
 }
 
 impl SampleColumns {
-    /// The columns of samples, of which the first comes after `before` (ns since the start).
-    pub fn of(samples: &[TimedSample], before: u64) -> SampleColumns {
-        let mut columns = SampleColumns::default();
+    /// The columns of a program's samples, of which the first comes after `before` (ns since the start).
+    pub fn of(program: usize, samples: &[TimedSample], before: u64) -> SampleColumns {
+        let mut columns = SampleColumns { program, ..SampleColumns::default() };
         let mut last = before;
         for sample in samples {
             columns.after.push(sample.time.saturating_sub(last));
@@ -55,7 +57,7 @@ impl SampleColumns {
 
     /// The samples; `None` when the columns differ in length or the times overflow.
     pub fn samples(&self, before: u64) -> Option<Vec<TimedSample>> {
-        let SampleColumns { after, thread, state, stack, weight } = self;
+        let SampleColumns { program: _, after, thread, state, stack, weight } = self;
         let lengths = [thread.len(), state.len(), stack.len(), weight.len()];
         if lengths.iter().any(|length| *length != after.len()) {
             return None;
@@ -82,12 +84,12 @@ mod tests {
     #[test]
     fn columns_keep_every_sample() {
         let samples = [sample(10, 4), sample(10, 5), sample(u64::MAX, 6)];
-        assert_eq!(SampleColumns::of(&samples, 7).samples(7).as_deref(), Some(&samples[..]));
+        assert_eq!(SampleColumns::of(0, &samples, 7).samples(7).as_deref(), Some(&samples[..]));
     }
 
     #[test]
     fn columns_that_make_no_samples_are_refused() {
-        let columns = SampleColumns::of(&[sample(10, 4), sample(u64::MAX, 4)], 0);
+        let columns = SampleColumns::of(0, &[sample(10, 4), sample(u64::MAX, 4)], 0);
         assert_eq!(columns.samples(1), None, "times overflow");
         assert_eq!(SampleColumns { weight: vec![1], ..columns }.samples(0), None, "lengths differ");
     }

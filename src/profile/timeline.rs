@@ -9,17 +9,17 @@ use super::frame::Frame;
 use super::paths::file_name;
 use super::recording::{Module, Thread};
 use super::samples::TimedSample;
-use crate::sampler::run_state::ON_CPU;
+use crate::sampler::run_state::RunState;
 
 /// Samples in the order of time.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
     threads: Vec<Thread>,
-    states: Vec<String>,
+    states: Vec<RunState>,
     modules: Vec<Module>,
     samples: Vec<TimedSample>,
     thread_numbers: FxHashMap<(i32, Option<String>), u32>,
-    state_numbers: FxHashMap<String, u32>,
+    state_numbers: FxHashMap<RunState, u32>,
 }
 
 impl Timeline {
@@ -29,9 +29,9 @@ impl Timeline {
         *self.thread_numbers.entry(key).or_insert_with(|| push(&mut self.threads, thread.clone()))
     }
 
-    /// The number of something that threads do.
-    pub fn state_number(&mut self, state: &str) -> u32 {
-        *self.state_numbers.entry(state.to_owned()).or_insert_with(|| push(&mut self.states, state.to_owned()))
+    /// The number of a state that threads are in.
+    pub fn state_number(&mut self, state: &RunState) -> u32 {
+        *self.state_numbers.entry(state.clone()).or_insert_with(|| push(&mut self.states, state.clone()))
     }
 
     /// Adds modules that are not known yet, those that matter most first.
@@ -42,9 +42,14 @@ impl Timeline {
         self.modules.extend(new.cloned());
     }
 
-    /// Adds a sample. Samples come in the order of time.
+    /// Adds a sample. Those of one program come in the order of time.
     pub fn add(&mut self, sample: TimedSample) {
         self.samples.push(sample);
+    }
+
+    /// Puts all samples into the order of time; those of one moment stay in the order in which they came.
+    pub fn sort(&mut self) {
+        self.samples.sort_by_key(|sample| sample.time);
     }
 
     /// The threads, by number.
@@ -52,8 +57,8 @@ impl Timeline {
         &self.threads
     }
 
-    /// What threads do, by number.
-    pub fn states(&self) -> &[String] {
+    /// The states that threads are in, by number.
+    pub fn states(&self) -> &[RunState] {
         &self.states
     }
 
@@ -67,14 +72,14 @@ impl Timeline {
         &self.samples
     }
 
-    /// What a sample's thread did.
-    pub fn state(&self, sample: &TimedSample) -> &str {
-        self.states.get(sample.state as usize).map_or("unknown", String::as_str)
+    /// The state that a sample's thread was in.
+    pub fn state(&self, sample: &TimedSample) -> &RunState {
+        self.states.get(sample.state as usize).unwrap_or(&RunState::Unknown)
     }
 
     /// Whether a sample's thread ran, or waited for a CPU.
     pub fn is_on_cpu(&self, sample: &TimedSample) -> bool {
-        self.state(sample).starts_with(ON_CPU)
+        self.state(sample).is_on_cpu()
     }
 
     /// The samples of each thread that has some, by the threads' numbers.

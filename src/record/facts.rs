@@ -87,8 +87,5 @@ fn activity(statistics: &Statistics) -> ThreadActivity {
     let states = &statistics.run_states;
     let GilLooks { looks, held } = statistics.gil;
     let waiting = states.get(&RunState::Gil).copied().unwrap_or(0);
-    ThreadActivity {
-        states: states.iter().map(|(state, stacks)| (state.to_string(), *stacks)).collect(),
-        gil: (looks > 0).then_some(GilUse { looks, held, waiting }),
-    }
+    ThreadActivity { states: states.clone(), gil: (looks > 0).then_some(GilUse { looks, held, waiting }) }
 }

@@ -33,8 +33,8 @@ pub struct SampledAt {
 
 impl PendingSamples {
     /// Keeps a sample of one thread.
-    pub fn add(&mut self, at: SampledAt, tid: Tid, state: RunState, stack: NodeId) {
-        let thread = number(&mut self.thread_numbers, &mut self.threads, tid);
+    pub fn add(&mut self, at: SampledAt, tid: Tid, state: &RunState, stack: NodeId) {
+        let thread = number(&mut self.thread_numbers, &mut self.threads, &tid);
         let state = number(&mut self.state_numbers, &mut self.states, state);
         let (time, weight) = (at.time.0, at.weight);
         // There are no more nodes than 2^32.
@@ -43,9 +43,12 @@ impl PendingSamples {
     }
 }
 
-fn number<T: Copy + Eq + std::hash::Hash>(numbers: &mut FxHashMap<T, u32>, list: &mut Vec<T>, value: T) -> u32 {
-    *numbers.entry(value).or_insert_with(|| {
-        list.push(value);
-        u32::try_from(list.len() - 1).unwrap_or(u32::MAX)
-    })
+fn number<T: Clone + Eq + std::hash::Hash>(numbers: &mut FxHashMap<T, u32>, list: &mut Vec<T>, value: &T) -> u32 {
+    if let Some(number) = numbers.get(value) {
+        return *number;
+    }
+    let number = u32::try_from(list.len()).unwrap_or(u32::MAX);
+    list.push(value.clone());
+    numbers.insert(value.clone(), number);
+    number
 }

@@ -31,6 +31,8 @@ pub struct StackLabels {
 /// One program of the target.
 #[derive(Debug)]
 pub struct Program {
+    /// Its number in the recording.
+    pub number: usize,
     /// The program under observation.
     pub session: Session,
     /// Its stacks, outermost first.
@@ -60,9 +62,10 @@ pub struct Outcome {
 }
 
 impl Program {
-    /// A program that has not been seen yet; `keep`: every sample is kept, too.
-    pub fn new(session: Session, keep: bool) -> Program {
+    /// The program with this number, which has not been seen yet; `keep`: every sample is kept, too.
+    pub fn new(number: usize, session: Session, keep: bool) -> Program {
         Program {
+            number,
             session,
             stacks: StackTree::new(),
             thread_names: FxHashMap::default(),
@@ -90,9 +93,9 @@ impl Program {
         time: Nanos,
         sampling: impl FnOnce(&mut Session, &mut dyn FnMut(Sample)) -> Option<i32>,
     ) -> Outcome {
-        let Program { session, stacks, thread_names, pending, last } = self;
+        let Program { session, stacks, thread_names, pending, last, .. } = self;
         let are_named = labels.thread || pending.is_some();
-        let mut keep = |moment: SampledAt, tid, run_state, node| {
+        let mut keep = |moment: SampledAt, tid, run_state: &RunState, node| {
             if let Some(pending) = pending.as_mut() {
                 pending.add(moment, tid, run_state, node);
             }
@@ -105,15 +108,15 @@ impl Program {
             let Sample { tid, frames, run_state, weight } = sample;
             let moment = SampledAt { time, weight };
             if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
-                keep(moment, tid, run_state, same.node);
+                keep(moment, tid, &run_state, same.node);
                 return stacks.add_weight(same.node, weight);
             }
             let thread = labels.thread.then_some(Counted::Thread(tid));
             let counted = frames.iter().rev().map(|frame| Counted::Frame(*frame));
-            let state = labels.state.then_some(Counted::RunState(run_state));
+            let state = labels.state.then(|| Counted::RunState(run_state.clone()));
             let stack: Vec<Counted> = thread.into_iter().chain(counted).chain(state).collect();
             let node = stacks.add(&stack, weight);
-            keep(moment, tid, run_state, node);
+            keep(moment, tid, &run_state, node);
             last.insert(tid, LastStack { frames, run_state, node });
             if are_named && !thread_names.contains_key(&tid) {
                 new_threads.push(tid);

@@ -136,7 +136,7 @@ impl<'a> Recorder<'a> {
         self.started = now();
         let keep = self.stream.is_some();
         let limit = self.plan.duration.map(|duration| Nanos(now().0.saturating_add(duration.as_nanos() as u64)));
-        let mut programs = vec![Program::new(session, keep)];
+        let mut programs = vec![Program::new(0, session, keep)];
         let ended = loop {
             let Some(program) = programs.last_mut() else { break Ended::TargetGone };
             if let Some(stream) = &mut self.stream {
@@ -150,7 +150,7 @@ impl<'a> Recorder<'a> {
             match pause {
                 Pause::Ended(ended) => break ended,
                 Pause::Replaced(pid) => match open::replaced(pid, self.plan.mode, self.stop) {
-                    Some(session) => programs.push(Program::new(session, keep)),
+                    Some(session) => programs.push(Program::new(programs.len(), session, keep)),
                     None => break after_replacement(pid),
                 },
             }

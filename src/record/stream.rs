@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::program::Program;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::Named;
-use crate::profile::recording::{self, Module, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
+use crate::profile::recording::{self, Module, More, Names, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
 use crate::profile::samples::SampleColumns;
 use crate::stack::frame::{GapKind, SampleFrame};
 use crate::symbolize::names::Counted;
@@ -26,15 +26,17 @@ pub struct Stream {
     writer: RecordingWriter<File>,
     every: Duration,
     written_at: Instant,
-    /// The time of the last sample written, ns since the start.
-    time: u64,
-    written: Written,
+    /// By the programs' numbers.
+    programs: Vec<Written>,
     error: Option<io::Error>,
 }
 
-/// How many of the current program's definitions have been written.
+/// What has been written of a program.
 #[derive(Debug, Default)]
 struct Written {
+    /// The time of the last sample, ns since the start.
+    time: u64,
+    /// How many of its definitions.
     modules: usize,
     functions: usize,
     threads: usize,
@@ -53,8 +55,7 @@ impl Stream {
         let mut writer = RecordingWriter::new(file)?;
         writer.add(&Record::Facts(Box::new(facts)))?;
         writer.end_block()?;
-        let written = Written::default();
-        Ok(Stream { writer, every: WRITE_EVERY, written_at: Instant::now(), time: 0, written, error: None })
+        Ok(Stream { writer, every: WRITE_EVERY, written_at: Instant::now(), programs: Vec::new(), error: None })
     }
 
     /// Writes this often instead of once a second.
@@ -62,11 +63,14 @@ impl Stream {
         Stream { every, ..self }
     }
 
-    /// Goes on with another program. After an error nothing is written.
+    /// Begins another program: the one whose number is the next. After an error nothing is written.
     pub fn begin(&mut self, program: &Program) {
-        self.written = Written { stacks: 1, ..Written::default() };
+        self.programs.push(Written { stacks: 1, ..Written::default() });
         let process = program.session.identity();
         let record = recording::Program {
+            number: program.number,
+            pid: Some(process.pid),
+            command: Some(process.command_line.join(" ")),
             interpreter: program.session.reader.found.module.0,
             project: process.current_directory.as_deref().map(|path| path.to_string_lossy().into_owned()),
             home: std::env::var("HOME").ok(),
@@ -74,7 +78,7 @@ impl Stream {
         self.attempt(|stream| stream.writer.add(&Record::Program(record)));
     }
 
-    /// Writes what is new when it is time for it. Gives whether writing still works.
+    /// Writes what is new when it is time for it. Returns whether writing still works.
     pub fn write_if_due(&mut self, program: &mut Program) -> bool {
         if self.written_at.elapsed() >= self.every {
             self.write(program);
@@ -88,7 +92,7 @@ impl Stream {
         self.written_at = Instant::now();
     }
 
-    /// Ends the recording: `names` for the frames of each program, and all the facts. Gives the file's length in bytes.
+    /// Ends the recording: `names` for the frames of each program, and all the facts. Returns the file's length in bytes.
     ///
     /// # Errors
     /// The first one that there was, also while recording.
@@ -99,7 +103,7 @@ impl Stream {
         for (program, names) in names.iter().enumerate() {
             for (part, names) in names.chunks(NAMES).enumerate() {
                 let first = part.saturating_mul(NAMES);
-                self.writer.add(&Record::Names { program, first, names: names.to_vec() })?;
+                self.writer.add(&Record::Names(Names { program, first, names: names.to_vec() }))?;
             }
         }
         self.writer.add(&Record::Facts(Box::new(facts.clone())))?;
@@ -115,37 +119,38 @@ impl Stream {
     }
 
     fn add_new(&mut self, program: &mut Program) -> io::Result<()> {
-        let Program { session, stacks, thread_names, pending, .. } = program;
-        let Some(pending) = pending else { return Ok(()) };
-        let Stream { writer, written, .. } = self;
+        let Program { number, session, stacks, thread_names, pending, .. } = program;
+        let program = *number;
+        let Stream { writer, programs, .. } = self;
+        let (Some(pending), Some(written)) = (pending, programs.get_mut(program)) else { return Ok(()) };
+        let mut add = Adding { writer, program };
         let space = &session.reader.space;
         let modules = fresh(space.modules.list(), &mut written.modules).iter().map(|module| Module {
             path: module.path.to_string_lossy().into_owned(),
             build_id: module.elf.as_ref().ok().and_then(|elf| elf.build_id()).map(|id| id.to_string()),
             bias: module.bias,
         });
-        add(writer, Record::Modules, modules.collect())?;
+        add.more(Record::Modules, modules.collect())?;
         let functions = fresh(session.reader.codes.functions(), &mut written.functions).iter();
-        add(writer, Record::Functions, functions.map(|function| (**function).clone()).collect())?;
+        add.more(Record::Functions, functions.map(|function| (**function).clone()).collect())?;
         let threads = fresh(&pending.threads, &mut written.threads).iter();
         let threads = threads.map(|tid| Thread { tid: tid.0, name: thread_names.get(tid).cloned() });
-        add(writer, Record::Threads, threads.collect())?;
-        let states = fresh(&pending.states, &mut written.states).iter().map(ToString::to_string);
-        add(writer, Record::States, states.collect())?;
+        add.more(Record::Threads, threads.collect())?;
+        add.more(Record::States, fresh(&pending.states, &mut written.states).to_vec())?;
         let frames = fresh(stacks.frames(), &mut written.frames).iter();
         let frames =
             frames.map(|frame| RecordedFrame::new(&sampled(frame), |id, svma| space.function_extent(id, svma)));
-        add(writer, Record::Frames, frames.collect())?;
+        add.more(Record::Frames, frames.collect())?;
         let nodes = fresh(stacks.nodes(), &mut written.stacks);
         if !nodes.is_empty() {
             let number = |index: usize| u32::try_from(index).unwrap_or(0);
             let caller = nodes.iter().map(|node| number(node.parent.index())).collect();
             let frame = nodes.iter().map(|node| node.frame.map_or(0, |frame| number(frame.index()))).collect();
-            writer.add(&Record::Stacks(Stacks { caller, frame }))?;
+            add.writer.add(&Record::Stacks(Stacks { program, caller, frame }))?;
         }
         if let Some(last) = pending.samples.last() {
-            writer.add(&Record::Samples(SampleColumns::of(&pending.samples, self.time)))?;
-            self.time = last.time;
+            add.writer.add(&Record::Samples(SampleColumns::of(program, &pending.samples, written.time)))?;
+            written.time = last.time;
             pending.samples.clear();
         }
         Ok(())
@@ -167,6 +172,15 @@ fn fresh<'a, T>(all: &'a [T], written: &mut usize) -> &'a [T] {
     fresh
 }
 
-fn add<T>(writer: &mut RecordingWriter<File>, record: fn(Vec<T>) -> Record, more: Vec<T>) -> io::Result<()> {
-    if more.is_empty() { Ok(()) } else { writer.add(&record(more)) }
+/// Where the definitions of a program are added.
+struct Adding<'a> {
+    writer: &'a mut RecordingWriter<File>,
+    program: usize,
+}
+
+impl Adding<'_> {
+    fn more<T>(&mut self, record: fn(More<T>) -> Record, list: Vec<T>) -> io::Result<()> {
+        let program = self.program;
+        if list.is_empty() { Ok(()) } else { self.writer.add(&record(More { program, list })) }
+    }
 }

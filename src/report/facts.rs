@@ -23,14 +23,16 @@ pub fn of(recording: &Recording, choice: &Choice) -> RecordingFacts {
 fn count(recording: &Recording, facts: &mut RecordingFacts) {
     let mut last = None;
     let (mut ticks, mut taken) = (0u64, 0u64);
+    for (time, weight) in moments(recording) {
+        if last != Some(time) {
+            last = Some(time);
+            taken = taken.saturating_add(1);
+            ticks = ticks.saturating_add(weight);
+        }
+    }
     for program in &recording.programs {
         let complete = complete(program);
         for sample in &program.samples {
-            if last != Some(sample.time) {
-                last = Some(sample.time);
-                taken = taken.saturating_add(1);
-                ticks = ticks.saturating_add(sample.weight);
-            }
             facts.stacks = facts.stacks.saturating_add(1);
             let is_complete = sample.stack == 0 || complete.get(sample.stack as usize - 1) == Some(&true);
             facts.stacks_complete = facts.stacks_complete.saturating_add(u64::from(is_complete));
@@ -45,6 +47,14 @@ fn count(recording: &Recording, facts: &mut RecordingFacts) {
     // A sample stands for those left out before it.
     facts.samples_left_out = ticks.saturating_sub(taken);
     facts.duration = Duration::from_nanos(last.unwrap_or(0));
+}
+
+/// The times and weights of all samples in the order of time: programs can have been sampled side by side.
+fn moments(recording: &Recording) -> Vec<(u64, u64)> {
+    let samples = recording.programs.iter().flat_map(|program| &program.samples);
+    let mut moments: Vec<(u64, u64)> = samples.map(|sample| (sample.time, sample.weight)).collect();
+    moments.sort_by_key(|(time, _)| *time);
+    moments
 }
 
 /// Whether each stack from number 1 on has no missing frame.

@@ -43,6 +43,8 @@ impl Part {
         for program in &recording.programs {
             naming::add_samples(program, choice, steps, (&mut stacks, &mut timeline));
         }
+        // Programs can have run side by side.
+        timeline.sort();
         let facts = facts::of(recording, choice);
         match choice.inverted {
             true => Part { stacks: stacks.inverted(), timeline: None, sources: None, facts },
@@ -82,5 +84,72 @@ impl Part {
         let (timeline, sources) = (timeline.as_ref(), sources.as_ref());
         let shown = Shown { stacks, timeline, sources, facts, is_inverted: timeline.is_none() };
         output::write(format, &shown, labels, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::profile::facts::SampledThreads;
+    use crate::profile::recording::{Program, RecordedProgram, Thread};
+    use crate::profile::samples::TimedSample;
+    use crate::sampler::run_state::RunState;
+    use crate::types::Pid;
+
+    /// A program with one thread, which was seen at these times (ns) without any frame.
+    fn program(number: usize, times: &[u64]) -> RecordedProgram {
+        let pid = 70 + number as i32;
+        let program = Program { number, pid: Some(Pid(pid)), command: None, interpreter: 0, project: None, home: None };
+        let sample = |time: &u64| TimedSample { time: *time, thread: 0, state: 0, stack: 0, weight: 2 };
+        RecordedProgram {
+            threads: vec![Thread { tid: pid, name: None }],
+            states: vec![[RunState::Sleeping, RunState::Python][number].clone()],
+            samples: times.iter().map(sample).collect(),
+            ..RecordedProgram::new(program)
+        }
+    }
+
+    #[test]
+    fn programs_side_by_side_are_shown_in_the_order_of_time() {
+        let facts = RecordingFacts {
+            command: String::new(),
+            pid: Pid(70),
+            python_version: None,
+            threads: SampledThreads::All,
+            rate_hz: 100.0,
+            fixed_intervals: false,
+            started: None,
+            duration: Duration::ZERO,
+            samples_wanted: 0,
+            samples_taken: 0,
+            samples_late: 0,
+            samples_failed: 0,
+            samples_left_out: 0,
+            limit: None,
+            failures: BTreeMap::new(),
+            stacks: 0,
+            stacks_complete: 0,
+            activity: Default::default(),
+            stops: None,
+            own_cpu: None,
+            fpprof_version: String::new(),
+            shown_part: None,
+        };
+        let programs = vec![program(0, &[10, 30, 30, 50]), program(1, &[20, 30, 60])];
+        let recording = Recording { programs, facts, cut_off: Some("here".into()) };
+        let part = Part::of(&recording, &Choice::default(), &Arc::default());
+        let mut text = Vec::new();
+        part.write(Format::JsonLines, &LabelOptions::default(), &mut text).unwrap();
+        let lines = text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty());
+        let samples = lines.map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap());
+        let seen: Vec<_> =
+            samples.map(|sample| (sample["time_ns"].as_u64().unwrap(), sample["tid"].as_u64().unwrap())).collect();
+        assert_eq!(seen, [(10, 70), (20, 71), (30, 70), (30, 70), (30, 71), (50, 70), (60, 71)]);
+        // What was seen at one time is of one tick.
+        assert_eq!((part.facts.samples_taken, part.facts.samples_wanted), (5, 10));
+        assert_eq!(part.facts.activity.states, BTreeMap::from([(RunState::Python, 6), (RunState::Sleeping, 8)]));
     }
 }

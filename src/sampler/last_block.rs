@@ -31,7 +31,7 @@ impl LastBlock {
     /// The stack that it was seen with, and what it waited for; `None` where it was passed over.
     pub fn stack(&self) -> Option<(Arc<[SampleFrame]>, RunState)> {
         let (frames, run_state) = self.stack.as_ref()?;
-        Some((Arc::clone(frames), *run_state))
+        Some((Arc::clone(frames), run_state.clone()))
     }
 
     /// Forgets the moment: the thread has run since.

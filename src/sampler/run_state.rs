@@ -4,7 +4,9 @@
 //! project: this is the thread's *run state*.
 //! Does not: look at the thread (that is `observe`), or guess: what is not known is [`RunState::Unknown`].
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::stack::frame::SampleFrame;
 use crate::target::descriptors::FileKind;
@@ -13,40 +15,113 @@ use crate::target::status::TaskState;
 use crate::target::system_calls::Wait;
 use crate::types::Addr;
 
-/// What a thread does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RunState {
+mod written;
+
+/// What is known of a state for all threads that are in it.
+struct Known {
+    id: &'static str,
+    is_on_cpu: bool,
+    words: &'static str,
+}
+
+/// Whether a thread that is in a state runs or waits for a CPU.
+const ON_CPU: bool = true;
+const OFF_CPU: bool = false;
+
+/// Makes the states of the table below, and those that have more to them.
+macro_rules! run_states {
+    ($($(#[$doc:meta])+ $name:ident: $id:literal, $on_cpu:ident, $words:literal;)+) => {
+        /// What a thread does.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum RunState {
+            $($(#[$doc])+ $name,)+
+            /// It waits for a file, or for one of several.
+            Io {
+                /// The system call.
+                call: Cow<'static, str>,
+                /// What kind of file the call's descriptor is; absent for a call without one, or where it could not be told.
+                file: Option<FileKind>,
+            },
+            /// What only a recording has that another version of fpprof has written: this one does not know the state.
+            Other {
+                /// What is written of it.
+                words: Arc<str>,
+                /// Whether it runs, or waits for a CPU.
+                is_on_cpu: bool,
+            },
+        }
+
+        impl RunState {
+            /// The states that have nothing more to them than their names.
+            pub const PLAIN: &[RunState] = &[$(RunState::$name),+];
+
+            fn known(&self) -> Option<Known> {
+                match self {
+                    $(RunState::$name => Some(Known { id: $id, is_on_cpu: $on_cpu, words: $words }),)+
+                    RunState::Io { .. } | RunState::Other { .. } => None,
+                }
+            }
+        }
+    };
+}
+
+// A state is one entry: its name, its identifier in files and documents, which never changes, whether its thread is on a CPU,
+// and its words, which nothing reads.
+run_states! {
     /// It runs, or waits for a CPU, in Python: in bytecode, or in the interpreter's own code that bytecode has called.
-    Python,
+    Python: "cpu_python", ON_CPU, "on CPU: Python";
     /// It runs, or waits for a CPU, in other native code, or without any Python.
-    Native,
+    Native: "cpu_native", ON_CPU, "on CPU: native";
     /// It runs, or waits for a CPU, while it collects garbage.
-    GarbageCollection,
+    GarbageCollection: "cpu_gc", ON_CPU, "on CPU: garbage collection";
     /// It waits for the GIL.
-    Gil,
+    Gil: "gil", OFF_CPU, "waiting for the GIL";
     /// It waits for a lock of the interpreter or of the Python program.
-    Lock,
+    Lock: "lock", OFF_CPU, "waiting for a lock";
     /// It waits for a futex of other native code: a pool's idle thread, a mutex in C.
-    Futex,
-    /// It waits for a file, or for one of several.
-    Io {
-        /// The system call.
-        call: &'static str,
-        /// What kind of file the call's descriptor is; absent for a call without one, or where it could not be told.
-        file: Option<FileKind>,
-    },
+    Futex: "futex", OFF_CPU, "waiting for a futex of native code";
     /// It lets time pass.
-    Sleeping,
+    Sleeping: "sleeping", OFF_CPU, "sleeping";
     /// It waits for a child process.
-    Child,
+    Child: "child", OFF_CPU, "waiting for a child process";
     /// It waits for a signal.
-    Signal,
+    Signal: "signal", OFF_CPU, "waiting for a signal";
     /// It is stopped, by a signal or by a debugger.
-    Stopped,
+    Stopped: "stopped", OFF_CPU, "stopped";
     /// It waits where no signal wakes it, outside of any system call that is known: for a page of memory, mostly.
-    Uninterruptible,
+    Uninterruptible: "uninterruptible", OFF_CPU, "uninterruptible";
     /// It is blocked, and it is not known for what.
-    Unknown,
+    Unknown: "unknown", OFF_CPU, "unknown";
+}
+
+impl RunState {
+    /// What programs call it, in files and documents: it never changes.
+    pub fn id(&self) -> &'static str {
+        match self {
+            RunState::Io { .. } => "io",
+            RunState::Other { .. } => "other",
+            plain => plain.known().map_or("other", |known| known.id),
+        }
+    }
+
+    /// Whether the thread runs, or waits for a CPU.
+    pub fn is_on_cpu(&self) -> bool {
+        match self {
+            RunState::Other { is_on_cpu, .. } => *is_on_cpu,
+            known => known.known().is_some_and(|known| known.is_on_cpu),
+        }
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunState::Io { call, file: Some(file) } => write!(f, "I/O: {call} {file}"),
+            RunState::Io { call, file: None } => write!(f, "I/O: {call}"),
+            RunState::Other { words, .. } => f.write_str(words),
+            plain => f.write_str(plain.known().map_or("", |known| known.words)),
+        }
+    }
 }
 
 /// What is known of a thread that is blocked.
@@ -86,8 +161,8 @@ impl RunState {
             Some(Wait::Futex(addr)) if is_gil(addr) => RunState::Gil,
             Some(Wait::Futex(_)) if interpreter_waits(frames, interpreter) => RunState::Lock,
             Some(Wait::Futex(_)) => RunState::Futex,
-            Some(Wait::File { call, .. }) => RunState::Io { call, file: blocked.file },
-            Some(Wait::Files { call }) => RunState::Io { call, file: None },
+            Some(Wait::File { call, .. }) => RunState::Io { call: call.into(), file: blocked.file },
+            Some(Wait::Files { call }) => RunState::Io { call: call.into(), file: None },
             Some(Wait::Time) => RunState::Sleeping,
             Some(Wait::Child) => RunState::Child,
             Some(Wait::Signal) => RunState::Signal,
@@ -126,30 +201,6 @@ fn interpreter_waits(frames: &[SampleFrame], interpreter: ModuleId) -> bool {
         }
     }
     false
-}
-
-/// How the words for a thread that runs, or waits for a CPU, begin.
-pub const ON_CPU: &str = "on CPU";
-
-impl fmt::Display for RunState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RunState::Python => return write!(f, "{ON_CPU}: Python"),
-            RunState::Native => return write!(f, "{ON_CPU}: native"),
-            RunState::GarbageCollection => return write!(f, "{ON_CPU}: garbage collection"),
-            RunState::Gil => "waiting for the GIL",
-            RunState::Lock => "waiting for a lock",
-            RunState::Futex => "waiting for a futex of native code",
-            RunState::Io { call, file: Some(file) } => return write!(f, "I/O: {call} {file}"),
-            RunState::Io { call, file: None } => return write!(f, "I/O: {call}"),
-            RunState::Sleeping => "sleeping",
-            RunState::Child => "waiting for a child process",
-            RunState::Signal => "waiting for a signal",
-            RunState::Stopped => "stopped",
-            RunState::Uninterruptible => "uninterruptible",
-            RunState::Unknown => "unknown",
-        })
-    }
 }
 
 #[cfg(test)]

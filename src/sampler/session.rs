@@ -365,7 +365,7 @@ impl Session {
         let run_state = observe::run_state(&self.reader, history, &self.states, &reading);
         let frames = Arc::clone(&reading.frames);
         if let Some(at) = blocked_at {
-            history.last_block.was_read(at, &frames, run_state);
+            history.last_block.was_read(at, &frames, run_state.clone());
         }
         let holds_gil = self.states.holds_gil(&history.known, &reading.captured);
         history.seen = Seen { holds_gil, capture_calls: reading.capture_calls, locals: self.reader.reuse(reading) };

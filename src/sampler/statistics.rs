@@ -92,7 +92,7 @@ impl Statistics {
     /// Counts a stack.
     pub fn count(&mut self, sample: &Sample) {
         self.taken += 1;
-        *self.run_states.entry(sample.run_state).or_default() += sample.weight;
+        *self.run_states.entry(sample.run_state.clone()).or_default() += sample.weight;
         if sample.is_complete() {
             self.complete += 1;
             return;

@@ -61,6 +61,9 @@ pub enum GapKind {
     Unplaced,
     /// A Python frame's code object could not be read.
     UnreadableCode,
+    /// What a later version has written in a file: this one does not know the reason.
+    #[serde(other)]
+    Other,
 }
 
 impl From<Gap> for GapKind {
@@ -91,6 +94,7 @@ impl GapKind {
             GapKind::PythonChain => "interpreter frames being linked",
             GapKind::Unplaced => "Python frames in no native frame",
             GapKind::UnreadableCode => "code object that cannot be read",
+            GapKind::Other => "a reason that this version does not know",
         }
     }
 }

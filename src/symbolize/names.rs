@@ -34,7 +34,7 @@ pub enum NativeFrames {
 }
 
 /// An element of a counted stack: a thread's root, a frame, or what the thread did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Counted {
     /// The thread that the frames belong to.
     Thread(Tid),
@@ -163,7 +163,7 @@ pub fn name_frames<'c>(
             Counted::Thread(tid) => {
                 Named::always(Frame::thread(*tid, origin.thread_names.get(tid).map(String::as_str)))
             }
-            Counted::RunState(state) => Named::always(Frame::run_state(&state.to_string())),
+            Counted::RunState(state) => Named::always(Frame::run_state(state)),
             Counted::Frame(SampleFrame::Missing(gap)) => Named::always(Frame::gap(gap.reason())),
             Counted::Frame(SampleFrame::Unnamed(addr)) => {
                 let name =
@@ -181,15 +181,15 @@ pub fn name_frames<'c>(
                 Named { frames: vec![frame], role: Role::Python }
             }
             Counted::Frame(SampleFrame::Native { module, svma }) => {
-                by_module.entry(*module).or_default().push((*element, *svma));
+                by_module.entry(*module).or_default().push((element.clone(), *svma));
                 continue;
             }
             Counted::Frame(SampleFrame::Evaluation { module, function }) => {
-                by_module.entry(*module).or_default().push((*element, *function));
+                by_module.entry(*module).or_default().push((element.clone(), *function));
                 continue;
             }
         };
-        names.insert(*element, named);
+        names.insert(element.clone(), named);
     }
     symbolizer.steps.expect(by_module.values().map(Vec::len).sum());
     for (module, elements) in by_module {
@@ -229,7 +229,7 @@ fn name_module(
             frames.iter_mut().for_each(|frame| frame.source = None);
         }
         frames.reverse();
-        names.insert(*element, Named { frames, role });
+        names.insert(element.clone(), Named { frames, role });
     }
 }
 

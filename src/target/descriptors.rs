@@ -7,10 +7,13 @@ use std::fmt;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::{Pid, Tid};
 
 /// A kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FileKind {
     /// A socket of any family.
     Socket,
@@ -36,7 +39,8 @@ pub enum FileKind {
     PidFd,
     /// An io_uring(7).
     IoUring,
-    /// Something else that has no path.
+    /// Something else that has no path, or, in a file, a kind that a later version has written.
+    #[serde(other)]
     Other,
 }
 

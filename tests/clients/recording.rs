@@ -10,10 +10,14 @@ use fpprof::profile::facts::activity::ThreadActivity;
 use fpprof::profile::facts::{RecordingFacts, SampledThreads};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::profile::named::{Named, Role};
-use fpprof::profile::recording::{Module, Program, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
+use fpprof::profile::recording::{
+    Module, More, Names, Program, Record, RecordedFrame, RecordingWriter, Stacks, Thread,
+};
 use fpprof::profile::samples::{SampleColumns, TimedSample};
+use fpprof::sampler::run_state::RunState;
 use fpprof::stack::codes::Function;
 use fpprof::stack::frame::GapKind;
+use fpprof::target::descriptors::FileKind;
 use fpprof::types::{Pid, Svma};
 
 /// The kernel's numbers of the threads, and the ticks that their samples stand for.
@@ -69,6 +73,10 @@ fn write_source(folder: &Path) {
     file.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000)).expect("the source is ours");
 }
 
+fn more<T>(list: Vec<T>) -> More<T> {
+    More { program: 0, list }
+}
+
 fn definitions(folder: &Path) -> Vec<Record> {
     let folder = folder.to_string_lossy().into_owned();
     let file = format!("{folder}/app.py");
@@ -77,25 +85,39 @@ fn definitions(folder: &Path) -> Vec<Record> {
     let thread = |tid, name: Option<&str>| Thread { tid, name: name.map(str::to_owned) };
     let line = std::num::NonZeroU32::new;
     vec![
-        Record::Program(Program { interpreter: 1, project: Some(folder.clone()), home: None }),
-        Record::Modules(vec![module("/usr/lib/libz.so.1.3", "11223344"), module("/usr/bin/python3.15", BUILD_ID)]),
-        Record::Functions(vec![function("<module>", 1), function(HOSTILE, 10)]),
-        Record::Threads(vec![
+        Record::Program(Program {
+            number: 0,
+            pid: Some(Pid(4711)),
+            command: None,
+            interpreter: 1,
+            project: Some(folder.clone()),
+            home: None,
+        }),
+        Record::Modules(more(vec![
+            module("/usr/lib/libz.so.1.3", "11223344"),
+            module("/usr/bin/python3.15", BUILD_ID),
+        ])),
+        Record::Functions(more(vec![function("<module>", 1), function(HOSTILE, 10)])),
+        Record::Threads(more(vec![
             thread(4711, Some("MainThread")),
             thread(4712, Some("worker; 1 <&>")),
             thread(4713, None),
-        ]),
-        Record::States(vec!["on CPU: Python".into(), "on CPU: native".into(), "I/O: read socket".into()]),
-        Record::Frames(vec![
+        ])),
+        Record::States(more(vec![
+            RunState::Python,
+            RunState::Native,
+            RunState::Io { call: "read".into(), file: Some(FileKind::Socket) },
+        ])),
+        Record::Frames(more(vec![
             RecordedFrame::Python(0, line(40)),
             RecordedFrame::Python(1, line(12)),
             RecordedFrame::Python(1, line(13)),
             RecordedFrame::Native(0, Svma(0x100), None),
             RecordedFrame::Native(1, Svma(0x200), None),
             RecordedFrame::Missing(GapKind::TooDeep),
-        ]),
+        ])),
         // 1: <module>, 2 and 3: the function at two lines, 4: deflate, 5: os_read, 6: a gap.
-        Record::Stacks(Stacks { caller: vec![0, 1, 1, 2, 1, 0], frame: vec![0, 1, 2, 3, 4, 5] }),
+        Record::Stacks(Stacks { program: 0, caller: vec![0, 1, 1, 2, 1, 0], frame: vec![0, 1, 2, 3, 4, 5] }),
     ]
 }
 
@@ -119,7 +141,7 @@ fn names() -> Record {
     let source = SourceLine { file: "Modules/posixmodule.c".into(), line: Some(11_111), first_line: None };
     let read = native(FrameKind::Interpreter, "os_read", "python3.15").at(source);
     let named = |frame| Some(Named { frames: vec![frame], role: Role::Native });
-    Record::Names { program: 0, first: 0, names: vec![None, None, None, named(deflate), named(read), None] }
+    Record::Names(Names { program: 0, first: 0, names: vec![None, None, None, named(deflate), named(read), None] })
 }
 
 /// Writes the recording, or one of the same program in which no thread was seen.
@@ -130,7 +152,7 @@ pub fn write(path: &Path, is_empty: bool) {
     let folder = path.parent().expect("it is in a folder");
     write_source(folder);
     records.extend(definitions(folder));
-    records.push(Record::Samples(SampleColumns::of(&samples, 0)));
+    records.push(Record::Samples(SampleColumns::of(0, &samples, 0)));
     records.extend([names(), facts, Record::End {}]);
     let file = File::create(path).expect("the recording can be written");
     let mut writer = RecordingWriter::new(file).expect("the recording can be written");

@@ -7,6 +7,7 @@ mod cycles;
 mod rules;
 mod scripts;
 mod source;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,17 @@ fn no_files_import_each_other_in_a_circle() {
 fn what_is_allowed_is_used() {
     let unused = rules::unused_allowances(&sources());
     assert!(unused.is_empty(), "{}", unused.join("\n"));
+}
+
+#[test]
+fn words_are_not_read_back() {
+    let (allowed, others): (Vec<_>, Vec<_>) = sources()
+        .iter()
+        .map(|source| (source.name.clone(), words::words(source)))
+        .filter(|(_, words)| !words.is_empty())
+        .partition(|(name, _)| words::WORDS.contains(&name.as_str()));
+    assert!(others.is_empty(), "words for run states, which are values everywhere else: {others:#?}");
+    assert_eq!(allowed.len(), words::WORDS.len(), "allowed in {:?}, and not in all of them", words::WORDS);
 }
 
 /// Files of tests are read as often as others. Programs that are sampled, and what tests share, count as well.

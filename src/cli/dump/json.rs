@@ -114,7 +114,7 @@ fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
         main: identity.map(|identity| identity.is_main),
         python: thread.is_python,
         holds_gil: identity.filter(|_| !free_threaded && stack.is_ok()).map(|identity| identity.holds_gil),
-        state: stack.map_or("unknown", |stack| state(stack.run_state)),
+        state: stack.map_or(RunState::Unknown.id(), |stack| stack.run_state.id()),
         state_text: stack.ok().map(|stack| stack.run_state.to_string()),
         complete: stack.is_ok_and(super::look::ThreadStack::is_complete),
         error: stack.err().map(|reason| reason.reason()),
@@ -134,23 +134,5 @@ fn frame<'a>((frame, locals): (&'a Frame, Option<&'a [Local]>)) -> FrameFacts<'a
         inlined: frame.is_inlined,
         locals: locals
             .map(|locals| locals.iter().map(|local| LocalFacts { name: &local.name, value: &local.value }).collect()),
-    }
-}
-
-fn state(state: RunState) -> &'static str {
-    match state {
-        RunState::Python => "cpu_python",
-        RunState::Native => "cpu_native",
-        RunState::GarbageCollection => "cpu_gc",
-        RunState::Gil => "gil",
-        RunState::Lock => "lock",
-        RunState::Futex => "futex",
-        RunState::Io { .. } => "io",
-        RunState::Sleeping => "sleeping",
-        RunState::Child => "child",
-        RunState::Signal => "signal",
-        RunState::Stopped => "stopped",
-        RunState::Uninterruptible => "uninterruptible",
-        RunState::Unknown => "unknown",
     }
 }

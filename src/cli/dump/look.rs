@@ -135,7 +135,7 @@ impl Dump {
             let mut frames = named.remove(&history.tid())?;
             frames.reverse();
             let locals = reads_locals.then(|| history.seen.locals.clone());
-            Some(ThreadStack { run_state: seen.get(&history.tid())?.1, frames, locals })
+            Some(ThreadStack { run_state: seen.get(&history.tid())?.1.clone(), frames, locals })
         };
         let main = session.identity().pid.0;
         let mut threads: Vec<ThreadDump> = session

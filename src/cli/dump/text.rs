@@ -10,6 +10,7 @@ use crate::output::label::{LabelOptions, name_and_place};
 use crate::profile::clean::one_line;
 use crate::profile::frame::{Frame, FrameKind};
 use crate::python::locals::Local;
+use crate::sampler::run_state::RunState;
 
 /// The text, with a line end behind each line.
 pub fn write(dump: &Dump, style: Style) -> String {
@@ -50,7 +51,7 @@ fn heading(thread: &ThreadDump, style: Style) -> String {
         facts.push("not Python's".to_owned());
     }
     let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
-    let state = thread.stack.as_ref().map_or("unknown".to_owned(), |stack| stack.run_state.to_string());
+    let state = thread.stack.as_ref().map_or(&RunState::Unknown, |stack| &stack.run_state);
     let gil = if identity.is_some_and(|identity| identity.holds_gil) { ", holds the GIL" } else { "" };
     let Some(identity) = identity else { return style.strong(&format!("The thread that was saved{facts}")) };
     let name = identity.name.as_deref().map_or("unnamed".to_owned(), |name| format!("\"{}\"", one_line(name)));

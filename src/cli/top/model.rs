@@ -12,7 +12,7 @@ use crate::output::label::{LabelOptions, name_and_place};
 use crate::profile::named::Named;
 use crate::profile::recording::{RecordedFrame, RecordedProgram, Thread};
 use crate::profile::samples::TimedSample;
-use crate::sampler::run_state::{ON_CPU, RunState};
+use crate::sampler::run_state::RunState;
 use crate::symbolize::names::{NativeFrames, choose};
 
 /// "Now" is so many nanoseconds.
@@ -118,7 +118,7 @@ impl Model {
         }
         let is_shown = |key: &Key| {
             let thread = thread(programs, key).map(|thread| thread.tid);
-            (wanted.idle || is_on_cpu(state(programs, key))) && wanted.thread.is_none_or(|tid| thread == Some(tid))
+            (wanted.idle || state(programs, key).is_on_cpu()) && wanted.thread.is_none_or(|tid| thread == Some(tid))
         };
         let mut rows: FxHashMap<u32, FunctionRow> = FxHashMap::default();
         let mut hot: FxHashMap<Arc<[u32]>, u64> = FxHashMap::default();
@@ -210,30 +210,24 @@ impl Functions {
     }
 }
 
-fn state<'a>(programs: &'a [RecordedProgram], key: &Key) -> &'a str {
-    programs.get(key.program).and_then(|program| program.states.get(key.state as usize)).map_or("", String::as_str)
+fn state<'a>(programs: &'a [RecordedProgram], key: &Key) -> &'a RunState {
+    let state = programs.get(key.program).and_then(|program| program.states.get(key.state as usize));
+    state.unwrap_or(&RunState::Unknown)
 }
 
 fn thread<'a>(programs: &'a [RecordedProgram], key: &Key) -> Option<&'a Thread> {
     programs.get(key.program)?.threads.get(key.thread as usize)
 }
 
-fn is_on_cpu(state: &str) -> bool {
-    state.starts_with(ON_CPU)
-}
-
 /// How many threads did what, on average.
 fn activity(programs: &[RecordedProgram], recent: &FxHashMap<Key, u64>, ticks: u64) -> Activity {
-    let threads = |is_it: &dyn Fn(&str) -> bool| {
+    let threads = |is_it: &dyn Fn(&RunState) -> bool| {
         let weights = recent.iter().filter(|(key, _)| is_it(state(programs, key))).map(|(_, weight)| weight);
         weights.sum::<u64>() as f64 / ticks as f64
     };
-    let is = |run_state: RunState| {
-        let text = run_state.to_string();
-        threads(&move |state| state == text)
-    };
+    let is = |run_state: RunState| threads(&|state| *state == run_state);
     Activity {
-        cpu: threads(&is_on_cpu),
+        cpu: threads(&RunState::is_on_cpu),
         python: is(RunState::Python),
         native: is(RunState::Native),
         collecting: is(RunState::GarbageCollection),
@@ -249,14 +243,14 @@ fn threads(programs: &[RecordedProgram], recent: &FxHashMap<Key, u64>, ticks: u6
         let state = state(programs, key);
         let (row, most) = rows.entry(thread.tid).or_insert_with(|| {
             let (tid, name) = (thread.tid, thread.name.clone());
-            (ThreadRow { tid, name, cpu: 0.0, mostly: String::new() }, 0)
+            (ThreadRow { tid, name, cpu: 0.0, mostly: RunState::Unknown }, 0)
         });
-        if is_on_cpu(state) {
+        if state.is_on_cpu() {
             row.cpu += *weight as f64 / ticks as f64;
         }
         if *weight > *most {
             *most = *weight;
-            state.clone_into(&mut row.mostly);
+            row.mostly = state.clone();
         }
     }
     let mut rows: Vec<ThreadRow> = rows.into_values().map(|(row, _)| row).collect();

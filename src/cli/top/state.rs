@@ -122,6 +122,7 @@ fn next_thread(current: Option<i32>, shown: &Summary) -> Option<i32> {
 mod tests {
     use super::*;
     use crate::cli::top::summary::{FunctionRow, Shares, ThreadRow};
+    use crate::sampler::run_state::RunState;
 
     fn summary() -> Summary {
         let row = |name: &str, own: f64, total: f64| FunctionRow {
@@ -131,7 +132,7 @@ mod tests {
             own: Shares { now: own, overall: total },
             total: Shares { now: total, overall: own },
         };
-        let thread = |tid| ThreadRow { tid, name: None, cpu: 0.5, mostly: String::new() };
+        let thread = |tid| ThreadRow { tid, name: None, cpu: 0.5, mostly: RunState::Unknown };
         Summary {
             functions: vec![row("work", 0.2, 0.9), row("parse", 0.7, 0.7), row("main", 0.0, 1.0)],
             threads: vec![thread(7), thread(9)],

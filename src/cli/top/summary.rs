@@ -3,6 +3,7 @@
 //! Does: hold it, and put it into an order. Does not: count or draw.
 
 use crate::profile::frame::FrameKind;
+use crate::sampler::run_state::RunState;
 use crate::symbolize::names::NativeFrames;
 
 /// What is wanted.
@@ -73,7 +74,7 @@ pub struct ThreadRow {
     /// The share of the last seconds in which it was on a CPU.
     pub cpu: f64,
     /// What it did most of that time.
-    pub mostly: String,
+    pub mostly: RunState,
 }
 
 /// How many threads did what in the last seconds, on average.

@@ -85,7 +85,7 @@ fn activity_line(shown: &Summary, state: &State) -> Line<'static> {
     if let Some(tid) = state.wanted.thread {
         let thread = shown.threads.iter().find(|thread| thread.tid == tid);
         let name = thread.and_then(|thread| thread.name.as_deref()).unwrap_or_default();
-        let mostly = thread.map_or("not seen lately", |thread| &thread.mostly);
+        let mostly = thread.map_or("not seen lately".to_owned(), |thread| thread.mostly.to_string());
         text = format!("thread {tid} {}: mostly {mostly}  {text}", one_line(name));
     }
     Line::from(text)

@@ -19,7 +19,7 @@ use crate::cli::record::output_file::OutputFile;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::Named;
 use crate::profile::paths::PathRoots;
-use crate::profile::recording::{Follower, Record, RecordedFrame, RecordingWriter};
+use crate::profile::recording::{Follower, Names, Record, RecordedFrame, RecordingWriter};
 use crate::record::recorder::Counts;
 use crate::report::recorded_code::RecordedCode;
 use crate::symbolize::names::{Counted, Origin, name_frames};
@@ -205,7 +205,7 @@ impl Watch {
         for (program, (recorded, names)) in self.follower.programs().iter().zip(&self.model.names).enumerate() {
             let names: Vec<Option<Named>> = names.iter().zip(&recorded.frames).map(native_name).collect();
             for (part, names) in names.chunks(NAMES).enumerate() {
-                writer.add(&Record::Names { program, first: part * NAMES, names: names.to_vec() })?;
+                writer.add(&Record::Names(Names { program, first: part * NAMES, names: names.to_vec() }))?;
             }
         }
         if let Some(facts) = facts {

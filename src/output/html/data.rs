@@ -14,6 +14,7 @@ use crate::output::label::LabelOptions;
 use crate::output::labelled::LabelledStacks;
 use crate::profile::frame::FrameKind;
 use crate::profile::sources::Sources;
+use crate::sampler::run_state::RunState;
 
 /// The most frames that are in the page, the widest ones; it draws those that are wide enough to be seen.
 const MAX_FRAMES: usize = 50_000;
@@ -64,10 +65,7 @@ impl Data {
         let narrow = labelled.narrowest_of(MAX_FRAMES);
         let labels = labelled.frames().iter().map(|frame| (frame.text.to_string(), kind_number(frame.kind)));
         let (bins, duration, rows) = threads(timeline, facts);
-        let state = |name: &String| StateRow {
-            name: name.clone(),
-            on_cpu: name.starts_with(crate::sampler::run_state::ON_CPU),
-        };
+        let state = |state: &RunState| StateRow { name: state.to_string(), on_cpu: state.is_on_cpu() };
         Data {
             title: facts.title(),
             subtitle: facts.subtitle(),

@@ -19,6 +19,7 @@ use crate::profile::clean::one_line;
 use crate::profile::facts::{RecordingFacts, SampledThreads};
 use crate::profile::recording::{Module, Thread};
 use crate::profile::timeline::Timeline;
+use crate::sampler::run_state::RunState;
 use message::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
 
 /// The comment in the gzip header, by which the file can be told to be fpprof's.
@@ -129,7 +130,7 @@ impl Builder {
         }
     }
 
-    fn labels(&mut self, thread: Option<&Thread>, state: Option<&String>) -> Vec<Label> {
+    fn labels(&mut self, thread: Option<&Thread>, state: Option<&RunState>) -> Vec<Label> {
         let mut labels = Vec::new();
         if let Some(thread) = thread {
             let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
@@ -137,7 +138,7 @@ impl Builder {
             labels.push(Label { key: self.text("tid"), str: 0, num: thread.tid.into() });
         }
         if let Some(state) = state {
-            labels.push(Label { key: self.text("state"), str: self.text(&one_line(state)), num: 0 });
+            labels.push(Label { key: self.text("state"), str: self.text(&one_line(&state.to_string())), num: 0 });
         }
         labels
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wording::percent;
 use crate::profile::clean::one_line;
+use crate::sampler::run_state::RunState;
 
 /// The most states that have a line of their own: those with the largest shares.
 const MAX_LINES: usize = 12;
@@ -15,8 +16,9 @@ const MAX_LINES: usize = 12;
 /// What the sampled threads did, in the samples in which they were had.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadActivity {
-    /// How many stacks were of threads in each state, by the state's words; together as many as there are stacks.
-    pub states: BTreeMap<String, u64>,
+    /// How many stacks were of threads in each state; together as many as there are stacks.
+    #[serde(rename = "run_states", default, with = "pairs")]
+    pub states: BTreeMap<RunState, u64>,
     /// How the GIL was used; absent where it was not measured: in other modes than wall mode, and where there is none.
     pub gil: Option<GilUse>,
 }
@@ -35,19 +37,36 @@ pub struct GilUse {
 impl ThreadActivity {
     /// `GIL: …`, then the states, a line each, the largest share first. Nothing where nothing was had.
     pub fn lines(&self) -> Vec<String> {
-        let all: u64 = self.states.values().sum();
+        let all = self.states.values().copied().fold(0, u64::saturating_add);
         let gil = self.gil.map(|GilUse { looks, held, waiting }| {
             format!("GIL: held {}, waited for {} of thread time", percent(held, looks), percent(waiting, all))
         });
-        let mut states: Vec<_> = self.states.iter().collect();
-        states.sort_by_key(|(state, stacks)| (std::cmp::Reverse(**stacks), *state));
-        let line = |(state, stacks): &(&String, &u64)| {
-            format!("threads: {} of their time {}", percent(**stacks, all), one_line(state))
+        let mut states: Vec<_> = self.states.iter().map(|(state, stacks)| (state.to_string(), *stacks)).collect();
+        states.sort_by(|(words, stacks), (others, other)| (other, words).cmp(&(stacks, others)));
+        let line = |(words, stacks): &(String, u64)| {
+            format!("threads: {} of their time {}", percent(*stacks, all), one_line(words))
         };
         let (own, rest) = states.split_at(states.len().min(MAX_LINES));
-        let rest: u64 = rest.iter().map(|(_, stacks)| **stacks).sum();
+        let rest = rest.iter().fold(0, |sum: u64, (_, stacks)| sum.saturating_add(*stacks));
         let rest = (rest > 0).then(|| format!("threads: {} of their time in other states", percent(rest, all)));
         gil.into_iter().chain(own.iter().map(line)).chain(rest).collect()
+    }
+}
+
+/// States and their counts as a list of pairs: a state is no text, which the members of a JSON object are.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::sampler::run_state::RunState;
+
+    pub(super) fn serialize<S: Serializer>(states: &BTreeMap<RunState, u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(states)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<RunState, u64>, D::Error> {
+        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -55,14 +74,14 @@ impl ThreadActivity {
 mod tests {
     use super::*;
 
-    fn activity(states: &[(&str, u64)], gil: Option<GilUse>) -> ThreadActivity {
-        ThreadActivity { states: states.iter().map(|(state, stacks)| ((*state).to_owned(), *stacks)).collect(), gil }
+    fn activity(states: &[(RunState, u64)], gil: Option<GilUse>) -> ThreadActivity {
+        ThreadActivity { states: states.iter().cloned().collect(), gil }
     }
 
     #[test]
     fn shares_are_of_all_threads_time_and_the_gil_s_of_the_looks_at_it() {
         let gil = GilUse { looks: 50, held: 30, waiting: 50 };
-        let states = [("waiting for the GIL", 50), ("sleeping", 100), ("on CPU: Python", 50)];
+        let states = [(RunState::Gil, 50), (RunState::Sleeping, 100), (RunState::Python, 50)];
         assert_eq!(
             activity(&states, Some(gil)).lines(),
             [
@@ -77,15 +96,15 @@ mod tests {
     #[test]
     fn what_was_not_measured_has_no_line() {
         assert_eq!(activity(&[], None).lines(), [""; 0]);
-        assert_eq!(activity(&[("sleeping", 3)], None).lines(), ["threads: 100 % of their time sleeping"]);
+        assert_eq!(activity(&[(RunState::Sleeping, 3)], None).lines(), ["threads: 100 % of their time sleeping"]);
         let never_looked = GilUse { looks: 0, held: 0, waiting: 0 };
         assert_eq!(activity(&[], Some(never_looked)).lines(), ["GIL: held none, waited for none of thread time"]);
     }
 
     #[test]
     fn many_states_are_summed_up() {
-        let states: Vec<(String, u64)> = (0..40).map(|n| (format!("I/O: call{n}"), 1)).collect();
-        let states: Vec<(&str, u64)> = states.iter().map(|(state, stacks)| (state.as_str(), *stacks)).collect();
+        let state = |n| RunState::Io { call: format!("call{n}").into(), file: None };
+        let states: Vec<(RunState, u64)> = (0..40).map(|n| (state(n), 1)).collect();
         let lines = activity(&states, None).lines();
         assert_eq!(lines.len(), MAX_LINES + 1);
         assert_eq!(lines.last().map(String::as_str), Some("threads: 70 % of their time in other states"));

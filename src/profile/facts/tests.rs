@@ -1,6 +1,7 @@
 //! The facts of small recordings, and how they are worded.
 
 use super::*;
+use crate::sampler::run_state::RunState;
 
 fn facts() -> RecordingFacts {
     RecordingFacts {
@@ -21,7 +22,7 @@ fn facts() -> RecordingFacts {
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 2990,
         stacks_complete: 2989,
-        activity: ThreadActivity { states: BTreeMap::from([("on CPU: Python".to_owned(), 2990)]), gil: None },
+        activity: ThreadActivity { states: BTreeMap::from([(RunState::Python, 2990)]), gil: None },
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
         own_cpu: Some(Duration::from_millis(410)),
         fpprof_version: "0.1.0".into(),

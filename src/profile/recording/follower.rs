@@ -5,18 +5,19 @@
 use flate2::bufread::GzDecoder;
 use std::io::Read;
 
-use super::reader::{MAX_BLOCK, Partly, ReadError, check_version};
+use super::gathered::Gathered;
+use super::reader::{MAX_BLOCK, ReadError, Unusable, Version, add_block};
 use super::{RecordedProgram, RecordingFacts};
 
 /// What has been read of a recording so far.
 #[derive(Debug, Default)]
 pub struct Follower {
-    partly: Partly,
-    begun: bool,
+    gathered: Gathered,
+    version: Option<Version>,
 }
 
 impl Follower {
-    /// Takes in the whole blocks that `bytes` begins with: those behind the ones before. Gives their length in bytes.
+    /// Takes in the whole blocks that `bytes` begins with: those behind the ones before. Returns their length in bytes.
     ///
     /// # Errors
     /// When it is no recording, or damaged.
@@ -29,11 +30,10 @@ impl Follower {
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
                 Err(_) => return Err(ReadError::Foreign),
             }
-            let mut lines = block.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            if !std::mem::replace(&mut self.begun, true) {
-                check_version(lines.next().unwrap_or_default())?;
-            }
-            lines.try_for_each(|line| self.partly.add(line)).map_err(|what| ReadError::Damaged(what.to_owned()))?;
+            add_block(&mut self.gathered, &mut self.version, &block).map_err(|unusable| match unusable {
+                Unusable::All(error) => error,
+                Unusable::FromHere(what) => ReadError::Damaged(what.to_owned()),
+            })?;
             rest = behind;
         }
         Ok(bytes.len().saturating_sub(rest.len()))
@@ -41,12 +41,12 @@ impl Follower {
 
     /// The programs. Samples can be taken out.
     pub fn programs(&mut self) -> &mut [RecordedProgram] {
-        &mut self.partly.programs
+        &mut self.gathered.programs
     }
 
     /// What is known of the recording.
     pub fn facts(&self) -> Option<&RecordingFacts> {
-        self.partly.facts.as_ref()
+        self.gathered.facts.as_ref()
     }
 }
 
@@ -60,7 +60,16 @@ mod tests {
         let mut bytes = Vec::new();
         let mut writer = RecordingWriter::new(&mut bytes).unwrap();
         writer.end_block().unwrap();
-        writer.add(&Record::Program(Program { interpreter: 0, project: None, home: None })).unwrap();
+        writer
+            .add(&Record::Program(Program {
+                number: 0,
+                pid: None,
+                command: None,
+                interpreter: 0,
+                project: None,
+                home: None,
+            }))
+            .unwrap();
         writer.end_block().unwrap();
         let mut follower = Follower::default();
         let mut at = 0;

@@ -1,10 +1,13 @@
 //! A recording that can be kept in a file: every sample with its time, thread, state and stack.
 //!
-//! Does: define what is in it, as the records that the file is a sequence of (`docs/recording-format.md`).
+//! Does: define what is in it, and read and write it as a sequence of records (`docs/recording-format.md`).
 //! Does not: open files, name native frames, or choose what is shown.
 
 mod follower;
+mod gathered;
 mod reader;
+mod record;
+mod version_1;
 mod writer;
 
 use std::num::NonZeroU32;
@@ -13,63 +16,28 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::RecordingFacts;
 use super::named::Named;
-use super::samples::{SampleColumns, TimedSample};
+use super::samples::TimedSample;
+use crate::sampler::run_state::RunState;
 use crate::stack::codes::{Function, FunctionId};
 use crate::stack::frame::{GapKind, SampleFrame};
 use crate::target::modules::ModuleId;
-use crate::types::{Addr, Svma};
+use crate::types::{Addr, Pid, Svma};
 
 pub use follower::Follower;
 pub use reader::{ReadError, read};
+pub use record::{More, Names, Record, Stacks, VERSION};
 pub use writer::RecordingWriter;
 
-/// The version of the format that is written, and the newest that is read.
-pub const VERSION: u32 = 1;
-
-/// One record: a line of JSON. What a record refers to by number is in records before it; numbers count from 0 and begin
-/// again with each program.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Record {
-    /// The first record.
-    FpprofRecording {
-        /// The format's version.
-        version: u32,
-    },
-    /// What is known of the recording as a whole: at its beginning what is known then, at its end everything.
-    Facts(Box<RecordingFacts>),
-    /// What follows is of another program: the first one, or the one by which the target has replaced itself.
-    Program(Program),
-    /// More modules.
-    Modules(Vec<Module>),
-    /// More Python functions.
-    Functions(Vec<Function>),
-    /// More threads.
-    Threads(Vec<Thread>),
-    /// More things that threads do, in words.
-    States(Vec<String>),
-    /// More frames.
-    Frames(Vec<RecordedFrame>),
-    /// More stacks.
-    Stacks(Stacks),
-    /// More samples.
-    Samples(SampleColumns),
-    /// The names of native frames.
-    Names {
-        /// The number of the program.
-        program: usize,
-        /// The frame that the first of the names is for.
-        first: usize,
-        /// A name for each frame from there on; absent for those that are named by their functions.
-        names: Vec<Option<Named>>,
-    },
-    /// The last record: the recording is complete.
-    End {},
-}
-
-/// A program of the target.
+/// A program of the target: what a process runs from one exec to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
+    /// Its number, by which all that is of it refers to it: programs count from 0.
+    pub number: usize,
+    /// The process that runs it; absent where that was not recorded.
+    pub pid: Option<Pid>,
+    /// The command line that it was started with, its arguments separated by spaces; absent where that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// The number of the module that holds the interpreter.
     pub interpreter: u32,
     /// The target's current directory.
@@ -96,15 +64,6 @@ pub struct Thread {
     pub tid: i32,
     /// Its name.
     pub name: Option<String>,
-}
-
-/// Stacks by their callers' stacks and their innermost frames. Stack 0 is the empty one and not listed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stacks {
-    /// The numbers of the stacks without their innermost frames: lower than their own.
-    pub caller: Vec<u32>,
-    /// The innermost frames.
-    pub frame: Vec<u32>,
 }
 
 /// A frame, with native code by its address in the file.
@@ -171,8 +130,8 @@ pub struct RecordedProgram {
     pub functions: Vec<Function>,
     /// Its threads.
     pub threads: Vec<Thread>,
-    /// What they do.
-    pub states: Vec<String>,
+    /// The states that they are in.
+    pub states: Vec<RunState>,
     /// Its frames.
     pub frames: Vec<RecordedFrame>,
     /// Its stacks from number 1 on.
@@ -184,6 +143,21 @@ pub struct RecordedProgram {
 }
 
 impl RecordedProgram {
+    /// A program of which nothing is known yet.
+    pub fn new(program: Program) -> RecordedProgram {
+        RecordedProgram {
+            program,
+            modules: Vec::new(),
+            functions: Vec::new(),
+            threads: Vec::new(),
+            states: Vec::new(),
+            frames: Vec::new(),
+            stacks: Vec::new(),
+            samples: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
     /// The frames of a stack, outermost first, by number.
     pub fn stack(&self, number: u32) -> Vec<usize> {
         let mut frames = Vec::new();

@@ -1,5 +1,7 @@
 //! Each state from what must be known for it, and from what looks much the same.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::stack::codes::FunctionId;
 use crate::stack::frame::GapKind;
@@ -78,8 +80,8 @@ fn a_futex_is_the_gil_s_a_lock_or_native_code_s_own() {
 fn other_waits_are_told_by_the_call() {
     let read = Wait::File { call: "read", descriptor: 3 };
     for (wait, state, text) in [
-        (read, RunState::Io { call: "read", file: Some(FileKind::Pipe) }, "I/O: read pipe"),
-        (Wait::Files { call: "poll" }, RunState::Io { call: "poll", file: None }, "I/O: poll"),
+        (read, RunState::Io { call: "read".into(), file: Some(FileKind::Pipe) }, "I/O: read pipe"),
+        (Wait::Files { call: "poll" }, RunState::Io { call: "poll".into(), file: None }, "I/O: poll"),
         (Wait::Time, RunState::Sleeping, "sleeping"),
         (Wait::Child, RunState::Child, "waiting for a child process"),
         (Wait::Signal, RunState::Signal, "waiting for a signal"),
@@ -102,7 +104,10 @@ fn what_is_not_known_is_unknown() {
     assert_eq!(blocked(None, TaskState::Uninterruptible, &[PYTHON]), RunState::Uninterruptible);
     let unseen = Blocked { wait: Some(Wait::File { call: "read", descriptor: 3 }), task: None, file: None };
     let state = RunState::of_blocked(&unseen, &[PYTHON], INTERPRETER, is_gil);
-    assert_eq!((state, state.to_string().as_str()), (RunState::Io { call: "read", file: None }, "I/O: read"));
+    assert_eq!(
+        (state.clone(), state.to_string().as_str()),
+        (RunState::Io { call: "read".into(), file: None }, "I/O: read")
+    );
     assert_eq!(
         RunState::of_blocked(
             &Blocked { wait: Some(Wait::Futex(Addr(0x1048))), ..unseen },
@@ -113,4 +118,14 @@ fn what_is_not_known_is_unknown() {
         RunState::Lock,
         "without a GIL nothing waits for it"
     );
+}
+
+#[test]
+fn no_two_states_are_called_the_same() {
+    let io = RunState::Io { call: "read".into(), file: None };
+    let other = RunState::Other { words: "on a break".into(), is_on_cpu: false };
+    let states: Vec<&RunState> = RunState::PLAIN.iter().chain([&io, &other]).collect();
+    let ids: BTreeSet<&str> = states.iter().map(|state| state.id()).collect();
+    let words: BTreeSet<String> = states.iter().map(ToString::to_string).collect();
+    assert_eq!((ids.len(), words.len()), (states.len(), states.len()));
 }

@@ -13,11 +13,11 @@ fn program() -> RecordedProgram {
     let frames = [0, 1, 2].map(|function| RecordedFrame::Python(function, None)).to_vec();
     let stack = |caller, frame| RecordedStack { caller, frame };
     RecordedProgram {
-        program: Program { interpreter: 0, project: None, home: None },
+        program: Program { number: 0, pid: None, command: None, interpreter: 0, project: None, home: None },
         modules: Vec::new(),
         functions: Vec::new(),
         threads: [(7, "main"), (9, "waiter")].map(|(tid, name)| Thread { tid, name: Some(name.into()) }).to_vec(),
-        states: vec![RunState::Python.to_string(), RunState::Sleeping.to_string()],
+        states: vec![RunState::Python, RunState::Sleeping],
         frames: [frames, vec![RecordedFrame::Missing(GapKind::TooDeep)]].concat(),
         // 1: main, 2: main work, 3: main work work, 4: main work deflate, 5: a gap in main.
         stacks: vec![stack(0, 0), stack(1, 1), stack(2, 1), stack(2, 2), stack(1, 3)],
@@ -80,8 +80,8 @@ fn threads_that_wait_are_shown_when_they_are_wanted() {
     let one = model.summary(&programs, Wanted { idle: true, thread: Some(9), ..WANTED });
     assert_eq!(shares(&one), [("main", 1.0, 1.0)]);
     assert_eq!(
-        one.threads.iter().map(|t| (t.tid, t.cpu, t.mostly.as_str())).collect::<Vec<_>>(),
-        [(7, 1.0, "on CPU: Python"), (9, 0.0, "sleeping")]
+        one.threads.iter().map(|t| (t.tid, t.cpu, t.mostly.clone())).collect::<Vec<_>>(),
+        [(7, 1.0, RunState::Python), (9, 0.0, RunState::Sleeping)]
     );
     assert_eq!((one.activity.cpu, one.activity.python, one.activity.waits_for_gil), (1.0, 1.0, 0.0));
 }

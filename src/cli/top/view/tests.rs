@@ -6,6 +6,7 @@ use ratatui::backend::TestBackend;
 use super::*;
 use crate::cli::style::ColorArg;
 use crate::cli::top::summary::{Shares, ThreadRow};
+use crate::sampler::run_state::RunState;
 
 fn summary() -> Summary {
     let row = |name: &str, place: &str, own: f64, total: f64| FunctionRow {
@@ -25,7 +26,7 @@ fn summary() -> Summary {
         ],
         hot: vec![stack(0.5, &["deflate", "parse", "main"]), stack(0.25, &["parse", "main"]), stack(0.25, &["main"])],
         activity: Activity { cpu: 1.5, python: 1.0, native: 0.5, collecting: 0.0, waits_for_gil: 0.25 },
-        threads: vec![ThreadRow { tid: 4711, name: Some("worker".into()), cpu: 1.0, mostly: "on CPU: Python".into() }],
+        threads: vec![ThreadRow { tid: 4711, name: Some("worker".into()), cpu: 1.0, mostly: RunState::Python }],
         elapsed: 12.34,
         ticks: 1_230,
         late: 4,
