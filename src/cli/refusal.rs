@@ -5,7 +5,7 @@
 use std::process::ExitStatus;
 
 use super::failure::Failure;
-use crate::process::reader::OpenError;
+use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
 use crate::sampler::open::AttachError;
 use crate::target::access::{Obstacle, diagnose};

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::binaries::Binaries;
 use super::module_marks::ModuleMarks;
 use crate::capture::captured::Range;
-use crate::target::elf::ElfFile;
+use crate::target::elf::UnwindSections;
 use crate::target::maps::Mappings;
 use crate::target::memory::{PAGE, Region, Regions};
 use crate::target::modules::{MappedCode, ModuleId, Modules};
@@ -31,6 +32,7 @@ const MAX_UNMAPPED: usize = 32;
 #[derive(Debug)]
 pub struct CodeSpace {
     target: Arc<dyn Target>,
+    binaries: Arc<Binaries>,
     /// All mappings.
     pub mappings: Mappings,
     /// The modules met so far.
@@ -44,16 +46,6 @@ pub struct CodeSpace {
     /// Pages that walks have led to and that were not mapped, since then.
     unmapped: FxHashSet<u64>,
     unmapped_since: Instant,
-}
-
-/// A file's instructions.
-#[derive(Debug)]
-struct FileCode(Arc<ElfFile>);
-
-impl CodeBytes for FileCode {
-    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
-        self.0.code_bytes(svma, len).ok()
-    }
 }
 
 /// Instructions in the memory of a target.
@@ -71,9 +63,10 @@ impl CodeSpace {
     ///
     /// # Errors
     /// When the process is gone or may not be looked at.
-    pub fn new(target: Arc<dyn Target>) -> io::Result<CodeSpace> {
+    pub fn new(target: Arc<dyn Target>, binaries: Arc<Binaries>) -> io::Result<CodeSpace> {
         let mut space = CodeSpace {
             target,
+            binaries,
             mappings: Mappings::default(),
             modules: Modules::default(),
             addresses: AddressSpace::new(Vec::new()),
@@ -140,7 +133,7 @@ impl CodeSpace {
         if mappings == self.mappings {
             return Ok(false);
         }
-        let code = self.modules.update(&*self.target, &mappings);
+        let code = self.modules.update(&*self.target, &mappings, &self.binaries.files);
         self.mappings = mappings;
         self.rebuild(&code);
         Ok(true)
@@ -162,13 +155,9 @@ impl CodeSpace {
                 Some((id, module)) => Code::Module {
                     index: id.0 as usize,
                     bias: module.bias,
-                    unwinder: Arc::clone(self.unwinders.entry(id).or_insert_with(|| {
-                        let sections = module.elf.as_ref().map(|elf| elf.unwind_sections()).unwrap_or_default();
-                        let unwinder = ModuleUnwinder::new(sections);
-                        Arc::new(match &module.elf {
-                            Ok(elf) => unwinder.with_code(Arc::new(FileCode(Arc::clone(elf)))),
-                            Err(_) => unwinder,
-                        })
+                    unwinder: Arc::clone(self.unwinders.entry(id).or_insert_with(|| match &module.elf {
+                        Ok(elf) => self.binaries.unwinder(elf),
+                        Err(_) => Arc::new(ModuleUnwinder::new(UnwindSections::default())),
                     })),
                 },
                 None => Code::Anonymous { keeps_frame_pointers },
@@ -190,7 +179,7 @@ mod tests {
     #[test]
     fn the_bytes_that_identify_a_file_are_in_memory_where_it_is_mapped() {
         let process = Process::open(Pid(std::process::id() as i32)).unwrap();
-        let mut space = CodeSpace::new(Arc::new(LiveTarget::new(process).unwrap())).unwrap();
+        let mut space = CodeSpace::new(Arc::new(LiveTarget::new(process).unwrap()), Arc::default()).unwrap();
         let modules = space.modules.list().len();
         // This program, its C library, the loader and the vDSO, at least.
         assert!(modules >= 4, "{:?}", space.modules);

@@ -20,6 +20,17 @@ pub struct Found {
     pub version_symbol: Option<Addr>,
 }
 
+/// Why a process cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no interpreter in it that can be read.
+    #[error(transparent)]
+    Interpreter(#[from] RuntimeError),
+    /// The system does not let it be looked at.
+    #[error("it cannot be looked at: {0}")]
+    Denied(#[from] std::io::Error),
+}
+
 /// Looks for an interpreter.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! What is known of one process over time, and how its threads are read.
 
+pub mod binaries;
 pub mod code_space;
 pub mod copies;
 pub mod durations;

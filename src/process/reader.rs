@@ -9,9 +9,10 @@ mod checks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::binaries::Binaries;
 use super::code_space::CodeSpace;
 use super::copies::Copies;
-use super::find::{self, Found};
+use super::find::{self, Found, OpenError};
 use super::new_codes::NewCodes;
 use super::plan::ThreadPlan;
 use super::pthreads::Pthreads;
@@ -24,13 +25,13 @@ use crate::capture::running::{Stopper, Stopping};
 use crate::capture::{blocked, still};
 use crate::merge::resync::MarkerDistance;
 use crate::python::locals::{self, Local};
-use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonStack};
 use crate::stack::codes::Codes;
 use crate::stack::frame::SampleFrame;
 use crate::stack::journey::{self, Journey};
 use crate::stack::moment::Moment;
-use crate::target::memory::{BulkMemory, Memory};
+use crate::target::elf::ElfFile;
+use crate::target::memory::BulkMemory;
 use crate::target::root::TargetRoot;
 use crate::target::threads::Thread;
 use crate::target::view::Target;
@@ -60,17 +61,6 @@ struct Finished {
     is_proven: bool,
 }
 
-/// Why a process cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is no interpreter in it that can be read.
-    #[error(transparent)]
-    Interpreter(#[from] RuntimeError),
-    /// The system does not let it be looked at.
-    #[error("it cannot be looked at: {0}")]
-    Denied(#[from] std::io::Error),
-}
-
 /// Reads the threads of one process.
 #[derive(Debug)]
 pub struct Reader {
@@ -81,6 +71,9 @@ pub struct Reader {
     /// Its code objects.
     pub codes: Codes,
     target: Arc<dyn Target>,
+    binaries: Arc<Binaries>,
+    /// The interpreter's file, as long as what its eval frames are like is not certain.
+    interpreter_file: Option<Arc<ElfFile>>,
     journey: Journey,
     /// Where the copies of a reading are made; given away with it.
     captured: Captured,
@@ -98,17 +91,29 @@ impl Reader {
     /// # Errors
     /// See [`OpenError`].
     pub fn new(target: Arc<dyn Target>) -> Result<Reader, OpenError> {
-        let mut space = CodeSpace::new(Arc::clone(&target))?;
+        Reader::sharing(target, Arc::default())
+    }
+
+    /// The same, with what other readers know of the binaries that they share with the target.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn sharing(target: Arc<dyn Target>, binaries: Arc<Binaries>) -> Result<Reader, OpenError> {
+        let mut space = CodeSpace::new(Arc::clone(&target), Arc::clone(&binaries))?;
         let found = find::find(&space.modules, &target.memory())?;
         space.set_jit_keeps_frame_pointers(found.interpreter.layout.jit_keeps_frame_pointers);
         // It is the interpreter for as long as it is read.
         space.marks.ignore(found.module);
+        let file = space.modules.get(found.module).and_then(|module| module.elf.as_ref().ok().cloned());
+        let learned = file.as_ref().and_then(|file| binaries.evaluation_frame(file)).map(MarkerDistance::known);
         Ok(Reader {
             found,
             space,
             codes: Codes::default(),
             target,
-            journey: Journey::new(native::MACHINE, MarkerDistance::default()),
+            binaries,
+            interpreter_file: file,
+            journey: Journey::new(native::MACHINE, learned.unwrap_or_default()),
             captured: Captured::default(),
             stopper: Stopper::default(),
             capture_calls: 0,
@@ -127,6 +132,11 @@ impl Reader {
     /// The directory in which the target's paths begin, which outlives the target.
     pub fn root(&self) -> Arc<TargetRoot> {
         self.target.root()
+    }
+
+    /// What is known of the binaries, to be shared with other readers.
+    pub fn binaries(&self) -> &Arc<Binaries> {
+        &self.binaries
     }
 
     /// The target's memory.
@@ -313,6 +323,11 @@ impl Reader {
         if let Some(python) = python.as_ref().filter(|_| complete) {
             journey.learn(moment, python);
         }
+        if let Some(frame) = journey.distance().certain()
+            && let Some(file) = self.interpreter_file.take()
+        {
+            self.binaries.learn_evaluation_frame(&file, frame);
+        }
         let outermost_segment = journey.native().last();
         let end = outermost_segment.map(|native| native.end);
         let outermost = outermost_segment.and_then(|native| native.frames.last());
@@ -361,28 +376,6 @@ impl Reader {
     /// The `pthread_t` of a thread, if its registers were read and tell it.
     pub fn pthread_of(&self, captured: &Captured) -> Option<Addr> {
         self.pthreads.of(captured.registers.thread_pointer?)
-    }
-
-    /// Whether the thread states that were copied belong to the thread that was captured: a state that was freed may be
-    /// another thread's by now. The `pthread_t` decides; the number of a process that has forked can be stale.
-    pub fn states_fit(&mut self, known: &KnownThread, captured: &Captured) -> bool {
-        let layout = &self.found.interpreter.layout.thread;
-        let number = u64::from(known.namespace_id.unsigned_abs());
-        let word = |state: &Addr, offset: u64| captured.read_u64(state.wrapping_add(offset)).ok();
-        let is_numbered = |state: &&Addr| word(state, layout.native_thread_id) == Some(number);
-        let states = &known.states.addresses;
-        if let Some(pointer) = captured.registers.thread_pointer
-            && self.pthread_of(captured).is_none()
-            && let Some(state) = states.iter().find(is_numbered)
-            && let Some(pthread) = word(state, layout.thread_id)
-        {
-            self.pthreads.learn(Addr(pthread), pointer);
-        }
-        let pthread = self.pthread_of(captured).or(known.states.pthread);
-        states.iter().all(|state| match pthread {
-            Some(pthread) => word(state, layout.thread_id) == Some(pthread.0),
-            None => is_numbered(&state),
-        })
     }
 
     /// Takes note of what the target has mapped meanwhile: a library that was unloaded, another in its place.

@@ -16,6 +16,7 @@ use crate::profile::named::Named;
 use crate::profile::steps::Steps;
 use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{self, Counted, NativeFrames};
+use crate::symbolize::{Answers, Questions, Symbolizer};
 
 /// How frames are shown.
 #[derive(Debug, Clone)]
@@ -31,8 +32,9 @@ pub struct View {
 /// Names the stacks of a recording, and gathers the facts about it.
 pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Profile, RecordingFacts) {
     let mut stacks = Profile::new();
+    let answers = answers(&recording.programs, &view);
     for program in &recording.programs {
-        for (stack, weight) in name(program, &view).stacks() {
+        for (stack, weight) in name(program, &view, &answers).stacks() {
             stacks.add(stack, weight);
         }
     }
@@ -46,24 +48,44 @@ pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Prof
 pub fn finish_stream(mut recording: Recording, first: RecordingFacts, view: View) -> io::Result<RecordingFacts> {
     let facts = facts(&recording, first);
     let Some(stream) = recording.stream.take() else { return Ok(facts) };
-    let names: Vec<_> = recording.programs.iter().map(|program| native_names(program, &view)).collect();
+    // Of a file, all frames are named.
+    let view = View { native: NativeFrames::All, ..view };
+    let answers = answers(&recording.programs, &view);
+    let names: Vec<_> = recording.programs.iter().map(|program| native_names(program, &view, &answers)).collect();
     stream.finish(&names, &facts)?;
     Ok(facts)
 }
 
+/// What the programs of a recording ask of the binaries that they share. One alone asks while it is named.
+fn answers(programs: &[Program], view: &View) -> Arc<Answers> {
+    let mut questions = Questions::default();
+    let ([_, .., last], true) = (programs, view.native != NativeFrames::None) else { return Arc::default() };
+    for program in programs {
+        with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, _| {
+            names::ask(program.stacks.frames().iter(), origin, &mut questions);
+        });
+    }
+    // All of them are of one process.
+    Arc::new(questions.answer(&Symbolizer::new(last.session.reader.root()).telling(&view.steps)))
+}
+
 /// A name for each frame that has none in the recording: of native code.
-fn native_names(program: &Program, view: &View) -> Vec<Option<Named>> {
+fn native_names(program: &Program, view: &View, answers: &Arc<Answers>) -> Vec<Option<Named>> {
     let is_native =
         |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
         let frames = program.stacks.frames();
-        let mut names = names::name_frames(frames.iter().filter(is_native), origin, &symbolizer.telling(&view.steps));
+        let mut names = names::name_frames(
+            frames.iter().filter(is_native),
+            origin,
+            &symbolizer.telling(&view.steps).knowing(answers),
+        );
         frames.iter().map(|frame| names.remove(frame)).collect()
     })
 }
 
-fn name(program: &Program, view: &View) -> Profile {
+fn name(program: &Program, view: &View, answers: &Arc<Answers>) -> Profile {
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
-        names::name(&program.stacks, origin, &symbolizer.telling(&view.steps), view.native)
+        names::name(&program.stacks, origin, &symbolizer.telling(&view.steps).knowing(answers), view.native)
     })
 }

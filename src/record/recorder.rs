@@ -149,9 +149,9 @@ impl<'a> Recorder<'a> {
             }
             match pause {
                 Pause::Ended(ended) => break ended,
-                Pause::Replaced(pid) => match open::replaced(pid, self.plan.mode, self.stop) {
+                Pause::Replaced => match open::replaced(&program.session, self.stop) {
                     Some(session) => programs.push(Program::new(programs.len(), session, keep)),
-                    None => break after_replacement(pid),
+                    None => break after_replacement(program.session.identity().pid),
                 },
             }
         };
@@ -207,7 +207,7 @@ impl<'a> Recorder<'a> {
                     return Pause::Ended(Ended::TimeOver);
                 }
                 if program.session.target().is_replaced() {
-                    return Pause::Replaced(program.session.identity().pid);
+                    return Pause::Replaced;
                 }
             }
         }
@@ -259,5 +259,5 @@ fn after_replacement(pid: Pid) -> Ended {
 enum Pause {
     Ended(Ended),
     /// The process has another program now.
-    Replaced(Pid),
+    Replaced,
 }

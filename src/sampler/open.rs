@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::mode::Mode;
 use super::session::Session;
 use crate::capture::ptrace::{StopError, may_trace};
-use crate::process::reader::OpenError;
+use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
 use crate::target::launch::Launched;
 use crate::target::process::{Process, ProcessError, read_status};
@@ -149,13 +149,14 @@ pub fn launched(launched: &mut Launched, mode: Mode, stop: &AtomicBool) -> Resul
     }
 }
 
-/// The new program of a process that has replaced its own, once Python has started in it; `None` when it does not.
-pub fn replaced(pid: Pid, mode: Mode, stop: &AtomicBool) -> Option<Session> {
+/// The new program of a process that has replaced its own, which `before` has sampled, once Python has started in it; `None` when it does not.
+pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
+    let pid = before.identity().pid;
     let mut pace = Pace::new(REPLACED_LIMIT);
     loop {
         // It may replace itself again: by a shell, and that by Python.
         let process = Process::open(pid).ok()?;
-        match Session::live(process, mode) {
+        match Session::after(before, process) {
             Ok(session) => return Some(session),
             Err(_) if stop.load(Ordering::Relaxed) || !pace.wait() => return None,
             Err(_) => {}

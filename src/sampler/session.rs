@@ -17,7 +17,8 @@ use super::thread_history::{Seen, ThreadHistory};
 use super::transfers;
 use crate::capture::ptrace::StopError;
 use crate::capture::running::{RunningError, Stopping};
-use crate::process::reader::{OpenError, Reader};
+use crate::process::find::OpenError;
+use crate::process::reader::Reader;
 use crate::process::reading::{ReadFailure, Reading};
 use crate::process::thread_states::ThreadStates;
 use crate::stack::frame::SampleFrame;
@@ -81,8 +82,13 @@ impl Session {
     /// # Errors
     /// See [`OpenError`].
     pub fn new(target: Arc<dyn Target>, mode: Mode) -> Result<Session, OpenError> {
-        Ok(Session {
-            reader: Reader::new(target)?,
+        Ok(Session::of(Reader::new(target)?, mode))
+    }
+
+    /// Gets ready to sample what is read by `reader`.
+    pub fn of(reader: Reader, mode: Mode) -> Session {
+        Session {
+            reader,
             statistics: Statistics::default(),
             mode,
             threads: Vec::new(),
@@ -92,7 +98,7 @@ impl Session {
             thread_count: 0,
             round: BackoffRound::default(),
             states: ThreadStates::default(),
-        })
+        }
     }
 
     /// The same for a live process.
@@ -101,6 +107,15 @@ impl Session {
     /// See [`OpenError`].
     pub fn live(process: Process, mode: Mode) -> Result<Session, OpenError> {
         Session::new(Arc::new(LiveTarget::new(process)?), mode)
+    }
+
+    /// The same, with what another session knows of the binaries that the process shares with its target.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn after(before: &Session, process: Process) -> Result<Session, OpenError> {
+        let binaries = Arc::clone(before.reader.binaries());
+        Ok(Session::of(Reader::sharing(Arc::new(LiveTarget::new(process)?), binaries)?, before.mode))
     }
 
     /// What is sampled.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::plumbing::is_plumbing;
-use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer, python_trampoline};
+use super::{
+    FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Questions, Symbolizer, python_trampoline,
+};
 use crate::process::code_space::CodeSpace;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
@@ -199,6 +201,29 @@ pub fn name_frames<'c>(
     names
 }
 
+/// Asks for the names of the native frames among some elements: who names frames of several programs asks for all of them first.
+pub fn ask<'c>(counted: impl Iterator<Item = &'c Counted>, origin: &Origin<'_>, questions: &mut Questions) {
+    let mut by_module: FxHashMap<ModuleId, Vec<Svma>> = FxHashMap::default();
+    for element in counted {
+        match element {
+            Counted::Frame(SampleFrame::Native { module, svma }) => by_module.entry(*module).or_default().push(*svma),
+            Counted::Frame(SampleFrame::Evaluation { module, function }) => {
+                by_module.entry(*module).or_default().push(*function);
+            }
+            Counted::Frame(_) | Counted::Thread(_) | Counted::RunState(_) => {}
+        }
+    }
+    for (id, svmas) in by_module {
+        if let Some(file) = origin.space.module(id) {
+            questions.add(&file, svmas.into_iter().map(|svma| query(id, svma, origin)));
+        }
+    }
+}
+
+fn query(module: ModuleId, svma: Svma, origin: &Origin<'_>) -> Query {
+    Query { svma, extent: origin.space.extent(module, svma) }
+}
+
 /// Names all addresses of one module: its tables are loaded once, and dropped again.
 fn name_module(
     id: ModuleId,
@@ -208,12 +233,10 @@ fn name_module(
     names: &mut FxHashMap<Counted, Named>,
 ) {
     let Some(file) = origin.space.module(id) else { return };
-    let extent = |svma| origin.space.extent(id, svma);
-    let queries: Vec<Query> = elements.iter().map(|(_, svma)| Query { svma: *svma, extent: extent(*svma) }).collect();
+    let queries: Vec<Query> = elements.iter().map(|(_, svma)| query(id, *svma, origin)).collect();
     let kind = native_kind(&file.path.to_string_lossy(), id == origin.interpreter);
     let module = file.path.file_name().map_or_else(|| "?".to_owned(), |name| name.to_string_lossy().into_owned());
-    let found = symbolizer.resolve(&file, &queries);
-    for ((element, _), symbols) in elements.iter().zip(found.names) {
+    for ((element, _), symbols) in elements.iter().zip(symbolizer.names(&file, &queries)) {
         let evaluation = matches!(element, Counted::Frame(SampleFrame::Evaluation { .. }));
         let unnamed = symbols.iter().all(|symbol| matches!(symbol.name, FunctionName::Unknown { .. }));
         let role = match () {

@@ -3,7 +3,8 @@
 //! Does: look which tables are there, in the module and in its separate debug file. Does not: read them.
 
 use super::dwarf::has_dwarf;
-use super::symbolizer::{ModuleFile, NameSources, NoLines, SymbolSource, Symbolizer};
+use super::query::ModuleFile;
+use super::symbolizer::{NameSources, NoLines, SymbolSource, Symbolizer};
 use crate::target::elf::ElfFile;
 
 impl Symbolizer {

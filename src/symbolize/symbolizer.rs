@@ -4,37 +4,20 @@
 //! again, so that no more than one module's tables are in memory.
 //! Does not: decide when; the caller asks once per distinct address, aside from sampling.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::answers::Answers;
 use super::debug_files::{DebugFile, DebugFileSource, DebugFiles, NoDebugFile};
 use super::demangle::{display_name, is_mangled};
 use super::dwarf::{DwarfData, DwarfFrame, has_dwarf};
 use super::mini_debug_info::decompress_xz;
-use super::native_symbol::{FunctionExtent, FunctionName, NativeSymbol, NoName};
+use super::native_symbol::{FunctionName, NativeSymbol, NoName};
+use super::query::{ModuleFile, Query};
 use super::symbol_index::SymbolIndex;
 use crate::profile::steps::Steps;
 use crate::target::elf::{ElfError, ElfFile, SymbolTableKind};
 use crate::target::root::TargetRoot;
 use crate::types::Svma;
-
-/// A file whose code the target runs.
-#[derive(Debug, Clone)]
-pub struct ModuleFile {
-    /// Its path as the target sees it, or a name such as `[vdso]`.
-    pub path: PathBuf,
-    /// The opened file, or why it could not be had.
-    pub elf: Result<Arc<ElfFile>, ElfError>,
-}
-
-/// One address to name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Query {
-    /// The address, inside the instruction that is executing.
-    pub svma: Svma,
-    /// The extent of the function around it, if the unwind tables know it.
-    pub extent: Option<FunctionExtent>,
-}
 
 /// Where a module's symbols are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,12 +77,19 @@ pub struct Symbolizer {
     lines: bool,
     /// Each step is a frame.
     pub(super) steps: Arc<Steps>,
+    /// What has been looked up before.
+    answers: Arc<Answers>,
 }
 
 impl Symbolizer {
     /// A symbolizer that looks for debug files in the target's root and then in the profiler's own.
     pub fn new(target: impl Into<Option<Arc<TargetRoot>>>) -> Symbolizer {
-        Symbolizer { files: DebugFiles::new(target.into()), lines: true, steps: Arc::default() }
+        Symbolizer {
+            files: DebugFiles::new(target.into()),
+            lines: true,
+            steps: Arc::default(),
+            answers: Arc::default(),
+        }
     }
 
     /// The same, which looks neither lines nor inlined functions up: a symbol table is read in milliseconds, the DWARF of
@@ -113,6 +103,18 @@ impl Symbolizer {
     #[must_use]
     pub fn telling(self, steps: &Arc<Steps>) -> Symbolizer {
         Symbolizer { steps: Arc::clone(steps), ..self }
+    }
+
+    /// The same, which knows some answers already.
+    #[must_use]
+    pub fn knowing(self, answers: &Arc<Answers>) -> Symbolizer {
+        Symbolizer { answers: Arc::clone(answers), ..self }
+    }
+
+    /// The names at addresses of one module, for each query in their order: what is known already, or else [`resolve`](Self::resolve)
+    /// tells.
+    pub fn names(&self, module: &ModuleFile, queries: &[Query]) -> Vec<Vec<NativeSymbol>> {
+        self.answers.of(module, queries).unwrap_or_else(|| self.resolve(module, queries).names)
     }
 
     /// Names addresses of one module. Loads the module's tables and drops them again: ask for many at once.

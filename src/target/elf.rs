@@ -166,6 +166,11 @@ impl ElfFile {
         Ok(ElfFile { source, machine, segments, sections })
     }
 
+    /// Whether another file has the same bytes.
+    pub fn is_same_as(&self, other: &ElfFile) -> bool {
+        self.source.is_same_as(&other.source)
+    }
+
     /// The machine that the file's code is for.
     pub fn machine(&self) -> Machine {
         self.machine

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod descriptors;
 pub mod elf;
+pub mod elf_files;
 pub mod host;
 pub mod launch;
 pub mod live;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::elf::{ElfError, ElfFile};
+use super::elf_files::ElfFiles;
 use super::maps::{Backing, FileId, Mapping, Mappings};
 use super::memory::BulkMemory;
 use super::view::Target;
@@ -88,7 +89,7 @@ impl Modules {
     }
 
     /// Takes note of what is mapped now and gives the executable ranges, by address.
-    pub fn update(&mut self, target: &dyn Target, maps: &Mappings) -> Vec<MappedCode> {
+    pub fn update(&mut self, target: &dyn Target, maps: &Mappings, files: &ElfFiles) -> Vec<MappedCode> {
         let mut code = Vec::new();
         for mapping in maps.iter().filter(|m| m.executable) {
             let (file, path) = match &mapping.backing {
@@ -101,7 +102,7 @@ impl Modules {
             };
             let identity = Identity { file, path, base: mapping.start.0.wrapping_sub(mapping.offset.0) };
             let module = self.known.get(&identity).copied().unwrap_or_else(|| {
-                let module = open(target, maps, mapping);
+                let module = open(target, maps, mapping, files);
                 let id = ModuleId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
                 self.list.push(module);
                 self.known.insert(identity, id);
@@ -113,7 +114,7 @@ impl Modules {
     }
 }
 
-fn open(target: &dyn Target, maps: &Mappings, mapping: &Mapping) -> Module {
+fn open(target: &dyn Target, maps: &Mappings, mapping: &Mapping, files: &ElfFiles) -> Module {
     let (path, elf) = match &mapping.backing {
         Backing::File { id, path, .. } => {
             let elf = match target.open_mapped(mapping, *id, path) {
@@ -127,7 +128,7 @@ fn open(target: &dyn Target, maps: &Mappings, mapping: &Mapping) -> Module {
     let bias = elf.as_ref().ok().and_then(|elf| elf.load_bias(mapping.start, mapping.offset, true));
     // A file whose headers do not explain the mapping is shown by its offsets.
     let bias = bias.unwrap_or_else(|| mapping.start.0.wrapping_sub(mapping.offset.0));
-    Module { path, bias, elf: elf.map(Arc::new) }
+    Module { path, bias, elf: elf.map(|elf| files.shared(elf)) }
 }
 
 /// The parts of the file that are mapped, each at its offset. Section headers are not among them; the program headers

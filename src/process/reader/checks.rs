@@ -5,12 +5,36 @@
 //! Does not: take the sample again.
 
 use super::{ReadFailure, Reader, moment};
+use crate::capture::captured::Captured;
 use crate::process::thread::KnownThread;
 use crate::python::stack::{PythonEntry, PythonStack};
+use crate::target::memory::Memory;
 use crate::target::modules::ModuleId;
 use crate::types::Addr;
 
 impl Reader {
+    /// Whether the thread states that were copied belong to the thread that was captured: a state that was freed may be
+    /// another thread's by now. The `pthread_t` decides; the number of a process that has forked can be stale.
+    pub fn states_fit(&mut self, known: &KnownThread, captured: &Captured) -> bool {
+        let layout = &self.found.interpreter.layout.thread;
+        let number = u64::from(known.namespace_id.unsigned_abs());
+        let word = |state: &Addr, offset: u64| captured.read_u64(state.wrapping_add(offset)).ok();
+        let is_numbered = |state: &&Addr| word(state, layout.native_thread_id) == Some(number);
+        let states = &known.states.addresses;
+        if let Some(pointer) = captured.registers.thread_pointer
+            && self.pthread_of(captured).is_none()
+            && let Some(state) = states.iter().find(is_numbered)
+            && let Some(pthread) = word(state, layout.thread_id)
+        {
+            self.pthreads.learn(Addr(pthread), pointer);
+        }
+        let pthread = self.pthread_of(captured).or(known.states.pthread);
+        states.iter().all(|state| match pthread {
+            Some(pthread) => word(state, layout.thread_id) == Some(pthread.0),
+            None => is_numbered(&state),
+        })
+    }
+
     /// Whether what the last readings have met of the process is still so.
     pub(super) fn check(&mut self, known: &KnownThread, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
         let watched = known.expected.modules.watched(self.space.addresses.generation());

@@ -6,12 +6,16 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::{ElfError, MAX_SECTION_BYTES};
 
 /// How much is read before the next allocation: a file that states more than it has costs no more than it has.
 const CHUNK: usize = 8 << 20;
+/// The largest file that is compared with another, in bytes: an interpreter has 30 MB, the largest library of a wheel some hundreds.
+const MAX_COMPARED_BYTES: u64 = 256 << 20;
+/// So many bytes of two files are compared at a time.
+const COMPARED_CHUNK: usize = 256 << 10;
 /// The largest file that a checksum is made of, in bytes.
 const MAX_CRC_BYTES: u64 = 4 << 30;
 
@@ -25,6 +29,37 @@ impl Source {
     pub(super) fn file(file: File) -> Result<Source, ElfError> {
         let len = file.metadata().map_err(|e| ElfError::Io(e.kind()))?.len();
         Ok(Source::File { file, len })
+    }
+
+    /// Whether two sources have the same bytes. Those of large files are not looked at: they are other files until they are the
+    /// same one.
+    pub(super) fn is_same_as(&self, other: &Source) -> bool {
+        if self.len() != other.len() {
+            return false;
+        }
+        if let (Source::File { file: a, .. }, Source::File { file: b, .. }) = (self, other)
+            && let (Ok(a), Ok(b)) = (a.metadata(), b.metadata())
+            && (a.dev(), a.ino()) == (b.dev(), b.ino())
+        {
+            return true;
+        }
+        self.len() <= MAX_COMPARED_BYTES && self.has_bytes_of(other).unwrap_or(false)
+    }
+
+    fn has_bytes_of(&self, other: &Source) -> Result<bool, ElfError> {
+        let mut buffers = [vec![0; COMPARED_CHUNK], vec![0; COMPARED_CHUNK]];
+        let mut offset = 0;
+        while offset < self.len() {
+            let len = (self.len() - offset).min(COMPARED_CHUNK as u64) as usize;
+            let [ours, theirs] = &mut buffers;
+            self.read_into(offset, &mut ours[..len], "file")?;
+            other.read_into(offset, &mut theirs[..len], "file")?;
+            if ours[..len] != theirs[..len] {
+                return Ok(false);
+            }
+            offset += len as u64;
+        }
+        Ok(true)
     }
 
     pub(super) fn bytes(bytes: Vec<u8>) -> Source {

@@ -1,0 +1,115 @@
+//! What is known of binaries, whichever process they run in: 30 workers of one interpreter, and 44 programs one after the other,
+//! cost one.
+//!
+//! Does: open each file once, make its unwind index once, and remember what samples have taught of its eval frames.
+//! Does not: know where a process has mapped a file, or name addresses (`symbolize` shares that by the same files).
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rustc_hash::FxHashMap;
+
+use crate::merge::resync::EvaluationFrame;
+use crate::target::elf::ElfFile;
+use crate::target::elf_files::ElfFiles;
+use crate::types::Svma;
+use crate::unwind::code_bytes::CodeBytes;
+use crate::unwind::module::ModuleUnwinder;
+
+/// Forgotten files are looked for when so many are known.
+const TIDY_AT: usize = 1024;
+
+/// Facts about binaries, shared by all that are read together.
+#[derive(Debug, Default)]
+pub struct Binaries {
+    /// The files, each opened once.
+    pub files: ElfFiles,
+    facts: Mutex<FxHashMap<FileKey, Facts>>,
+}
+
+/// An [`ElfFile`] by its place in memory: no other can be there as long as [`Facts`] refer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct FileKey(usize);
+
+#[derive(Debug)]
+struct Facts {
+    file: Weak<ElfFile>,
+    unwinder: Option<Arc<ModuleUnwinder>>,
+    evaluation_frame: Option<EvaluationFrame>,
+}
+
+/// A file's instructions.
+#[derive(Debug)]
+struct FileCode(Weak<ElfFile>);
+
+impl CodeBytes for FileCode {
+    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
+        self.0.upgrade()?.code_bytes(svma, len).ok()
+    }
+}
+
+impl Binaries {
+    /// The unwind tables of a file.
+    pub fn unwinder(&self, file: &Arc<ElfFile>) -> Arc<ModuleUnwinder> {
+        if let Some(unwinder) = self.with_facts(file, |facts| facts.unwinder.clone()) {
+            return unwinder;
+        }
+        // Without the lock: an index can take some time.
+        let code = Arc::new(FileCode(Arc::downgrade(file)));
+        let unwinder = Arc::new(ModuleUnwinder::new(file.unwind_sections()).with_code(code));
+        self.with_facts(file, |facts| Arc::clone(facts.unwinder.get_or_insert(unwinder)))
+    }
+
+    /// What is certain of the eval frames of an interpreter's file.
+    pub fn evaluation_frame(&self, file: &Arc<ElfFile>) -> Option<EvaluationFrame> {
+        self.with_facts(file, |facts| facts.evaluation_frame)
+    }
+
+    /// Takes note of what is certain of the eval frames of an interpreter's file.
+    pub fn learn_evaluation_frame(&self, file: &Arc<ElfFile>, frame: EvaluationFrame) {
+        self.with_facts(file, |facts| facts.evaluation_frame = Some(frame));
+    }
+
+    fn with_facts<T>(&self, file: &Arc<ElfFile>, with: impl FnOnce(&mut Facts) -> T) -> T {
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if facts.len() >= TIDY_AT {
+            facts.retain(|_, facts| facts.file.strong_count() > 0);
+        }
+        let key = FileKey(Arc::as_ptr(file) as usize);
+        with(facts.entry(key).or_insert_with(|| Facts {
+            file: Arc::downgrade(file),
+            unwinder: None,
+            evaluation_frame: None,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    fn own(binaries: &Binaries) -> Arc<ElfFile> {
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
+        binaries.files.shared(ElfFile::open(file).unwrap())
+    }
+
+    #[test]
+    fn a_file_has_one_index_however_often_it_is_opened() {
+        let binaries = Binaries::default();
+        let (first, second) = (own(&binaries), own(&binaries));
+        assert!(Arc::ptr_eq(&binaries.unwinder(&first), &binaries.unwinder(&second)));
+        let others = Binaries::default();
+        assert!(!Arc::ptr_eq(&binaries.unwinder(&first), &others.unwinder(&own(&others))));
+    }
+
+    #[test]
+    fn what_one_process_has_taught_is_known_to_the_next() {
+        let binaries = Binaries::default();
+        let file = own(&binaries);
+        assert_eq!(binaries.evaluation_frame(&file), None);
+        let frame = EvaluationFrame { distance: 0xa0, saved_frame_pointer: None };
+        binaries.learn_evaluation_frame(&file, frame);
+        assert_eq!(binaries.evaluation_frame(&own(&binaries)), Some(frame));
+    }
+}

@@ -1,0 +1,47 @@
+//! What is known of a binary is known once, whichever process runs it.
+
+use std::sync::Arc;
+
+use fpprof::sampler::mode::Mode as Sampled;
+use fpprof::sampler::session::Session;
+use fpprof::target::process::Process;
+use fpprof::types::Pid;
+
+use crate::interpreters;
+use crate::reading;
+use crate::target::{Mode, Target};
+
+/// Ticks after which it is certain where an eval frame lies on the native stack.
+const TICKS: usize = 20;
+
+fn process(target: &Target) -> Process {
+    Process::open(Pid(i32::try_from(target.pid()).expect("a pid"))).expect("it lives")
+}
+
+#[test]
+fn a_second_process_of_an_interpreter_begins_with_what_the_first_has_taught() {
+    for interpreter in interpreters::all() {
+        let targets = [0, 1].map(|_| Target::spawn(&interpreter, "threads", Mode::Park, &[]));
+        let mut first = reading::session(targets[0].pid(), Sampled::Wall);
+        for _ in 0..TICKS {
+            first.tick(1, &mut |_| {});
+        }
+        let learned = first.reader.learned().certain();
+        let second = Session::after(&first, process(&targets[1])).expect("an interpreter");
+        assert!(learned.is_some(), "{}", interpreter.name);
+        assert_eq!(second.reader.learned().certain(), learned, "{}", interpreter.name);
+        let files = [&first, &second].map(|session| session.reader.space.modules.list());
+        for module in files[1] {
+            let same = files[0].iter().find(|other| other.path == module.path).expect("both have mapped it");
+            if let (Ok(one), Ok(other)) = (&module.elf, &same.elf) {
+                assert!(Arc::ptr_eq(one, other), "{}: {}", interpreter.name, module.path.display());
+            }
+        }
+        drop(first);
+        let alone = reading::session(targets[1].pid(), Sampled::Wall);
+        assert_eq!(alone.reader.learned().certain(), None, "{}: what nobody shares is not known", interpreter.name);
+        for target in targets {
+            assert!(target.release().success());
+        }
+    }
+}
