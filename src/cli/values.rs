@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::sampler::clock::MAX_RATE;
 use crate::symbolize::names::NativeFrames;
-
-/// The highest rate that is taken: beyond it a sample would cost more than the interval.
-const MAX_RATE: f64 = 100_000.0;
 
 /// How long to record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! [`Stream`](stream::Stream) writes samples to a file while they come. The commands only start it and show what came of it.
 
 pub mod facts;
+pub mod interim;
 pub mod naming;
 pub mod origin;
 pub mod pending;

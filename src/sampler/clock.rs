@@ -15,6 +15,9 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 use super::time_slice;
 use crate::types::Nanos;
 
+/// The highest rate that is taken: beyond it a sample would cost more than the interval.
+pub const MAX_RATE: f64 = 100_000.0;
+
 /// No interval is longer than this many mean intervals: e^-20 of them would be.
 const LONGEST: f64 = 20.0;
 

@@ -27,6 +27,7 @@ mod binaries;
 mod blocked;
 mod equality;
 mod frozen;
+mod library;
 mod many_threads;
 mod modes;
 mod reads;

@@ -25,7 +25,7 @@ const PIPELINE: &[&str] = &[
 ];
 
 /// The modules that see all of the pipeline.
-const WHOLE: &[&str] = &["lib", "main"];
+const WHOLE: &[&str] = &["lib", "library", "main"];
 
 /// Pure modules: computation on what they are given.
 const PURE: &[&str] = &["unwind", "python", "merge", "profile", "output"];

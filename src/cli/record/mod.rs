@@ -28,6 +28,7 @@ use super::values::{ClockArg, MaxOverhead, ModeArg, RecordingTime};
 use crate::cli::output_kind::{self, OutputKind};
 use crate::profile::facts::RecordingFacts;
 use crate::record::facts::first_facts;
+use crate::record::interim::temporary_file;
 use crate::record::naming::View;
 use crate::record::program::StackLabels;
 use crate::record::recorder::{Ended, Plan, Recorder};
@@ -158,7 +159,7 @@ fn recording_file(output: &mut OutputFile) -> Result<File, Failure> {
 
 /// A file for the samples that the output is made of.
 fn interim() -> Result<File, Failure> {
-    finish::temporary_file().map_err(not_kept)
+    temporary_file().map_err(not_kept)
 }
 
 /// What to tell when the samples cannot be kept.

@@ -31,10 +31,11 @@ use super::failure::Failure;
 use super::opening::{self, Opened, program_name};
 use super::record::output_file::default_name;
 use super::record::progress::Progress;
-use super::record::{finish, limits, report, stop_on_signals, stream};
+use super::record::{limits, report, stop_on_signals, stream};
 use super::style::Style;
 use crate::profile::clean::one_line;
 use crate::record::facts::first_facts;
+use crate::record::interim::temporary_file;
 use crate::record::program::StackLabels;
 use crate::record::recorder::{Counts, Ended, Plan, Recorder};
 use crate::sampler::clock::Intervals;
@@ -65,7 +66,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
         labels: StackLabels::default(),
         limits: limits(args.max_overhead),
     };
-    let file = finish::temporary_file().map_err(super::record::not_kept)?;
+    let file = temporary_file().map_err(super::record::not_kept)?;
     let stream =
         stream(file.try_clone().map_err(super::record::not_kept)?, &first_facts(&session, &plan, SystemTime::now()))?
             .every(watch::EVERY);
