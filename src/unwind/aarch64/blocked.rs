@@ -182,5 +182,4 @@ fn module(space: &AddressSpace, addr: Addr) -> Option<(&ModuleUnwinder, u64)> {
 }
 
 #[cfg(test)]
-#[path = "blocked/tests.rs"]
 mod tests;

@@ -68,5 +68,4 @@ pub fn step(rule: &UnwindRule, cursor: Cursor, stack: StackBytes<'_>) -> Result<
 }
 
 #[cfg(test)]
-#[path = "step/tests.rs"]
 mod tests;

@@ -4,11 +4,12 @@
 
 pub mod blocked;
 pub mod call_site;
+pub mod effect;
+pub mod instruction;
 pub mod registers;
 pub mod return_path;
 pub mod rule;
 pub mod step;
-pub mod symbolic;
 
 use gimli::EhFrame;
 

@@ -3,10 +3,11 @@
 //! Does: decode and follow them; where a function returns, rsp is at the return address.
 //! Does not: choose the ways.
 
-use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions};
 
+use super::effect::{FOLLOWED, apply};
+use super::instruction::Branch;
 use super::registers::{BP, SP};
-use super::symbolic::{FOLLOWED, apply};
 use crate::unwind::return_path::{self, Flow, Instructions, ReturnPath};
 use crate::unwind::symbolic::{State, Value};
 
@@ -33,17 +34,17 @@ impl Instructions for Code<'_> {
             return None;
         }
         let instruction = self.decoder.decode();
-        let target = (instruction.op0_kind() == OpKind::NearBranch64).then(|| instruction.near_branch64());
-        let flow = match (instruction.mnemonic(), target) {
-            _ if instruction.is_invalid() => Flow::Nowhere,
-            (Mnemonic::Ret, _) | (Mnemonic::Jmp, None) => Flow::Out,
-            (Mnemonic::Ud2 | Mnemonic::Hlt | Mnemonic::Int3, _) => Flow::Nowhere,
-            (Mnemonic::Jmp, Some(target)) => Flow::To(target),
-            (Mnemonic::Call, _) | (_, None) => {
+        let flow = match Branch::of(&instruction) {
+            None => {
                 apply(state, &instruction);
                 Flow::On
             }
-            (_, Some(target)) => Flow::Either(target),
+            Some(Branch::Always(target)) => Flow::To(target),
+            Some(Branch::Sometimes(target)) => Flow::Either(target),
+            // A call gives the registers back.
+            Some(Branch::Call(_) | Branch::CallPointer) => Flow::On,
+            Some(Branch::Return | Branch::Pointer) => Flow::Out,
+            Some(Branch::Trap) => Flow::Nowhere,
         };
         Some((flow, instruction.next_ip()))
     }

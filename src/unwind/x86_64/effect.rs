@@ -2,7 +2,7 @@
 //!
 //! Does: follow rsp and the registers that calls preserve (psABI, figure 3.4) through moves, additions, pushes and
 //! the words of the stack that they are saved in.
-//! Does not: choose a way through the code (`return_path` does).
+//! Does not: know branches (`instruction`), or choose a way through the code (`return_path` and `call_site` do).
 
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
@@ -40,13 +40,13 @@ pub fn apply(state: &mut State, instruction: &Instruction) {
         }
         Mnemonic::Mov => match (instruction.op0_kind(), instruction.op1_kind()) {
             (OpKind::Register, OpKind::Register) => assign(state, to, read(state, instruction.op1_register())),
-            (OpKind::Register, OpKind::Memory) => assign(state, to, state.load(address(state, instruction))),
+            (OpKind::Register, OpKind::Memory) => assign(state, to, state.load(address_of_operand(state, instruction))),
             (OpKind::Memory, OpKind::Register) => {
-                state.write_at(address(state, instruction), read(state, instruction.op1_register()));
+                state.write_at(address_of_operand(state, instruction), read(state, instruction.op1_register()));
             }
             _ => assign(state, to, Value::Unknown),
         },
-        Mnemonic::Lea => assign(state, to, address(state, instruction)),
+        Mnemonic::Lea => assign(state, to, address_of_operand(state, instruction)),
         Mnemonic::Add | Mnemonic::Sub if has_register => {
             let sum = match (immediate(instruction), instruction.mnemonic()) {
                 (Some(bytes), Mnemonic::Add) => read(state, to).plus(bytes),
@@ -91,7 +91,7 @@ fn add_to_sp(state: &mut State, bytes: i64) {
 }
 
 /// The address of a memory operand that is a register and a number.
-fn address(state: &State, instruction: &Instruction) -> Value {
+pub fn address_of_operand(state: &State, instruction: &Instruction) -> Value {
     match instruction.memory_index() {
         // The displacement of a 64-bit address is sign-extended (Intel SDM, volume 1, 3.7.5.1).
         Register::None => read(state, instruction.memory_base()).plus(instruction.memory_displacement64() as i64),
