@@ -34,3 +34,5 @@ pub mod x86_64;
 #[cfg(test)]
 #[path = "../../tests/support/eh_frame.rs"]
 mod eh_frame_writer;
+#[cfg(test)]
+mod in_memory;

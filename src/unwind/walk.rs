@@ -197,11 +197,9 @@ impl<A: Architecture> Unwinder<A> {
         lookup: Addr,
         all: Option<&mut RegisterSet>,
     ) -> Result<Option<(u64, Cursor, bool)>, StepError> {
-        let Some(Code::Module { bias, unwinder, .. }) = walk.space.find(lookup).map(|range| &range.code) else {
-            return Err(StepError::Unsupported);
-        };
+        let (unwinder, bias) = walk.space.module(lookup).ok_or(StepError::Unsupported)?;
         let registers = all.as_deref().copied().unwrap_or_else(|| register_set::<A>(cursor));
-        let out = evaluate::<A>(&mut self.scratch, (unwinder, *bias), lookup, (&registers, walk.stack))?;
+        let out = evaluate::<A>(&mut self.scratch, (unwinder, bias), lookup, (&registers, walk.stack))?;
         let Some(caller) = out.caller else { return Ok(None) };
         let pc = caller.get(A::PC).ok_or(StepError::Unsupported)?;
         if !goes_up(walk, cursor.sp, out.end) {

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::effect::{FOLLOWED, address_of_operand, apply};
 use super::instruction::Branch;
-use super::registers::{BP, SP};
+use super::registers::{FP, SP};
 use crate::types::Svma;
 use crate::unwind::symbolic::{State, Sum, Value};
 
@@ -204,7 +204,7 @@ impl Depths {
 fn moved(effect: &State, depth: Option<i64>) -> ControlFlow<Stop, Option<i64>> {
     match effect.get(SP) {
         Value::Sum(Sum { register: SP, offset }) => ControlFlow::Continue(depth.map(|at| at.saturating_sub(offset))),
-        Value::Sum(Sum { register: BP, offset }) => ControlFlow::Continue(Some(RECORD_DEPTH.saturating_sub(offset))),
+        Value::Sum(Sum { register: FP, offset }) => ControlFlow::Continue(Some(RECORD_DEPTH.saturating_sub(offset))),
         _ => ControlFlow::Break(Stop::Refused),
     }
 }

@@ -6,13 +6,13 @@
 
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
-use super::registers::{BP, SP};
+use super::registers::{FP, SP};
 use crate::unwind::symbolic::{State, Value};
 
 /// rbx.
 const BX: u16 = 3;
 /// DWARF numbers of the registers that are followed.
-pub const FOLLOWED: &[u16] = &[BX, BP, SP, 12, 13, 14, 15];
+pub const FOLLOWED: &[u16] = &[BX, FP, SP, 12, 13, 14, 15];
 
 /// Goes on behind an instruction that does not branch, or a call.
 pub fn apply(state: &mut State, instruction: &Instruction) {
@@ -33,9 +33,9 @@ pub fn apply(state: &mut State, instruction: &Instruction) {
         }
         // mov %rbp,%rsp; pop %rbp
         Mnemonic::Leave => {
-            let record = state.get(BP);
+            let record = state.get(FP);
             let saved = state.load(record);
-            state.set(BP, saved);
+            state.set(FP, saved);
             state.set(SP, record.plus(8));
         }
         Mnemonic::Mov => match (instruction.op0_kind(), instruction.op1_kind()) {
@@ -59,7 +59,7 @@ pub fn apply(state: &mut State, instruction: &Instruction) {
         Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Bt | Mnemonic::Call => {}
         Mnemonic::Enter => {
             state.set(SP, Value::Unknown);
-            state.set(BP, Value::Unknown);
+            state.set(FP, Value::Unknown);
         }
         Mnemonic::Cpuid => state.set(BX, Value::Unknown),
         _ => {
@@ -111,7 +111,7 @@ fn followed(register: Register) -> Option<(u16, bool)> {
     use Register as R;
     let number = match register {
         R::RBX | R::EBX | R::BX | R::BL | R::BH => BX,
-        R::RBP | R::EBP | R::BP | R::BPL => BP,
+        R::RBP | R::EBP | R::BP | R::BPL => FP,
         R::RSP | R::ESP | R::SP | R::SPL => SP,
         R::R12 | R::R12D | R::R12W | R::R12L => 12,
         R::R13 | R::R13D | R::R13W | R::R13L => 13,
