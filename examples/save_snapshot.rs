@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use fpprof::python::layout::CurrentFrame;
+use fpprof::python::layout::{CFrameChain, ChainLayout};
 use fpprof::python::stack::PythonEntry;
 use fpprof::sampler::reader::Reader;
 use fpprof::sampler::snapshot::replay::Replay;
@@ -77,9 +77,7 @@ fn main() -> anyhow::Result<()> {
 
 /// Whether the pointer to the innermost frame does not lead to the first frame of the walk.
 fn is_torn(reader: &Reader, history: &ThreadHistory, replay: &Replay) -> bool {
-    let CurrentFrame::ThroughCFrame { cframe, current_frame, .. } =
-        reader.found.interpreter.layout.thread.current_frame
-    else {
+    let ChainLayout::CFrame(CFrameChain { cframe, current_frame, .. }) = reader.found.interpreter.layout.chain else {
         return false;
     };
     let copies = reader.captured();

@@ -121,8 +121,8 @@ impl Journey {
 pub fn walk_python(layout: &Layout, states: &[Addr], memory: &impl Memory) -> Option<PythonStack> {
     let walks = states.iter().map(|state| {
         let mut walk = FrameWalk::new(layout, *state);
-        // Memory that is not in the copy by now could not be fetched. An evaluation can be left once.
-        while matches!(walk.run(memory), ChainEnd::Unreadable(_)) && walk.leave_unlinked_evaluation(memory) {}
+        // Memory that is not in the copy by now could not be fetched. An eval loop can be left once.
+        while matches!(walk.run(memory), ChainEnd::Unreadable(_)) && walk.leave_unlinked_eval_loop(memory) {}
         walk
     });
     one_stack(walks.collect())
