@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use super::frame::{GapKind, SampleFrame};
 use super::moment::Moment;
 use super::native_walk::{self, NativeWalk};
-use crate::merge::resync::MarkerDistance;
+use crate::merge::resync::EvalFrameModel;
 use crate::merge::{MergedFrame, MergedStack, merge};
 use crate::python::frames::{FrameWalk, interleave};
 use crate::python::layout::Layout;
@@ -23,36 +23,35 @@ use crate::unwind::address_space::{AddressSpace, Code};
 use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::stack::{NativeStack, StackEnd};
 
-/// The evaluation function has some ten thousand instructions; most are never met.
+/// The eval loop's function has some ten thousand instructions; most are never met.
 const MAX_SAVED_FRAME_POINTERS: usize = 8_192;
 
 /// Takes samples of one process through the pure stages, one after the other; keeps its buffers and what it learns.
 #[derive(Debug)]
 pub struct Journey {
     native: Box<dyn NativeWalk>,
-    distance: MarkerDistance,
-    /// Where evaluations save their caller's frame pointer, by their program counters: the tables are read once for each.
+    eval_frames: EvalFrameModel,
+    /// Where eval frames save their caller's frame pointer, by their program counters: the tables are read once for each.
     saved_frame_pointers: FxHashMap<(ModuleId, Svma), Option<i32>>,
     merged: MergedStack,
     unmapped_code: Option<Addr>,
 }
 
 impl Journey {
-    /// A journey for threads of this machine. What was learned before of where markers lie in their evaluations is in
-    /// `distance`.
-    pub fn new(machine: Machine, distance: MarkerDistance) -> Journey {
+    /// A journey for threads of this machine, with what was learned before of how eval frames lie.
+    pub fn new(machine: Machine, eval_frames: EvalFrameModel) -> Journey {
         Journey {
             native: native_walk::for_machine(machine),
-            distance,
+            eval_frames,
             saved_frame_pointers: FxHashMap::default(),
             merged: MergedStack::default(),
             unmapped_code: None,
         }
     }
 
-    /// What has been learned of where markers lie in their evaluations.
-    pub fn distance(&self) -> &MarkerDistance {
-        &self.distance
+    /// What has been learned of how eval frames lie.
+    pub fn eval_frames(&self) -> &EvalFrameModel {
+        &self.eval_frames
     }
 
     /// The native segments of the last stack, innermost first: one, unless it was restarted.
@@ -78,7 +77,7 @@ impl Journey {
         if let Some(python) = &mut python {
             python.drop_incomplete(|code| moment.codes.first_traceable(code));
         }
-        self.unmapped_code = self.native.repair(moment, python.as_deref(), &self.distance);
+        self.unmapped_code = self.native.repair(moment, python.as_deref(), &self.eval_frames);
         merge(self.native.segments(), python.as_deref(), &mut self.merged);
         self.merged.gaps().next().is_none()
     }
@@ -104,7 +103,7 @@ impl Journey {
         if saved_frame_pointers.len() >= MAX_SAVED_FRAME_POINTERS {
             saved_frame_pointers.clear();
         }
-        self.distance.learn(&self.merged, python, |addr| {
+        self.eval_frames.learn(&self.merged, python, |addr| {
             let (module, svma, unwinder) = locate(moment.addresses, addr)?;
             let look_up = || native.saved_frame_pointer(unwinder, svma);
             *saved_frame_pointers.entry((module, svma)).or_insert_with(look_up)
@@ -144,10 +143,10 @@ fn resolve(frame: &MergedFrame, moment: Moment<'_>) -> SampleFrame {
             None => SampleFrame::Missing(GapKind::UnreadableCode),
         },
         MergedFrame::Gap(gap) => SampleFrame::Missing((*gap).into()),
-        MergedFrame::Native { frame, evaluation } => {
+        MergedFrame::Native { frame, is_eval_frame } => {
             let addr = frame.lookup_address();
             match locate(moment.addresses, addr) {
-                Some((module, svma, unwinder)) if *evaluation => {
+                Some((module, svma, unwinder)) if *is_eval_frame => {
                     let function = unwinder.function_start(svma).map_or(svma, |(start, _)| start);
                     SampleFrame::Evaluation { module, function }
                 }

@@ -1,13 +1,13 @@
 //! The native stack of one capture, in as few segments as can be proved.
 //!
 //! Does: unwind; where that breaks off, find the frame pointer of a thread that was not stopped, leave code that has
-//! no tables, or restart at the innermost marker that was not reached. Remembers what it learns of the interpreter's evaluation frames.
+//! no tables, or restart at the innermost marker that was not reached. Remembers how it leaves code without tables.
 //! Does not: capture, read the target, or merge.
 
 use std::fmt::Debug;
 
 use super::moment::Moment;
-use crate::merge::resync::{MarkerDistance, Restart};
+use crate::merge::resync::{EvalFrameModel, Restart};
 use crate::python::stack::PythonStack;
 use crate::types::{Addr, Machine, Svma};
 use crate::unwind::aarch64::Aarch64;
@@ -33,7 +33,7 @@ pub trait NativeWalk: Debug + Send {
 
     /// Does what can be done about a walk that broke off. Gives the code in no mapping that this led to: more can be done
     /// with a newer address space.
-    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr>;
+    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &EvalFrameModel) -> Option<Addr>;
 
     /// Where the frame at an address of a module saves its caller's frame pointer, in bytes from the CFA.
     fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32>;
@@ -69,7 +69,7 @@ impl<A: Architecture> NativeWalk for Walk<A> {
         end
     }
 
-    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr> {
+    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &EvalFrameModel) -> Option<Addr> {
         let mut unmapped = None;
         let walked = self.recover(moment, python, learned);
         match self.leave_code_without_cfi(walked, moment, python, learned) {
@@ -97,9 +97,9 @@ impl<A: Architecture> NativeWalk for Walk<A> {
 
 impl<A: Architecture> Walk<A> {
     /// Goes on where a frame needs a register and the thread was not stopped, if everything agrees on what it is. Gives the
-    /// stack to go on from: before it is certain where evaluations are, what was found is confirmed at the thread's entry
+    /// stack to go on from: before it is certain how eval frames lie, what was found is confirmed at the thread's entry
     /// only, and that may be behind code without tables.
-    fn recover(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Walked {
+    fn recover(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &EvalFrameModel) -> Walked {
         let failed = self.segments.last().cloned().unwrap_or_else(NativeStack::empty);
         let failed = Walked { fp: self.unwinder.stopped_fp(), stack: failed };
         let needs_register = matches!(failed.stack.end, StackEnd::UnknownRegister(_));
@@ -123,8 +123,8 @@ impl<A: Architecture> Walk<A> {
     }
 
     /// Goes on behind code without tables, each time that the walk comes to such code, as far as that leads to the
-    /// evaluations that called it: from an entry of the procedure linkage table to a function, and from there to the JIT's
-    /// code that called it. Until it is certain where evaluations are, only the thread's entry confirms it.
+    /// eval frames that called it: from an entry of the procedure linkage table to a function, and from there to the JIT's
+    /// code that called it. Until it is certain how eval frames lie, only the thread's entry confirms it.
     ///
     /// # Errors
     /// Where it leads to if nothing confirms it.
@@ -133,7 +133,7 @@ impl<A: Architecture> Walk<A> {
         Walked { stack: mut walked, mut fp }: Walked,
         moment: Moment<'_>,
         python: Option<&PythonStack>,
-        learned: &MarkerDistance,
+        learned: &EvalFrameModel,
     ) -> Result<NativeStack, StackEnd> {
         let mut confirmed = None;
         for _ in 0..MAX_RUN_TIME_CALLS {
@@ -149,7 +149,7 @@ impl<A: Architecture> Walk<A> {
         confirmed.ok_or(walked.end)
     }
 
-    /// Walks on in the caller of an evaluation.
+    /// Walks on in the caller of an eval frame.
     fn restart(&mut self, moment: Moment<'_>, at: Restart) -> Option<NativeStack> {
         let pc = Addr(moment.stack.u64_at(A::return_address_slot(at.cfa, at.saved_frame_pointer)?)?);
         let fp = at.saved_frame_pointer.and_then(|slot| moment.stack.u64_at(slot)).map(Addr);

@@ -25,7 +25,7 @@ use crate::capture::blocked::{self, BlockedError};
 use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
 use crate::capture::running::{RunningError, Stopper, Stopping};
-use crate::merge::resync::MarkerDistance;
+use crate::merge::resync::EvalFrameModel;
 use crate::python::locals;
 use crate::python::runtime::RuntimeError;
 use crate::python::stack::{ChainEnd, PythonStack};
@@ -129,7 +129,7 @@ impl Reader {
             memory,
             root,
             process: process.clone(),
-            journey: Journey::new(native::MACHINE, MarkerDistance::default()),
+            journey: Journey::new(native::MACHINE, EvalFrameModel::default()),
             captured: Captured::default(),
             stopper: Stopper::default(),
             capture_calls: 0,

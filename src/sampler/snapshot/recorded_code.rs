@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::recorder::join;
 use crate::capture::native;
-use crate::merge::resync::MarkerDistance;
+use crate::merge::resync::EvalFrameModel;
 use crate::sampler::journey::{Journey, walk_python};
 use crate::sampler::moment::Moment;
 use crate::sampler::reader::Reader;
@@ -87,7 +87,7 @@ impl RecordedCode {
             addresses: &addresses,
             codes: &reader.codes,
         };
-        let learned = reader.journey().distance().certain().map(MarkerDistance::known);
+        let learned = reader.journey().eval_frames().certain().map(EvalFrameModel::known);
         let mut journey = Journey::new(native::MACHINE, learned.unwrap_or_default());
         let mut python = walk_python(&reader.found.interpreter.layout, &history.thread_states, captured);
         journey.unwind(moment);

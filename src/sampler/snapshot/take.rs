@@ -69,7 +69,7 @@ impl Snapshot {
             registers: reader.captured().registers.clone(),
             memory: join(memory),
             thread_states: history.thread_states.clone(),
-            evaluation_frame: reader.journey().distance().certain(),
+            evaluation_frame: reader.journey().eval_frames().certain(),
             modules: taken.images(),
             code,
             stack,
