@@ -11,11 +11,12 @@ use super::origin::with_origin;
 use super::program::Program;
 use super::recorder::Recording;
 use crate::profile::Profile;
+use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::Named;
 use crate::profile::steps::Steps;
 use crate::sampler::frame::SampleFrame;
-use crate::symbolize::names::{self, Counted, NativeFrames};
+use crate::symbolize::names::{self, NativeFrames};
 
 /// How frames are shown.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::plumbing::is_plumbing;
 use super::{FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Symbolizer, python_trampoline};
+use crate::profile::counted::Counted;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
 use crate::profile::named::{Named, Role};
@@ -18,7 +19,6 @@ use crate::profile::tree::StackTree;
 use crate::sampler::code_space::CodeSpace;
 use crate::sampler::codes::Function;
 use crate::sampler::frame::SampleFrame;
-use crate::sampler::run_state::RunState;
 use crate::target::modules::ModuleId;
 use crate::types::{Svma, Tid};
 
@@ -31,17 +31,6 @@ pub enum NativeFrames {
     All,
     /// None.
     None,
-}
-
-/// An element of a counted stack: a thread's root, a frame, or what the thread did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Counted {
-    /// The thread that the frames belong to.
-    Thread(Tid),
-    /// One frame.
-    Frame(SampleFrame),
-    /// What the thread did, inside all its frames.
-    RunState(RunState),
 }
 
 /// What the frames of a recording refer to.
