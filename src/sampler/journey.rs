@@ -64,14 +64,14 @@ impl Journey {
         &self.merged
     }
 
-    /// The first stage: unwinds from the registers. Gives why that ended: after [`StackEnd::UnmappedCode`] it can be
+    /// The first stage: unwinds from the registers. Returns why that ended: after [`StackEnd::UnmappedCode`] it can be
     /// done again with a newer address space.
     pub fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {
         self.native.unwind(moment)
     }
 
     /// The second stage: drops the Python frames that have not begun, repairs a walk that broke off, and
-    /// puts the Python frames in their places. Gives whether the stack is complete; if not, see
+    /// puts the Python frames in their places. Returns whether the stack is complete; if not, see
     /// [`unmapped_code`](Self::unmapped_code).
     pub fn merge(&mut self, moment: Moment<'_>, mut python: Option<&mut PythonStack>) -> bool {
         if let Some(python) = &mut python {

@@ -20,18 +20,18 @@ use crate::unwind::x86_64::X86_64;
 
 /// A stack that breaks more often than this is not worth more.
 const MAX_SEGMENTS: usize = 8;
-/// How often the JIT's code may be entered on one stack: as often as Python is called by C.
-const MAX_RUN_TIME_CALLS: usize = 1_024;
+/// How often code without tables is left on one stack: a JIT enters its own as often as Python is called by C.
+const MAX_CODE_WITHOUT_CFI: usize = 1_024;
 
 /// Walks native stacks of one process, on whatever architecture it is.
 pub trait NativeWalk: Debug + Send {
     /// The stack that was walked last, innermost segment first: one when nothing is missing.
     fn segments(&self) -> &[NativeStack];
 
-    /// Unwinds from the registers, in one segment. Gives why that ended.
+    /// Unwinds from the registers, in one segment. Returns why that ended.
     fn unwind(&mut self, moment: Moment<'_>) -> StackEnd;
 
-    /// Does what can be done about a walk that broke off. Gives the code in no mapping that this led to: more can be done
+    /// Does what can be done about a walk that broke off. Returns the code in no mapping that this led to: more can be done
     /// with a newer address space.
     fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &EvalFrameModel) -> Option<Addr>;
 
@@ -192,7 +192,7 @@ impl<A: Architecture> Walk<A> {
         learned: &EvalFrameModel,
     ) -> Result<(), StackEnd> {
         let mut is_confirmed = false;
-        for _ in 0..MAX_RUN_TIME_CALLS {
+        for _ in 0..MAX_CODE_WITHOUT_CFI {
             let Some(sp) = self.tried.frames.last().map(|frame| frame.sp) else { break };
             let left = self.return_paths.leave::<A>(&mut self.tried, fp, captured(moment), &mut self.calls);
             let Some(from) = left else { break };

@@ -2,7 +2,7 @@
 //!
 //! Does: choose the cheapest exact step for each frame, and say why the walk ends. Allocates nothing once `out` and
 //! the cache are warm.
-//! Does not: read memory other than the copy; a caller that wants more gives a larger copy, or resumes.
+//! Does not: read memory other than the copy; a caller that wants more passes a larger copy, or resumes.
 //!
 //! The pcs in a stack are those that lie in known code. The last frame of an incomplete stack has no known end:
 //! its CFA is then the first word above its sp.

@@ -7,6 +7,7 @@ mod cycles;
 mod rules;
 mod source;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,23 @@ fn no_files_import_each_other_in_a_circle() {
 fn what_is_allowed_is_used() {
     let unused = rules::unused_allowances(&sources());
     assert!(unused.is_empty(), "{}", unused.join("\n"));
+}
+
+/// The folders of the architectures, and the files of each that do what the other has no need of.
+const ARCHITECTURES: [(&str, &[&str]); 2] =
+    [("unwind/x86_64/", &["call_site.rs"]), ("unwind/aarch64/", &["linkage.rs", "signal.rs"])];
+
+#[test]
+fn the_same_job_has_the_same_file_name_in_each_architecture() {
+    let sources = sources();
+    let [first, second] = ARCHITECTURES.map(|(folder, own)| {
+        let names = sources.iter().filter_map(|source| source.name.strip_prefix(folder));
+        let files: BTreeSet<&str> = names.filter(|name| !name.contains("tests.rs")).collect();
+        assert!(own.iter().all(|name| files.contains(name)), "{folder} has no longer all of {own:?}");
+        files.into_iter().filter(|name| !own.contains(name)).collect::<Vec<&str>>()
+    });
+    assert!(first.len() > 5, "the files were not found");
+    assert_eq!(first, second);
 }
 
 /// Files of tests are read as often as others. Programs that are sampled, and what tests share, count as well.

@@ -50,13 +50,13 @@ fn space() -> AddressSpace {
     AddressSpace::new(vec![mapped(module, BIAS, 0x1000..0x2000)])
 }
 
-/// Leaves the innermost frame at `pc`, with a return address at a slot; gives it and the frame to go on from.
+/// Leaves the innermost frame at `pc`, with a return address at a slot; returns it and the frame to go on from.
 fn leave(pc: u64, kept_sp: Option<u64>, word: (u64, u64)) -> Option<(NativeFrame, FramePosition)> {
     let (mut walked, from) = walk(pc, kept_sp, word);
     Some((walked.frames.pop()?, from?))
 }
 
-/// The same, and gives what was walked in any case.
+/// The same, and returns what was walked in any case.
 fn walk(pc: u64, kept_sp: Option<u64>, (slot, return_address): (u64, u64)) -> (NativeStack, Option<FramePosition>) {
     let mut stack = Region { start: Addr(STACK), bytes: vec![0; 0x200] };
     let mut put = |at: u64, word: u64| {

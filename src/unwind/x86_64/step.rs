@@ -6,7 +6,7 @@ use super::rule::{Place, UnwindRule};
 use crate::unwind::step::{Cursor, StackBytes, StepError};
 
 /// Steps out of the frame at `sp` by a frame record, or by a rule from rsp that knows the caller's rbp: as [`step`], for
-/// the two shapes that nearly all callers have. Gives the CFA and the caller's rip and rbp. `None` for other shapes, and
+/// the two shapes that nearly all callers have. Returns the CFA and the caller's rip and rbp. `None` for other shapes, and
 /// where [`step`] would fail.
 #[inline(always)]
 pub fn quick_step(rule: UnwindRule, sp: u64, fp: u64, stack: StackBytes<'_>) -> Option<(u64, u64, u64)> {
@@ -29,7 +29,7 @@ pub fn quick_step(rule: UnwindRule, sp: u64, fp: u64, stack: StackBytes<'_>) -> 
     }
 }
 
-/// Steps out of `cursor`'s frame. Gives its CFA and the caller's registers.
+/// Steps out of `cursor`'s frame. Returns its CFA and the caller's registers.
 #[inline]
 pub fn step(rule: &UnwindRule, cursor: Cursor, stack: StackBytes<'_>) -> Result<(u64, Cursor), StepError> {
     let (cfa, saved_fp) = match *rule {
