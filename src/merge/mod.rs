@@ -1,6 +1,7 @@
 //! NativeStack + PythonStack -> one true stack, by address.
 //!
-//! Does: put the Python frames of each eval loop into the native frame that holds its marker (`sp <= marker < cfa`). It needs no symbol names, so stripped, split and JIT interpreters all work.
+//! Does: put the Python frames of each eval loop into the native frame that holds its marker (`sp <= marker < cfa`). It needs no
+//! symbol names, so stripped, split and JIT interpreters all work.
 //! Does not: read memory, unwind, or name anything. Pure.
 
 pub mod resync;

@@ -2,8 +2,9 @@
 //!
 //! Does: return Python frames and markers, innermost first, from one read per frame, so that it can run on a copy while
 //! the thread is stopped; stop with a reason, and go on from there when the missing memory has been fetched.
-//! Does not: know how a version chains its frames ([`crate::python::chain`] does), or read code objects. So frames that CPython itself hides, because they have not reached their first traceable
-//! instruction (shims such as `_Py_InitCleanup` among them), are in the result until [`PythonStack::drop_incomplete`].
+//! Does not: know how a version chains its frames ([`crate::python::chain`] does), or read code objects. So frames that
+//! CPython itself hides, because they have not reached their first traceable instruction (shims such as `_Py_InitCleanup`
+//! among them), are in the result until [`PythonStack::drop_incomplete`].
 
 use crate::python::chain::{Chain, Link, Step};
 use crate::python::layout::{Layout, MAX_FRAME_BYTES};
