@@ -129,10 +129,11 @@ pub fn walk_python(layout: &Layout, states: &[Addr], memory: &impl Memory) -> Op
 
 /// The walks of one thread's states, which are one stack; `None` when there are none.
 pub fn one_stack(walks: Vec<FrameWalk<'_>>) -> Option<PythonStack> {
-    let mut stacks: Vec<PythonStack> = walks.into_iter().map(FrameWalk::into_stack).collect();
-    match stacks.len() {
-        0 | 1 => stacks.pop(),
-        _ => Some(interleave(stacks)),
+    let mut stacks = walks.into_iter().map(FrameWalk::into_stack);
+    let first = stacks.next()?;
+    match stacks.next() {
+        None => Some(first),
+        Some(second) => Some(interleave([first, second].into_iter().chain(stacks))),
     }
 }
 
