@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use fpprof::process::reader::Reader;
 use fpprof::process::reading::Reading;
-use fpprof::python::layout::CurrentFrame;
+use fpprof::python::layout::{CFrameChain, ChainLayout};
 use fpprof::python::stack::PythonEntry;
 use fpprof::snapshot::replay::Replay;
 use fpprof::snapshot::subject::{Saved, Subject};
@@ -79,9 +79,7 @@ fn main() -> anyhow::Result<()> {
 
 /// Whether the pointer to the innermost frame does not lead to the first frame of the walk.
 fn is_torn(reader: &Reader, reading: &Reading, replay: &Replay) -> bool {
-    let CurrentFrame::ThroughCFrame { cframe, current_frame, .. } =
-        reader.found.interpreter.layout.thread.current_frame
-    else {
+    let ChainLayout::CFrame(CFrameChain { cframe, current_frame, .. }) = reader.found.interpreter.layout.chain else {
         return false;
     };
     let copies = &reading.captured;

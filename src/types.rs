@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An architecture that threads can be unwound on.
+/// An architecture: what the code in a file is for, and what threads can be unwound on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Machine {
     /// x86-64 with the System V psABI.

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use fpprof::python::layout::{
-    CurrentFrame, DICT_KEYS, GilLocation, IntegerForm, Layout, LayoutError, MarkerRule, Support, Version,
-    by_debug_offsets, by_table,
+    CFrameChain, CFrameEntry, ChainLayout, DICT_KEYS, GilLocation, IntegerForm, Layout, LayoutError, OwnerChain,
+    Support, Version, by_debug_offsets, by_table,
 };
 use fpprof::target::memory::Region;
 use fpprof::types::Addr;
@@ -175,20 +175,18 @@ fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
         }
         GilLocation::None => {}
     }
-    match thread.current_frame {
-        CurrentFrame::Direct(offset) => facts.extend([("thread.current_frame", offset)]),
-        CurrentFrame::ThroughCFrame { cframe, current_frame, previous } => {
+    match layout.chain {
+        ChainLayout::CFrame(CFrameChain { cframe, current_frame, previous, entry }) => {
             let cframe = ("thread.cframe", cframe);
             facts.extend([cframe, ("cframe.current_frame", current_frame), ("cframe.previous", previous)]);
+            if let CFrameEntry::Flag(is_entry) = entry {
+                facts.insert("frame.is_entry", is_entry as u64);
+            }
         }
-    }
-    match layout.markers {
-        MarkerRule::CFrameChain { previous, is_entry, .. } => {
-            assert_eq!(facts.get("cframe.previous"), Some(&previous));
-            facts.extend([("frame.is_entry", is_entry as u64)]);
+        ChainLayout::Owner(OwnerChain { current_frame, base_frame, .. }) => {
+            facts.insert("thread.current_frame", current_frame);
+            facts.extend(base_frame.map(|offset| ("thread.base_frame", offset)));
         }
-        MarkerRule::FrameOwner { base_frame: Some(offset), .. } => facts.extend([("thread.base_frame", offset)]),
-        MarkerRule::FrameOwner { base_frame: None, .. } => {}
     }
     facts
 }

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use fpprof::target::registers::Registers;
-use fpprof::target::elf::{Machine, SectionData, UnwindSections};
+use fpprof::target::elf::{SectionData, UnwindSections};
 use fpprof::target::memory::Region;
-use fpprof::types::{Addr, Svma};
+use fpprof::target::registers::Registers;
+use fpprof::types::{Addr, Machine, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
 use fpprof::unwind::frame_pointers::{FramePointerUse, FrameRecordRule};
 use fpprof::unwind::module::ModuleUnwinder;

@@ -1,7 +1,7 @@
 //! NativeStack + PythonStack -> one true stack, by address.
 //!
-//! Does: put the Python frames of each evaluation of bytecode into the native frame that holds its marker
-//! (`sp <= marker < cfa`). It needs no symbol names, so stripped, split and JIT interpreters all work.
+//! Does: put the Python frames of each eval loop into the native frame that holds its marker (`sp <= marker < cfa`). It needs no
+//! symbol names, so stripped, split and JIT interpreters all work.
 //! Does not: read memory, unwind, or name anything. Pure.
 
 pub mod resync;
@@ -17,8 +17,8 @@ pub enum MergedFrame {
     Native {
         /// The frame.
         frame: NativeFrame,
-        /// Whether it evaluates the Python frames before (inside) it.
-        evaluation: bool,
+        /// Whether it is an eval frame: that of the eval loop in which the Python frames before (inside) it run.
+        is_eval_frame: bool,
     },
     /// A Python frame.
     Python(PythonFrame),
@@ -33,7 +33,7 @@ pub enum Gap {
     Native(StackEnd),
     /// The interpreter's chain of frames ended before its root.
     Python(ChainEnd),
-    /// Python frames whose evaluation is in no native frame: they stand where their address says.
+    /// Python frames whose eval loop is in no native frame: they stand where their address says.
     Unplaced(Addr),
 }
 
@@ -56,8 +56,8 @@ impl MergedStack {
     }
 }
 
-/// The Python frames of one evaluation, and its marker.
-struct Evaluation<'a> {
+/// The Python frames of one eval loop, and its marker.
+struct EvalLoop<'a> {
     frames: &'a [PythonEntry],
     /// Absent behind the chain's last marker.
     marker: Option<Addr>,
@@ -69,27 +69,27 @@ struct Evaluation<'a> {
 pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, out: &mut MergedStack) {
     out.frames.clear();
     let entries = python.map_or(&[][..], |p| &p.entries);
-    let mut evaluations = evaluations(entries).peekable();
+    let mut eval_loops = eval_loops(entries).peekable();
     for (index, segment) in native.iter().enumerate() {
         for frame in &segment.frames {
-            let mut evaluation = false;
-            while let Some(next) = evaluations.next_if(|e| e.marker.is_some_and(|m| m < frame.cfa)) {
+            let mut is_eval_frame = false;
+            while let Some(next) = eval_loops.next_if(|e| e.marker.is_some_and(|m| m < frame.cfa)) {
                 if next.marker.is_some_and(|m| m < frame.sp) {
                     // Below this frame and in none before it.
-                    push_unplaced(&next, index > 0 && !evaluation, out);
+                    push_unplaced(&next, index > 0 && !is_eval_frame, out);
                 } else {
                     push_python(next.frames, out);
-                    evaluation = true;
+                    is_eval_frame = true;
                 }
             }
-            out.frames.push(MergedFrame::Native { frame: *frame, evaluation });
+            out.frames.push(MergedFrame::Native { frame: *frame, is_eval_frame });
         }
         if segment.end != StackEnd::ThreadEntry {
             out.frames.push(MergedFrame::Gap(Gap::Native(segment.end)));
         }
     }
     let native_is_cut = native.last().is_none_or(|last| last.end != StackEnd::ThreadEntry);
-    for rest in evaluations {
+    for rest in eval_loops {
         push_unplaced(&rest, native_is_cut, out);
     }
     if let Some(end) = python.map(|p| p.end).filter(|end| *end != ChainEnd::Root) {
@@ -99,15 +99,15 @@ pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, out: &mut Mer
 
 /// Python frames whose native frame is not there. Where a gap has already been told it explains them; elsewhere they
 /// get one of their own, so that the stack counts as incomplete.
-fn push_unplaced(evaluation: &Evaluation<'_>, explained: bool, out: &mut MergedStack) {
-    if !explained && let Some(first) = evaluation.frames.first() {
-        let addr = evaluation.marker.unwrap_or(match first {
+fn push_unplaced(eval_loop: &EvalLoop<'_>, explained: bool, out: &mut MergedStack) {
+    if !explained && let Some(first) = eval_loop.frames.first() {
+        let addr = eval_loop.marker.unwrap_or(match first {
             PythonEntry::Frame(frame) => frame.frame,
             PythonEntry::Marker(marker) => *marker,
         });
         out.frames.push(MergedFrame::Gap(Gap::Unplaced(addr)));
     }
-    push_python(evaluation.frames, out);
+    push_python(eval_loop.frames, out);
 }
 
 fn push_python(entries: &[PythonEntry], out: &mut MergedStack) {
@@ -117,7 +117,7 @@ fn push_python(entries: &[PythonEntry], out: &mut MergedStack) {
     }));
 }
 
-fn evaluations(mut entries: &[PythonEntry]) -> impl Iterator<Item = Evaluation<'_>> {
+fn eval_loops(mut entries: &[PythonEntry]) -> impl Iterator<Item = EvalLoop<'_>> {
     std::iter::from_fn(move || {
         if entries.is_empty() {
             return None;
@@ -129,7 +129,7 @@ fn evaluations(mut entries: &[PythonEntry]) -> impl Iterator<Item = Evaluation<'
             _ => None,
         };
         entries = rest.get(1..).unwrap_or_default();
-        Some(Evaluation { frames, marker })
+        Some(EvalLoop { frames, marker })
     })
 }
 

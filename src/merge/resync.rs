@@ -1,7 +1,7 @@
-//! Restarting a native walk that failed, at the innermost evaluation that the interpreter's markers show.
+//! Restarting a native walk that failed, at the innermost eval frame that the interpreter's markers show.
 //!
-//! Does: learn from clean stacks where the marker lies in an evaluation's native frame (CFA − marker is a constant
-//! of the binary: 0xa0 in one build, 0x100 in another), and say where the frame of a marker must then end.
+//! Does: learn from clean stacks where the marker lies in an eval frame (CFA − marker is a constant of the binary:
+//! 0xa0 in one build, 0x100 in another), and say where the frame of a marker must then end.
 //! Does not: walk. Pure.
 
 use super::{MergedFrame, MergedStack};
@@ -9,42 +9,42 @@ use crate::python::stack::{PythonEntry, PythonStack};
 use crate::types::Addr;
 use crate::unwind::stack::{NativeStack, StackEnd};
 
-/// The distance must have been seen so often before it is used, and each time the same.
+/// A layout must have been seen so often before it is used, and each time the same.
 const ENOUGH: u32 = 3;
 
-/// Where an evaluation's frame ends, by its marker, and what it keeps for its caller.
+/// How an eval frame lies on the native stack: where it ends, by its marker, and what it keeps for its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EvaluationFrame {
+pub struct EvalFrameLayout {
     /// CFA − marker, in bytes.
     pub distance: u64,
     /// Where the caller's frame pointer is saved, in bytes from the CFA; `None` when it is not saved there.
     pub saved_frame_pointer: Option<i32>,
 }
 
-/// A place to restart at: in the caller of an evaluation.
+/// A place to restart at: in the caller of an eval frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restart {
-    /// The CFA of the evaluation: the stack pointer of its caller.
+    /// The CFA of the eval frame: the stack pointer of its caller.
     pub cfa: Addr,
     /// The address at which the caller's frame pointer is saved.
     pub saved_frame_pointer: Option<Addr>,
 }
 
-/// What has been learned of one target's evaluation frames.
+/// A model of how one target's eval frames lie on the native stack, learned from its samples.
 #[derive(Debug, Clone, Default)]
-pub struct MarkerDistance {
+pub struct EvalFrameModel {
     /// What was seen last, and how often in a row.
-    seen: Option<(EvaluationFrame, u32)>,
+    seen: Option<(EvalFrameLayout, u32)>,
 }
 
-impl MarkerDistance {
+impl EvalFrameModel {
     /// What another has learned, and was certain of.
-    pub fn known(frame: EvaluationFrame) -> MarkerDistance {
-        MarkerDistance { seen: Some((frame, ENOUGH)) }
+    pub fn known(frame: EvalFrameLayout) -> EvalFrameModel {
+        EvalFrameModel { seen: Some((frame, ENOUGH)) }
     }
 
     /// Learns from a stack that was merged without a gap. `saved_frame_pointer` looks up, by an address inside the
-    /// evaluation function, where its frame saves the caller's.
+    /// eval loop's function, where its frame saves the caller's.
     pub fn learn(
         &mut self,
         stack: &MergedStack,
@@ -59,12 +59,12 @@ impl MarkerDistance {
             PythonEntry::Frame(_) => None,
         });
         for frame in &stack.frames {
-            if let MergedFrame::Native { frame, evaluation: true } = frame
+            if let MergedFrame::Native { frame, is_eval_frame: true } = frame
                 && let Some(marker) = markers.next()
                 && let Some(distance) = frame.cfa.0.checked_sub(marker.0)
             {
                 let saved_frame_pointer = saved_frame_pointer(frame.lookup_address());
-                let frame = EvaluationFrame { distance, saved_frame_pointer };
+                let frame = EvalFrameLayout { distance, saved_frame_pointer };
                 let count = match self.seen {
                     Some((known, count)) if known == frame => count.saturating_add(1),
                     _ => 1,
@@ -74,13 +74,13 @@ impl MarkerDistance {
         }
     }
 
-    /// What is certain of the evaluation frames.
-    pub fn certain(&self) -> Option<EvaluationFrame> {
+    /// How eval frames lie, if that is certain.
+    pub fn certain(&self) -> Option<EvalFrameLayout> {
         self.seen.filter(|(_, count)| *count >= ENOUGH).map(|(frame, _)| frame)
     }
 
     /// Whether a walk that went on from something that was found, and not captured, has arrived where it must: at the
-    /// end of the frame of the innermost evaluation at or above `from`, or, before that is certain, at the thread's
+    /// end of the innermost eval frame at or above `from`, or, before that is certain, at the thread's
     /// entry.
     pub fn confirms(&self, walked: &NativeStack, from: Addr, python: Option<&PythonStack>) -> bool {
         let markers = python.iter().flat_map(|python| &python.entries);
@@ -97,7 +97,7 @@ impl MarkerDistance {
         }
     }
 
-    /// Where to restart a walk that failed: in the caller of the innermost evaluation that it did not reach.
+    /// Where to restart a walk that failed: in the caller of the innermost eval frame that it did not reach.
     pub fn restart(&self, failed: &NativeStack, python: &PythonStack) -> Option<Restart> {
         if failed.end == StackEnd::ThreadEntry {
             return None;
@@ -128,7 +128,7 @@ mod tests {
         (NativeStack { frames: vec![frame], end: StackEnd::ThreadEntry }, PythonStack { entries, end: ChainEnd::Root })
     }
 
-    fn learn(learned: &mut MarkerDistance, marker: u64, cfa: u64) {
+    fn learn(learned: &mut EvalFrameModel, marker: u64, cfa: u64) {
         let (native, python) = clean(marker, cfa);
         let mut merged = MergedStack::default();
         merge(&[native], Some(&python), &mut merged);
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_distance_is_used_only_when_it_was_seen_again_and_again() {
-        let mut learned = MarkerDistance::default();
+        let mut learned = EvalFrameModel::default();
         learn(&mut learned, 0x180, 0x200);
         learn(&mut learned, 0x180, 0x200);
         assert_eq!(learned.certain(), None);
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_walk_restarts_at_the_first_marker_that_it_did_not_reach() {
-        let mut learned = MarkerDistance::default();
+        let mut learned = EvalFrameModel::default();
         (0..3).for_each(|_| learn(&mut learned, 0x180, 0x200));
         let (mut failed, mut python) = clean(0x180, 0x200);
         assert_eq!(learned.restart(&failed, &python), None, "a complete walk needs none");

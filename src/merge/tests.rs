@@ -26,7 +26,7 @@ fn marker(native_frame: u64) -> PythonEntry {
     PythonEntry::Marker(Addr(0x1008 + native_frame * 0x10))
 }
 
-/// The merged stack in short: `n3` a native frame, `e3` one that evaluates, `p7` a Python frame, `gap`.
+/// The merged stack in short: `n3` a native frame, `e3` an eval frame, `p7` a Python frame, `gap`.
 fn merged(segments: &[NativeStack], entries: Vec<PythonEntry>, end: ChainEnd) -> String {
     let mut out = MergedStack::default();
     merge(segments, Some(&PythonStack { entries, end }), &mut out);
@@ -34,8 +34,8 @@ fn merged(segments: &[NativeStack], entries: Vec<PythonEntry>, end: ChainEnd) ->
         .frames
         .iter()
         .map(|f| match f {
-            MergedFrame::Native { frame, evaluation } => {
-                format!("{}{}", if *evaluation { 'e' } else { 'n' }, frame.pc.0 - 0x40_0000)
+            MergedFrame::Native { frame, is_eval_frame } => {
+                format!("{}{}", if *is_eval_frame { 'e' } else { 'n' }, frame.pc.0 - 0x40_0000)
             }
             MergedFrame::Python(frame) => format!("p{}", frame.code.0),
             MergedFrame::Gap(gap) => match gap {
@@ -49,7 +49,7 @@ fn merged(segments: &[NativeStack], entries: Vec<PythonEntry>, end: ChainEnd) ->
 }
 
 #[test]
-fn each_evaluation_gets_its_own_python_frames() {
+fn each_eval_frame_gets_its_own_python_frames() {
     let entries = vec![py(1), py(2), marker(1), py(3), marker(4)];
     assert_eq!(
         merged(&[native(6, StackEnd::ThreadEntry)], entries, ChainEnd::Root),
@@ -59,7 +59,7 @@ fn each_evaluation_gets_its_own_python_frames() {
 }
 
 #[test]
-fn an_evaluation_without_a_marker_yet_is_native_only() {
+fn an_eval_frame_without_a_marker_yet_is_native_only() {
     assert_eq!(merged(&[native(4, StackEnd::ThreadEntry)], vec![py(1), marker(2)], ChainEnd::Root), "n0 n1 p1 e2 n3");
 }
 
@@ -79,7 +79,7 @@ fn a_broken_native_walk_keeps_the_python_frames_and_tells_the_gap_once() {
 }
 
 #[test]
-fn after_a_resync_the_evaluation_that_was_restarted_at_follows_the_gap() {
+fn after_a_resync_the_eval_frame_that_was_restarted_at_follows_the_gap() {
     let segments = [native(1, StackEnd::UnknownRegister(Addr(1))), segment(4, 3, StackEnd::ThreadEntry)];
     let entries = vec![py(1), marker(3), py(2), marker(5)];
     assert_eq!(merged(&segments, entries, ChainEnd::Root), "n0 gap p1 n4 p2 e5 n6");
@@ -103,7 +103,7 @@ fn a_chain_that_breaks_off_says_so() {
 }
 
 #[test]
-fn an_empty_evaluation_places_nothing() {
+fn an_empty_eval_loop_places_nothing() {
     assert_eq!(
         merged(&[native(3, StackEnd::ThreadEntry)], vec![marker(0), py(1), marker(1)], ChainEnd::Root),
         "e0 p1 e1 n2"

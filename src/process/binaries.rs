@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustc_hash::FxHashMap;
 
-use crate::merge::resync::EvaluationFrame;
+use crate::merge::resync::EvalFrameLayout;
 use crate::target::elf::ElfFile;
 use crate::target::elf_files::ElfFiles;
 use crate::types::Svma;
@@ -34,7 +34,7 @@ struct FileKey(usize);
 struct Facts {
     file: Weak<ElfFile>,
     unwinder: Option<Arc<ModuleUnwinder>>,
-    evaluation_frame: Option<EvaluationFrame>,
+    evaluation_frame: Option<EvalFrameLayout>,
 }
 
 /// A file's instructions.
@@ -60,12 +60,12 @@ impl Binaries {
     }
 
     /// What is certain of the eval frames of an interpreter's file.
-    pub fn evaluation_frame(&self, file: &Arc<ElfFile>) -> Option<EvaluationFrame> {
+    pub fn evaluation_frame(&self, file: &Arc<ElfFile>) -> Option<EvalFrameLayout> {
         self.with_facts(file, |facts| facts.evaluation_frame)
     }
 
     /// Takes note of what is certain of the eval frames of an interpreter's file.
-    pub fn learn_evaluation_frame(&self, file: &Arc<ElfFile>, frame: EvaluationFrame) {
+    pub fn learn_evaluation_frame(&self, file: &Arc<ElfFile>, frame: EvalFrameLayout) {
         self.with_facts(file, |facts| facts.evaluation_frame = Some(frame));
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let binaries = Binaries::default();
         let file = own(&binaries);
         assert_eq!(binaries.evaluation_frame(&file), None);
-        let frame = EvaluationFrame { distance: 0xa0, saved_frame_pointer: None };
+        let frame = EvalFrameLayout { distance: 0xa0, saved_frame_pointer: None };
         binaries.learn_evaluation_frame(&file, frame);
         assert_eq!(binaries.evaluation_frame(&own(&binaries)), Some(frame));
     }

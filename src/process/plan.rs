@@ -96,7 +96,7 @@ impl Plan for ThreadPlan<'_> {
                 let asked_before = reached == ChainEnd::Unreadable(frame) && self.ranges.iter().any(|r| r.holds(frame));
                 if !asked_before {
                     missing.push(range_around(frame));
-                } else if walk.leave_unlinked_evaluation(captured) {
+                } else if walk.leave_unlinked_eval_loop(captured) {
                     unfinished = true;
                 }
             }

@@ -23,7 +23,7 @@ use crate::capture::captured::{Captured, Range};
 use crate::capture::native;
 use crate::capture::running::{Stopper, Stopping};
 use crate::capture::{blocked, still};
-use crate::merge::resync::MarkerDistance;
+use crate::merge::resync::EvalFrameModel;
 use crate::python::locals::{self, Local};
 use crate::python::stack::{ChainEnd, PythonStack};
 use crate::stack::codes::Codes;
@@ -105,7 +105,7 @@ impl Reader {
         // It is the interpreter for as long as it is read.
         space.marks.ignore(found.module);
         let file = space.modules.get(found.module).and_then(|module| module.elf.as_ref().ok().cloned());
-        let learned = file.as_ref().and_then(|file| binaries.evaluation_frame(file)).map(MarkerDistance::known);
+        let learned = file.as_ref().and_then(|file| binaries.evaluation_frame(file)).map(EvalFrameModel::known);
         Ok(Reader {
             found,
             space,
@@ -323,7 +323,7 @@ impl Reader {
         if let Some(python) = python.as_ref().filter(|_| complete) {
             journey.learn(moment, python);
         }
-        if let Some(frame) = journey.distance().certain()
+        if let Some(frame) = journey.eval_frames().certain()
             && let Some(file) = self.interpreter_file.take()
         {
             self.binaries.learn_evaluation_frame(&file, frame);
@@ -369,8 +369,8 @@ impl Reader {
     }
 
     /// What the process has taught of where its evaluations of bytecode lie on the native stack.
-    pub fn learned(&self) -> &MarkerDistance {
-        self.journey.distance()
+    pub fn learned(&self) -> &EvalFrameModel {
+        self.journey.eval_frames()
     }
 
     /// The `pthread_t` of a thread, if its registers were read and tell it.

@@ -4,6 +4,7 @@
 
 pub mod clean;
 pub mod comparison;
+pub mod counted;
 pub mod facts;
 pub mod frame;
 pub mod kind;

@@ -1,4 +1,4 @@
-//! The interpreter's own stack: what walking its chain of frames gives.
+//! The interpreter's own stack: what walking its chain of frames returns.
 //!
 //! Does: say which code objects run and where the markers on the C stack are. Does not: name anything.
 
@@ -9,8 +9,9 @@ use crate::types::Addr;
 pub enum PythonEntry {
     /// A Python frame.
     Frame(PythonFrame),
-    /// An object on the C stack that one evaluation of bytecode has linked into the chain: the frames before it
-    /// (up to the marker before) run in the native frame that contains this address.
+    /// The entry frame of an eval loop: the object on the C stack that the loop has linked into the chain (3.11, which has no
+    /// such frame: its `_PyCFrame`). The frames before it, up to the marker before, run in the native frame that contains this
+    /// address.
     Marker(Addr),
 }
 

@@ -11,11 +11,12 @@ use super::origin::with_origin;
 use super::program::Program;
 use super::recorder::Recording;
 use crate::profile::Profile;
+use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::Named;
 use crate::profile::steps::Steps;
 use crate::stack::frame::SampleFrame;
-use crate::symbolize::names::{self, Counted, NativeFrames};
+use crate::symbolize::names::{self, NativeFrames};
 use crate::symbolize::{Answers, Questions, Symbolizer};
 
 /// How frames are shown.

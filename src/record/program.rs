@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::pending::{PendingSamples, SampledAt};
+use crate::profile::counted::Counted;
 use crate::profile::tree::{NodeId, StackTree};
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::Sample;
 use crate::sampler::session::Session;
 use crate::stack::frame::SampleFrame;
-use crate::symbolize::names::Counted;
 use crate::types::{Nanos, Tid};
 
 /// Stacks of threads that have ended are forgotten when so many more are remembered than threads are known.

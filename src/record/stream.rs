@@ -8,12 +8,12 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::program::Program;
+use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::Named;
 use crate::profile::recording::{self, Module, More, Names, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
 use crate::profile::samples::SampleColumns;
 use crate::stack::frame::{GapKind, SampleFrame};
-use crate::symbolize::names::Counted;
 
 /// How often to write: what a crash may lose.
 const WRITE_EVERY: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::packed::{Budget, Packed, PackedError, Part};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use crate::capture::aarch64;
-use crate::merge::resync::EvaluationFrame;
+use crate::merge::resync::EvalFrameLayout;
 use crate::target::memory::Region;
 use crate::target::registers::{MAX_REGISTERS, Registers};
 use crate::types::{Addr, Machine, Svma};
@@ -199,7 +199,7 @@ impl Snapshot {
             stack: region(stack),
             memory: in_order(memory)?,
             thread_states: addresses(&file.thread_states)?,
-            evaluation_frame: file.evaluation_frame.map(|frame| EvaluationFrame {
+            evaluation_frame: file.evaluation_frame.map(|frame| EvalFrameLayout {
                 distance: frame.distance,
                 saved_frame_pointer: frame.saved_frame_pointer,
             }),

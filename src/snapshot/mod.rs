@@ -15,7 +15,7 @@ pub mod replay;
 pub mod subject;
 pub mod take;
 
-use crate::merge::resync::EvaluationFrame;
+use crate::merge::resync::EvalFrameLayout;
 use crate::target::memory::Region;
 use crate::target::registers::Registers;
 use crate::types::{Addr, Machine, Svma};
@@ -36,7 +36,7 @@ pub struct Snapshot {
     /// The thread's states.
     pub thread_states: Vec<Addr>,
     /// What earlier samples of the process have taught of its evaluations of bytecode.
-    pub evaluation_frame: Option<EvaluationFrame>,
+    pub evaluation_frame: Option<EvalFrameLayout>,
     /// The modules of the process.
     pub modules: Vec<ModuleImage>,
     /// Its executable ranges.

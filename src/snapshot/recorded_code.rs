@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::recorder::join;
 use crate::capture::native;
-use crate::merge::resync::MarkerDistance;
+use crate::merge::resync::EvalFrameModel;
 use crate::process::reader::Reader;
 use crate::process::reading::Reading;
 use crate::process::thread::KnownThread;
@@ -88,7 +88,7 @@ impl RecordedCode {
             addresses: &addresses,
             codes: &reader.codes,
         };
-        let learned = reader.learned().certain().map(MarkerDistance::known);
+        let learned = reader.learned().certain().map(EvalFrameModel::known);
         let mut journey = Journey::new(native::MACHINE, learned.unwrap_or_default());
         let mut python = walk_python(&reader.found.interpreter.layout, &known.states.addresses, captured);
         journey.unwind(moment);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{Snapshot, SparseSection};
-use crate::merge::resync::MarkerDistance;
+use crate::merge::resync::EvalFrameModel;
 use crate::python::layout::Layout;
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::python::stack::{PythonEntry, PythonStack};
@@ -79,7 +79,7 @@ impl Replay {
 
     /// A journey that knows what was known when the snapshot was taken.
     pub fn journey(&self) -> Journey {
-        let learned = self.snapshot.evaluation_frame.map(MarkerDistance::known).unwrap_or_default();
+        let learned = self.snapshot.evaluation_frame.map(EvalFrameModel::known).unwrap_or_default();
         Journey::new(self.snapshot.machine, learned)
     }
 

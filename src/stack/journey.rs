@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use super::frame::{GapKind, SampleFrame};
 use super::moment::Moment;
 use super::native_walk::{self, NativeWalk};
-use crate::merge::resync::MarkerDistance;
+use crate::merge::resync::EvalFrameModel;
 use crate::merge::{MergedFrame, MergedStack, merge};
 use crate::python::frames::{FrameWalk, interleave};
 use crate::python::layout::Layout;
@@ -23,36 +23,35 @@ use crate::unwind::address_space::{AddressSpace, Code};
 use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::stack::{NativeStack, StackEnd};
 
-/// The evaluation function has some ten thousand instructions; most are never met.
+/// The eval loop's function has some ten thousand instructions; most are never met.
 const MAX_SAVED_FRAME_POINTERS: usize = 8_192;
 
 /// Takes samples of one process through the pure stages, one after the other; keeps its buffers and what it learns.
 #[derive(Debug)]
 pub struct Journey {
     native: Box<dyn NativeWalk>,
-    distance: MarkerDistance,
-    /// Where evaluations save their caller's frame pointer, by their program counters: the tables are read once for each.
+    eval_frames: EvalFrameModel,
+    /// Where eval frames save their caller's frame pointer, by their program counters: the tables are read once for each.
     saved_frame_pointers: FxHashMap<(ModuleId, Svma), Option<i32>>,
     merged: MergedStack,
     unmapped_code: Option<Addr>,
 }
 
 impl Journey {
-    /// A journey for threads of this machine. What was learned before of where markers lie in their evaluations is in
-    /// `distance`.
-    pub fn new(machine: Machine, distance: MarkerDistance) -> Journey {
+    /// A journey for threads of this machine, with what was learned before of how eval frames lie.
+    pub fn new(machine: Machine, eval_frames: EvalFrameModel) -> Journey {
         Journey {
             native: native_walk::for_machine(machine),
-            distance,
+            eval_frames,
             saved_frame_pointers: FxHashMap::default(),
             merged: MergedStack::default(),
             unmapped_code: None,
         }
     }
 
-    /// What has been learned of where markers lie in their evaluations.
-    pub fn distance(&self) -> &MarkerDistance {
-        &self.distance
+    /// What has been learned of how eval frames lie.
+    pub fn eval_frames(&self) -> &EvalFrameModel {
+        &self.eval_frames
     }
 
     /// The native segments of the last stack, innermost first: one, unless it was restarted.
@@ -75,20 +74,20 @@ impl Journey {
         self.merged = merged;
     }
 
-    /// The first stage: unwinds from the registers. Gives why that ended: after [`StackEnd::UnmappedCode`] it can be
+    /// The first stage: unwinds from the registers. Returns why that ended: after [`StackEnd::UnmappedCode`] it can be
     /// done again with a newer address space.
     pub fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {
         self.native.unwind(moment)
     }
 
     /// The second stage: drops the Python frames that have not begun, repairs a walk that broke off, and
-    /// puts the Python frames in their places. Gives whether the stack is complete; if not, see
+    /// puts the Python frames in their places. Returns whether the stack is complete; if not, see
     /// [`unmapped_code`](Self::unmapped_code).
     pub fn merge(&mut self, moment: Moment<'_>, mut python: Option<&mut PythonStack>) -> bool {
         if let Some(python) = &mut python {
             python.drop_incomplete(|code| moment.codes.first_traceable(code));
         }
-        self.unmapped_code = self.native.repair(moment, python.as_deref(), &self.distance);
+        self.unmapped_code = self.native.repair(moment, python.as_deref(), &self.eval_frames);
         merge(self.native.segments(), python.as_deref(), &mut self.merged);
         self.merged.gaps().next().is_none()
     }
@@ -114,7 +113,7 @@ impl Journey {
         if saved_frame_pointers.len() >= MAX_SAVED_FRAME_POINTERS {
             saved_frame_pointers.clear();
         }
-        self.distance.learn(&self.merged, python, |addr| {
+        self.eval_frames.learn(&self.merged, python, |addr| {
             let (module, svma, unwinder) = locate(moment.addresses, addr)?;
             let look_up = || native.saved_frame_pointer(unwinder, svma);
             *saved_frame_pointers.entry((module, svma)).or_insert_with(look_up)
@@ -131,8 +130,8 @@ impl Journey {
 pub fn walk_python(layout: &Layout, states: &[Addr], memory: &impl Memory) -> Option<PythonStack> {
     let walks = states.iter().map(|state| {
         let mut walk = FrameWalk::new(layout, *state);
-        // Memory that is not in the copy by now could not be fetched. An evaluation can be left once.
-        while matches!(walk.run(memory), ChainEnd::Unreadable(_)) && walk.leave_unlinked_evaluation(memory) {}
+        // Memory that is not in the copy by now could not be fetched. An eval loop can be left once.
+        while matches!(walk.run(memory), ChainEnd::Unreadable(_)) && walk.leave_unlinked_eval_loop(memory) {}
         walk
     });
     one_stack(walks.collect())
@@ -140,10 +139,11 @@ pub fn walk_python(layout: &Layout, states: &[Addr], memory: &impl Memory) -> Op
 
 /// The walks of one thread's states, which are one stack; `None` when there are none.
 pub fn one_stack(walks: Vec<FrameWalk<'_>>) -> Option<PythonStack> {
-    let mut stacks: Vec<PythonStack> = walks.into_iter().map(FrameWalk::into_stack).collect();
-    match stacks.len() {
-        0 | 1 => stacks.pop(),
-        _ => Some(interleave(stacks)),
+    let mut stacks = walks.into_iter().map(FrameWalk::into_stack);
+    let first = stacks.next()?;
+    match stacks.next() {
+        None => Some(first),
+        Some(second) => Some(interleave([first, second].into_iter().chain(stacks))),
     }
 }
 
@@ -154,10 +154,10 @@ fn resolve(frame: &MergedFrame, moment: Moment<'_>) -> SampleFrame {
             None => SampleFrame::Missing(GapKind::UnreadableCode),
         },
         MergedFrame::Gap(gap) => SampleFrame::Missing((*gap).into()),
-        MergedFrame::Native { frame, evaluation } => {
+        MergedFrame::Native { frame, is_eval_frame } => {
             let addr = frame.lookup_address();
             match locate(moment.addresses, addr) {
-                Some((module, svma, unwinder)) if *evaluation => {
+                Some((module, svma, unwinder)) if *is_eval_frame => {
                     let function = unwinder.function_start(svma).map_or(svma, |(start, _)| start);
                     SampleFrame::Evaluation { module, function }
                 }

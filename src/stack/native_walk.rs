@@ -1,13 +1,13 @@
 //! The native stack of one capture, in as few segments as can be proved.
 //!
 //! Does: unwind; where that breaks off, find the frame pointer of a thread that was not stopped, leave code that has
-//! no tables, or restart at the innermost marker that was not reached. Remembers what it learns of the interpreter's evaluation frames.
+//! no tables, or restart at the innermost marker that was not reached. Remembers how it leaves code without tables.
 //! Does not: capture, read the target, or merge.
 
 use std::fmt::Debug;
 
 use super::moment::Moment;
-use crate::merge::resync::{MarkerDistance, Restart};
+use crate::merge::resync::{EvalFrameModel, Restart};
 use crate::python::stack::PythonStack;
 use crate::types::{Addr, Machine, Svma};
 use crate::unwind::aarch64::Aarch64;
@@ -20,20 +20,20 @@ use crate::unwind::x86_64::X86_64;
 
 /// A stack that breaks more often than this is not worth more.
 const MAX_SEGMENTS: usize = 8;
-/// How often the JIT's code may be entered on one stack: as often as Python is called by C.
-const MAX_RUN_TIME_CALLS: usize = 1_024;
+/// How often code without tables is left on one stack: a JIT enters its own as often as Python is called by C.
+const MAX_CODE_WITHOUT_CFI: usize = 1_024;
 
 /// Walks native stacks of one process, on whatever architecture it is.
 pub trait NativeWalk: Debug + Send {
     /// The stack that was walked last, innermost segment first: one when nothing is missing.
     fn segments(&self) -> &[NativeStack];
 
-    /// Unwinds from the registers, in one segment. Gives why that ended.
+    /// Unwinds from the registers, in one segment. Returns why that ended.
     fn unwind(&mut self, moment: Moment<'_>) -> StackEnd;
 
-    /// Does what can be done about a walk that broke off. Gives the code in no mapping that this led to: more can be done
+    /// Does what can be done about a walk that broke off. Returns the code in no mapping that this led to: more can be done
     /// with a newer address space.
-    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr>;
+    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &EvalFrameModel) -> Option<Addr>;
 
     /// Where the frame at an address of a module saves its caller's frame pointer, in bytes from the CFA.
     fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32>;
@@ -47,47 +47,73 @@ pub fn for_machine(machine: Machine) -> Box<dyn NativeWalk> {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Walk<A: Architecture> {
     unwinder: Unwinder<A>,
     calls: A::Calls,
     return_paths: ReturnPaths,
+    /// The segments of the last walk, and behind them those of earlier ones, whose memory the next ones take.
     segments: Vec<NativeStack>,
+    /// How many of them are the last walk's.
+    used: usize,
+    /// How far an attempt to go on has come.
+    tried: NativeStack,
+    /// The last attempt that was confirmed.
+    confirmed: NativeStack,
     scratch: UnwindScratch,
+}
+
+impl<A: Architecture> Default for Walk<A> {
+    fn default() -> Self {
+        Walk {
+            unwinder: Unwinder::default(),
+            calls: A::Calls::default(),
+            return_paths: ReturnPaths::default(),
+            segments: Vec::new(),
+            used: 0,
+            tried: NativeStack::empty(),
+            confirmed: NativeStack::empty(),
+            scratch: UnwindScratch::default(),
+        }
+    }
 }
 
 impl<A: Architecture> NativeWalk for Walk<A> {
     fn segments(&self) -> &[NativeStack] {
-        &self.segments
+        self.segments.get(..self.used).unwrap_or_default()
     }
 
     fn unwind(&mut self, moment: Moment<'_>) -> StackEnd {
-        let mut first = self.segments.drain(..).next().unwrap_or_else(NativeStack::empty);
+        self.used = 0;
+        let mut first = self.take_segment();
         self.unwinder.unwind(moment.registers, moment.stack, moment.addresses, &mut first);
         let end = first.end;
-        self.segments.push(first);
+        self.add_segment(first);
         end
     }
 
-    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Option<Addr> {
+    fn repair(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &EvalFrameModel) -> Option<Addr> {
+        if self.segments().last().is_some_and(|last| last.end == StackEnd::ThreadEntry) {
+            return None;
+        }
         let mut unmapped = None;
-        let walked = self.recover(moment, python, learned);
-        match self.leave_code_without_cfi(walked, moment, python, learned) {
-            Ok(whole) => {
-                self.segments.clear();
-                self.segments.push(whole);
+        let fp = self.recover(moment, python, learned);
+        match self.leave_code_without_cfi(fp, moment, python, learned) {
+            Ok(()) => {
+                self.used = 0;
+                let mut whole = self.take_segment();
+                std::mem::swap(&mut whole, &mut self.confirmed);
+                self.add_segment(whole);
             }
             Err(end) => unmapped = end.unmapped_code(),
         }
-        while self.segments.len() < MAX_SEGMENTS
-            && let Some(failed) = self.segments.last()
+        while self.used < MAX_SEGMENTS
+            && let Some(failed) = self.segments().last()
             && let Some(restart) = python.and_then(|python| learned.restart(failed, python))
-            && let Some(segment) = self.restart(moment, restart)
-        {
-            self.segments.push(segment);
-        }
+            && self.restart(moment, restart)
+        {}
         // What was confirmed can break off again, further out.
-        unmapped.or_else(|| self.segments.iter().find_map(|segment| segment.end.unmapped_code()))
+        unmapped.or_else(|| self.segments().iter().find_map(|segment| segment.end.unmapped_code()))
     }
 
     fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32> {
@@ -96,74 +122,105 @@ impl<A: Architecture> NativeWalk for Walk<A> {
 }
 
 impl<A: Architecture> Walk<A> {
-    /// Goes on where a frame needs a register and the thread was not stopped, if everything agrees on what it is. Gives the
-    /// stack to go on from: before it is certain where evaluations are, what was found is confirmed at the thread's entry
-    /// only, and that may be behind code without tables.
-    fn recover(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &MarkerDistance) -> Walked {
-        let failed = self.segments.last().cloned().unwrap_or_else(NativeStack::empty);
-        let failed = Walked { fp: self.unwinder.stopped_fp(), stack: failed };
-        let needs_register = matches!(failed.stack.end, StackEnd::UnknownRegister(_));
-        if !needs_register || moment.registers.get(A::FP.into()).is_some() {
-            return failed;
+    /// A segment to fill: the memory of an earlier walk, where there is one.
+    fn take_segment(&mut self) -> NativeStack {
+        self.segments.get_mut(self.used).map_or_else(NativeStack::empty, |spare| {
+            spare.frames.clear();
+            std::mem::replace(spare, NativeStack::empty())
+        })
+    }
+
+    /// Adds a segment to the walk.
+    fn add_segment(&mut self, segment: NativeStack) {
+        match self.segments.get_mut(self.used) {
+            Some(place) => *place = segment,
+            None => self.segments.push(segment),
         }
-        let mut whole = failed.stack.clone();
-        let Some(sp) = whole.frames.last().map(|frame| frame.sp) else { return failed };
-        let Some(from) = self.calls.recover(&mut whole, captured(moment)) else { return failed };
-        self.unwinder.resume(from, moment.stack, moment.addresses, &mut whole);
-        let is_confirmed = learned.confirms(&whole, sp, python);
+        self.used += 1;
+    }
+
+    /// Goes on where a frame needs a register and the thread was not stopped, if everything agrees on what it is. Leaves the
+    /// stack to go on from in `tried`, and returns the frame pointer there: before it is certain how eval frames lie, what was
+    /// found is confirmed at the thread's entry only, and that may be behind code without tables.
+    fn recover(&mut self, moment: Moment<'_>, python: Option<&PythonStack>, learned: &EvalFrameModel) -> Option<Addr> {
+        let fp = self.unwinder.stopped_fp();
+        self.try_from_last_segment();
+        let needs_register = matches!(self.tried.end, StackEnd::UnknownRegister(_));
+        if !needs_register || moment.registers.get(A::FP.into()).is_some() {
+            return fp;
+        }
+        let Some(sp) = self.tried.frames.last().map(|frame| frame.sp) else { return fp };
+        let Some(from) = self.calls.recover(&mut self.tried, captured(moment)) else {
+            self.try_from_last_segment();
+            return fp;
+        };
+        self.unwinder.resume(from, moment.stack, moment.addresses, &mut self.tried);
+        let is_confirmed = learned.confirms(&self.tried, sp, python);
         if is_confirmed {
-            self.segments.clear();
-            self.segments.push(whole.clone());
+            self.used = 0;
+            let mut whole = self.take_segment();
+            whole.copy_from(&self.tried);
+            self.add_segment(whole);
         }
         if is_confirmed || learned.certain().is_none() {
-            Walked { fp: self.unwinder.stopped_fp(), stack: whole }
+            self.unwinder.stopped_fp()
         } else {
-            failed
+            self.try_from_last_segment();
+            fp
         }
     }
 
-    /// Goes on behind code without tables, each time that the walk comes to such code, as far as that leads to the
-    /// evaluations that called it: from an entry of the procedure linkage table to a function, and from there to the JIT's
-    /// code that called it. Until it is certain where evaluations are, only the thread's entry confirms it.
+    fn try_from_last_segment(&mut self) {
+        match self.used.checked_sub(1).and_then(|last| self.segments.get(last)) {
+            Some(last) => self.tried.copy_from(last),
+            None => self.tried.frames.clear(),
+        }
+    }
+
+    /// Goes on in `tried` behind code without tables, each time that the walk comes to such code, as far as that leads to the
+    /// eval frames that called it: from an entry of the procedure linkage table to a function, and from there to the JIT's
+    /// code that called it. Until it is certain how eval frames lie, only the thread's entry confirms it. The stack is then in
+    /// `confirmed`.
     ///
     /// # Errors
     /// Where it leads to if nothing confirms it.
     fn leave_code_without_cfi(
         &mut self,
-        Walked { stack: mut walked, mut fp }: Walked,
+        mut fp: Option<Addr>,
         moment: Moment<'_>,
         python: Option<&PythonStack>,
-        learned: &MarkerDistance,
-    ) -> Result<NativeStack, StackEnd> {
-        let mut confirmed = None;
-        for _ in 0..MAX_RUN_TIME_CALLS {
-            let Some(sp) = walked.frames.last().map(|frame| frame.sp) else { break };
-            let left = self.return_paths.leave::<A>(&mut walked, fp, captured(moment), &mut self.calls);
+        learned: &EvalFrameModel,
+    ) -> Result<(), StackEnd> {
+        let mut is_confirmed = false;
+        for _ in 0..MAX_CODE_WITHOUT_CFI {
+            let Some(sp) = self.tried.frames.last().map(|frame| frame.sp) else { break };
+            let left = self.return_paths.leave::<A>(&mut self.tried, fp, captured(moment), &mut self.calls);
             let Some(from) = left else { break };
-            self.unwinder.resume(from, moment.stack, moment.addresses, &mut walked);
+            self.unwinder.resume(from, moment.stack, moment.addresses, &mut self.tried);
             fp = self.unwinder.stopped_fp();
-            if learned.confirms(&walked, sp, python) {
-                confirmed = Some(walked.clone());
+            if learned.confirms(&self.tried, sp, python) {
+                self.confirmed.copy_from(&self.tried);
+                is_confirmed = true;
             }
         }
-        confirmed.ok_or(walked.end)
+        if is_confirmed { Ok(()) } else { Err(self.tried.end) }
     }
 
-    /// Walks on in the caller of an evaluation.
-    fn restart(&mut self, moment: Moment<'_>, at: Restart) -> Option<NativeStack> {
-        let pc = Addr(moment.stack.u64_at(A::return_address_slot(at.cfa, at.saved_frame_pointer)?)?);
+    /// Walks on in the caller of an eval frame. Returns whether there is a frame.
+    fn restart(&mut self, moment: Moment<'_>, at: Restart) -> bool {
+        let slot = A::return_address_slot(at.cfa, at.saved_frame_pointer);
+        let Some(pc) = slot.and_then(|slot| moment.stack.u64_at(slot)) else { return false };
         let fp = at.saved_frame_pointer.and_then(|slot| moment.stack.u64_at(slot)).map(Addr);
-        let mut segment = NativeStack::empty();
-        let from = FramePosition { pc, is_return_address: true, sp: at.cfa, fp };
+        let mut segment = self.take_segment();
+        let from = FramePosition { pc: Addr(pc), is_return_address: true, sp: at.cfa, fp };
         self.unwinder.resume(from, moment.stack, moment.addresses, &mut segment);
-        (!segment.frames.is_empty()).then_some(segment)
+        let has_frames = !segment.frames.is_empty();
+        self.add_segment(segment);
+        if !has_frames {
+            self.used -= 1;
+        }
+        has_frames
     }
-}
-
-/// How far a walk has come, and the frame pointer there.
-struct Walked {
-    stack: NativeStack,
-    fp: Option<Addr>,
 }
 
 fn captured(moment: Moment<'_>) -> Captured<'_> {

@@ -13,12 +13,12 @@ use super::{
     FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Questions, Symbolizer, python_trampoline,
 };
 use crate::process::code_space::CodeSpace;
+use crate::profile::counted::Counted;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
 use crate::profile::named::{Named, Role};
 use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
-use crate::sampler::run_state::RunState;
 use crate::stack::codes::Function;
 use crate::stack::frame::SampleFrame;
 use crate::target::modules::ModuleId;
@@ -33,17 +33,6 @@ pub enum NativeFrames {
     All,
     /// None.
     None,
-}
-
-/// An element of a counted stack: a thread's root, a frame, or what the thread did.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Counted {
-    /// The thread that the frames belong to.
-    Thread(Tid),
-    /// One frame.
-    Frame(SampleFrame),
-    /// What the thread did, inside all its frames.
-    RunState(RunState),
 }
 
 /// What the frames of a recording refer to.

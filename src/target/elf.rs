@@ -23,7 +23,7 @@ use std::fs::File;
 use object::elf;
 use object::read::{CompressedData, CompressionFormat};
 
-use crate::types::{Addr, FileOffset, Svma};
+use crate::types::{Addr, FileOffset, Machine, Svma};
 use source::{Source, u16_at, u32_at, u64_at};
 
 /// The largest section that is read or decompressed, in bytes.
@@ -67,15 +67,6 @@ pub enum ElfError {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Io(std::io::ErrorKind),
-}
-
-/// The machine that the code in a file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Machine {
-    /// `EM_X86_64`.
-    X86_64,
-    /// `EM_AARCH64`.
-    Aarch64,
 }
 
 /// One program header: a part of the file that is, or describes, a part of the process.

@@ -76,6 +76,14 @@ impl AddressSpace {
         self.ranges.get(after.checked_sub(1)?).filter(|r| addr < r.end)
     }
 
+    /// The module that is mapped at `addr`: its unwind tables, and what the loader added to its addresses.
+    pub fn module(&self, addr: Addr) -> Option<(&ModuleUnwinder, u64)> {
+        match &self.find(addr)?.code {
+            Code::Module { unwinder, bias, .. } => Some((unwinder, *bias)),
+            Code::Anonymous { .. } => None,
+        }
+    }
+
     /// All ranges, by address.
     pub fn ranges(&self) -> &[CodeRange] {
         &self.ranges

@@ -64,11 +64,11 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
     /// Where a rule says that the caller's frame pointer is saved, in bytes from the CFA, if it is.
     fn saved_frame_pointer(rule: Self::Rule) -> Option<i32>;
 
-    /// Steps out of a frame that makes a call, by the shapes that nearly all have. Gives the CFA and the caller's program
+    /// Steps out of a frame that makes a call, by the shapes that nearly all have. Returns the CFA and the caller's program
     /// counter and frame pointer; `None` for other shapes, and where [`Architecture::step`] would fail.
     fn quick_step(rule: Self::Rule, sp: u64, fp: u64, stack: StackBytes<'_>) -> Option<(u64, u64, u64)>;
 
-    /// Steps out of `cursor`'s frame by a rule that says all. Gives its CFA and the caller's registers.
+    /// Steps out of `cursor`'s frame by a rule that says all. Returns its CFA and the caller's registers.
     ///
     /// # Errors
     /// See [`StepError`].

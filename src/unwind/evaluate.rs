@@ -2,7 +2,10 @@
 //!
 //! Does: what DWARF 5, 6.4 says of rows and register rules. Does not: run often; compact rules are for that.
 
-use gimli::{CfaRule, EhFrame, Evaluation, EvaluationResult, Register, RegisterRule, UnwindExpression, Value};
+use gimli::{
+    CfaRule, EhFrame, Evaluation, EvaluationResult, EvaluationStorage, Piece, Register, RegisterRule, UnwindExpression,
+    Value,
+};
 
 use super::architecture::Architecture;
 use super::module::{Fde, Row};
@@ -12,6 +15,18 @@ use super::step::{StackBytes, StepError};
 
 /// The most operations that one expression may take. Real ones have about ten.
 const MAX_OPERATIONS: u32 = 1_000;
+/// The most values on an expression's stack. Real ones have three.
+const MAX_VALUES: usize = 64;
+
+/// What an expression is evaluated in, so that nothing is allocated. It calls no other expression, and its result is in one piece.
+#[derive(Debug)]
+struct OnStack;
+
+impl<'a> EvaluationStorage<Bytes<'a>> for OnStack {
+    type Stack = [Value; MAX_VALUES];
+    type ExpressionStack = [(Bytes<'a>, Bytes<'a>); 1];
+    type Result = [Piece<Bytes<'a>>; 1];
+}
 
 /// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +123,7 @@ impl Evaluator<'_> {
         cfa: Option<u64>,
     ) -> Result<u64, StepError> {
         let expression = expression.get(eh_frame).map_err(|_| StepError::Unsupported)?;
-        let mut evaluation = expression.evaluation(encoding);
+        let mut evaluation = Evaluation::<_, OnStack>::new_in(expression.0, encoding);
         evaluation.set_max_iterations(MAX_OPERATIONS);
         if let Some(cfa) = cfa {
             evaluation.set_initial_value(cfa);
@@ -138,9 +153,9 @@ impl Evaluator<'_> {
     }
 }
 
-fn address(evaluation: &Evaluation<Bytes<'_>>) -> Result<u64, StepError> {
+fn address(evaluation: &Evaluation<Bytes<'_>, OnStack>) -> Result<u64, StepError> {
     match evaluation.as_result() {
-        [gimli::Piece { location: gimli::Location::Address { address }, .. }] => Ok(*address),
+        [Piece { location: gimli::Location::Address { address }, .. }] => Ok(*address),
         _ => Err(StepError::Unsupported),
     }
 }

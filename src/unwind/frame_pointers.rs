@@ -8,7 +8,7 @@ use gimli::{CfaRule, CieOrFde, EhFrame, Register, RegisterRule, UnwindContext, U
 
 use super::module::{Fde, Row};
 use super::sections::UnwindSections;
-use crate::target::elf::Machine;
+use crate::types::Machine;
 
 /// The bytes of entries that are decoded for one file. An entry takes its common entry's instructions along, so that a
 /// hostile file could make little data much work. An LLVM has 20 MB of them.

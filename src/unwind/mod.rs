@@ -9,8 +9,16 @@
 //! Where a thread was not stopped and a register is not known, what it is for is found by [`x86_64::blocked`] or
 //! [`aarch64::blocked`]; [`without_cfi`] leaves the frames of code that has no tables, by [`return_path`].
 //!
-//! What belongs to one architecture only (register numbers, the compact rule, the step) is in its folder, behind
-//! [`architecture::Architecture`]. All of them are compiled everywhere: a saved thread can come from another machine.
+//! What belongs to one architecture only is in its folder, behind [`architecture::Architecture`]; the same job has the same
+//! file name in each. All of them are compiled everywhere: a saved thread can come from another machine.
+//!
+//! | file | job | x86-64's own | AArch64's own |
+//! |---|---|---|---|
+//! | `registers` | DWARF numbers | | |
+//! | `rule`, `step` | the compact rule, and the step out of a frame by it | | `signal`: the frame of a signal, which has no tables |
+//! | `instruction`, `effect` | which instructions are branches, and what the others do | | |
+//! | `return_path` | how code without tables returns | | |
+//! | `blocked` | what a thread that was not stopped does not show | `call_site`: how large a frame is at a call | `linkage`: where a linkage table's entry leads |
 
 pub mod aarch64;
 pub mod address_space;
@@ -34,3 +42,5 @@ pub mod x86_64;
 #[cfg(test)]
 #[path = "../../tests/support/eh_frame.rs"]
 mod eh_frame_writer;
+#[cfg(test)]
+mod in_memory;

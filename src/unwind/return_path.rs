@@ -42,7 +42,7 @@ pub enum Flow {
 
 /// Code whose instructions can be read.
 pub trait Instructions {
-    /// Reads the instruction at an address and applies it to what is known, unless it leads out: gives where it leads, and the
+    /// Reads the instruction at an address and applies it to what is known, unless it leads out. Returns where it leads, and the
     /// address behind it. `None` where there is no code.
     fn follow(&mut self, address: u64, state: &mut State) -> Option<(Flow, u64)>;
 

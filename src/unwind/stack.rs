@@ -1,4 +1,4 @@
-//! The native stack: what unwinding gives.
+//! The native stack: what unwinding returns.
 //!
 //! Does: say where each frame is and why the stack ends. Does not: name anything.
 
@@ -65,5 +65,11 @@ impl NativeStack {
     /// No frames yet: what a walk fills, and a later one fills again without allocating.
     pub fn empty() -> Self {
         NativeStack { frames: Vec::new(), end: StackEnd::UnmappedCode(Addr::NULL) }
+    }
+
+    /// Makes it the same as another, in the memory that it has.
+    pub fn copy_from(&mut self, other: &NativeStack) {
+        self.frames.clone_from(&other.frames);
+        self.end = other.end;
     }
 }

@@ -47,7 +47,7 @@ impl Value {
         }
     }
 
-    /// What is left when a value can be this or `other`. Gives whether it has changed.
+    /// What is left when a value can be this or `other`. Returns whether it has changed.
     pub fn join(&mut self, other: Value) -> bool {
         let differs = *self != other && *self != Value::Unknown;
         if differs {
@@ -71,11 +71,18 @@ pub struct State {
 impl State {
     /// The beginning: each register holds what it holds. No more than eight are followed.
     pub fn beginning(followed: &'static [u16]) -> State {
-        let mut values = [Value::Unknown; MAX_FOLLOWED];
-        for (value, register) in values.iter_mut().zip(followed) {
+        let mut state = State { followed, values: [Value::Unknown; MAX_FOLLOWED], written: Vec::new(), forgot: false };
+        state.begin_anew();
+        state
+    }
+
+    /// The beginning again: what has happened since is in the past, and each register holds what it holds.
+    pub fn begin_anew(&mut self) {
+        for (value, register) in self.values.iter_mut().zip(self.followed) {
             *value = Value::Sum(Sum { register: *register, offset: 0 });
         }
-        State { followed, values, written: Vec::new(), forgot: false }
+        self.written.clear();
+        self.forgot = false;
     }
 
     /// What a register holds, by its DWARF number.
@@ -91,7 +98,7 @@ impl State {
         }
     }
 
-    /// Keeps what holds on this way and on another one. Gives whether that is less than before.
+    /// Keeps what holds on this way and on another one. Returns whether that is less than before.
     pub fn join(&mut self, other: &State) -> bool {
         let mut changed = false;
         for (value, other) in self.values.iter_mut().zip(other.values) {

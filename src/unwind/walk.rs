@@ -2,7 +2,7 @@
 //!
 //! Does: choose the cheapest exact step for each frame, and say why the walk ends. Allocates nothing once `out` and
 //! the cache are warm.
-//! Does not: read memory other than the copy; a caller that wants more gives a larger copy, or resumes.
+//! Does not: read memory other than the copy; a caller that wants more passes a larger copy, or resumes.
 //!
 //! The pcs in a stack are those that lie in known code. The last frame of an incomplete stack has no known end:
 //! its CFA is then the first word above its sp.
@@ -87,11 +87,12 @@ impl<A: Architecture> Unwinder<A> {
         self.signature_mask = registers.signature_mask;
         let stack = StackBytes::new(stack).signed(self.signature_mask);
         let mut walk = Walk { stack, space, frames: &mut out.frames };
-        out.end = self.run(&mut walk, Cursor { pc, sp, fp, lr: A::LR.and_then(get) }, false);
+        let cursor = Cursor { pc, sp, fp, lr: A::LR.and_then(get) };
+        out.end = self.run(&mut walk, cursor, false, None);
         // Only a captured frame pointer shows that there are more registers than those to try with.
         if matches!(out.end, StackEnd::UnknownRegister(_)) && fp.is_some() {
             walk.frames.clear();
-            out.end = self.run_with_all(&mut walk, RegisterSet::from_captured(registers));
+            out.end = self.run(&mut walk, cursor, false, Some(&mut RegisterSet::from_captured(registers)));
         }
     }
 
@@ -108,7 +109,7 @@ impl<A: Architecture> Unwinder<A> {
         let mut walk = Walk { stack, space, frames: &mut out.frames };
         let pc = if from.is_return_address { stack.without_signature(from.pc.0) } else { from.pc.0 };
         let cursor = Cursor { pc, sp: from.sp.0, fp: from.fp.map(|fp| fp.0), lr: None };
-        out.end = self.run(&mut walk, cursor, from.is_return_address);
+        out.end = self.run(&mut walk, cursor, from.is_return_address, None);
     }
 
     /// The frame pointer of the last frame of the last walk, if that walk could not leave the frame and it is known there.
@@ -123,10 +124,17 @@ impl<A: Architecture> Unwinder<A> {
         }
     }
 
-    /// The walk with the registers of a [`Cursor`] only.
-    fn run(&mut self, walk: &mut Walk<'_>, mut cursor: Cursor, mut is_return_address: bool) -> StackEnd {
+    /// Walks from the frame of `cursor` to where the walk ends. Where `all` registers of that frame are there, every row is
+    /// evaluated with them, which is exact where a rule needs one that no [`Cursor`] has, and slow.
+    fn run(
+        &mut self,
+        walk: &mut Walk<'_>,
+        mut cursor: Cursor,
+        mut is_return_address: bool,
+        mut all: Option<&mut RegisterSet>,
+    ) -> StackEnd {
         loop {
-            if is_return_address {
+            if is_return_address && all.is_none() {
                 walk.follow_rules::<A>(&mut cursor, &self.cache);
             }
             let pc = Addr(cursor.pc);
@@ -146,77 +154,32 @@ impl<A: Architecture> Unwinder<A> {
             let stepped = match rule {
                 CodeRule::Unmapped => return StackEnd::UnmappedCode(pc),
                 CodeRule::NoRule => Err(StepError::Unsupported),
-                CodeRule::Anonymous => self.step_by_record(walk, cursor).map(|(cfa, next)| (cfa, next, true)),
-                CodeRule::Rule(rule) => match A::kind(rule) {
-                    RuleKind::Compact => A::step(&rule, cursor, walk.stack).map(|(cfa, next)| (cfa, next, true)),
-                    RuleKind::ThreadEntry => {
-                        walk.push_unended(pc, is_return_address, cursor.sp, None);
-                        return StackEnd::ThreadEntry;
+                CodeRule::Anonymous => self.step_by_record(walk, cursor).map(|(cfa, next)| {
+                    if let Some(all) = &mut all {
+                        **all = register_set::<A>(next);
                     }
-                    RuleKind::Complex => match self.evaluate_cursor(walk, cursor, Addr(lookup)) {
-                        Ok(Some(caller)) => Ok(caller),
-                        Ok(None) => {
-                            walk.push_unended(pc, is_return_address, cursor.sp, None);
-                            return StackEnd::ThreadEntry;
-                        }
-                        Err(error) => Err(error),
-                    },
+                    Some((cfa, next, true))
+                }),
+                CodeRule::Rule(rule) => match A::kind(rule) {
+                    RuleKind::Compact if all.is_none() => {
+                        A::step(&rule, cursor, walk.stack).map(|(cfa, next)| Some((cfa, next, true)))
+                    }
+                    RuleKind::ThreadEntry => Ok(None),
+                    RuleKind::Compact | RuleKind::Complex => {
+                        self.evaluate_row(walk, cursor, Addr(lookup), all.as_deref_mut())
+                    }
                 },
             };
-            let (cfa, next, next_is_return_address) = match stepped {
-                Ok(stepped) => stepped,
-                Err(error) => {
-                    self.stopped_fp = cursor.fp;
-                    return walk.give_up(error, cursor, is_return_address);
-                }
-            };
-            walk.frames.push(NativeFrame { pc, is_return_address, sp: Addr(cursor.sp), cfa: Addr(cfa) });
-            cursor = next;
-            is_return_address = next_is_return_address;
-        }
-    }
-
-    /// The walk from the innermost frame with all registers: exact where a rule needs one of the others, and slow.
-    fn run_with_all(&mut self, walk: &mut Walk<'_>, mut registers: RegisterSet) -> StackEnd {
-        let mut is_return_address = false;
-        loop {
-            let (Some(pc), Some(sp)) = (registers.get(A::PC), registers.get(A::SP)) else {
-                return StackEnd::UnknownRegister(Addr(registers.get(A::PC).unwrap_or(0)));
-            };
-            if walk.frames.len() >= MAX_FRAMES {
-                return StackEnd::TooDeep;
-            }
-            if is_return_address && pc == 0 {
-                return StackEnd::ThreadEntry;
-            }
-            let cursor = Cursor { pc, sp, fp: registers.get(A::FP), lr: A::LR.and_then(|lr| registers.get(lr)) };
-            let lookup = Addr(pc.wrapping_sub(u64::from(is_return_address)));
-            let stepped = match walk.space.find(lookup).map(|range| &range.code) {
-                None => return StackEnd::UnmappedCode(Addr(pc)),
-                Some(Code::Anonymous { keeps_frame_pointers: false }) => Err(StepError::Unsupported),
-                Some(Code::Anonymous { .. }) => self.step_by_record(walk, cursor).map(|(end, next)| Evaluated {
-                    end,
-                    caller: Some(register_set::<A>(next)),
-                    is_signal_frame: false,
-                }),
-                Some(Code::Module { bias, unwinder, .. }) => {
-                    evaluate::<A>(&mut self.scratch, (unwinder, *bias), lookup, (&registers, walk.stack))
-                }
-            };
             match stepped {
-                Ok(Evaluated { caller: None, .. }) => {
-                    walk.push_unended(Addr(pc), is_return_address, sp, None);
+                Ok(Some((cfa, next, next_is_return_address))) => {
+                    walk.frames.push(NativeFrame { pc, is_return_address, sp: Addr(cursor.sp), cfa: Addr(cfa) });
+                    cursor = next;
+                    is_return_address = next_is_return_address;
+                }
+                Ok(None) => {
+                    walk.push_unended(pc, is_return_address, cursor.sp, None);
                     return StackEnd::ThreadEntry;
                 }
-                Ok(Evaluated { end, .. }) if !goes_up(walk, sp, end) => {
-                    self.stopped_fp = cursor.fp;
-                    return walk.give_up(StepError::NotAscending, cursor, is_return_address);
-                }
-                Ok(Evaluated { end, caller: Some(caller), is_signal_frame }) => {
-                    walk.frames.push(NativeFrame { pc: Addr(pc), is_return_address, sp: Addr(sp), cfa: Addr(end) });
-                    registers = caller;
-                    is_return_address = !is_signal_frame;
-                }
                 Err(error) => {
                     self.stopped_fp = cursor.fp;
                     return walk.give_up(error, cursor, is_return_address);
@@ -225,22 +188,25 @@ impl<A: Architecture> Unwinder<A> {
         }
     }
 
-    /// A `Complex` rule with a cursor in hand. `None`: there is no caller.
-    fn evaluate_cursor(
+    /// Steps out of the frame of `cursor` by its row, with `all` of its registers where they are there, which are then its
+    /// caller's. `None`: there is no caller.
+    fn evaluate_row(
         &mut self,
         walk: &Walk<'_>,
         cursor: Cursor,
         lookup: Addr,
+        all: Option<&mut RegisterSet>,
     ) -> Result<Option<(u64, Cursor, bool)>, StepError> {
-        let Some(Code::Module { bias, unwinder, .. }) = walk.space.find(lookup).map(|range| &range.code) else {
-            return Err(StepError::Unsupported);
-        };
-        let registers = register_set::<A>(cursor);
-        let out = evaluate::<A>(&mut self.scratch, (unwinder, *bias), lookup, (&registers, walk.stack))?;
+        let (unwinder, bias) = walk.space.module(lookup).ok_or(StepError::Unsupported)?;
+        let registers = all.as_deref().copied().unwrap_or_else(|| register_set::<A>(cursor));
+        let out = evaluate::<A>(&mut self.scratch, (unwinder, bias), lookup, (&registers, walk.stack))?;
         let Some(caller) = out.caller else { return Ok(None) };
         let pc = caller.get(A::PC).ok_or(StepError::Unsupported)?;
         if !goes_up(walk, cursor.sp, out.end) {
             return Err(StepError::NotAscending);
+        }
+        if let Some(all) = all {
+            *all = caller;
         }
         let next = Cursor { pc, sp: out.end, fp: caller.get(A::FP), lr: A::LR.and_then(|lr| caller.get(lr)) };
         Ok(Some((out.end, next, !out.is_signal_frame)))

@@ -37,7 +37,7 @@ pub struct ReturnPaths {
 
 impl ReturnPaths {
     /// Leaves the frames of code without tables that `failed` ends in, of which `fp` is the innermost's frame pointer: adds
-    /// them to it, and gives the frame to go on from. Where that leads to code in no mapping, `failed` ends there.
+    /// them to it, and returns the frame to go on from. Where that leads to code in no mapping, `failed` ends there.
     pub fn leave<A: Architecture>(
         &mut self,
         failed: &mut NativeStack,
@@ -52,7 +52,7 @@ impl ReturnPaths {
         let stack = captured.stack_bytes();
         let mut frame = failed.frames.pop()?;
         for _ in 0..MAX_FRAMES {
-            let way = self.find::<A>(frame.pc, space)?;
+            let path = self.find::<A>(frame.pc, space)?;
             let is_innermost = failed.frames.is_empty();
             let held = |sum: Sum| {
                 let register = match sum.register {
@@ -67,9 +67,9 @@ impl ReturnPaths {
                 Value::WordAt(sum) => held(sum).filter(|slot| *slot >= frame.sp.0).and_then(|slot| stack.word(slot)),
                 Value::Unknown => None,
             };
-            let cfa = Addr(held(way.cfa).filter(|cfa| *cfa >= frame.sp.0)?);
-            let pc = Addr(stack.without_signature(value(way.return_address)?));
-            let caller_fp = value(way.caller_fp).map(Addr);
+            let cfa = Addr(held(path.cfa).filter(|cfa| *cfa >= frame.sp.0)?);
+            let pc = Addr(stack.without_signature(value(path.return_address)?));
+            let caller_fp = value(path.caller_fp).map(Addr);
             failed.frames.push(NativeFrame { cfa, ..frame });
             fp = caller_fp;
             let Some(is_file) = is_file(pc, space) else {

@@ -9,6 +9,7 @@ mod scripts;
 mod source;
 mod words;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -89,6 +90,23 @@ fn words_are_not_read_back() {
         .partition(|(name, _)| words::WORDS.contains(&name.as_str()));
     assert!(others.is_empty(), "words for run states, which are values everywhere else: {others:#?}");
     assert_eq!(allowed.len(), words::WORDS.len(), "allowed in {:?}, and not in all of them", words::WORDS);
+}
+
+/// The folders of the architectures, and the files of each that do what the other has no need of.
+const ARCHITECTURES: [(&str, &[&str]); 2] =
+    [("unwind/x86_64/", &["call_site.rs"]), ("unwind/aarch64/", &["linkage.rs", "signal.rs"])];
+
+#[test]
+fn the_same_job_has_the_same_file_name_in_each_architecture() {
+    let sources = sources();
+    let [first, second] = ARCHITECTURES.map(|(folder, own)| {
+        let names = sources.iter().filter_map(|source| source.name.strip_prefix(folder));
+        let files: BTreeSet<&str> = names.filter(|name| !name.contains("tests.rs")).collect();
+        assert!(own.iter().all(|name| files.contains(name)), "{folder} has no longer all of {own:?}");
+        files.into_iter().filter(|name| !own.contains(name)).collect::<Vec<&str>>()
+    });
+    assert!(first.len() > 5, "the files were not found");
+    assert_eq!(first, second);
 }
 
 /// Files of tests are read as often as others. Programs that are sampled, and what tests share, count as well.

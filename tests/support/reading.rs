@@ -108,11 +108,11 @@ impl OneByOne {
         assert_eq!(merged.len(), frames.len(), "each merged frame becomes one frame of the sample");
         let outermost = merged.iter().rposition(|frame| matches!(frame, MergedFrame::Native { .. }));
         let element = |(index, (merged, frame)): (usize, (&MergedFrame, &SampleFrame))| match (merged, frame) {
-            (MergedFrame::Native { frame, evaluation }, _) => Element::Native {
+            (MergedFrame::Native { frame, is_eval_frame }, _) => Element::Native {
                 pc: frame.pc.0,
                 sp: frame.sp.0,
                 cfa: (Some(index) != outermost).then_some(frame.cfa.0),
-                evaluation: *evaluation,
+                evaluation: *is_eval_frame,
             },
             (_, SampleFrame::Python { function, line }) => {
                 let function = &self.reader.codes.functions()[function.0 as usize];

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
 
+use crate::profile::counted::Counted;
 use crate::profile::frame::{Frame, FrameKind};
 use crate::python::locals::Local;
 use crate::record::origin::with_origin;
@@ -17,7 +18,7 @@ use crate::sampler::session::Session;
 use crate::sampler::statistics::SampleFailure;
 use crate::sampler::thread_history::ThreadHistory;
 use crate::stack::frame::SampleFrame;
-use crate::symbolize::names::{Counted, NativeFrames, name_stacks};
+use crate::symbolize::names::{NativeFrames, name_stacks};
 use crate::target::view::Identity;
 use crate::types::{Machine, Tid};
 

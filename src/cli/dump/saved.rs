@@ -11,12 +11,13 @@ use rustc_hash::FxHashMap;
 
 use super::look::{Dump, Subject, ThreadDump, ThreadStack, View};
 use crate::cli::failure::Failure;
+use crate::profile::counted::Counted;
 use crate::profile::paths::PathRoots;
 use crate::sampler::run_state::RunState;
 use crate::snapshot::Snapshot;
 use crate::snapshot::format::MAX_FILE;
 use crate::snapshot::replay::Replay;
-use crate::symbolize::names::{Counted, NativeCode, Origin, name_stacks};
+use crate::symbolize::names::{NativeCode, Origin, name_stacks};
 use crate::symbolize::{FunctionExtent, ModuleFile, PerfMap, Symbolizer};
 use crate::target::elf::ElfError;
 use crate::target::modules::ModuleId;

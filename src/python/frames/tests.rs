@@ -1,7 +1,8 @@
 //! Chains in memory: what real interpreters show only now and then, and what hostile ones may.
 
 use super::*;
-use crate::python::layout::{Version, by_table};
+use crate::python::layout::{CFrameChain, ChainLayout, Version, by_table};
+use crate::python::stack::PythonFrame;
 use crate::target::memory::{Region, Regions};
 
 const THREAD: Addr = Addr(0x1000);
@@ -38,7 +39,7 @@ impl Target {
 
     /// A `_PyCFrame` of 3.11 or 3.12.
     fn cframe(&mut self, addr: u64, frame: u64, previous: u64) {
-        let CurrentFrame::ThroughCFrame { current_frame, .. } = self.layout.thread.current_frame else { panic!() };
+        let ChainLayout::CFrame(CFrameChain { current_frame, .. }) = self.layout.chain else { panic!() };
         self.set(addr + current_frame, frame);
         self.set(addr + current_frame + 8, previous);
     }
@@ -60,8 +61,8 @@ fn marker(addr: u64) -> PythonEntry {
     PythonEntry::Marker(Addr(addr))
 }
 
-/// 3.11: two evaluations, the inner one of two frames.
-fn two_evaluations() -> Target {
+/// 3.11: two eval loops, the inner one of two frames.
+fn two_eval_loops() -> Target {
     let mut target = Target::new(11);
     target.set(THREAD.0 + 56, 0x9000);
     target.cframe(0x9000, 0x2000, 0x9100);
@@ -74,8 +75,8 @@ fn two_evaluations() -> Target {
     target
 }
 
-/// 3.12: one evaluation of two frames, with its entry frame on the C stack.
-fn one_evaluation() -> Target {
+/// 3.12: one eval loop of two frames, with its entry frame on the C stack.
+fn one_eval_loop() -> Target {
     let mut target = Target::new(12);
     target.set(THREAD.0 + 56, 0x9000);
     target.cframe(0x9000, 0x2000, 0x1800);
@@ -87,22 +88,22 @@ fn one_evaluation() -> Target {
 }
 
 #[test]
-fn entry_frames_end_the_evaluations_of_3_11() {
-    let stack = two_evaluations().walk();
+fn entry_frames_end_the_eval_loops_of_3_11() {
+    let stack = two_eval_loops().walk();
     assert_eq!(stack.end, ChainEnd::Root);
     assert_eq!(stack.entries, [frame(0x2000), frame(0x2100), marker(0x9000), frame(0x2200), marker(0x9100)]);
 }
 
 #[test]
-fn an_evaluation_of_3_11_that_is_about_to_return_has_no_frames() {
-    let mut target = two_evaluations();
+fn an_eval_loop_of_3_11_that_is_about_to_return_has_no_frames() {
+    let mut target = two_eval_loops();
     target.cframe(0x9000, 0x2200, 0x9100);
     assert_eq!(target.walk().entries, [frame(0x2200), marker(0x9100)]);
 }
 
 #[test]
-fn frames_on_the_c_stack_end_the_evaluations_of_3_12() {
-    let stack = one_evaluation().walk();
+fn frames_on_the_c_stack_end_the_eval_loops_of_3_12() {
+    let stack = one_eval_loop().walk();
     assert_eq!(stack.end, ChainEnd::Root);
     assert_eq!(stack.entries, [frame(0x2000), frame(0x2100), marker(0x9200)]);
 }
@@ -125,8 +126,8 @@ fn impossible_frames_are_torn() {
         |t| t.set_byte(0x2100 + 70, 200), // no such owner
     ];
     for damage in damages {
-        let mut target = one_evaluation();
-        // One more evaluation, called by the frame at 0x2000: impossible frames outside it cannot be its own.
+        let mut target = one_eval_loop();
+        // One more eval loop, called by the frame at 0x2000: impossible frames outside it cannot be its own.
         target.frame(0x2400, 0x9600);
         target.frame(0x9600, 0x2000);
         target.set_byte(0x9600 + 70, 3);
@@ -140,8 +141,8 @@ fn impossible_frames_are_torn() {
 }
 
 #[test]
-fn an_evaluation_that_has_not_linked_its_frame_is_left_out() {
-    for mut target in [two_evaluations(), one_evaluation()] {
+fn an_eval_loop_that_has_not_linked_its_frame_is_left_out() {
+    for mut target in [two_eval_loops(), one_eval_loop()] {
         let outer = target.walk().entries;
         // A _PyCFrame with garbage for its frame, or none, inside those that are linked already.
         for garbage in [0x2001, 0] {
@@ -154,10 +155,10 @@ fn an_evaluation_that_has_not_linked_its_frame_is_left_out() {
 }
 
 #[test]
-fn an_evaluation_with_a_pointer_left_over_from_an_earlier_one_is_left_out() {
-    let mut target = one_evaluation();
+fn an_eval_loop_with_a_pointer_left_over_from_an_earlier_one_is_left_out() {
+    let mut target = one_eval_loop();
     let outer = target.walk().entries;
-    // Frames that look right, in an evaluation that returns to a frame which is not the one that called.
+    // Frames that look right, in an eval loop that returns to a frame which is not the one that called.
     target.frame(0x2400, 0x9600);
     target.frame(0x9600, 0x2100);
     target.set_byte(0x9600 + 70, 3);
@@ -169,7 +170,7 @@ fn an_evaluation_with_a_pointer_left_over_from_an_earlier_one_is_left_out() {
 
 #[test]
 fn an_instruction_outside_the_code_is_unknown() {
-    let mut target = one_evaluation();
+    let mut target = one_eval_loop();
     target.set(0x2000 + 56, CODE);
     let PythonEntry::Frame(first) = target.walk().entries[0] else { panic!() };
     assert_eq!(first.instruction_offset, None);
@@ -177,7 +178,7 @@ fn an_instruction_outside_the_code_is_unknown() {
 
 #[test]
 fn tags_in_pointers_are_no_part_of_addresses() {
-    for mut target in [two_evaluations(), one_evaluation()] {
+    for mut target in [two_eval_loops(), one_eval_loop()] {
         let untagged = target.walk();
         assert!(untagged.entries.len() > 1);
         for word in target.bytes.as_chunks_mut::<8>().0 {
@@ -193,7 +194,7 @@ fn tags_in_pointers_are_no_part_of_addresses() {
 
 #[test]
 fn a_cycle_ends_the_walk() {
-    let mut target = one_evaluation();
+    let mut target = one_eval_loop();
     target.frame(0x2100, 0x2000);
     let stack = target.walk();
     assert_eq!(stack.end, ChainEnd::TooDeep);
@@ -202,7 +203,7 @@ fn a_cycle_ends_the_walk() {
 
 #[test]
 fn a_walk_goes_on_where_memory_was_missing() {
-    for target in [two_evaluations(), one_evaluation()] {
+    for target in [two_eval_loops(), one_eval_loop()] {
         let whole = target.memory();
         let mut walk = FrameWalk::new(&target.layout, THREAD);
         let mut copy = Regions::default();
@@ -219,10 +220,10 @@ fn a_walk_goes_on_where_memory_was_missing() {
 
 #[test]
 fn frames_in_front_of_their_first_traceable_instruction_are_dropped() {
-    let mut stack = one_evaluation().walk();
+    let mut stack = one_eval_loop().walk();
     stack.drop_incomplete(|_| Some(12));
     assert_eq!(stack.entries, [marker(0x9200)]);
-    let mut stack = one_evaluation().walk();
+    let mut stack = one_eval_loop().walk();
     stack.drop_incomplete(|_| Some(10));
     assert_eq!(stack.entries.len(), 3);
 }

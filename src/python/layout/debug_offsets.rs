@@ -27,8 +27,8 @@ pub(super) struct FieldOrder {
 pub(super) struct Behaviour {
     /// See [`FrameLayout::tag_bits`].
     pub tag_bits: u64,
-    /// See [`MarkerRule::FrameOwner`].
-    pub marker_owner: u8,
+    /// See [`OwnerChain::entry_owner`].
+    pub entry_owner: u8,
     /// See [`FrameLayout::max_owner`].
     pub max_owner: u8,
     /// Whether free-threaded builds give each thread its own copy of the bytecode.
@@ -68,10 +68,11 @@ pub(super) fn layout(mem: &impl Memory, runtime: Addr, order: &FieldOrder) -> Re
         interpreter: table.interpreter(free_threaded)?,
         thread: table.thread()?,
         frame: table.frame(free_threaded)?,
-        markers: MarkerRule::FrameOwner {
-            owner: order.behaviour.marker_owner,
+        chain: ChainLayout::Owner(OwnerChain {
+            current_frame: table.offset("thread_state", "current_frame", 8)?,
+            entry_owner: order.behaviour.entry_owner,
             base_frame: table.optional_offset("thread_state", "base_frame", 8)?,
-        },
+        }),
         code: table.code(free_threaded)?,
         object: ObjectLayout {
             ob_type: table.offset("pyobject", "ob_type", 8)?,
@@ -189,7 +190,6 @@ impl Table<'_> {
             thread_id: self.offset(group, "thread_id", 8)?,
             native_thread_id: self.offset(group, "native_thread_id", 8)?,
             datastack_chunk: self.offset(group, "datastack_chunk", 8)?,
-            current_frame: CurrentFrame::Direct(self.offset(group, "current_frame", 8)?),
         })
     }
 

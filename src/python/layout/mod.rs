@@ -6,6 +6,7 @@
 //! Offsets are in bytes from the start of the object that the struct is named after. All of them are known to be
 //! small (at most [`MAX_STRUCT_SIZE`]) and aligned before a [`Layout`] exists.
 
+mod chain;
 pub mod debug_offsets;
 mod v3_11;
 mod v3_12;
@@ -14,6 +15,7 @@ mod v3_14;
 mod v3_15;
 mod version;
 
+pub use chain::{CFrameChain, CFrameEntry, ChainLayout, OwnerChain};
 pub use version::Version;
 
 use crate::target::memory::{Memory, ReadError};
@@ -39,8 +41,8 @@ pub struct Layout {
     pub thread: ThreadLayout,
     /// `_PyInterpreterFrame`.
     pub frame: FrameLayout,
-    /// What on the C stack stands for an evaluation of bytecode.
-    pub markers: MarkerRule,
+    /// How the frames of a thread are chained.
+    pub chain: ChainLayout,
     /// `PyCodeObject`.
     pub code: CodeLayout,
     /// `PyObject`, `PyVarObject`, `PyTypeObject` and `PyBytesObject`.
@@ -130,24 +132,6 @@ pub struct ThreadLayout {
     pub native_thread_id: u64,
     /// The chunk that new frames are pushed on (`_PyStackChunk *`).
     pub datastack_chunk: u64,
-    /// Where the innermost frame is.
-    pub current_frame: CurrentFrame,
-}
-
-/// How a thread state leads to its innermost frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CurrentFrame {
-    /// A pointer in the thread state.
-    Direct(u64),
-    /// A pointer in the `_PyCFrame` that the thread state points to.
-    ThroughCFrame {
-        /// The pointer to the `_PyCFrame`, in the thread state.
-        cframe: u64,
-        /// The pointer to the frame, in the `_PyCFrame`.
-        current_frame: u64,
-        /// The pointer to the next outer `_PyCFrame`, in the `_PyCFrame`.
-        previous: u64,
-    },
 }
 
 /// Fields of `_PyInterpreterFrame`. Each lies within the first [`FrameLayout::read_len`] bytes.
@@ -171,29 +155,6 @@ pub struct FrameLayout {
     pub bytecode_copy: Option<usize>,
     /// How many bytes from the frame's start hold all the fields above.
     pub read_len: usize,
-}
-
-/// What each evaluation of bytecode (one native call of `_PyEval_EvalFrameDefault`) leaves on the C stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MarkerRule {
-    /// 3.11: a `_PyCFrame`, linked from the thread state; the evaluation's outermost frame has `is_entry`.
-    CFrameChain {
-        /// The pointer to the innermost `_PyCFrame`, in the thread state.
-        cframe: u64,
-        /// The pointer to the innermost frame, in the `_PyCFrame`.
-        current_frame: u64,
-        /// The pointer to the next outer `_PyCFrame`, in the `_PyCFrame`.
-        previous: u64,
-        /// The flag in the frame, one byte.
-        is_entry: usize,
-    },
-    /// 3.12 and later: a frame in the chain that runs no code, with this owner or a higher one.
-    FrameOwner {
-        /// `FRAME_OWNED_BY_CSTACK` (3.12, 3.13) or `FRAME_OWNED_BY_INTERPRETER` (3.14 and later).
-        owner: u8,
-        /// A pointer in the thread state to one last such frame, which is in the thread state itself (3.15).
-        base_frame: Option<u64>,
-    },
 }
 
 /// Fields of `PyCodeObject`. Each lies in front of the bytecode.

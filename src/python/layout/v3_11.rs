@@ -3,10 +3,6 @@
 
 use super::*;
 
-const CFRAME: u64 = 56;
-const CFRAME_CURRENT_FRAME: u64 = 8;
-const CFRAME_PREVIOUS: u64 = 16;
-
 pub(super) const LAYOUT: Layout = Layout {
     runtime: RuntimeLayout { finalizing: 24, interpreters_head: 40 },
     interpreter: InterpreterLayout {
@@ -16,18 +12,7 @@ pub(super) const LAYOUT: Layout = Layout {
         gil: GilLocation::Runtime { start: 360, gil: GilLayout { last_holder: 8, locked: 16, size: GIL_SIZE } },
         gc_collecting: 848,
     },
-    thread: ThreadLayout {
-        next: 8,
-        interp: 16,
-        thread_id: 152,
-        native_thread_id: 160,
-        datastack_chunk: 296,
-        current_frame: CurrentFrame::ThroughCFrame {
-            cframe: CFRAME,
-            current_frame: CFRAME_CURRENT_FRAME,
-            previous: CFRAME_PREVIOUS,
-        },
-    },
+    thread: ThreadLayout { next: 8, interp: 16, thread_id: 152, native_thread_id: 160, datastack_chunk: 296 },
     frame: FrameLayout {
         previous: 48,
         executable: 32,
@@ -38,12 +23,12 @@ pub(super) const LAYOUT: Layout = Layout {
         bytecode_copy: None,
         read_len: 70,
     },
-    markers: MarkerRule::CFrameChain {
-        cframe: CFRAME,
-        current_frame: CFRAME_CURRENT_FRAME,
-        previous: CFRAME_PREVIOUS,
-        is_entry: 68,
-    },
+    chain: ChainLayout::CFrame(CFrameChain {
+        cframe: 56,
+        current_frame: 8,
+        previous: 16,
+        entry: CFrameEntry::Flag(68),
+    }),
     code: CodeLayout {
         filename: 112,
         name: 120,

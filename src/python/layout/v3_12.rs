@@ -12,14 +12,7 @@ pub(super) const LAYOUT: Layout = Layout {
         gil: GilLocation::Interpreter { pointer: 384, gil: GilLayout { last_holder: 8, locked: 16, size: GIL_SIZE } },
         gc_collecting: 312,
     },
-    thread: ThreadLayout {
-        next: 8,
-        interp: 16,
-        thread_id: 136,
-        native_thread_id: 144,
-        datastack_chunk: 232,
-        current_frame: CurrentFrame::ThroughCFrame { cframe: 56, current_frame: 0, previous: 8 },
-    },
+    thread: ThreadLayout { next: 8, interp: 16, thread_id: 136, native_thread_id: 144, datastack_chunk: 232 },
     frame: FrameLayout {
         previous: 8,
         executable: 0,
@@ -30,8 +23,8 @@ pub(super) const LAYOUT: Layout = Layout {
         bytecode_copy: None,
         read_len: 71,
     },
-    // The _PyCFrame chain is still there, but the owner-3 frames need no second chain to be followed.
-    markers: MarkerRule::FrameOwner { owner: 3, base_frame: None },
+    // The `_PyCFrame`s are still there, but with frames of owner 3 only the innermost one's place matters.
+    chain: ChainLayout::CFrame(CFrameChain { cframe: 56, current_frame: 0, previous: 8, entry: CFrameEntry::Owner(3) }),
     code: CodeLayout {
         filename: 112,
         name: 120,

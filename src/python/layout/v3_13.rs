@@ -6,7 +6,7 @@ use super::debug_offsets::{Behaviour, FieldOrder};
 pub(super) const ORDER: FieldOrder = FieldOrder {
     behaviour: Behaviour {
         tag_bits: 0,
-        marker_owner: 3,
+        entry_owner: 3,
         max_owner: 3,
         bytecode_copies: false,
         jit_keeps_frame_pointers: false,

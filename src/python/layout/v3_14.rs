@@ -7,7 +7,7 @@ pub(super) const ORDER: FieldOrder = FieldOrder {
     behaviour: Behaviour {
         // Py_TAG_BITS of pycore_stackref.h: 3, and 1 in free-threaded builds, where bit 1 is never set.
         tag_bits: 3,
-        marker_owner: 3,
+        entry_owner: 3,
         max_owner: 4,
         bytecode_copies: true,
         jit_keeps_frame_pointers: false,

@@ -7,7 +7,7 @@ pub(super) const ORDER: FieldOrder = FieldOrder {
     behaviour: Behaviour {
         // Py_TAG_BITS of pycore_stackref.h.
         tag_bits: 3,
-        marker_owner: 3,
+        entry_owner: 3,
         max_owner: 3,
         bytecode_copies: true,
         jit_keeps_frame_pointers: true,

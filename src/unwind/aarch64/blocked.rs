@@ -21,9 +21,9 @@ use super::instruction::{Branch, LEN};
 use super::linkage::{self, MAX_ENTRY};
 use super::rule::{Place, UnwindRule};
 use crate::types::{Addr, Svma};
-use crate::unwind::address_space::{AddressSpace, Code};
+use crate::unwind::address_space::AddressSpace;
 use crate::unwind::architecture::{Calls, Captured};
-use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::module::UnwindScratch;
 use crate::unwind::stack::NativeStack;
 use crate::unwind::walk::FramePosition;
 
@@ -67,7 +67,7 @@ impl Calls for LeafCallers {
             return None;
         }
         let space = captured.space;
-        let (unwinder, bias) = module(space, frame.pc)?;
+        let (unwinder, bias) = space.module(frame.pc)?;
         let svma = Svma(frame.pc.0.wrapping_sub(bias));
         let UnwindRule::FromSp(saved) = unwinder.rule::<Aarch64>(svma, &mut self.scratch)? else { return None };
         if saved.lr != Place::SAME {
@@ -121,7 +121,7 @@ impl LeafCallers {
             }
         }
         calls.retain(|call| {
-            let rule = module(space, Addr(*call)).and_then(|(unwinder, bias)| {
+            let rule = space.module(Addr(*call)).and_then(|(unwinder, bias)| {
                 unwinder.rule::<Aarch64>(Svma(call.wrapping_sub(bias)), &mut self.scratch)
             });
             rule.and_then(record_above_sp) == Some(record)
@@ -133,7 +133,7 @@ impl LeafCallers {
 
 /// The function that a call leads to: itself, or what the entry of the procedure linkage table there takes from its slot.
 fn through_linkage(called: u64, space: &AddressSpace) -> Option<u64> {
-    let (unwinder, bias) = module(space, Addr(called))?;
+    let (unwinder, bias) = space.module(Addr(called))?;
     let entry = unwinder.code()?.code(Svma(called.wrapping_sub(bias)), MAX_ENTRY)?;
     let Some(slot) = linkage::slot(&entry, called) else { return Some(called) };
     let word = space.anonymous_code()?.code(Svma(slot), 8)?;
@@ -142,7 +142,7 @@ fn through_linkage(called: u64, space: &AddressSpace) -> Option<u64> {
 
 /// The branches of the function that starts at an address, with their addresses; `None` when none starts there.
 fn branches(start: u64, space: &AddressSpace) -> Option<Vec<(u64, Branch)>> {
-    let (unwinder, bias) = module(space, Addr(start))?;
+    let (unwinder, bias) = space.module(Addr(start))?;
     let svma = Svma(start.wrapping_sub(bias));
     let (_, end) = unwinder.function_start(svma).filter(|(first, _)| *first == svma)?;
     let len = end.0.checked_sub(svma.0).filter(|len| *len <= MAX_FUNCTION)?;
@@ -154,7 +154,7 @@ fn branches(start: u64, space: &AddressSpace) -> Option<Vec<(u64, Branch)>> {
 }
 
 fn starts_function(address: u64, space: &AddressSpace) -> bool {
-    module(space, Addr(address)).is_some_and(|(unwinder, bias)| {
+    space.module(Addr(address)).is_some_and(|(unwinder, bias)| {
         let svma = Svma(address.wrapping_sub(bias));
         unwinder.function_start(svma).is_some_and(|(start, _)| start == svma)
     })
@@ -169,18 +169,10 @@ fn record_above_sp(rule: UnwindRule) -> Option<u64> {
 
 fn branch_before(return_address: Addr, space: &AddressSpace) -> Option<Branch> {
     let call = Addr(return_address.0.checked_sub(LEN)?);
-    let (unwinder, bias) = module(space, call)?;
+    let (unwinder, bias) = space.module(call)?;
     let bytes = unwinder.code()?.code(Svma(call.0.wrapping_sub(bias)), LEN)?;
     Branch::decode(u32::from_le_bytes(*bytes.first_chunk()?), call.0)
 }
 
-fn module(space: &AddressSpace, addr: Addr) -> Option<(&ModuleUnwinder, u64)> {
-    match &space.find(addr)?.code {
-        Code::Module { unwinder, bias, .. } => Some((unwinder, *bias)),
-        Code::Anonymous { .. } => None,
-    }
-}
-
 #[cfg(test)]
-#[path = "blocked/tests.rs"]
 mod tests;

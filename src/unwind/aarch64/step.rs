@@ -18,7 +18,7 @@
 use super::rule::{Place, UnwindRule};
 use crate::unwind::step::{Cursor, StackBytes, StepError};
 
-/// Steps out of the frame at `sp` as [`step`], where the frame makes a call. Gives the CFA and the caller's pc and x29.
+/// Steps out of the frame at `sp` as [`step`], where the frame makes a call. Returns the CFA and the caller's pc and x29.
 /// `None` for other shapes, and where [`step`] would fail.
 #[inline(always)]
 pub fn quick_step(rule: UnwindRule, sp: u64, fp: u64, stack: StackBytes<'_>) -> Option<(u64, u64, u64)> {
@@ -37,7 +37,7 @@ pub fn quick_step(rule: UnwindRule, sp: u64, fp: u64, stack: StackBytes<'_>) -> 
     (cfa > sp).then_some((cfa, stack.without_signature(pc), caller_fp))
 }
 
-/// Steps out of `cursor`'s frame. Gives its CFA and the caller's registers.
+/// Steps out of `cursor`'s frame. Returns its CFA and the caller's registers.
 ///
 /// # Errors
 /// See [`StepError`].
@@ -68,5 +68,4 @@ pub fn step(rule: &UnwindRule, cursor: Cursor, stack: StackBytes<'_>) -> Result<
 }
 
 #[cfg(test)]
-#[path = "step/tests.rs"]
 mod tests;

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::super::address_space::{AddressSpace, Code, CodeRange};
-use super::super::code_bytes::CodeBytes;
 use super::super::eh_frame_writer::{Function, aarch64_tables, program};
+use super::super::in_memory::{self, Text, mapped};
 use super::super::module::{ModuleUnwinder, UnwindScratch};
 use super::super::stack::{NativeStack, StackEnd};
 use super::super::walk::Unwinder;
 use super::rule::{Place, Saved};
 use super::*;
-use crate::target::elf::{SectionData, UnwindSections};
-use crate::target::memory::Region;
 use crate::target::registers::Registers;
 use crate::types::Svma;
 
@@ -34,18 +32,6 @@ const TRAMPOLINE: u64 = 0x1400;
 const TEXT_END: u64 = 0x2000;
 const JIT: u64 = 0x000f_bbbb_0000_0000;
 
-#[derive(Debug)]
-struct Text;
-
-impl CodeBytes for Text {
-    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
-        let mut text = vec![0; (TEXT_END - ENTRY) as usize];
-        text[(TRAMPOLINE - ENTRY) as usize..][..8].copy_from_slice(signal::TRAMPOLINE.code);
-        let start = usize::try_from(svma.0.checked_sub(ENTRY)?).ok()?;
-        text.get(start..start.checked_add(len as usize)?).map(<[u8]>::to_vec)
-    }
-}
-
 /// DW_CFA_AARCH64_negate_ra_state.
 const SIGNED: u8 = 0x2d;
 
@@ -65,20 +51,15 @@ fn module() -> ModuleUnwinder {
         function(LEAF, [program::advance(1), program::cfa_offset(32)].concat()),
         function(NEEDS_X19, [program::cfa_register(19), program::saved(30, 1)].concat()),
     ];
-    let tables = aarch64_tables(&functions, 0x10_0000);
-    let sections = UnwindSections {
-        eh_frame_hdr: Some(SectionData { svma: Svma(tables.eh_frame_hdr_svma), bytes: tables.eh_frame_hdr }),
-        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
-    };
-    ModuleUnwinder::new(sections).with_code(Arc::new(Text))
+    let mut text = Text::new(ENTRY..TEXT_END, 0);
+    text.put(TRAMPOLINE, signal::TRAMPOLINE.code);
+    in_memory::module(aarch64_tables(&functions, 0x10_0000)).with_code(Arc::new(text))
 }
 
 fn space() -> AddressSpace {
-    let code = Code::Module { index: 0, bias: BIAS, unwinder: Arc::new(module()) };
-    let text = CodeRange { start: Addr(BIAS + ENTRY), end: Addr(BIAS + TEXT_END), code };
     let jit =
         CodeRange { start: Addr(JIT), end: Addr(JIT + 0x1000), code: Code::Anonymous { keeps_frame_pointers: true } };
-    AddressSpace::new(vec![text, jit])
+    AddressSpace::new(vec![mapped(module(), BIAS, ENTRY..TEXT_END), jit])
 }
 
 fn registers(known: &[(u16, u64)]) -> Registers {
@@ -89,7 +70,7 @@ fn registers(known: &[(u16, u64)]) -> Registers {
 }
 
 fn unwind(registers: &Registers, words: &[u64]) -> NativeStack {
-    let stack = Region { start: Addr(STACK), bytes: words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+    let stack = in_memory::stack(STACK, words);
     let mut out = NativeStack::empty();
     Unwinder::<Aarch64>::new().unwind(registers, &stack, &space(), &mut out);
     out

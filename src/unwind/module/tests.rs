@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::super::eh_frame_writer::{Function, Tables, program, tables};
+use super::super::in_memory::{module, module_without_header};
 use super::super::x86_64::X86_64;
-use super::super::x86_64::rule::{SavedBp, UnwindRule};
+use super::super::x86_64::rule::{Place, UnwindRule};
 use super::*;
-use crate::target::elf::SectionData;
 
 const TEXT: u64 = 0x1000;
 
@@ -24,11 +24,7 @@ fn three_functions() -> Tables {
 }
 
 fn unwinder(tables: Tables, with_header: bool) -> ModuleUnwinder {
-    let header = SectionData { svma: Svma(tables.eh_frame_hdr_svma), bytes: tables.eh_frame_hdr };
-    ModuleUnwinder::new(UnwindSections {
-        eh_frame_hdr: with_header.then_some(header),
-        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
-    })
+    if with_header { module(tables) } else { module_without_header(tables) }
 }
 
 #[test]
@@ -37,10 +33,10 @@ fn answers_the_same_with_and_without_the_header() {
     for with_header in [true, false] {
         let module = unwinder(three_functions(), with_header);
         let mut rule = |offset| module.rule::<X86_64>(Svma(TEXT + offset), &mut scratch);
-        assert_eq!(rule(0), Some(UnwindRule::FromSp { offset: 8, bp: SavedBp::SAME }));
-        assert_eq!(rule(1), SavedBp::at(-16).map(|bp| UnwindRule::FromSp { offset: 16, bp }));
+        assert_eq!(rule(0), Some(UnwindRule::FromSp { offset: 8, fp: Place::SAME }));
+        assert_eq!(rule(1), Place::at(-16).map(|fp| UnwindRule::FromSp { offset: 16, fp }));
         assert_eq!(rule(4), Some(UnwindRule::FrameRecord));
-        assert_eq!(rule(0x44), Some(UnwindRule::FromSp { offset: 32, bp: SavedBp::SAME }));
+        assert_eq!(rule(0x44), Some(UnwindRule::FromSp { offset: 32, fp: Place::SAME }));
         assert_eq!(rule(0x80), Some(UnwindRule::Complex), "a signal frame");
         assert_eq!(rule(0x30), None, "padding");
         assert_eq!(rule(0xb0), None, "after the last function");

@@ -1,13 +1,11 @@
 //! Stacks in memory, and what the walk makes of them.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::super::address_space::CodeRange;
 use super::super::eh_frame_writer::{Function, program, tables};
+use super::super::in_memory::{self, mapped};
 use super::*;
-use crate::target::elf::{SectionData, UnwindSections};
 use crate::unwind::x86_64::X86_64;
 
 const BIAS: u64 = 0x7f00_0000_0000;
@@ -44,27 +42,22 @@ fn module() -> ModuleUnwinder {
         function(NEEDS_RBX, [program::cfa_register(3), program::cfa_offset(16)].concat()),
         function(REALIGNED, [program::cfa_offset(16), program::expression(6, &[0x76, 0])].concat()),
     ];
-    let tables = tables(&functions, 0x10_0000);
-    ModuleUnwinder::new(UnwindSections {
-        eh_frame_hdr: Some(SectionData { svma: Svma(tables.eh_frame_hdr_svma), bytes: tables.eh_frame_hdr }),
-        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
-    })
+    in_memory::module(tables(&functions, 0x10_0000))
 }
 
 fn space() -> AddressSpace {
-    let code = Code::Module { index: 0, bias: BIAS, unwinder: Arc::new(module()) };
     let jit = |n, keeps_frame_pointers| CodeRange {
         start: Addr(JIT + n),
         end: Addr(JIT + n + 0x1000),
         code: Code::Anonymous { keeps_frame_pointers },
     };
     // Two pages of the module more than its tables describe.
-    let text = CodeRange { start: Addr(BIAS + ENTRY), end: Addr(BIAS + TEXT_END + 0x2000), code };
+    let text = mapped(module(), BIAS, ENTRY..TEXT_END + 0x2000);
     AddressSpace::new(vec![text, jit(0, true), jit(0x1000, false)])
 }
 
 fn stack(words: &[u64]) -> Region {
-    Region { start: Addr(STACK), bytes: words.iter().flat_map(|w| w.to_le_bytes()).collect() }
+    in_memory::stack(STACK, words)
 }
 
 fn registers(known: &[(usize, u64)]) -> Registers {

@@ -1,18 +1,15 @@
 //! One module in memory. Its tables describe three callers; `KERNEL`, which aligns its frame, and `STUB` are in none. Its
 //! code ends in the middle of a page, and the mapping does not.
 
-use super::super::address_space::CodeRange;
-use super::super::code_bytes::CodeBytes;
+use std::sync::Arc;
+
 use super::super::eh_frame_writer::{Function, program, tables};
-use super::super::module::ModuleUnwinder;
-use super::super::sections::UnwindSections;
+use super::super::in_memory::{Text, mapped, module_without_header};
 use super::super::x86_64::X86_64;
 use super::super::x86_64::blocked::FramePointerFinder;
 use super::*;
-use crate::target::elf::SectionData;
 use crate::target::memory::Region;
 use crate::target::registers::Registers;
-use std::sync::Arc;
 
 const BIAS: u64 = 0x7f00_0000_0000;
 const STACK: u64 = 0x7ffc_0000_0000;
@@ -32,53 +29,34 @@ const INSIDE: u64 = KERNEL + 0x13;
 const KEPT_SP: u64 = STACK + 0x50;
 const CALLERS_BP: u64 = STACK + 0x1234;
 
-#[derive(Debug)]
-struct Text(Vec<u8>);
-
-impl CodeBytes for Text {
-    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
-        let at = usize::try_from(svma.0.checked_sub(TEXT)?).ok()?;
-        Some(self.0.get(at..)?.get(..usize::try_from(len).ok()?)?.to_vec())
-    }
-}
-
 fn space() -> AddressSpace {
-    let mut text = vec![0xcc; LEN as usize];
-    let mut put = |at: u64, bytes: &[u8]| {
-        let at = (at - TEXT) as usize;
-        text[at..at + bytes.len()].copy_from_slice(bytes);
-    };
+    let mut text = Text::new(TEXT..TEXT + LEN, 0xcc);
     for (caller, callee) in [(CALLER, KERNEL), (CALLER_OF_STUB, STUB), (CALLER_OF_OTHER, OTHER)] {
         let distance = (callee as i64 - (caller + RETURN) as i64) as i32;
-        put(caller, &[&[0xe8][..], &distance.to_le_bytes(), &[0xc3]].concat());
+        text.put(caller, &[&[0xe8][..], &distance.to_le_bytes(), &[0xc3]].concat());
     }
-    put(OTHER, &[0xc3]);
+    text.put(OTHER, &[0xc3]);
     // sub $0x60,%rsp; mov %rbp,8(%rsp); mov %rsp,%rbx; and $-0x1000,%rsp; xor %ebp,%ebp
-    put(KERNEL, &[0x48, 0x83, 0xec, 0x60, 0x48, 0x89, 0x6c, 0x24, 0x08, 0x48, 0x89, 0xe3]);
-    put(KERNEL + 0xc, &[0x48, 0x81, 0xe4, 0x00, 0xf0, 0xff, 0xff, 0x31, 0xed]);
+    text.put(KERNEL, &[0x48, 0x83, 0xec, 0x60, 0x48, 0x89, 0x6c, 0x24, 0x08, 0x48, 0x89, 0xe3]);
+    text.put(KERNEL + 0xc, &[0x48, 0x81, 0xe4, 0x00, 0xf0, 0xff, 0xff, 0x31, 0xed]);
     // mov %rbx,%rsp; mov 8(%rsp),%rbp; add $0x60,%rsp; ret
-    put(KERNEL + 0x15, &[0x48, 0x89, 0xdc, 0x48, 0x8b, 0x6c, 0x24, 0x08, 0x48, 0x83, 0xc4, 0x60, 0xc3]);
-    put(STUB, &[0xff, 0x25, 0x00, 0x10, 0x00, 0x00]); // jmp *0x1000(%rip)
-    put(STUB + 6, &[0x68, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0]);
+    text.put(KERNEL + 0x15, &[0x48, 0x89, 0xdc, 0x48, 0x8b, 0x6c, 0x24, 0x08, 0x48, 0x83, 0xc4, 0x60, 0xc3]);
+    text.put(STUB, &[0xff, 0x25, 0x00, 0x10, 0x00, 0x00]); // jmp *0x1000(%rip)
+    text.put(STUB + 6, &[0x68, 0, 0, 0, 0, 0xe9, 0, 0, 0, 0]);
     let described = |start, len| Function { start, len, program: program::frame_pointer(), is_signal_frame: false };
     let callers = [CALLER, CALLER_OF_STUB, CALLER_OF_OTHER].map(|start| described(start, 0x40));
     let tables = tables(&[&callers[..], &[described(OTHER, 0x10)]].concat(), 0x10_0000);
-    let sections = UnwindSections {
-        eh_frame_hdr: None,
-        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
-    };
-    let unwinder = Arc::new(ModuleUnwinder::new(sections).with_code(Arc::new(Text(text))));
-    let code = Code::Module { index: 0, bias: BIAS, unwinder };
-    AddressSpace::new(vec![CodeRange { start: Addr(BIAS + 0x1000), end: Addr(BIAS + 0x2000), code }])
+    let module = module_without_header(tables).with_code(Arc::new(text));
+    AddressSpace::new(vec![mapped(module, BIAS, 0x1000..0x2000)])
 }
 
-/// Leaves the innermost frame at `pc`, with a return address at a slot; gives it and the frame to go on from.
+/// Leaves the innermost frame at `pc`, with a return address at a slot; returns it and the frame to go on from.
 fn leave(pc: u64, kept_sp: Option<u64>, word: (u64, u64)) -> Option<(NativeFrame, FramePosition)> {
     let (mut walked, from) = walk(pc, kept_sp, word);
     Some((walked.frames.pop()?, from?))
 }
 
-/// The same, and gives what was walked in any case.
+/// The same, and returns what was walked in any case.
 fn walk(pc: u64, kept_sp: Option<u64>, (slot, return_address): (u64, u64)) -> (NativeStack, Option<FramePosition>) {
     let mut stack = Region { start: Addr(STACK), bytes: vec![0; 0x200] };
     let mut put = |at: u64, word: u64| {

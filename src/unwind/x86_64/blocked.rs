@@ -5,8 +5,6 @@
 //! that call leads to this function.
 //! Does not: walk on from there; that the walk then arrives where it must is for the caller to see.
 
-use std::sync::Arc;
-
 use rustc_hash::FxHashMap;
 
 use super::X86_64;
@@ -14,7 +12,7 @@ use super::call_site::{CallSite, FunctionCode, MAX_FUNCTION};
 use super::rule::UnwindRule;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
-use crate::unwind::address_space::{AddressSpace, Code};
+use crate::unwind::address_space::AddressSpace;
 use crate::unwind::architecture::{Calls, Captured};
 use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
 use crate::unwind::stack::{NativeFrame, NativeStack};
@@ -37,21 +35,15 @@ pub struct FramePointerFinder {
     generation: u64,
 }
 
-/// A module at its place.
-struct Place<'a> {
-    unwinder: &'a Arc<ModuleUnwinder>,
-    bias: u64,
-}
-
 impl FramePointerFinder {
     /// The rbp of `frame`, in which a call is in progress, when all that can be checked of it holds.
     pub fn find(&mut self, frame: &NativeFrame, stack: &Region, space: &AddressSpace) -> Option<Addr> {
         if !frame.is_return_address {
             return None;
         }
-        let place = place(space, frame.lookup_address())?;
-        let svma = Svma(frame.lookup_address().0.wrapping_sub(place.bias));
-        if place.unwinder.rule::<X86_64>(svma, &mut self.scratch)? != UnwindRule::FrameRecord {
+        let (unwinder, bias) = space.module(frame.lookup_address())?;
+        let svma = Svma(frame.lookup_address().0.wrapping_sub(bias));
+        if unwinder.rule::<X86_64>(svma, &mut self.scratch)? != UnwindRule::FrameRecord {
             return None;
         }
         let depth = self.call_before(frame.pc, space)?.depth?;
@@ -60,8 +52,8 @@ impl FramePointerFinder {
         let (next_record, return_address) = StackBytes::new(stack).pair(record.0)?;
         let goes_up = next_record > record.0 && next_record.is_multiple_of(8);
         let caller = self.call_before(Addr(return_address), space)?;
-        let start = place.unwinder.function_start(svma)?.0;
-        let start = Addr(start.0.wrapping_add(place.bias));
+        let start = unwinder.function_start(svma)?.0;
+        let start = Addr(start.0.wrapping_add(bias));
         let leads_here = caller.callee.is_none_or(|Svma(callee)| self.leads_to(Addr(callee), start, space));
         (goes_up && leads_here).then_some(record)
     }
@@ -83,7 +75,7 @@ impl FramePointerFinder {
 
     fn decode(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
         let lookup = Addr(address.0.checked_sub(1)?);
-        let Place { unwinder, bias } = place(space, lookup)?;
+        let (unwinder, bias) = space.module(lookup)?;
         let svma = |addr: Addr| Svma(addr.0.wrapping_sub(bias));
         let site = with_function(unwinder, svma(lookup), &mut self.scratch, |f| f.call_before(svma(address)))??;
         Some(CallSite { callee: site.callee.map(|callee| Svma(callee.0.wrapping_add(bias))), ..site })
@@ -97,7 +89,7 @@ impl FramePointerFinder {
         if let Some(known) = self.hand_overs.get(&(callee, start)) {
             return *known;
         }
-        let jumps = place(space, callee).and_then(|Place { unwinder, bias }| {
+        let jumps = space.module(callee).and_then(|(unwinder, bias)| {
             let svma = |addr: Addr| Svma(addr.0.wrapping_sub(bias));
             let jumps = with_function(unwinder, svma(callee), &mut self.scratch, |f| f.jumps_to(svma(start)));
             jumps.or_else(|| stub_jumps_to(unwinder, svma(callee), svma(start)))
@@ -124,13 +116,6 @@ impl Calls for FramePointerFinder {
         let fp = self.find(failed.frames.last()?, captured.stack, captured.space)?;
         let NativeFrame { pc, sp, is_return_address, .. } = failed.frames.pop()?;
         Some(FramePosition { pc, is_return_address, sp, fp: Some(fp) })
-    }
-}
-
-fn place(space: &AddressSpace, addr: Addr) -> Option<Place<'_>> {
-    match &space.find(addr)?.code {
-        Code::Module { bias, unwinder, .. } => Some(Place { unwinder, bias: *bias }),
-        Code::Anonymous { .. } => None,
     }
 }
 

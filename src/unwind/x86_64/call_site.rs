@@ -2,22 +2,28 @@
 //!
 //! Does: follow rsp from the function's entry through its direct branches to the call, for the one case in which the
 //! tables do not help: they state the CFA by rbp, and rbp is not known.
-//! Does not: guess. rsp changed by a number that is not in the code (`alloca`, an aligned frame), or two ways to the
-//! call that disagree, and there is no answer.
+//! Does not: know what an instruction does (`effect`), or guess. rsp changed by a number that is not in the code (`alloca`, an
+//! aligned frame), or two ways to the call that disagree, and there is no answer.
 
 use std::ops::ControlFlow;
 
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, Register};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::effect::{FOLLOWED, address_of_operand, apply};
+use super::instruction::Branch;
+use super::registers::{FP, SP};
 use crate::types::Svma;
+use crate::unwind::symbolic::{State, Sum, Value};
 
-/// The longest function that is decoded, in bytes. CPython's evaluation loop has 82 KB.
+/// The longest function that is decoded, in bytes. CPython's eval loop has 82 KB.
 pub const MAX_FUNCTION: u64 = 256 << 10;
 /// Instructions from a function's entry in which a jump is looked for that hands over to another function.
 const MAX_STUB: usize = 4_096;
 /// Passes over a function: each one learns what backward branches bring. Calls that do not return cost one too.
 const MAX_PASSES: usize = 24;
+/// Bytes from rbp to the CFA in a frame with a record.
+const RECORD_DEPTH: i64 = 16;
 
 /// The code of one function, or of one part of it.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +58,7 @@ struct Depths {
 }
 
 /// Why a pass ended early.
-pub(super) enum Stop {
+enum Stop {
     /// The pass must be made again: something has been learned that makes its beginning wrong.
     Again,
     /// rsp is changed in a way that the code does not tell.
@@ -62,15 +68,20 @@ pub(super) enum Stop {
 impl FunctionCode<'_> {
     /// The call that returns to `address`. `None` when no call ends there.
     pub fn call_before(&self, address: Svma) -> Option<CallSite> {
-        let call = self.instructions().find(|i| i.next_ip() == address.0 && i.mnemonic() == Mnemonic::Call)?;
+        let call = self.instructions().find(|i| i.next_ip() == address.0)?;
+        let callee = match Branch::of(&call)? {
+            Branch::Call(callee) => Some(Svma(callee)),
+            Branch::CallPointer => None,
+            _ => return None,
+        };
         let depth = self.depth_at(call.ip()).and_then(|depth| u64::try_from(depth).ok());
-        Some(CallSite { depth, callee: direct_target(&call).map(Svma) })
+        Some(CallSite { depth, callee })
     }
 
     /// Whether the function can leave for `other` by a jump: a tail call, or a stub that jumps where a table says.
     pub fn jumps_to(&self, other: Svma) -> bool {
-        let mut jumps = self.instructions().take(MAX_STUB).filter(|i| i.mnemonic() == Mnemonic::Jmp);
-        jumps.any(|jump| direct_target(&jump).is_none_or(|target| target == other.0))
+        let mut branches = self.instructions().take(MAX_STUB).filter_map(|instruction| Branch::of(&instruction));
+        branches.any(|branch| branch == Branch::Pointer || branch == Branch::Always(other.0))
     }
 
     fn instructions(&self) -> impl Iterator<Item = Instruction> + '_ {
@@ -97,10 +108,11 @@ impl FunctionCode<'_> {
         None
     }
 
-    /// Goes through all instructions once. Gives the depth at `address`.
+    /// Goes through all instructions once. Returns the depth at `address`.
     fn pass(&self, depths: &mut Depths, address: u64) -> ControlFlow<Stop, Option<i64>> {
         let end = self.start.0.saturating_add(self.bytes.len() as u64);
         let (mut depth, mut found, mut after_call, mut probed) = (self.entry_depth, None, None, None);
+        let mut effect = State::beginning(FOLLOWED);
         for instruction in self.instructions() {
             let ip = instruction.ip();
             match (depths.joined.get(&ip), depth) {
@@ -118,34 +130,46 @@ impl FunctionCode<'_> {
                 found = depth;
             }
             after_call = None;
-            let target = direct_target(&instruction);
-            match instruction.mnemonic() {
-                Mnemonic::Call => {
+            let inside = |to: u64| (self.start.0..end).contains(&to);
+            match Branch::of(&instruction) {
+                Some(Branch::Call(_) | Branch::CallPointer) => {
                     after_call = Some(instruction.next_ip());
                     if depths.not_returned_to.contains(&instruction.next_ip()) {
                         depth = None;
                     }
                 }
-                Mnemonic::Ret | Mnemonic::Ud2 | Mnemonic::Hlt | Mnemonic::Int3 => depth = None,
-                mnemonic => {
-                    let inside = target.filter(|to| (self.start.0..end).contains(to));
-                    match (inside, depth) {
-                        // The loop that touches each page of a large frame (`-fstack-clash-protection`): it ends
-                        // when rsp has come to the register it is compared with.
-                        (Some(to), Some(_)) if to < ip && probed.is_some() && mnemonic == Mnemonic::Jne => {
-                            depth = probed.take();
-                        }
-                        (Some(to), Some(at)) => depths.join(to, at)?,
-                        (None, Some(at)) if mnemonic == Mnemonic::Jmp => depths.leave(at)?,
-                        _ => {}
+                Some(Branch::Return | Branch::Trap) => depth = None,
+                Some(Branch::Always(to)) if inside(to) => {
+                    if let Some(at) = depth.take() {
+                        depths.join(to, at)?;
                     }
-                    match mnemonic {
-                        Mnemonic::Jmp => depth = None,
-                        Mnemonic::Lea if instruction.op0_register() == Register::R11 => {
-                            probed = depth.zip(displacement(&instruction, Register::RSP)).map(|(at, by)| at - by);
-                        }
-                        _ => depth = moved(&instruction, depth)?,
+                }
+                Some(Branch::Always(_) | Branch::Pointer) => {
+                    if let Some(at) = depth.take() {
+                        depths.leave(at)?;
                     }
+                }
+                Some(Branch::Sometimes(to)) if inside(to) => match depth {
+                    // The loop that touches each page of a large frame (`-fstack-clash-protection`): it ends
+                    // when rsp has come to the register it is compared with.
+                    Some(_) if to < ip && probed.is_some() && instruction.mnemonic() == Mnemonic::Jne => {
+                        depth = probed.take();
+                    }
+                    Some(at) => depths.join(to, at)?,
+                    None => {}
+                },
+                Some(Branch::Sometimes(_)) => {}
+                None if instruction.mnemonic() == Mnemonic::Lea && instruction.op0_register() == Register::R11 => {
+                    effect.begin_anew();
+                    probed = match address_of_operand(&effect, &instruction) {
+                        Value::Sum(Sum { register: SP, offset }) => depth.map(|at| at.saturating_sub(offset)),
+                        _ => None,
+                    };
+                }
+                None => {
+                    effect.begin_anew();
+                    apply(&mut effect, &instruction);
+                    depth = moved(&effect, depth)?;
                 }
             }
         }
@@ -176,57 +200,13 @@ impl Depths {
     }
 }
 
-/// The depth after an instruction that does not branch.
-pub(super) fn moved(instruction: &Instruction, depth: Option<i64>) -> ControlFlow<Stop, Option<i64>> {
-    let sp = |register| matches!(register, Register::RSP | Register::ESP | Register::SP | Register::SPL);
-    let immediate = || match instruction.op1_kind() {
-        OpKind::Immediate8to64 | OpKind::Immediate32to64 => i32::try_from(instruction.immediate(1) as i64).ok(),
-        _ => None,
-    };
-    let changed = match instruction.mnemonic() {
-        Mnemonic::Push | Mnemonic::Pushfq => depth.map(|at| at.saturating_add(8)),
-        // The destination is read from the stack before it is written: `pop %rsp` is no way to return.
-        Mnemonic::Pop if sp(instruction.op0_register()) => return ControlFlow::Break(Stop::Refused),
-        Mnemonic::Pop | Mnemonic::Popfq => depth.map(|at| at.saturating_sub(8)),
-        // `mov %rbp,%rsp; pop %rbp`, with the frame record at CFA - 16.
-        Mnemonic::Leave => depth.map(|_| 8),
-        Mnemonic::Enter => return ControlFlow::Break(Stop::Refused),
-        Mnemonic::Xchg if sp(instruction.op1_register()) => return ControlFlow::Break(Stop::Refused),
-        Mnemonic::Cmp | Mnemonic::Test => depth,
-        _ if instruction.op0_kind() != OpKind::Register || !sp(instruction.op0_register()) => depth,
-        mnemonic if instruction.op0_register() == Register::RSP => {
-            let by_number = immediate().map(i64::from);
-            let by_address = displacement(instruction, Register::RSP);
-            let from_record = displacement(instruction, Register::RBP);
-            let to = match mnemonic {
-                Mnemonic::Sub => by_number.zip(depth).map(|(n, at)| at.saturating_add(n)),
-                Mnemonic::Add => by_number.zip(depth).map(|(n, at)| at.saturating_sub(n)),
-                Mnemonic::Lea if by_address.is_some() => by_address.zip(depth).map(|(n, at)| at.saturating_sub(n)),
-                Mnemonic::Lea => from_record.map(|n| 16_i64.saturating_sub(n)),
-                Mnemonic::Mov if instruction.op1_register() == Register::RBP => Some(16),
-                _ => None,
-            };
-            if to.is_none() && (depth.is_some() || by_number.is_none()) {
-                return ControlFlow::Break(Stop::Refused);
-            }
-            to
-        }
-        _ => return ControlFlow::Break(Stop::Refused),
-    };
-    ControlFlow::Continue(changed)
-}
-
-/// The offset of an address that is `base` and a number.
-fn displacement(instruction: &Instruction, base: Register) -> Option<i64> {
-    let plain = instruction.op1_kind() == OpKind::Memory
-        && instruction.memory_base() == base
-        && instruction.memory_index() == Register::None;
-    let displacement = instruction.memory_displacement64() as i64;
-    plain.then_some(displacement).filter(|n| i32::try_from(*n).is_ok())
-}
-
-fn direct_target(instruction: &Instruction) -> Option<u64> {
-    (instruction.op0_kind() == OpKind::NearBranch64).then(|| instruction.near_branch64())
+/// The depth behind an instruction with this effect. Where rsp is taken from rbp, that holds the frame record's address.
+fn moved(effect: &State, depth: Option<i64>) -> ControlFlow<Stop, Option<i64>> {
+    match effect.get(SP) {
+        Value::Sum(Sum { register: SP, offset }) => ControlFlow::Continue(depth.map(|at| at.saturating_sub(offset))),
+        Value::Sum(Sum { register: FP, offset }) => ControlFlow::Continue(Some(RECORD_DEPTH.saturating_sub(offset))),
+        _ => ControlFlow::Break(Stop::Refused),
+    }
 }
 
 #[cfg(test)]

@@ -4,16 +4,17 @@
 
 pub mod blocked;
 pub mod call_site;
+pub mod effect;
+pub mod instruction;
 pub mod registers;
 pub mod return_path;
 pub mod rule;
 pub mod step;
-pub mod symbolic;
 
 use gimli::EhFrame;
 
 use self::blocked::FramePointerFinder;
-use self::registers::{BP, PC, SP};
+use self::registers::{FP, PC, SP};
 use self::rule::UnwindRule;
 use super::architecture::{Architecture, RuleKind, Trampoline};
 use super::evaluate::Evaluated;
@@ -35,11 +36,11 @@ impl Architecture for X86_64 {
     const COMPLEX: UnwindRule = UnwindRule::Complex;
     const PC: u16 = PC;
     const SP: u16 = SP;
-    const FP: u16 = BP;
+    const FP: u16 = FP;
     const LR: Option<u16> = None;
     const RETURN_ADDRESS: u16 = PC;
     /// psABI, figure 3.4: rbx, rbp, r12–r15.
-    const CALLEE_SAVED: &'static [u16] = &[3, BP, 12, 13, 14, 15];
+    const CALLEE_SAVED: &'static [u16] = &[3, FP, 12, 13, 14, 15];
     /// `__restore_rt` has tables, in glibc as in musl.
     const TRAMPOLINE: Option<Trampoline> = None;
 
@@ -82,7 +83,7 @@ impl Architecture for X86_64 {
     /// GCC leaves the restore out where a function that has realigned its frame returns in its middle: behind the
     /// `pop %rbp` rbp points above the frame, and the row says that it is saved at rbp.
     fn is_restored(register: u16, held: Option<u64>, saved_at: u64, cfa: u64) -> bool {
-        register == BP && held == Some(saved_at) && saved_at >= cfa
+        register == FP && held == Some(saved_at) && saved_at >= cfa
     }
 
     /// psABI 3.2.2: the call has pushed it last.

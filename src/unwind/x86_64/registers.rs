@@ -2,8 +2,8 @@
 //!
 //! Does: name the DWARF numbers (System V psABI for x86-64, figure 3.36). Does not: hold values.
 
-/// rbp.
-pub const BP: u16 = 6;
+/// rbp, the frame pointer.
+pub const FP: u16 = 6;
 /// rsp.
 pub const SP: u16 = 7;
 /// The return address column; as a register in an expression, rip.

@@ -3,10 +3,11 @@
 //! Does: decode and follow them; where a function returns, rsp is at the return address.
 //! Does not: choose the ways.
 
-use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions};
 
-use super::registers::{BP, SP};
-use super::symbolic::{FOLLOWED, apply};
+use super::effect::{FOLLOWED, apply};
+use super::instruction::Branch;
+use super::registers::{FP, SP};
 use crate::unwind::return_path::{self, Flow, Instructions, ReturnPath};
 use crate::unwind::symbolic::{State, Value};
 
@@ -33,17 +34,17 @@ impl Instructions for Code<'_> {
             return None;
         }
         let instruction = self.decoder.decode();
-        let target = (instruction.op0_kind() == OpKind::NearBranch64).then(|| instruction.near_branch64());
-        let flow = match (instruction.mnemonic(), target) {
-            _ if instruction.is_invalid() => Flow::Nowhere,
-            (Mnemonic::Ret, _) | (Mnemonic::Jmp, None) => Flow::Out,
-            (Mnemonic::Ud2 | Mnemonic::Hlt | Mnemonic::Int3, _) => Flow::Nowhere,
-            (Mnemonic::Jmp, Some(target)) => Flow::To(target),
-            (Mnemonic::Call, _) | (_, None) => {
+        let flow = match Branch::of(&instruction) {
+            None => {
                 apply(state, &instruction);
                 Flow::On
             }
-            (_, Some(target)) => Flow::Either(target),
+            Some(Branch::Always(target)) => Flow::To(target),
+            Some(Branch::Sometimes(target)) => Flow::Either(target),
+            // A call gives the registers back.
+            Some(Branch::Call(_) | Branch::CallPointer) => Flow::On,
+            Some(Branch::Return | Branch::Pointer) => Flow::Out,
+            Some(Branch::Trap) => Flow::Nowhere,
         };
         Some((flow, instruction.next_ip()))
     }
@@ -55,7 +56,7 @@ impl Instructions for Code<'_> {
         is_callers.then(|| ReturnPath {
             cfa: slot.plus(8),
             return_address: Value::WordAt(slot),
-            caller_fp: state.get(BP),
+            caller_fp: state.get(FP),
         })
     }
 }
@@ -67,7 +68,7 @@ mod tests {
     use proptest::prelude::*;
 
     const PC: u64 = 0x7f00_0000_0000;
-    const SAME_BP: Value = Value::Sum(Sum { register: BP, offset: 0 });
+    const SAME_FP: Value = Value::Sum(Sum { register: FP, offset: 0 });
     const BX: u16 = 3;
 
     fn out(register: u16, offset: i64, caller_fp: Value) -> ReturnPath {
@@ -76,8 +77,8 @@ mod tests {
     }
 
     /// A return address so many bytes above rsp, and the caller's rbp.
-    fn above_sp(offset: i64, caller_bp: Value) -> Option<ReturnPath> {
-        Some(out(SP, offset, caller_bp))
+    fn above_sp(offset: i64, caller_fp: Value) -> Option<ReturnPath> {
+        Some(out(SP, offset, caller_fp))
     }
 
     fn word(register: u16, offset: i64) -> Value {
@@ -92,7 +93,7 @@ mod tests {
     fn a_loop_leads_back_to_before_the_instruction() {
         // pop %rbx; ret; nop; jmp to the pop: the thread is at the nop.
         let code = [0x5b, 0xc3, 0x90, 0xeb, 0xfb];
-        assert_eq!(return_path(&code, PC, PC + 2), above_sp(8, SAME_BP));
+        assert_eq!(return_path(&code, PC, PC + 2), above_sp(8, SAME_FP));
         assert_eq!(return_path(&code[2..], PC + 2, PC + 2), None, "without that code there is no way out");
     }
 
@@ -101,24 +102,24 @@ mod tests {
         // add $0x20,%rsp; pop %rbx; pop %rbp; ret
         assert_eq!(from_start(&[0x48, 0x83, 0xc4, 0x20, 0x5b, 0x5d, 0xc3]), above_sp(0x30, word(SP, 0x28)));
         // pop %rbx; ret
-        assert_eq!(from_start(&[0x5b, 0xc3]), above_sp(8, SAME_BP));
+        assert_eq!(from_start(&[0x5b, 0xc3]), above_sp(8, SAME_FP));
         // pop %rbx; push %rbp; pop %rbp; ret: what is popped is not what is on the stack now.
-        assert_eq!(from_start(&[0x5b, 0x55, 0x5d, 0xc3]), above_sp(8, SAME_BP));
+        assert_eq!(from_start(&[0x5b, 0x55, 0x5d, 0xc3]), above_sp(8, SAME_FP));
         // xor %ebp,%ebp; ret
         assert_eq!(from_start(&[0x31, 0xed, 0xc3]), above_sp(0, Value::Unknown));
     }
 
     #[test]
     fn pops_lead_to_the_return() {
-        assert_eq!(from_start(&[0xc3]), above_sp(0, SAME_BP));
+        assert_eq!(from_start(&[0xc3]), above_sp(0, SAME_FP));
         // pop %rax; jmp *%rcx
-        assert_eq!(from_start(&[0x58, 0xff, 0xe1]), above_sp(8, SAME_BP));
+        assert_eq!(from_start(&[0x58, 0xff, 0xe1]), above_sp(8, SAME_FP));
     }
 
     #[test]
     fn both_ways_of_a_branch_must_agree() {
         // je over `pop %rax; ret`; then `pop %rax; ret`, or `ret`.
-        assert_eq!(from_start(&[0x74, 2, 0x58, 0xc3, 0x58, 0xc3]), above_sp(8, SAME_BP));
+        assert_eq!(from_start(&[0x74, 2, 0x58, 0xc3, 0x58, 0xc3]), above_sp(8, SAME_FP));
         assert_eq!(from_start(&[0x74, 2, 0x58, 0xc3, 0xc3]), None);
     }
 
@@ -144,14 +145,14 @@ mod tests {
     fn a_frame_that_is_aligned_is_left_by_the_register_that_keeps_rsp() {
         let at = |offset| return_path(&ALIGNED_KERNEL, PC, PC + offset);
         let by_rbx = out(BX, 0x60, word(BX, 8));
-        assert_eq!(at(0), above_sp(0, SAME_BP), "at its entry");
-        assert_eq!(at(8), above_sp(0x60, SAME_BP), "before rbp is saved");
+        assert_eq!(at(0), above_sp(0, SAME_FP), "at its entry");
+        assert_eq!(at(8), above_sp(0x60, SAME_FP), "before rbp is saved");
         assert_eq!(at(0xd), above_sp(0x60, word(SP, 8)), "behind that");
         for inside in [0x10, 0x17, 0x1e, 0x21, 0x26] {
             assert_eq!(at(inside), Some(by_rbx), "at {inside:#x}");
         }
         assert_eq!(at(0x29), above_sp(0x60, word(SP, 8)), "rsp is back");
-        assert_eq!(at(0x32), above_sp(0x60, SAME_BP), "rbp is back, too");
+        assert_eq!(at(0x32), above_sp(0x60, SAME_FP), "rbp is back, too");
     }
 
     #[test]
@@ -160,8 +161,8 @@ mod tests {
         let with = |written: &[u8]| {
             from_start(&[&[0x48, 0x89, 0xe3, 0x48, 0x83, 0xe4, 0xf0][..], written, &[0x48, 0x89, 0xdc, 0xc3]].concat())
         };
-        assert_eq!(with(&[]), above_sp(0, SAME_BP));
-        assert_eq!(with(&[0x48, 0x85, 0xdb]), above_sp(0, SAME_BP), "test %rbx,%rbx");
+        assert_eq!(with(&[]), above_sp(0, SAME_FP));
+        assert_eq!(with(&[0x48, 0x85, 0xdb]), above_sp(0, SAME_FP), "test %rbx,%rbx");
         assert_eq!(with(&[0xb3, 0x01]), None, "mov $1,%bl");
         assert_eq!(with(&[0x48, 0x93]), None, "xchg %rax,%rbx");
         assert_eq!(with(&[0x0f, 0xa2]), None, "cpuid");
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_frame_record_is_left_by_rbp() {
-        let by_rbp = out(BP, 8, word(BP, 0));
+        let by_rbp = out(FP, 8, word(FP, 0));
         assert_eq!(from_start(&[0xc9, 0xc3]), Some(by_rbp), "leave; ret");
         // lea -8(%rbp),%rsp; pop %rbx; pop %rbp; ret
         assert_eq!(from_start(&[0x48, 0x8d, 0x65, 0xf8, 0x5b, 0x5d, 0xc3]), Some(by_rbp));

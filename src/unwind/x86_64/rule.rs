@@ -5,7 +5,7 @@
 
 use gimli::{CfaRule, EhFrame, Register, RegisterRule};
 
-use super::registers::{BP, PC, SP};
+use super::registers::{FP, PC, SP};
 use crate::unwind::module::{Fde, Row};
 use crate::unwind::sections::Bytes;
 
@@ -20,14 +20,14 @@ pub enum UnwindRule {
         /// Bytes from rsp to the CFA.
         offset: i32,
         /// Where the caller's rbp is.
-        bp: SavedBp,
+        fp: Place,
     },
     /// CFA = rbp + offset.
-    FromBp {
+    FromFp {
         /// Bytes from rbp to the CFA.
         offset: i32,
         /// Where the caller's rbp is.
-        bp: SavedBp,
+        fp: Place,
     },
     /// CFA = rsp + 8, or rsp + 16 once `(rip & 15) >= threshold`: the linkers' rule for all PLT entries at once.
     Plt {
@@ -44,18 +44,18 @@ pub enum UnwindRule {
 ///
 /// In two bytes, so that a rule and its address are one entry of 16 in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SavedBp(i16);
+pub struct Place(i16);
 
-impl SavedBp {
+impl Place {
     /// Still in rbp.
-    pub const SAME: SavedBp = SavedBp(0);
+    pub const SAME: Place = Place(0);
     /// Nowhere.
-    pub const UNDEFINED: SavedBp = SavedBp(i16::MAX);
+    pub const UNDEFINED: Place = Place(i16::MAX);
 
     /// At CFA + `offset` bytes. `None` for places where no function can have saved it: what is at the CFA and above
     /// is the caller's; and for those further below than 32 KiB.
-    pub fn at(offset: i64) -> Option<SavedBp> {
-        i16::try_from(offset).ok().filter(|offset| *offset < 0).map(SavedBp)
+    pub fn at(offset: i64) -> Option<Place> {
+        i16::try_from(offset).ok().filter(|offset| *offset < 0).map(Place)
     }
 
     /// Its distance from the CFA in bytes, where it is saved.
@@ -69,7 +69,7 @@ impl UnwindRule {
     pub fn saved_frame_pointer(&self) -> Option<i32> {
         match self {
             UnwindRule::FrameRecord => Some(-16),
-            UnwindRule::FromSp { bp, .. } | UnwindRule::FromBp { bp, .. } => bp.offset(),
+            UnwindRule::FromSp { fp, .. } | UnwindRule::FromFp { fp, .. } => fp.offset(),
             UnwindRule::Plt { .. } | UnwindRule::ThreadEntry | UnwindRule::Complex => None,
         }
     }
@@ -91,27 +91,27 @@ impl UnwindRule {
 }
 
 fn decode_cfa(row: &Row, eh_frame: &EhFrame<Bytes<'_>>) -> Option<UnwindRule> {
-    let bp = match row.register(Register(BP)) {
-        None | Some(RegisterRule::SameValue) => SavedBp::SAME,
-        Some(RegisterRule::Offset(offset)) => SavedBp::at(offset)?,
-        Some(RegisterRule::Undefined) => SavedBp::UNDEFINED,
+    let fp = match row.register(Register(FP)) {
+        None | Some(RegisterRule::SameValue) => Place::SAME,
+        Some(RegisterRule::Offset(offset)) => Place::at(offset)?,
+        Some(RegisterRule::Undefined) => Place::UNDEFINED,
         Some(_) => return None,
     };
     match row.cfa() {
         CfaRule::RegisterAndOffset { register: Register(SP), offset } => {
-            Some(UnwindRule::FromSp { offset: i32::try_from(*offset).ok()?, bp })
+            Some(UnwindRule::FromSp { offset: i32::try_from(*offset).ok()?, fp })
         }
-        CfaRule::RegisterAndOffset { register: Register(BP), offset: 16 } if bp == SavedBp(-16) => {
+        CfaRule::RegisterAndOffset { register: Register(FP), offset: 16 } if fp == Place(-16) => {
             Some(UnwindRule::FrameRecord)
         }
-        CfaRule::RegisterAndOffset { register: Register(BP), offset } => {
-            Some(UnwindRule::FromBp { offset: i32::try_from(*offset).ok()?, bp })
+        CfaRule::RegisterAndOffset { register: Register(FP), offset } => {
+            Some(UnwindRule::FromFp { offset: i32::try_from(*offset).ok()?, fp })
         }
         CfaRule::RegisterAndOffset { .. } => None,
         CfaRule::Expression(expression) => {
             let expression = expression.get(eh_frame).ok()?;
             let threshold = plt_threshold(expression.0.slice())?;
-            (bp == SavedBp::SAME).then_some(UnwindRule::Plt { threshold })
+            (fp == Place::SAME).then_some(UnwindRule::Plt { threshold })
         }
     }
 }

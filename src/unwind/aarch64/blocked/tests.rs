@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use super::super::registers::{PC, SP};
 use super::*;
-use crate::target::elf::{SectionData, UnwindSections};
-use crate::target::memory::Region;
 use crate::target::registers::Registers;
-use crate::unwind::address_space::CodeRange;
 use crate::unwind::code_bytes::CodeBytes;
 use crate::unwind::eh_frame_writer::{Function, aarch64_tables, program};
+use crate::unwind::in_memory::{Text, mapped, module_without_header, stack};
 use crate::unwind::stack::{NativeFrame, StackEnd};
 
 const BIAS: u64 = 0xffff_8000_0000;
@@ -21,21 +19,11 @@ const CANCEL: u64 = TEXT + 0x100;
 const LEAF: u64 = TEXT + 0x200;
 const OTHER: u64 = TEXT + 0x300;
 const STUB: u64 = TEXT + 0x400;
-const LEN_OF_TEXT: usize = 0x500;
+const TEXT_END: u64 = TEXT + 0x500;
 const SLOT: u64 = BIAS + 0x1_0000;
 /// Of each function's calls.
 const CALL: u64 = 0x10;
 const SIGNATURE: u64 = 0x002a_0000_0000_0000;
-
-#[derive(Debug)]
-struct Text(Vec<u8>);
-
-impl CodeBytes for Text {
-    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
-        let at = usize::try_from(svma.0.checked_sub(TEXT)?).ok()?;
-        Some(self.0.get(at..)?.get(..usize::try_from(len).ok()?)?.to_vec())
-    }
-}
 
 #[derive(Debug)]
 struct Slot(u64);
@@ -56,30 +44,23 @@ fn space(calls: &[(u64, u64)], record: u8) -> AddressSpace {
 }
 
 fn space_with(branches: &[(u64, u32, u64)], record: u8) -> AddressSpace {
-    let mut text = vec![0; LEN_OF_TEXT];
+    let mut text = Text::new(TEXT..TEXT_END, 0);
     for (from, kind, to) in branches {
         let words = (*to as i64 - *from as i64) / 4;
         let branch = kind | (words as u32 & 0x03ff_ffff);
-        text[(from - TEXT) as usize..][..4].copy_from_slice(&branch.to_le_bytes());
+        text.put(*from, &branch.to_le_bytes());
     }
     // adrp x16, 15 pages; ldr x17, [x16]; add x16, x16, 0; br x17
     for (word, place) in [0xf000_0070_u32, 0xf940_0211, 0x9100_0210, 0xd61f_0220].iter().zip(0..) {
-        text[(STUB - TEXT) as usize + 4 * place..][..4].copy_from_slice(&word.to_le_bytes());
+        text.put(STUB + 4 * place, &word.to_le_bytes());
     }
     let function = |start, program| Function { start, len: 0x100, program, is_signal_frame: false };
     let framed = [program::cfa_offset(64), program::saved(29, 8 - record), program::saved(30, 7 - record)].concat();
     let functions =
         [function(READ, framed.clone()), function(CANCEL, framed), function(LEAF, vec![]), function(OTHER, vec![])];
     let tables = aarch64_tables(&functions, 0x10_0000);
-    let sections = UnwindSections {
-        eh_frame_hdr: None,
-        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
-    };
-    let unwinder = Arc::new(ModuleUnwinder::new(sections).with_code(Arc::new(Text(text))));
-    let code = Code::Module { index: 0, bias: BIAS, unwinder };
-    let end = Addr(BIAS + TEXT + LEN_OF_TEXT as u64);
-    AddressSpace::new(vec![CodeRange { start: Addr(BIAS + TEXT), end, code }])
-        .with_anonymous_code(Arc::new(Slot(BIAS + OTHER)))
+    let module = module_without_header(tables).with_code(Arc::new(text));
+    AddressSpace::new(vec![mapped(module, BIAS, TEXT..TEXT_END)]).with_anonymous_code(Arc::new(Slot(BIAS + OTHER)))
 }
 
 const USUAL: &[(u64, u64)] = &[(READ + CALL, CANCEL), (CANCEL + CALL, LEAF)];
@@ -91,7 +72,7 @@ fn recover(space: &AddressSpace, words: &[u64]) -> Option<FramePosition> {
     registers.set(PC.into(), pc);
     registers.set(SP.into(), STACK);
     registers.signature_mask = 0x007f_0000_0000_0000;
-    let stack = Region { start: Addr(STACK), bytes: words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+    let stack = stack(STACK, words);
     let frame = NativeFrame { pc: Addr(pc), is_return_address: false, sp: Addr(STACK), cfa: Addr(STACK + 8) };
     let mut failed = NativeStack { frames: vec![frame], end: StackEnd::UnknownRegister(Addr(pc)) };
     let captured = Captured { registers: &registers, stack: &stack, space };

@@ -1,10 +1,10 @@
 //! One module in memory: `WAITS` has a frame record and 0x28 bytes, `CALLER` calls it, `OTHER` calls `STUB`.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::target::elf::{SectionData, UnwindSections};
-use crate::unwind::address_space::CodeRange;
-use crate::unwind::code_bytes::CodeBytes;
 use crate::unwind::eh_frame_writer::{Function, program, tables};
+use crate::unwind::in_memory::{Text, mapped, module_without_header, stack};
 
 const BIAS: u64 = 0x7f00_0000_0000;
 const STACK: u64 = 0x7ffc_0000_0000;
@@ -20,48 +20,28 @@ const PROLOGUE: [u8; 8] = [0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x28];
 /// The return address of the first call behind the prologue.
 const RETURN: u64 = 13;
 
-#[derive(Debug)]
-struct Text(Vec<u8>);
-
-impl CodeBytes for Text {
-    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
-        let at = usize::try_from(svma.0.checked_sub(TEXT)?).ok()?;
-        Some(self.0.get(at..)?.get(..usize::try_from(len).ok()?)?.to_vec())
-    }
-}
-
 fn space() -> AddressSpace {
-    let mut text = vec![0xcc; LEN as usize];
-    let mut put = |at: u64, bytes: &[u8]| {
-        let at = (at - TEXT) as usize;
-        text[at..at + bytes.len()].copy_from_slice(bytes);
-    };
+    let mut text = Text::new(TEXT..TEXT + LEN, 0xcc);
     let mut function = |start: u64, callee: u64| {
         let distance = (callee as i64 - (start + RETURN) as i64) as i32;
-        put(start, &[&PROLOGUE[..], &[0xe8], &distance.to_le_bytes(), &[0xc9, 0xc3]].concat());
+        text.put(start, &[&PROLOGUE[..], &[0xe8], &distance.to_le_bytes(), &[0xc9, 0xc3]].concat());
     };
     function(WAITS, NOWHERE);
     function(CALLER, WAITS);
     function(OTHER, STUB);
     function(NOWHERE, NOWHERE);
-    put(STUB, &[0xe9, 0xfb, 0xfc, 0xff, 0xff]); // jmp WAITS
+    text.put(STUB, &[0xe9, 0xfb, 0xfc, 0xff, 0xff]); // jmp WAITS
     let framed = |start| Function { start, len: 0x40, program: program::frame_pointer(), is_signal_frame: false };
     let tables = tables(&[WAITS, CALLER, OTHER, STUB, NOWHERE].map(framed), 0x10_0000);
-    let sections = UnwindSections {
-        eh_frame_hdr: None,
-        eh_frame: Some(SectionData { svma: Svma(tables.eh_frame_svma), bytes: tables.eh_frame }),
-    };
-    let unwinder = Arc::new(ModuleUnwinder::new(sections).with_code(Arc::new(Text(text))));
-    let code = Code::Module { index: 0, bias: BIAS, unwinder };
-    AddressSpace::new(vec![CodeRange { start: Addr(BIAS + TEXT), end: Addr(BIAS + TEXT + LEN), code }])
+    let module = module_without_header(tables).with_code(Arc::new(text));
+    AddressSpace::new(vec![mapped(module, BIAS, TEXT..TEXT + LEN)])
 }
 
 /// What is found in a frame that waits in its call, with this frame record.
 fn find(pc: u64, record: [u64; 2]) -> Option<u64> {
     let words = [&[0; 5][..], &record, &[0; 8]].concat();
-    let stack = Region { start: Addr(STACK), bytes: words.iter().flat_map(|w| w.to_le_bytes()).collect() };
     let frame = NativeFrame { pc: Addr(pc), is_return_address: true, sp: Addr(STACK), cfa: Addr(STACK + 8) };
-    FramePointerFinder::default().find(&frame, &stack, &space()).map(|bp| bp.0)
+    FramePointerFinder::default().find(&frame, &stack(STACK, &words), &space()).map(|bp| bp.0)
 }
 
 #[test]

@@ -26,18 +26,18 @@ fn saved_registers_come_back() {
     // push %rbp; mov %rbx,-0x10(%rsp); xor %ebp,%ebp; xor %ebx,%ebx
     let save = [0x55, 0x48, 0x89, 0x5c, 0x24, 0xf0, 0x31, 0xed, 0x31, 0xdb];
     let state = behind(&save);
-    assert_eq!((state.get(BP), state.get(BX)), (Value::Unknown, Value::Unknown));
+    assert_eq!((state.get(FP), state.get(BX)), (Value::Unknown, Value::Unknown));
     assert_eq!(state.get(SP), sum(SP, -8));
     // mov -0x10(%rsp),%rbx; pop %rbp
     let state = behind(&[&save[..], &[0x48, 0x8b, 0x5c, 0x24, 0xf0, 0x5d]].concat());
-    assert_eq!((state.get(BP), state.get(BX), state.get(SP)), (sum(BP, 0), sum(BX, 0), sum(SP, 0)));
+    assert_eq!((state.get(FP), state.get(BX), state.get(SP)), (sum(FP, 0), sum(BX, 0), sum(SP, 0)));
 }
 
 #[test]
 fn a_word_that_was_not_written_is_the_one_that_is_there() {
     // mov 0x18(%rsp),%r12; mov 8(%rbp),%r13
     let state = behind(&[0x4c, 0x8b, 0x64, 0x24, 0x18, 0x4c, 0x8b, 0x6d, 0x08]);
-    assert_eq!((state.get(12), state.get(13)), (word(SP, 0x18), word(BP, 8)));
+    assert_eq!((state.get(12), state.get(13)), (word(SP, 0x18), word(FP, 8)));
     // mov %rax,0x18(%rsp); mov 0x18(%rsp),%r12
     let state = behind(&[0x48, 0x89, 0x44, 0x24, 0x18, 0x4c, 0x8b, 0x64, 0x24, 0x18]);
     assert_eq!(state.get(12), Value::Unknown);
@@ -63,7 +63,7 @@ fn ways_that_differ_leave_what_is_the_same() {
     // push %rbp; pop %rbx against nothing: rbx differs, and the word below rsp.
     let mut both = saved.clone();
     assert!(both.join(&not_saved));
-    assert_eq!((both.get(BX), both.get(BP), both.get(SP)), (Value::Unknown, sum(BP, 0), sum(SP, 0)));
+    assert_eq!((both.get(BX), both.get(FP), both.get(SP)), (Value::Unknown, sum(FP, 0), sum(SP, 0)));
     let mut other = not_saved;
     assert!(other.join(&saved));
     for state in [&both, &other] {
@@ -81,5 +81,5 @@ fn more_words_than_are_remembered_are_none() {
     let mut fresh = State::beginning(FOLLOWED);
     assert!(fresh.join(&state) && !fresh.join(&state));
     apply(&mut state, &iced_x86::Instruction::default());
-    assert_eq!(state.get(BP), sum(BP, 0));
+    assert_eq!(state.get(FP), sum(FP, 0));
 }

@@ -2,17 +2,17 @@
 //!
 //! Does: follow rsp and the registers that calls preserve (psABI, figure 3.4) through moves, additions, pushes and
 //! the words of the stack that they are saved in.
-//! Does not: choose a way through the code (`return_path` does).
+//! Does not: know branches (`instruction`), or choose a way through the code (`return_path` and `call_site` do).
 
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
-use super::registers::{BP, SP};
+use super::registers::{FP, SP};
 use crate::unwind::symbolic::{State, Value};
 
 /// rbx.
 const BX: u16 = 3;
 /// DWARF numbers of the registers that are followed.
-pub const FOLLOWED: &[u16] = &[BX, BP, SP, 12, 13, 14, 15];
+pub const FOLLOWED: &[u16] = &[BX, FP, SP, 12, 13, 14, 15];
 
 /// Goes on behind an instruction that does not branch, or a call.
 pub fn apply(state: &mut State, instruction: &Instruction) {
@@ -33,20 +33,20 @@ pub fn apply(state: &mut State, instruction: &Instruction) {
         }
         // mov %rbp,%rsp; pop %rbp
         Mnemonic::Leave => {
-            let record = state.get(BP);
+            let record = state.get(FP);
             let saved = state.load(record);
-            state.set(BP, saved);
+            state.set(FP, saved);
             state.set(SP, record.plus(8));
         }
         Mnemonic::Mov => match (instruction.op0_kind(), instruction.op1_kind()) {
             (OpKind::Register, OpKind::Register) => assign(state, to, read(state, instruction.op1_register())),
-            (OpKind::Register, OpKind::Memory) => assign(state, to, state.load(address(state, instruction))),
+            (OpKind::Register, OpKind::Memory) => assign(state, to, state.load(address_of_operand(state, instruction))),
             (OpKind::Memory, OpKind::Register) => {
-                state.write_at(address(state, instruction), read(state, instruction.op1_register()));
+                state.write_at(address_of_operand(state, instruction), read(state, instruction.op1_register()));
             }
             _ => assign(state, to, Value::Unknown),
         },
-        Mnemonic::Lea => assign(state, to, address(state, instruction)),
+        Mnemonic::Lea => assign(state, to, address_of_operand(state, instruction)),
         Mnemonic::Add | Mnemonic::Sub if has_register => {
             let sum = match (immediate(instruction), instruction.mnemonic()) {
                 (Some(bytes), Mnemonic::Add) => read(state, to).plus(bytes),
@@ -59,7 +59,7 @@ pub fn apply(state: &mut State, instruction: &Instruction) {
         Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Bt | Mnemonic::Call => {}
         Mnemonic::Enter => {
             state.set(SP, Value::Unknown);
-            state.set(BP, Value::Unknown);
+            state.set(FP, Value::Unknown);
         }
         Mnemonic::Cpuid => state.set(BX, Value::Unknown),
         _ => {
@@ -91,7 +91,7 @@ fn add_to_sp(state: &mut State, bytes: i64) {
 }
 
 /// The address of a memory operand that is a register and a number.
-fn address(state: &State, instruction: &Instruction) -> Value {
+pub fn address_of_operand(state: &State, instruction: &Instruction) -> Value {
     match instruction.memory_index() {
         // The displacement of a 64-bit address is sign-extended (Intel SDM, volume 1, 3.7.5.1).
         Register::None => read(state, instruction.memory_base()).plus(instruction.memory_displacement64() as i64),
@@ -111,7 +111,7 @@ fn followed(register: Register) -> Option<(u16, bool)> {
     use Register as R;
     let number = match register {
         R::RBX | R::EBX | R::BX | R::BL | R::BH => BX,
-        R::RBP | R::EBP | R::BP | R::BPL => BP,
+        R::RBP | R::EBP | R::BP | R::BPL => FP,
         R::RSP | R::ESP | R::SP | R::SPL => SP,
         R::R12 | R::R12D | R::R12W | R::R12L => 12,
         R::R13 | R::R13D | R::R13W | R::R13L => 13,
