@@ -18,7 +18,7 @@ use fpprof::process::reading::Reading;
 use fpprof::python::layout::{CFrameChain, ChainLayout};
 use fpprof::python::stack::PythonEntry;
 use fpprof::snapshot::replay::Replay;
-use fpprof::snapshot::subject::{Saved, Subject};
+use fpprof::snapshot::subject::{Saved, ThreadToSave};
 use fpprof::target::live::LiveTarget;
 use fpprof::target::memory::Memory;
 use fpprof::target::process::Process;
@@ -58,7 +58,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let pid = Pid(arguments.pid);
     let mut reader = Reader::new(Arc::new(LiveTarget::new(Process::open(pid)?)?))?;
-    let mut subject = Subject::new(&mut reader, Tid(arguments.thread.unwrap_or(arguments.pid)))?;
+    let mut subject = ThreadToSave::new(&mut reader, Tid(arguments.thread.unwrap_or(arguments.pid)))?;
     for taken in 0..arguments.tries {
         let sampled = subject.sample().context("the thread cannot be read")?;
         let Some(reading) = sampled.filter(|_| taken >= arguments.learn) else { continue };

@@ -15,12 +15,12 @@ use crate::profile::recording::{self, Recording};
 use crate::profile::steps::Steps;
 use crate::record::facts::first_facts;
 use crate::record::interim::temporary_file;
-use crate::record::naming::{View, finish_stream};
+use crate::record::naming::{NamingOptions, finish_stream};
 use crate::record::program::StackLabels;
 use crate::record::recorder::{Counts, Observer, Plan, Recorder as StageRecorder};
 use crate::record::stream::Stream;
-use crate::report::Part;
-use crate::report::choice::Choice;
+use crate::report::RecordingPart;
+use crate::report::options::ReportOptions;
 use crate::sampler::budget::Limits;
 use crate::sampler::clock::{Intervals, MAX_RATE};
 pub use crate::sampler::mode::Mode;
@@ -164,7 +164,8 @@ impl Recorder {
         let stream = file.try_clone().and_then(|file| Stream::new(file, facts.clone())).map_err(Error::new)?;
         let root = session.reader.root();
         let recorded = StageRecorder::new(plan, stop, Some(stream)).run(session, &mut None, &mut Silent);
-        let view = View { native: NativeFrames::All, full_filenames: false, steps: Arc::new(Steps::default()) };
+        let view =
+            NamingOptions { native: NativeFrames::All, full_filenames: false, steps: Arc::new(Steps::default()) };
         finish_stream(recorded, facts, view).map_err(Error::new)?;
         file.rewind().map_err(Error::new)?;
         Profile::read(file, Some(root))
@@ -248,7 +249,7 @@ impl Profile {
         self.recording.cut_off.as_deref()
     }
 
-    fn part(&self) -> Part {
-        Part::of(&self.recording, &Choice::default(), &Arc::new(Steps::default()))
+    fn part(&self) -> RecordingPart {
+        RecordingPart::of(&self.recording, &ReportOptions::default(), &Arc::new(Steps::default()))
     }
 }

@@ -13,8 +13,8 @@ use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
 use fpprof::profile::recording::{self, More, Names, Record, RecordedProgram, Recording, RecordingWriter, Stacks};
 use fpprof::profile::samples::SampleColumns;
-use fpprof::report::Part;
-use fpprof::report::choice::{Choice, Span};
+use fpprof::report::RecordingPart;
+use fpprof::report::options::{ReportOptions, Span};
 use fpprof::symbolize::names::NativeFrames;
 use sha2::{Digest, Sha256};
 
@@ -31,9 +31,9 @@ fn read(name: &str) -> Recording {
     recording::read(&bytes[..], bytes.len() as u64).expect("it is a recording")
 }
 
-fn output(recording: &Recording, format: Format, choice: &Choice) -> Vec<u8> {
+fn output(recording: &Recording, format: Format, choice: &ReportOptions) -> Vec<u8> {
     let mut out = Vec::new();
-    let part = Part::of(recording, choice, &Default::default());
+    let part = RecordingPart::of(recording, choice, &Default::default());
     part.write(format, &LabelOptions::default(), &mut out).expect("writing to memory succeeds");
     out
 }
@@ -69,14 +69,14 @@ fn compare(name: &str, actual: &str) {
 /// `native`: frames whose names are not in the file would be named by this machine's files.
 fn check(name: &str, native: NativeFrames) {
     let recording = read(name);
-    let all = Choice { native, ..Choice::default() };
-    let labelled = Choice { with_thread: true, with_state: true, ..all.clone() };
+    let all = ReportOptions { native, ..ReportOptions::default() };
+    let labelled = ReportOptions { with_thread: true, with_state: true, ..all.clone() };
     let stacks = output(&recording, Format::Collapsed, &labelled);
     compare(&format!("{name}.txt"), &String::from_utf8(stacks).expect("stacks are UTF-8"));
 
     let span = Span { from: Some(300_000_000), to: Some(900_000_000) };
-    let part = Choice { span, with_state: true, ..all.clone() };
-    let inverted = Choice { inverted: true, ..all.clone() };
+    let part = ReportOptions { span, with_state: true, ..all.clone() };
+    let inverted = ReportOptions { inverted: true, ..all.clone() };
     let formats = Format::ALL.map(|format| (format, "all", &all));
     let others = [
         (Format::JsonLines, "part", &part),

@@ -9,16 +9,17 @@ use std::time::{Duration, UNIX_EPOCH};
 use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
 use fpprof::output::mark::is_own;
-use fpprof::output::{Difference, Shown, write, write_difference};
+use fpprof::output::{Difference, ShownProfile, write, write_difference};
 use fpprof::profile::Profile;
 use fpprof::profile::comparison::{Change, Estimate, FunctionChange, FunctionKey, Unit};
 use fpprof::profile::facts::activity::{GilUse, ThreadActivity};
-use fpprof::profile::facts::{RecordingFacts, SampledThreads, StopFacts};
+use fpprof::profile::facts::{RecordingFacts, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::profile::recording::{Module, Thread};
 use fpprof::profile::samples::TimedSample;
 use fpprof::profile::sources::{Source, Sources};
 use fpprof::profile::timeline::Timeline;
+use fpprof::sampler::mode::Mode;
 use fpprof::sampler::run_state::RunState;
 use fpprof::target::descriptors::FileKind;
 use fpprof::types::{Nanos, Pid, Tid};
@@ -33,7 +34,7 @@ fn facts() -> RecordingFacts {
         command: "python3 -m shop --serve <orders> & \"more\"".into(),
         pid: Pid(4711),
         python_version: Some("3.15.0".into()),
-        threads: SampledThreads::Running,
+        threads: Mode::Cpu,
         rate_hz: 100.0,
         fixed_intervals: false,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000)),
@@ -121,19 +122,19 @@ fn timeline(profile: &Profile) -> Timeline {
     let threads = [(4711, Some("MainThread")), (4712, None)];
     let threads = threads.map(|(tid, name)| timeline.thread_number(&Thread { tid, name: name.map(str::to_owned) }));
     let states = [RunState::Python, reading()].map(|state| timeline.state_number(&state));
-    let seen = profile.nodes().iter().enumerate().filter(|(_, node)| node.own_weight > 0);
+    let seen = profile.nodes().iter().enumerate().filter(|(_, node)| node.self_weight > 0);
     for (number, (stack, node)) in seen.enumerate() {
         for part in 0..2 {
             let time = 1_000_000 * (2 * number as u64 + part) + 123;
             let (thread, state) = (threads[number % 2], states[number / 4 % 2]);
-            let weight = if part == 0 { node.own_weight / 3 } else { node.own_weight - node.own_weight / 3 };
+            let weight = if part == 0 { node.self_weight / 3 } else { node.self_weight - node.self_weight / 3 };
             timeline.add(TimedSample { time, thread, state, stack: stack as u32, weight });
         }
     }
     timeline
 }
 
-fn written(format: Format, shown: &Shown<'_>, options: LabelOptions) -> Vec<u8> {
+fn written(format: Format, shown: &ShownProfile<'_>, options: LabelOptions) -> Vec<u8> {
     let mut out = Vec::new();
     write(format, shown, &options, &mut out).expect("writing to memory succeeds");
     assert!(is_own(&out), "{format} can be told to be fpprof's");
@@ -143,14 +144,14 @@ fn written(format: Format, shown: &Shown<'_>, options: LabelOptions) -> Vec<u8> 
 /// Compares with the file, or writes it.
 fn check(name: &str, format: Format, profile: &Profile, facts: &RecordingFacts, options: LabelOptions) {
     let timeline = timeline(profile);
-    let shown = Shown { stacks: profile, timeline: Some(&timeline), facts, sources: None, is_inverted: false };
+    let shown = ShownProfile { stacks: profile, timeline: Some(&timeline), facts, sources: None, is_inverted: false };
     compare(name, String::from_utf8(written(format, &shown, options)).expect("the output is UTF-8"));
 }
 
 /// The same with JSON laid out for people.
 fn check_json(name: &str, format: Format, profile: &Profile, facts: &RecordingFacts) {
     let timeline = timeline(profile);
-    let shown = Shown { stacks: profile, timeline: Some(&timeline), facts, sources: None, is_inverted: false };
+    let shown = ShownProfile { stacks: profile, timeline: Some(&timeline), facts, sources: None, is_inverted: false };
     let out = written(format, &shown, LabelOptions::default());
     let document: serde_json::Value = serde_json::from_slice(&out).expect("it is JSON");
     compare(name, serde_json::to_string_pretty(&document).expect("it is JSON") + "\n");
@@ -162,7 +163,7 @@ fn check_page(name: &str, profile: &Profile, facts: &RecordingFacts) {
     let lines = Source::Lines(vec!["def f():".into(), "    return '</script><img src=x onerror=alert(1)>'".into()]);
     let sources = Sources { files: BTreeMap::from([("shop/server.py".into(), lines)]) };
     let shown =
-        Shown { stacks: profile, timeline: Some(&timeline), sources: Some(&sources), facts, is_inverted: false };
+        ShownProfile { stacks: profile, timeline: Some(&timeline), sources: Some(&sources), facts, is_inverted: false };
     let page = String::from_utf8(written(Format::Html, &shown, LabelOptions::default())).expect("the page is UTF-8");
     assert_eq!((page.matches("</script").count(), page.matches("<img").count()), (2, 0), "no name ends the block");
     let (_, data) = page.split_once("id=\"data\">").expect("there is data");
@@ -231,7 +232,7 @@ fn empty_collapsed() {
 #[test]
 fn inverted_flame_graph() {
     let profile = profile().inverted();
-    let shown = Shown { stacks: &profile, timeline: None, facts: &facts(), sources: None, is_inverted: true };
+    let shown = ShownProfile { stacks: &profile, timeline: None, facts: &facts(), sources: None, is_inverted: true };
     let out = written(Format::FlameGraph, &shown, LabelOptions::default());
     compare("inverted.svg", String::from_utf8(out).expect("the output is UTF-8"));
 }
@@ -306,7 +307,8 @@ fn chrome_trace() {
 fn pprof_is_the_same_each_time() {
     let (profile, facts) = (profile(), facts());
     let timeline = timeline(&profile);
-    let shown = Shown { stacks: &profile, timeline: Some(&timeline), facts: &facts, sources: None, is_inverted: false };
+    let shown =
+        ShownProfile { stacks: &profile, timeline: Some(&timeline), facts: &facts, sources: None, is_inverted: false };
     let [one, other] = [(); 2].map(|()| written(Format::Pprof, &shown, LabelOptions::default()));
     assert!(one == other);
 }
@@ -314,7 +316,7 @@ fn pprof_is_the_same_each_time() {
 #[test]
 fn a_format_of_samples_is_not_made_of_sums() {
     let (profile, facts) = (profile(), facts());
-    let shown = Shown { stacks: &profile, timeline: None, facts: &facts, sources: None, is_inverted: false };
+    let shown = ShownProfile { stacks: &profile, timeline: None, facts: &facts, sources: None, is_inverted: false };
     for format in Format::ALL {
         let result = write(format, &shown, &LabelOptions::default(), &mut Vec::new());
         assert_eq!(result.is_err(), format.needs_samples(), "{format}");

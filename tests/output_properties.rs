@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
-use fpprof::output::{Shown, write};
+use fpprof::output::{ShownProfile, write};
 use fpprof::profile::Profile;
+use fpprof::profile::facts::RecordingFacts;
 use fpprof::profile::facts::activity::ThreadActivity;
-use fpprof::profile::facts::{RecordingFacts, SampledThreads};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
+use fpprof::sampler::mode::Mode;
 use fpprof::types::Pid;
 use proptest::prelude::*;
 use quick_xml::Reader;
@@ -21,7 +22,7 @@ fn facts(text: &str) -> RecordingFacts {
         command: text.to_owned(),
         pid: Pid(1),
         python_version: Some(text.to_owned()),
-        threads: SampledThreads::All,
+        threads: Mode::Wall,
         rate_hz: 100.0,
         fixed_intervals: false,
         started: None,
@@ -45,7 +46,7 @@ fn facts(text: &str) -> RecordingFacts {
 
 fn written(format: Format, profile: &Profile, facts: &RecordingFacts) -> String {
     let mut out = Vec::new();
-    let shown = Shown { stacks: profile, timeline: None, facts, sources: None, is_inverted: false };
+    let shown = ShownProfile { stacks: profile, timeline: None, facts, sources: None, is_inverted: false };
     write(format, &shown, &LabelOptions::default(), &mut out).expect("writing to memory succeeds");
     String::from_utf8(out).expect("the output is UTF-8")
 }

@@ -52,8 +52,9 @@ mod tests {
 
     use super::*;
     use crate::cli::output_kind::OutputKind;
-    use crate::cli::values::{MaxOverhead, ModeArg, NativeArg, RecordingTime, parse_duration};
+    use crate::cli::values::{MaxOverhead, NativeArg, RecordingTime, parse_duration};
     use crate::output::format::Format;
+    use crate::sampler::mode::Mode;
 
     fn record(arguments: &[&str]) -> Result<RecordArgs, clap::Error> {
         match Cli::try_parse_from([&["fpprof", "record"], arguments].concat())?.command {
@@ -83,9 +84,9 @@ mod tests {
         );
         assert_eq!(record(&["-n", "python3", "-n"]).unwrap().program, ["python3", "-n"]);
         for (mode, spellings) in [
-            (ModeArg::Cpu, [&[][..], &["--mode", "cpu"], &["--mode=cpu"]]),
-            (ModeArg::Wall, [&["-i"], &["--idle"], &["--mode", "wall"]]),
-            (ModeArg::Gil, [&["-g"], &["--gil"], &["--mode", "gil"]]),
+            (Mode::Cpu, [&[][..], &["--mode", "cpu"], &["--mode=cpu"]]),
+            (Mode::Wall, [&["-i"], &["--idle"], &["--mode", "wall"]]),
+            (Mode::Gil, [&["-g"], &["--gil"], &["--mode", "gil"]]),
         ] {
             for spelling in spellings {
                 assert_eq!(record(&[spelling, &["-p", "1"]].concat()).unwrap().mode(), mode, "{spelling:?}");

@@ -9,9 +9,9 @@ use clap::{ArgAction, Args};
 
 use super::output_kind::{self, OutputKind};
 use super::shown_args::{FilterArgs, ShownArgs};
-use super::values::{
-    ClockArg, MaxOverhead, ModeArg, RecordingTime, parse_duration, parse_overhead, parse_pid, parse_rate,
-};
+use super::values::{MaxOverhead, RecordingTime, parse_duration, parse_overhead, parse_pid, parse_rate};
+use crate::sampler::clock::Intervals;
+use crate::sampler::mode::Mode;
 
 /// `fpprof record`.
 #[derive(Debug, Args)]
@@ -44,8 +44,8 @@ pub struct RecordArgs {
 
     /// When to take samples: at random moments, so that no period of the program can lock onto the clock, or at fixed
     /// intervals.
-    #[arg(long, value_enum, default_value_t = ClockArg::Poisson)]
-    pub clock: ClockArg,
+    #[arg(long, value_enum, default_value_t = Intervals::Poisson)]
+    pub clock: Intervals,
 
     /// The most that recording may take, in percent of the program's time (of that of each thread); of one CPU, fpprof
     /// itself takes at most five times that. Fewer samples are taken when it would be more. `none` lifts the limit.
@@ -57,8 +57,8 @@ pub struct RecordArgs {
     pub duration: Option<RecordingTime>,
 
     /// Which threads to sample.
-    #[arg(long, value_enum, default_value_t = ModeArg::Cpu)]
-    pub mode: ModeArg,
+    #[arg(long, value_enum, default_value_t = Mode::Cpu)]
+    pub mode: Mode,
 
     /// Sample threads that are idle, too: the same as `--mode wall`.
     #[arg(short, long, action = ArgAction::SetTrue, conflicts_with_all = ["mode", "gil"])]
@@ -123,10 +123,10 @@ impl Refused {
 
 impl RecordArgs {
     /// The mode, whichever way it was given.
-    pub fn mode(&self) -> ModeArg {
+    pub fn mode(&self) -> Mode {
         match (self.idle, self.gil) {
-            (true, _) => ModeArg::Wall,
-            (_, true) => ModeArg::Gil,
+            (true, _) => Mode::Wall,
+            (_, true) => Mode::Gil,
             _ => self.mode,
         }
     }

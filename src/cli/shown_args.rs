@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::values::NativeArg;
 use crate::output::label::LabelOptions;
-use crate::report::choice::{Choice, Filter, Span};
+use crate::report::options::{Filter, ReportOptions, Span};
 
 /// Which samples.
 #[derive(Debug, Clone, Default, Args)]
@@ -105,8 +105,8 @@ impl ShownArgs {
 }
 
 /// What the arguments ask for.
-pub fn choice(span: SpanArgs, filter: &FilterArgs, shown: &ShownArgs) -> Choice {
-    Choice {
+pub fn choice(span: SpanArgs, filter: &FilterArgs, shown: &ShownArgs) -> ReportOptions {
+    ReportOptions {
         span: span.into(),
         filter: filter.into(),
         native: shown.native.frames(),

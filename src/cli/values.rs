@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
-use crate::sampler::clock::MAX_RATE;
+use crate::sampler::clock::{Intervals, MAX_RATE};
+use crate::sampler::mode::Mode;
 use crate::symbolize::names::NativeFrames;
 
 /// How long to record.
@@ -28,23 +30,33 @@ pub enum MaxOverhead {
 }
 
 /// `--clock`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ClockArg {
-    /// Random moments: a Poisson process, but for the time that a sample takes.
-    Poisson,
-    /// Fixed intervals.
-    Fixed,
+impl ValueEnum for Intervals {
+    fn value_variants<'a>() -> &'a [Intervals] {
+        &[Intervals::Poisson, Intervals::Fixed]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Intervals::Poisson => PossibleValue::new("poisson")
+                .help("Random moments: a Poisson process, but for the time that a sample takes"),
+            Intervals::Fixed => PossibleValue::new("fixed").help("Fixed intervals"),
+        })
+    }
 }
 
 /// `--mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ModeArg {
-    /// Threads that run.
-    Cpu,
-    /// All threads.
-    Wall,
-    /// The thread that holds the GIL.
-    Gil,
+impl ValueEnum for Mode {
+    fn value_variants<'a>() -> &'a [Mode] {
+        &[Mode::Cpu, Mode::Wall, Mode::Gil]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Mode::Cpu => PossibleValue::new("cpu").help("Threads that run"),
+            Mode::Wall => PossibleValue::new("wall").help("All threads"),
+            Mode::Gil => PossibleValue::new("gil").help("The thread that holds the GIL"),
+        })
+    }
 }
 
 /// `--native`.

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Sampled;
+use super::SampledProfile;
 use super::frame_table::{FrameTable, Row};
 use super::label::LabelOptions;
 use crate::profile::clean::one_line;
@@ -73,8 +73,8 @@ struct Slice {
 ///
 /// # Errors
 /// Those of the writer.
-pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-    let Sampled { stacks, timeline, facts } = sampled;
+pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let SampledProfile { stacks, timeline, facts } = sampled;
     let table = FrameTable::new(stacks, &[], options);
     let mut events = Events { facts, out };
     events.begin(timeline.samples().is_empty())?;

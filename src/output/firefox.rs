@@ -14,7 +14,7 @@ use fxprof_processed_profile::{
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::Sampled;
+use super::SampledProfile;
 use super::label::{LabelOptions, name_and_place};
 use super::labelled::NO_FRAMES;
 use crate::profile::clean::one_line;
@@ -38,8 +38,8 @@ struct Document<'a> {
 ///
 /// # Errors
 /// Those of the writer.
-pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-    let Sampled { timeline, facts, .. } = sampled;
+pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let SampledProfile { timeline, facts, .. } = sampled;
     let started = ReferenceTimestamp::from(facts.started.unwrap_or(SystemTime::UNIX_EPOCH));
     let mut profile = Profile::new(&facts.title(), started, SamplingInterval::from_nanos(facts.period()));
     // All names are there: nothing is to be looked up.
@@ -74,7 +74,7 @@ struct Frames {
     none: FrameInfo,
 }
 
-fn frames(sampled: Sampled<'_>, options: &LabelOptions, profile: &mut Profile) -> Frames {
+fn frames(sampled: SampledProfile<'_>, options: &LabelOptions, profile: &mut Profile) -> Frames {
     let categories: FxHashMap<FrameKind, CategoryHandle> =
         FrameKind::ALL.into_iter().map(|kind| (kind, profile.add_category(kind.description(), color(kind)))).collect();
     let mut info = |text: &str, kind: FrameKind| {
@@ -109,7 +109,7 @@ fn color(kind: FrameKind) -> CategoryColor {
 /// What is needed to add threads.
 struct Threads<'a> {
     frames: Frames,
-    sampled: Sampled<'a>,
+    sampled: SampledProfile<'a>,
     process: ProcessHandle,
 }
 
@@ -124,7 +124,7 @@ impl Threads<'_> {
     }
 
     fn add_samples(&self, profile: &mut Profile, thread: ThreadHandle, samples: &[&TimedSample]) {
-        let Sampled { timeline, facts, .. } = self.sampled;
+        let SampledProfile { timeline, facts, .. } = self.sampled;
         let mut stacks: FxHashMap<u32, Option<StackHandle>> = FxHashMap::default();
         for sample in samples {
             let stack = *stacks.entry(sample.stack).or_insert_with(|| self.stack(profile, thread, sample.stack));
@@ -144,7 +144,7 @@ impl Threads<'_> {
 
     /// A marker for as long as a thread was seen in one state.
     fn add_states(&self, profile: &mut Profile, thread: ThreadHandle, samples: &[&TimedSample]) {
-        let Sampled { facts, .. } = self.sampled;
+        let SampledProfile { facts, .. } = self.sampled;
         let mut open: Option<(u32, u64, u64)> = None;
         for (sample, end) in samples.iter().zip(ends(samples, facts.period())) {
             open = match open {

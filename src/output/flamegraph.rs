@@ -18,7 +18,7 @@ use inferno::flamegraph::{self, Direction, Options, TextTruncateDirection};
 use super::colors::{self, Rgb};
 use super::label::LabelOptions;
 use super::labelled::{Labelled, LabelledStacks, NARROW, NO_FRAMES, Narrow};
-use super::{Sampled, Shown};
+use super::{SampledProfile, ShownProfile};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::frame::FrameKind;
 
@@ -60,7 +60,7 @@ const OVER_TIME: &str = "From left to right: samples in the order of time, threa
 ///
 /// # Errors
 /// Those of the writer.
-pub(super) fn write(shown: &Shown<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(shown: &ShownProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
     if shown.stacks.total() == 0 {
         return empty::write(shown.facts, out);
     }
@@ -75,7 +75,7 @@ pub(super) fn write(shown: &Shown<'_>, options: &LabelOptions, out: &mut dyn Wri
 ///
 /// # Errors
 /// Those of the writer.
-pub(super) fn write_chart(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_chart(sampled: SampledProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
     if sampled.stacks.total() == 0 {
         return empty::write(sampled.facts, out);
     }

@@ -50,7 +50,7 @@ impl FrameTable {
             })
         });
         let numbers = numbers.collect();
-        let has_empty_stack = stacks.nodes().first().is_some_and(|root| root.own_weight > 0);
+        let has_empty_stack = stacks.nodes().first().is_some_and(|root| root.self_weight > 0);
         if has_empty_stack {
             rows.push(row(&Frame::native(FrameKind::Gap, NO_FRAMES, None), None, options));
         }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::Sampled;
+use super::SampledProfile;
 use super::frame_table::{FrameTable, Row};
 use super::label::LabelOptions;
 use crate::profile::clean::one_line;
@@ -69,8 +69,8 @@ struct Element<'a> {
 ///
 /// # Errors
 /// Those of the writer.
-pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-    let Sampled { stacks, timeline, facts } = sampled;
+pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let SampledProfile { stacks, timeline, facts } = sampled;
     let table = FrameTable::new(stacks, &[], options);
     let started = facts.started.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);

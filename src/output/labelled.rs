@@ -133,8 +133,8 @@ impl LabelledStacks {
                 line(&format!("{stack} {own}"))?;
             } else if stack.is_empty() {
                 // All samples: no frame has this text, and a line must have one.
-                let narrow = own.saturating_sub(node.own_weight);
-                for (text, own) in [(NO_FRAMES, node.own_weight), (NARROW, narrow)].into_iter().filter(|l| l.1 > 0) {
+                let narrow = own.saturating_sub(node.self_weight);
+                for (text, own) in [(NO_FRAMES, node.self_weight), (NARROW, narrow)].into_iter().filter(|l| l.1 > 0) {
                     line(&format!("{text} {own}"))?;
                 }
             }

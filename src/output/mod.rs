@@ -1,6 +1,6 @@
 //! A profile as a file: one module per format.
 //!
-//! Does: write what is [`Shown`] to any writer. Does not: open files, or decide what a frame is called
+//! Does: write what is [`ShownProfile`] to any writer. Does not: open files, or decide what a frame is called
 //! beyond the label options.
 
 mod chrome_trace;
@@ -30,7 +30,7 @@ use label::LabelOptions;
 
 /// What is written.
 #[derive(Debug, Clone, Copy)]
-pub struct Shown<'a> {
+pub struct ShownProfile<'a> {
     /// The stacks, counted.
     pub stacks: &'a Profile,
     /// Their samples one by one; absent where only sums were kept.
@@ -45,7 +45,7 @@ pub struct Shown<'a> {
 
 /// What a format that needs samples is made of.
 #[derive(Debug, Clone, Copy)]
-struct Sampled<'a> {
+struct SampledProfile<'a> {
     stacks: &'a Profile,
     timeline: &'a Timeline,
     facts: &'a RecordingFacts,
@@ -80,12 +80,12 @@ pub fn write_difference(difference: &Difference<'_>, out: &mut dyn Write) -> io:
 ///
 /// # Errors
 /// Those of the writer; and that a format needs samples where only sums are shown.
-pub fn write(format: Format, shown: &Shown<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-    let Shown { stacks, timeline, facts, .. } = *shown;
+pub fn write(format: Format, shown: &ShownProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let ShownProfile { stacks, timeline, facts, .. } = *shown;
     let sampled = || {
         let timeline =
             timeline.ok_or_else(|| io::Error::other(format!("{format} needs every sample, not only sums")))?;
-        io::Result::Ok(Sampled { stacks, timeline, facts })
+        io::Result::Ok(SampledProfile { stacks, timeline, facts })
     };
     match format {
         Format::FlameGraph => flamegraph::write(shown, options, out),

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::Sampled;
+use super::SampledProfile;
 use super::frame_table::{FrameTable, Row};
 use super::label::{LabelOptions, label};
 use crate::profile::clean::one_line;
@@ -64,8 +64,8 @@ struct ThreadProfile {
 ///
 /// # Errors
 /// Those of the writer.
-pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-    let Sampled { stacks, timeline, facts } = sampled;
+pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+    let SampledProfile { stacks, timeline, facts } = sampled;
     let table = FrameTable::new(stacks, &[], options);
     let period = facts.period();
     let mut profiles: Vec<ThreadProfile> = Vec::new();

@@ -1,12 +1,12 @@
 //! What is known of one process over time, and how its threads are read.
 
+pub mod batched_memory;
 pub mod binaries;
 pub mod code_space;
-pub mod copies;
 pub mod durations;
 pub mod find;
 pub mod module_marks;
-pub mod new_codes;
+pub mod new_code_objects;
 pub mod plan;
 pub mod pthreads;
 pub mod reader;

@@ -15,9 +15,9 @@ use crate::target::maps::{Backing, Mappings};
 use crate::target::memory::{BulkMemory, PAGE};
 use crate::types::Addr;
 
-use super::copies::Copies;
-use super::new_codes::NewCodes;
-use crate::stack::codes::Codes;
+use super::batched_memory::BatchedMemory;
+use super::new_code_objects::NewCodeObjects;
+use crate::stack::code_cache::CodeCache;
 
 /// The stack that is copied when nothing tells how large it is.
 const UNKNOWN_STACK: u64 = 256 << 10;
@@ -36,7 +36,7 @@ pub struct ThreadPlan<'a> {
     /// The interpreter's layout.
     pub layout: &'a Layout,
     /// The code objects met so far.
-    pub codes: &'a Codes,
+    pub codes: &'a CodeCache,
     /// The live memory: new code objects are copied from it while the thread cannot free them.
     pub memory: &'a dyn BulkMemory,
     /// The mappings, to find the end of a stack.
@@ -52,16 +52,16 @@ pub struct ThreadPlan<'a> {
     /// One walk for each thread state.
     pub walks: Vec<FrameWalk<'a>>,
     /// The code objects on the stack that have not been met.
-    pub new_codes: NewCodes,
+    pub new_codes: NewCodeObjects,
     /// The variables of the frames, where they are asked for.
-    pub values: Option<Copies>,
+    pub values: Option<BatchedMemory>,
 }
 
 impl Plan for ThreadPlan<'_> {
     fn begin(&mut self) {
         self.walks.clear();
         self.new_codes.clear();
-        self.values.iter_mut().for_each(Copies::clear);
+        self.values.iter_mut().for_each(BatchedMemory::clear);
         self.walks.extend(self.thread_states.iter().map(|state| FrameWalk::new(self.layout, *state)));
     }
 
@@ -113,7 +113,7 @@ impl Plan for ThreadPlan<'_> {
 }
 
 impl ThreadPlan<'_> {
-    /// A code object that cannot be copied now is told by the frame that lacks it.
+    /// A code object that cannot be copied now is told by the frame that has_misses it.
     fn copy_new_codes(&mut self) {
         let entries = self.walks.iter().flat_map(|walk| &walk.stack().entries);
         let codes = entries.filter_map(|entry| match entry {
@@ -137,8 +137,9 @@ impl ThreadPlan<'_> {
         let mut incomplete: Vec<(Addr, Addr)> = frames.take(MAX_FRAMES_WITH_VALUES).collect();
         for _ in 0..MAX_VALUE_ROUNDS {
             let copies = &*values;
-            incomplete
-                .retain(|(frame, code)| copies.lacks(|memory| drop(locals::read(memory, self.layout, *frame, *code))));
+            incomplete.retain(|(frame, code)| {
+                copies.has_misses(|memory| drop(locals::read(memory, self.layout, *frame, *code)))
+            });
             if !values.fetch(self.memory) {
                 break;
             }

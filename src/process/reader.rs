@@ -9,11 +9,11 @@ mod checks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batched_memory::BatchedMemory;
 use super::binaries::Binaries;
 use super::code_space::CodeSpace;
-use super::copies::Copies;
 use super::find::{self, Found, OpenError};
-use super::new_codes::NewCodes;
+use super::new_code_objects::NewCodeObjects;
 use super::plan::ThreadPlan;
 use super::pthreads::Pthreads;
 use super::reading::{ReadFailure, Reading};
@@ -26,7 +26,7 @@ use crate::capture::{blocked, still};
 use crate::merge::resync::EvalFrameModel;
 use crate::python::locals::{self, Local};
 use crate::python::stack::{ChainEnd, PythonStack};
-use crate::stack::codes::Codes;
+use crate::stack::code_cache::CodeCache;
 use crate::stack::frame::SampleFrame;
 use crate::stack::journey::{self, Journey};
 use crate::stack::moment::Moment;
@@ -69,7 +69,7 @@ pub struct Reader {
     /// The process's code.
     pub space: CodeSpace,
     /// Its code objects.
-    pub codes: Codes,
+    pub codes: CodeCache,
     target: Arc<dyn Target>,
     binaries: Arc<Binaries>,
     /// The interpreter's file, as long as what its eval frames are like is not certain.
@@ -82,7 +82,7 @@ pub struct Reader {
     watched: Vec<Range>,
     pthreads: Pthreads,
     reads_locals: bool,
-    values: Option<Copies>,
+    values: Option<BatchedMemory>,
 }
 
 impl Reader {
@@ -109,7 +109,7 @@ impl Reader {
         Ok(Reader {
             found,
             space,
-            codes: Codes::default(),
+            codes: CodeCache::default(),
             target,
             binaries,
             interpreter_file: file,
@@ -155,7 +155,7 @@ impl Reader {
         self.reads_locals
     }
 
-    /// Copies these words with every thread from now on: they are of the same moment as its stack, and cost no call of
+    /// BatchedMemory these words with every thread from now on: they are of the same moment as its stack, and cost no call of
     /// their own.
     pub fn watch(&mut self, mut words: Vec<Addr>) {
         words.sort_unstable();
@@ -293,8 +293,8 @@ impl Reader {
             ranges,
             likely_sp: expected.likely_sp,
             walks: Vec::new(),
-            new_codes: NewCodes::default(),
-            values: self.reads_locals.then(|| Copies::new(MAX_VALUE_BYTES)),
+            new_codes: NewCodeObjects::default(),
+            values: self.reads_locals.then(|| BatchedMemory::new(MAX_VALUE_BYTES)),
         };
         let calls_before = memory.calls();
         if let Err(failure) = how(stopper, thread, memory, &mut plan, captured) {
@@ -307,7 +307,7 @@ impl Reader {
         self.values = values;
         let python = journey::one_stack(walks);
         for code in new_codes.addresses() {
-            // One that cannot be read is told by the frame that lacks it.
+            // One that cannot be read is told by the frame that has_misses it.
             let _ = codes.read(&new_codes, layout, *code);
         }
         expected.keep_used(ranges, python.as_ref());
@@ -339,7 +339,7 @@ impl Reader {
             known.expected.stack_end = space.mappings.find_stack(captured.stack.start).map(|mapping| mapping.end);
         }
         let stack_end = beyond.filter(|_| end == Some(StackEnd::ThreadEntry));
-        let read_locals = |values: &Copies| {
+        let read_locals = |values: &BatchedMemory| {
             let layout = &self.found.interpreter.layout;
             let frames = journey.merged().python_frames();
             frames.map(|frame| locals::read(values, layout, frame.frame, frame.code)).collect()
@@ -384,6 +384,6 @@ impl Reader {
     }
 }
 
-fn moment<'a>(captured: &'a Captured, space: &'a CodeSpace, codes: &'a Codes) -> Moment<'a> {
+fn moment<'a>(captured: &'a Captured, space: &'a CodeSpace, codes: &'a CodeCache) -> Moment<'a> {
     Moment { registers: &captured.registers, stack: &captured.stack, addresses: &space.addresses, codes }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::clean::{one_line, shortened};
+use crate::sampler::mode::Mode;
 use crate::types::{Nanos, Pid};
 
 pub mod activity;
@@ -23,28 +24,6 @@ const MAX_TITLE_COMMAND: usize = 55;
 /// The longest command line in a summary.
 const MAX_SUMMARY_COMMAND: usize = 300;
 
-/// Which threads were sampled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SampledThreads {
-    /// Those that ran: `--mode cpu`.
-    Running,
-    /// All: `--mode wall`.
-    All,
-    /// The one that held the GIL: `--mode gil`.
-    GilHolder,
-}
-
-impl SampledThreads {
-    /// The word for it on the command line.
-    pub fn mode(self) -> &'static str {
-        match self {
-            SampledThreads::Running => "cpu",
-            SampledThreads::All => "wall",
-            SampledThreads::GilHolder => "gil",
-        }
-    }
-}
-
 /// The facts of one recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingFacts {
@@ -55,7 +34,7 @@ pub struct RecordingFacts {
     /// CPython's version (`3.13.0`); absent when it could not be read.
     pub python_version: Option<String>,
     /// Which threads were sampled.
-    pub threads: SampledThreads,
+    pub threads: Mode,
     /// The rate that was asked for, in samples a second.
     pub rate_hz: f64,
     /// Whether samples were wanted at fixed intervals, rather than at random moments.
@@ -264,11 +243,9 @@ impl RecordingFacts {
             return "no sample could be taken in time: try a lower --rate";
         }
         match self.threads {
-            SampledThreads::Running => "no thread ran when a sample was taken: --mode wall also shows waiting threads",
-            SampledThreads::All => "the target had no thread with a stack",
-            SampledThreads::GilHolder => {
-                "no thread held the GIL when a sample was taken: --mode wall also shows waiting threads"
-            }
+            Mode::Cpu => "no thread ran when a sample was taken: --mode wall also shows waiting threads",
+            Mode::Wall => "the target had no thread with a stack",
+            Mode::Gil => "no thread held the GIL when a sample was taken: --mode wall also shows waiting threads",
         }
     }
 }

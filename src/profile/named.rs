@@ -8,7 +8,7 @@ use super::frame::Frame;
 
 /// An element with its names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Named {
+pub struct NamedFrame {
     /// What it is shown as, outermost first: more than one where functions were inlined.
     pub frames: Vec<Frame>,
     /// What it is to the choice of native frames.
@@ -30,9 +30,9 @@ pub enum Role {
     UnnamedInterpreter,
 }
 
-impl Named {
+impl NamedFrame {
     /// What is no code.
-    pub fn always(frame: Frame) -> Named {
-        Named { frames: vec![frame], role: Role::Always }
+    pub fn always(frame: Frame) -> NamedFrame {
+        NamedFrame { frames: vec![frame], role: Role::Always }
     }
 }

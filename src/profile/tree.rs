@@ -40,7 +40,7 @@ pub struct Node {
     /// The innermost frame; absent at the root.
     pub frame: Option<FrameId>,
     /// The weight of the samples whose whole stack this is.
-    pub own_weight: u64,
+    pub self_weight: u64,
 }
 
 /// Counted stacks of frames `F`.
@@ -61,7 +61,7 @@ impl<F: Eq + Hash + Clone> Default for StackTree<F> {
         StackTree {
             frames: Vec::new(),
             frame_ids: FxHashMap::default(),
-            nodes: vec![Node { parent: NodeId::ROOT, frame: None, own_weight: 0 }],
+            nodes: vec![Node { parent: NodeId::ROOT, frame: None, self_weight: 0 }],
             children: FxHashMap::default(),
             last: Vec::new(),
             total: 0,
@@ -116,7 +116,7 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
             return Some(*child);
         }
         let child = NodeId(u32::try_from(self.nodes.len()).ok()?);
-        self.nodes.push(Node { parent, frame: Some(frame), own_weight: 0 });
+        self.nodes.push(Node { parent, frame: Some(frame), self_weight: 0 });
         self.children.insert((parent, frame), child);
         Some(child)
     }
@@ -124,7 +124,7 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
     /// Counts a stack that has been added before.
     pub fn add_weight(&mut self, node: NodeId, weight: u64) {
         if let Some(node) = self.nodes.get_mut(node.index()) {
-            node.own_weight = node.own_weight.saturating_add(weight);
+            node.self_weight = node.self_weight.saturating_add(weight);
             self.total = self.total.saturating_add(weight);
         }
     }
@@ -152,7 +152,7 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
 
     /// Each counted stack, outermost frame first, with its own weight, in the order in which they were first seen.
     pub fn stacks(&self) -> impl Iterator<Item = (Vec<&F>, u64)> {
-        self.nodes.iter().filter(|node| node.own_weight > 0).map(|node| (self.stack(node), node.own_weight))
+        self.nodes.iter().filter(|node| node.self_weight > 0).map(|node| (self.stack(node), node.self_weight))
     }
 
     /// The frames of a node, by [`NodeId::index`], outermost first; none for the root and for a node that is not there.
@@ -192,7 +192,7 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
 
     /// The weight of each node together with all that are inside it, by [`NodeId::index`].
     pub fn total_weights(&self) -> Vec<u64> {
-        let mut totals: Vec<u64> = self.nodes.iter().map(|node| node.own_weight).collect();
+        let mut totals: Vec<u64> = self.nodes.iter().map(|node| node.self_weight).collect();
         for (index, node) in self.nodes.iter().enumerate().skip(1).rev() {
             let weight = totals.get(index).copied().unwrap_or(0);
             if let Some(parent) = totals.get_mut(node.parent.index()) {
@@ -218,7 +218,7 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
                     None => break,
                 }
             }
-            tree.add_weight(to, node.own_weight);
+            tree.add_weight(to, node.self_weight);
             moved.push(to);
         }
         tree

@@ -127,7 +127,7 @@ impl CodeObject {
 
     /// Reads all that [`CodeObject::read`] would, as far as `mem` leads there, and keeps nothing of it: for a memory that
     /// notes what it lacks, so that much of it can be fetched at once.
-    pub fn touch(mem: &impl Memory, layout: &Layout, code: Addr) {
+    pub fn prefetch(mem: &impl Memory, layout: &Layout, code: Addr) {
         let Ok(identity) = CodeIdentity::read(mem, layout, code) else { return };
         let _ = check_type(mem, layout, code);
         for string in [identity.filename, identity.name, identity.qualname] {

@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::recorder::{Plan, Recording, own_cpu};
 use crate::process::stops::Stops;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
-use crate::profile::facts::{ExceededLimit, RecordingFacts, SampledThreads, StopFacts};
+use crate::profile::facts::{ExceededLimit, RecordingFacts, StopFacts};
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::Intervals;
-use crate::sampler::mode::Mode;
 use crate::sampler::run_state::RunState;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::{GilLooks, Statistics};
@@ -33,11 +32,7 @@ pub fn first_facts(session: &Session, plan: &Plan, started: SystemTime) -> Recor
         command: session.identity().command_line.join(" "),
         pid: session.identity().pid,
         python_version: Some(session.reader.found.interpreter.version.to_string()),
-        threads: match plan.mode {
-            Mode::Cpu => SampledThreads::Running,
-            Mode::Wall => SampledThreads::All,
-            Mode::Gil => SampledThreads::GilHolder,
-        },
+        threads: plan.mode,
         rate_hz: plan.rate,
         fixed_intervals: plan.intervals == Intervals::Fixed,
         started: Some(started),

@@ -13,7 +13,7 @@ use super::recorder::Recording;
 use crate::profile::Profile;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
-use crate::profile::named::Named;
+use crate::profile::named::NamedFrame;
 use crate::profile::steps::Steps;
 use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{self, NativeFrames};
@@ -21,7 +21,7 @@ use crate::symbolize::{Answers, Questions, Symbolizer};
 
 /// How frames are shown.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct NamingOptions {
     /// Which native frames.
     pub native: NativeFrames,
     /// Whether paths are left as long as they are.
@@ -31,7 +31,7 @@ pub struct View {
 }
 
 /// Names the stacks of a recording, and gathers the facts about it.
-pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Profile, RecordingFacts) {
+pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions) -> (Profile, RecordingFacts) {
     let mut stacks = Profile::new();
     let answers = answers(&recording.programs, &view);
     for program in &recording.programs {
@@ -46,11 +46,15 @@ pub fn finish(recording: &Recording, first: RecordingFacts, view: View) -> (Prof
 ///
 /// # Errors
 /// When it could not be written.
-pub fn finish_stream(mut recording: Recording, first: RecordingFacts, view: View) -> io::Result<RecordingFacts> {
+pub fn finish_stream(
+    mut recording: Recording,
+    first: RecordingFacts,
+    view: NamingOptions,
+) -> io::Result<RecordingFacts> {
     let facts = facts(&recording, first);
     let Some(stream) = recording.stream.take() else { return Ok(facts) };
     // Of a file, all frames are named.
-    let view = View { native: NativeFrames::All, ..view };
+    let view = NamingOptions { native: NativeFrames::All, ..view };
     let answers = answers(&recording.programs, &view);
     let names: Vec<_> = recording.programs.iter().map(|program| native_names(program, &view, &answers)).collect();
     stream.finish(&names, &facts)?;
@@ -58,7 +62,7 @@ pub fn finish_stream(mut recording: Recording, first: RecordingFacts, view: View
 }
 
 /// What the programs of a recording ask of the binaries that they share. One alone asks while it is named.
-fn answers(programs: &[Program], view: &View) -> Arc<Answers> {
+fn answers(programs: &[Program], view: &NamingOptions) -> Arc<Answers> {
     let mut questions = Questions::default();
     let ([_, .., last], true) = (programs, view.native != NativeFrames::None) else { return Arc::default() };
     for program in programs {
@@ -71,7 +75,7 @@ fn answers(programs: &[Program], view: &View) -> Arc<Answers> {
 }
 
 /// A name for each frame that has none in the recording: of native code.
-fn native_names(program: &Program, view: &View, answers: &Arc<Answers>) -> Vec<Option<Named>> {
+fn native_names(program: &Program, view: &NamingOptions, answers: &Arc<Answers>) -> Vec<Option<NamedFrame>> {
     let is_native =
         |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
@@ -85,7 +89,7 @@ fn native_names(program: &Program, view: &View, answers: &Arc<Answers>) -> Vec<O
     })
 }
 
-fn name(program: &Program, view: &View, answers: &Arc<Answers>) -> Profile {
+fn name(program: &Program, view: &NamingOptions, answers: &Arc<Answers>) -> Profile {
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
         names::name(&program.stacks, origin, &symbolizer.telling(&view.steps).knowing(answers), view.native)
     })

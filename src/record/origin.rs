@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use crate::profile::paths::PathRoots;
 use crate::sampler::session::Session;
-use crate::symbolize::names::Origin;
+use crate::symbolize::names::FrameOrigin;
 use crate::symbolize::{PerfMap, Symbolizer};
 use crate::types::Tid;
 
@@ -17,12 +17,12 @@ pub fn with_origin<T>(
     session: &Session,
     thread_names: &FxHashMap<Tid, String>,
     full_filenames: bool,
-    name: impl FnOnce(&Origin<'_>, Symbolizer) -> T,
+    name: impl FnOnce(&FrameOrigin<'_>, Symbolizer) -> T,
 ) -> T {
     let (process, reader) = (session.identity(), &session.reader);
     let root = reader.root();
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let origin = Origin {
+    let origin = FrameOrigin {
         space: &reader.space,
         interpreter: reader.found.module,
         functions: reader.codes.functions(),

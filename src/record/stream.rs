@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::program::Program;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
-use crate::profile::named::Named;
+use crate::profile::named::NamedFrame;
 use crate::profile::recording::{self, Module, More, Names, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
 use crate::profile::samples::SampleColumns;
 use crate::stack::frame::{GapKind, SampleFrame};
@@ -96,7 +96,7 @@ impl Stream {
     ///
     /// # Errors
     /// The first one that there was, also while recording.
-    pub fn finish(mut self, names: &[Vec<Option<Named>>], facts: &RecordingFacts) -> io::Result<u64> {
+    pub fn finish(mut self, names: &[Vec<Option<NamedFrame>>], facts: &RecordingFacts) -> io::Result<u64> {
         if let Some(error) = self.error {
             return Err(error);
         }

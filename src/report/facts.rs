@@ -3,13 +3,13 @@
 //! Does: take those that were recorded; of a recording without its end, count what is there.
 //! Does not: invent what was not written.
 
-use super::choice::Choice;
+use super::options::ReportOptions;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::{RecordedFrame, RecordedProgram, Recording};
 use std::time::Duration;
 
 /// The facts to show.
-pub fn of(recording: &Recording, choice: &Choice) -> RecordingFacts {
+pub fn of(recording: &Recording, choice: &ReportOptions) -> RecordingFacts {
     let mut facts = recording.facts.clone();
     if let Some(why) = &recording.cut_off {
         count(recording, &mut facts);

@@ -3,19 +3,19 @@
 //! Does: the order of things, for the commands and for programs that use the library. Does not: read recordings
 //! (`profile::recording`), or lay anything out (`output`).
 
-pub mod choice;
 mod facts;
 pub mod naming;
+pub mod options;
 pub mod recorded_code;
 mod sources;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use self::choice::Choice;
+use self::options::ReportOptions;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
-use crate::output::{self, Shown};
+use crate::output::{self, ShownProfile};
 use crate::profile::Profile;
 use crate::profile::comparison::Counts;
 use crate::profile::facts::RecordingFacts;
@@ -27,7 +27,7 @@ use crate::target::root::TargetRoot;
 
 /// What is shown of a recording.
 #[derive(Debug)]
-pub struct Part {
+pub struct RecordingPart {
     stacks: Profile,
     /// Its samples refer to the stacks; absent where these are inverted.
     timeline: Option<Timeline>,
@@ -36,9 +36,9 @@ pub struct Part {
     pub facts: RecordingFacts,
 }
 
-impl Part {
+impl RecordingPart {
     /// The chosen part; `steps` tell how far naming is.
-    pub fn of(recording: &Recording, choice: &Choice, steps: &Arc<Steps>) -> Part {
+    pub fn of(recording: &Recording, choice: &ReportOptions, steps: &Arc<Steps>) -> RecordingPart {
         let (mut stacks, mut timeline) = (Profile::new(), Timeline::default());
         for program in &recording.programs {
             naming::add_samples(program, choice, steps, (&mut stacks, &mut timeline));
@@ -47,16 +47,22 @@ impl Part {
         timeline.sort();
         let facts = facts::of(recording, choice);
         match choice.inverted {
-            true => Part { stacks: stacks.inverted(), timeline: None, sources: None, facts },
-            false => Part { stacks, timeline: Some(timeline), sources: None, facts },
+            true => RecordingPart { stacks: stacks.inverted(), timeline: None, sources: None, facts },
+            false => RecordingPart { stacks, timeline: Some(timeline), sources: None, facts },
         }
     }
 
     /// The part with the text of its Python files, where the format shows it, and where `root` still has it.
-    pub fn with_sources(self, recording: &Recording, format: Format, root: Option<&TargetRoot>, full: bool) -> Part {
+    pub fn with_sources(
+        self,
+        recording: &Recording,
+        format: Format,
+        root: Option<&TargetRoot>,
+        full: bool,
+    ) -> RecordingPart {
         let root = root.filter(|_| format.shows_sources());
         let sources = root.map(|root| sources::read(recording, &self.stacks, root, full));
-        Part { sources, ..self }
+        RecordingPart { sources, ..self }
     }
 
     /// Its stacks.
@@ -80,9 +86,9 @@ impl Part {
     /// # Errors
     /// Those of the writer.
     pub fn write(&self, format: Format, labels: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-        let Part { stacks, timeline, sources, facts } = self;
+        let RecordingPart { stacks, timeline, sources, facts } = self;
         let (timeline, sources) = (timeline.as_ref(), sources.as_ref());
-        let shown = Shown { stacks, timeline, sources, facts, is_inverted: timeline.is_none() };
+        let shown = ShownProfile { stacks, timeline, sources, facts, is_inverted: timeline.is_none() };
         output::write(format, &shown, labels, out)
     }
 }
@@ -93,9 +99,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::profile::facts::SampledThreads;
     use crate::profile::recording::{Program, RecordedProgram, Thread};
     use crate::profile::samples::TimedSample;
+    use crate::sampler::mode::Mode;
     use crate::sampler::run_state::RunState;
     use crate::types::Pid;
 
@@ -118,7 +124,7 @@ mod tests {
             command: String::new(),
             pid: Pid(70),
             python_version: None,
-            threads: SampledThreads::All,
+            threads: Mode::Wall,
             rate_hz: 100.0,
             fixed_intervals: false,
             started: None,
@@ -140,7 +146,7 @@ mod tests {
         };
         let programs = vec![program(0, &[10, 30, 30, 50]), program(1, &[20, 30, 60])];
         let recording = Recording { programs, facts, cut_off: Some("here".into()) };
-        let part = Part::of(&recording, &Choice::default(), &Arc::default());
+        let part = RecordingPart::of(&recording, &ReportOptions::default(), &Arc::default());
         let mut text = Vec::new();
         part.write(Format::JsonLines, &LabelOptions::default(), &mut text).unwrap();
         let lines = text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty());

@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::choice::Choice;
+use super::options::ReportOptions;
 use super::recorded_code::RecordedCode;
 use crate::profile::Profile;
 use crate::profile::counted::Counted;
 use crate::profile::frame::Frame;
-use crate::profile::named::{Named, Role};
+use crate::profile::named::{NamedFrame, Role};
 use crate::profile::paths::PathRoots;
 use crate::profile::recording::{RecordedFrame, RecordedProgram};
 use crate::profile::samples::TimedSample;
 use crate::profile::steps::Steps;
 use crate::profile::timeline::Timeline;
 use crate::profile::tree::NodeId;
-use crate::stack::codes::Function;
-use crate::symbolize::names::{self, NativeFrames, Origin};
+use crate::stack::code_cache::Function;
+use crate::symbolize::names::{self, FrameOrigin, NativeFrames};
 use crate::symbolize::{PerfMap, Symbolizer};
 use crate::target::modules::ModuleId;
 use crate::types::Tid;
@@ -28,7 +28,7 @@ use crate::types::Tid;
 /// Adds the chosen samples of a program, and their stacks.
 pub fn add_samples(
     program: &RecordedProgram,
-    choice: &Choice,
+    choice: &ReportOptions,
     steps: &Arc<Steps>,
     (profile, timeline): (&mut Profile, &mut Timeline),
 ) {
@@ -74,18 +74,18 @@ struct Shape {
 /// Adds a stack without any weight, if it is chosen.
 fn add_stack(
     program: &RecordedProgram,
-    names: &[Option<Named>],
+    names: &[Option<NamedFrame>],
     shape: Shape,
-    choice: &Choice,
+    choice: &ReportOptions,
     profile: &mut Profile,
 ) -> Option<NodeId> {
     let thread = shape.thread.and_then(|thread| program.threads.get(thread as usize));
-    let thread = thread.map(|thread| Named::always(Frame::thread(Tid(thread.tid), thread.name.as_deref())));
+    let thread = thread.map(|thread| NamedFrame::always(Frame::thread(Tid(thread.tid), thread.name.as_deref())));
     let state = shape.state.and_then(|state| program.states.get(state as usize));
-    let state = state.map(|state| Named::always(Frame::run_state(state)));
+    let state = state.map(|state| NamedFrame::always(Frame::run_state(state)));
     let stack = program.stack(shape.stack);
     let frames = stack.iter().filter_map(|frame| names.get(*frame)?.as_ref());
-    let named: Vec<&Named> = thread.iter().chain(frames).chain(&state).collect();
+    let named: Vec<&NamedFrame> = thread.iter().chain(frames).chain(&state).collect();
     let shown = names::choose(&named, choice.native);
     choice.has_stack(&shown).then(|| profile.add(shown, 0))
 }
@@ -96,7 +96,7 @@ pub fn path_roots(program: &RecordedProgram, full: bool) -> PathRoots {
 }
 
 /// The names of a program's frames, by number; of native ones only where they are shown.
-fn names(program: &RecordedProgram, choice: &Choice, steps: &Arc<Steps>) -> Vec<Option<Named>> {
+fn names(program: &RecordedProgram, choice: &ReportOptions, steps: &Arc<Steps>) -> Vec<Option<NamedFrame>> {
     let is_known = |index: usize| program.names.get(index).is_some_and(Option::is_some);
     let is_wanted = |frame: &RecordedFrame| {
         let is_native = matches!(frame, RecordedFrame::Native(..) | RecordedFrame::Evaluation(..));
@@ -106,7 +106,7 @@ fn names(program: &RecordedProgram, choice: &Choice, steps: &Arc<Steps>) -> Vec<
     let missing: Vec<Counted> = missing.map(|(_, frame)| Counted::Frame(frame.sampled())).collect();
     let functions: Vec<Arc<Function>> = program.functions.iter().cloned().map(Arc::new).collect();
     let roots = path_roots(program, choice.full_filenames);
-    let origin = Origin {
+    let origin = FrameOrigin {
         space: &RecordedCode::new(program, None),
         interpreter: ModuleId(program.program.interpreter),
         functions: &functions,
@@ -117,7 +117,7 @@ fn names(program: &RecordedProgram, choice: &Choice, steps: &Arc<Steps>) -> Vec<
     let found = names::name_frames(missing.iter(), &origin, &Symbolizer::new(None).telling(steps));
     let name = |(index, frame): (usize, &RecordedFrame)| {
         let recorded = program.names.get(index).cloned().flatten().filter(|_| is_wanted(frame));
-        let unknown = || Named { frames: vec![Frame::gap("name not recorded")], role: Role::Always };
+        let unknown = || NamedFrame { frames: vec![Frame::gap("name not recorded")], role: Role::Always };
         recorded
             .or_else(|| found.get(&Counted::Frame(frame.sampled())).cloned())
             .or_else(|| is_wanted(frame).then(unknown))

@@ -1,12 +1,28 @@
-//! Which threads are sampled: what a user asks for.
+//! Which threads are sampled: what a user asks for, and what a recording says.
 
-/// Which threads to sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// Which threads are sampled. Recordings have their own words for it, which never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Those that run or wait for a CPU.
+    #[serde(rename = "Running")]
     Cpu,
     /// All.
+    #[serde(rename = "All")]
     Wall,
     /// Those that hold a GIL.
+    #[serde(rename = "GilHolder")]
     Gil,
+}
+
+impl Mode {
+    /// The word for it on the command line.
+    pub fn mode(self) -> &'static str {
+        match self {
+            Mode::Cpu => "cpu",
+            Mode::Wall => "wall",
+            Mode::Gil => "gil",
+        }
+    }
 }

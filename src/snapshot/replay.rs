@@ -10,7 +10,7 @@ use crate::merge::resync::EvalFrameModel;
 use crate::python::layout::Layout;
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::python::stack::{PythonEntry, PythonStack};
-use crate::stack::codes::{Codes, Function};
+use crate::stack::code_cache::{CodeCache, Function};
 use crate::stack::frame::SampleFrame;
 use crate::stack::journey::{Journey, walk_python};
 use crate::stack::moment::Moment;
@@ -28,7 +28,7 @@ pub struct Replay {
     snapshot: Snapshot,
     interpreter: Interpreter,
     addresses: AddressSpace,
-    codes: Codes,
+    codes: CodeCache,
 }
 
 impl Replay {
@@ -43,7 +43,7 @@ impl Replay {
         let candidate = Candidate { runtime: runtime.address, version_symbol, file_name };
         let interpreter = Interpreter::recognise(&memory, &candidate)?;
         let layout = &interpreter.layout;
-        let mut codes = Codes::default();
+        let mut codes = CodeCache::default();
         let python = walk_python(layout, &snapshot.thread_states, &memory);
         for entry in python.iter().flat_map(|python| &python.entries) {
             if let PythonEntry::Frame(frame) = entry

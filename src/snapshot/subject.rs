@@ -17,14 +17,14 @@ use crate::process::stops::Stops;
 use crate::process::thread::KnownThread;
 use crate::python::runtime::RuntimeError;
 use crate::python::threads::Threads;
-use crate::stack::codes::FunctionId;
+use crate::stack::code_cache::FunctionId;
 use crate::stack::frame::SampleFrame;
 use crate::target::modules::ModuleId;
 use crate::types::Tid;
 
 /// A thread to be saved.
 #[derive(Debug)]
-pub struct Subject<'a> {
+pub struct ThreadToSave<'a> {
     reader: &'a mut Reader,
     known: KnownThread,
     stops: Stops,
@@ -55,17 +55,17 @@ pub enum SaveError {
     Differs,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> ThreadToSave<'a> {
     /// A thread of the process of `reader`.
     ///
     /// # Errors
     /// When the process has no such thread.
-    pub fn new(reader: &'a mut Reader, tid: Tid) -> io::Result<Subject<'a>> {
+    pub fn new(reader: &'a mut Reader, tid: Tid) -> io::Result<ThreadToSave<'a>> {
         let mut known = KnownThread::new(reader.target().thread(tid)?);
         let threads = Threads::list(&reader.found.interpreter, &reader.memory());
         let id = known.namespace_id.unsigned_abs().into();
         known.states.addresses = threads.of_native_id(id).map(|state| state.address).collect();
-        Ok(Subject { reader, known, stops: Stops::default() })
+        Ok(ThreadToSave { reader, known, stops: Stops::default() })
     }
 
     /// What reads it.

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use super::codes::FunctionId;
+use super::code_cache::FunctionId;
 use crate::merge::Gap;
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};

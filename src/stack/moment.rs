@@ -2,7 +2,7 @@
 //!
 //! Does: hold it together. Does not: copy or compute anything.
 
-use super::codes::Codes;
+use super::code_cache::CodeCache;
 use crate::target::memory::Region;
 use crate::target::registers::Registers;
 use crate::unwind::address_space::AddressSpace;
@@ -17,5 +17,5 @@ pub struct Moment<'a> {
     /// The code of its process.
     pub addresses: &'a AddressSpace,
     /// The code objects of its process, those on this stack among them.
-    pub codes: &'a Codes,
+    pub codes: &'a CodeCache,
 }

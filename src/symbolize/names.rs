@@ -16,10 +16,10 @@ use crate::process::code_space::CodeSpace;
 use crate::profile::counted::Counted;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
-use crate::profile::named::{Named, Role};
+use crate::profile::named::{NamedFrame, Role};
 use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
-use crate::stack::codes::Function;
+use crate::stack::code_cache::Function;
 use crate::stack::frame::SampleFrame;
 use crate::target::modules::ModuleId;
 use crate::types::{Svma, Tid};
@@ -37,7 +37,7 @@ pub enum NativeFrames {
 
 /// What the frames of a recording refer to.
 #[derive(Debug)]
-pub struct Origin<'a> {
+pub struct FrameOrigin<'a> {
     /// The target's code.
     pub space: &'a dyn NativeCode,
     /// The interpreter's module.
@@ -74,7 +74,7 @@ impl NativeCode for CodeSpace {
 /// Names the frames of `tree` and gives the tree of stacks to show.
 pub fn name(
     tree: &StackTree<Counted>,
-    origin: &Origin<'_>,
+    origin: &FrameOrigin<'_>,
     symbolizer: &Symbolizer,
     native: NativeFrames,
 ) -> StackTree<Frame> {
@@ -83,7 +83,7 @@ pub fn name(
     let names = name_frames(tree.frames().iter().filter(wanted), origin, symbolizer);
     let mut shown = StackTree::new();
     for (stack, weight) in tree.stacks() {
-        let stack: Vec<&Named> = stack.into_iter().filter_map(|counted| names.get(counted)).collect();
+        let stack: Vec<&NamedFrame> = stack.into_iter().filter_map(|counted| names.get(counted)).collect();
         shown.add(choose(&stack, native), weight);
     }
     shown
@@ -92,7 +92,7 @@ pub fn name(
 /// Names the frames of each of `stacks` (outermost first), and gives those to show, in the stacks' order.
 pub fn name_stacks(
     stacks: &[Vec<Counted>],
-    origin: &Origin<'_>,
+    origin: &FrameOrigin<'_>,
     symbolizer: &Symbolizer,
     native: NativeFrames,
 ) -> Vec<Vec<Frame>> {
@@ -100,14 +100,14 @@ pub fn name_stacks(
     let wanted = |counted: &&Counted| native != NativeFrames::None || !is_native(counted);
     let names = name_frames(distinct.into_iter().filter(wanted), origin, symbolizer);
     let shown = |stack: &Vec<Counted>| {
-        let stack: Vec<&Named> = stack.iter().filter_map(|counted| names.get(counted)).collect();
+        let stack: Vec<&NamedFrame> = stack.iter().filter_map(|counted| names.get(counted)).collect();
         choose(&stack, native).into_iter().cloned().collect()
     };
     stacks.iter().map(shown).collect()
 }
 
 /// The frames of a stack (outermost first) that are shown.
-pub fn choose<'n>(stack: &[&'n Named], native: NativeFrames) -> Vec<&'n Frame> {
+pub fn choose<'n>(stack: &[&'n NamedFrame], native: NativeFrames) -> Vec<&'n Frame> {
     // A thread without Python code would leave nothing at all.
     let mut is_called = !stack.iter().any(|named| named.role == Role::Python);
     let mut shown = Vec::with_capacity(stack.len());
@@ -144,22 +144,22 @@ fn is_native(counted: &Counted) -> bool {
 /// Names distinct elements, module by module. What cannot be named because what it refers to is not there is left out.
 pub fn name_frames<'c>(
     counted: impl Iterator<Item = &'c Counted>,
-    origin: &Origin<'_>,
+    origin: &FrameOrigin<'_>,
     symbolizer: &Symbolizer,
-) -> FxHashMap<Counted, Named> {
+) -> FxHashMap<Counted, NamedFrame> {
     let mut by_module: FxHashMap<ModuleId, Vec<(Counted, Svma)>> = FxHashMap::default();
     let mut names = FxHashMap::default();
     for element in counted {
         let named = match element {
             Counted::Thread(tid) => {
-                Named::always(Frame::thread(*tid, origin.thread_names.get(tid).map(String::as_str)))
+                NamedFrame::always(Frame::thread(*tid, origin.thread_names.get(tid).map(String::as_str)))
             }
-            Counted::RunState(state) => Named::always(Frame::run_state(state)),
-            Counted::Frame(SampleFrame::Missing(gap)) => Named::always(Frame::gap(gap.reason())),
+            Counted::RunState(state) => NamedFrame::always(Frame::run_state(state)),
+            Counted::Frame(SampleFrame::Missing(gap)) => NamedFrame::always(Frame::gap(gap.reason())),
             Counted::Frame(SampleFrame::Unnamed(addr)) => {
                 let name =
                     origin.perf_map.find(*addr).map_or("[code made at run time]".to_owned(), |e| e.name.to_string());
-                Named { frames: vec![Frame::native(FrameKind::Jit, &name, None)], role: Role::Native }
+                NamedFrame { frames: vec![Frame::native(FrameKind::Jit, &name, None)], role: Role::Native }
             }
             Counted::Frame(SampleFrame::Python { function, line }) => {
                 let Some(function) = origin.functions.get(function.0 as usize) else { continue };
@@ -169,7 +169,7 @@ pub fn name_frames<'c>(
                     first_line: Some(function.first_line),
                 };
                 let frame = Frame::python(python_kind(&function.filename), &function.qualname, source);
-                Named { frames: vec![frame], role: Role::Python }
+                NamedFrame { frames: vec![frame], role: Role::Python }
             }
             Counted::Frame(SampleFrame::Native { module, svma }) => {
                 by_module.entry(*module).or_default().push((element.clone(), *svma));
@@ -191,7 +191,7 @@ pub fn name_frames<'c>(
 }
 
 /// Asks for the names of the native frames among some elements: who names frames of several programs asks for all of them first.
-pub fn ask<'c>(counted: impl Iterator<Item = &'c Counted>, origin: &Origin<'_>, questions: &mut Questions) {
+pub fn ask<'c>(counted: impl Iterator<Item = &'c Counted>, origin: &FrameOrigin<'_>, questions: &mut Questions) {
     let mut by_module: FxHashMap<ModuleId, Vec<Svma>> = FxHashMap::default();
     for element in counted {
         match element {
@@ -209,7 +209,7 @@ pub fn ask<'c>(counted: impl Iterator<Item = &'c Counted>, origin: &Origin<'_>, 
     }
 }
 
-fn query(module: ModuleId, svma: Svma, origin: &Origin<'_>) -> Query {
+fn query(module: ModuleId, svma: Svma, origin: &FrameOrigin<'_>) -> Query {
     Query { svma, extent: origin.space.extent(module, svma) }
 }
 
@@ -217,9 +217,9 @@ fn query(module: ModuleId, svma: Svma, origin: &Origin<'_>) -> Query {
 fn name_module(
     id: ModuleId,
     elements: &[(Counted, Svma)],
-    origin: &Origin<'_>,
+    origin: &FrameOrigin<'_>,
     symbolizer: &Symbolizer,
-    names: &mut FxHashMap<Counted, Named>,
+    names: &mut FxHashMap<Counted, NamedFrame>,
 ) {
     let Some(file) = origin.space.module(id) else { return };
     let queries: Vec<Query> = elements.iter().map(|(_, svma)| query(id, *svma, origin)).collect();
@@ -241,7 +241,7 @@ fn name_module(
             frames.iter_mut().for_each(|frame| frame.source = None);
         }
         frames.reverse();
-        names.insert(element.clone(), Named { frames, role });
+        names.insert(element.clone(), NamedFrame { frames, role });
     }
 }
 

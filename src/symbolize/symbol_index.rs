@@ -19,7 +19,7 @@ const MAX_NESTING: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct SymbolIndex {
     /// The addresses, each once, in their order.
-    wanted: Vec<Wanted>,
+    wanted: Vec<WantedSymbols>,
     /// Symbols with a size; by start, and at one start the best last.
     sized: Vec<Entry>,
     /// Symbols without a size; likewise.
@@ -31,7 +31,7 @@ pub(super) struct SymbolIndex {
 
 /// An address that is asked for.
 #[derive(Debug, Clone, Copy)]
-struct Wanted {
+struct WantedSymbols {
     svma: u64,
     /// Where the last symbol with a size begins that does so at or before the address, whether it covers it or not: a label
     /// reaches no further.
@@ -53,8 +53,8 @@ struct Entry {
 impl SymbolIndex {
     /// An index for these addresses, without symbols yet.
     pub(super) fn of(addresses: impl Iterator<Item = Svma>) -> SymbolIndex {
-        let mut wanted: Vec<Wanted> =
-            addresses.map(|svma| Wanted { svma: svma.0, last_sized: None, last_label: None }).collect();
+        let mut wanted: Vec<WantedSymbols> =
+            addresses.map(|svma| WantedSymbols { svma: svma.0, last_sized: None, last_label: None }).collect();
         wanted.sort_unstable_by_key(|wanted| wanted.svma);
         wanted.dedup_by_key(|wanted| wanted.svma);
         SymbolIndex { wanted, ..SymbolIndex::default() }

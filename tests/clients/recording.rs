@@ -6,16 +6,17 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
+use fpprof::profile::facts::RecordingFacts;
 use fpprof::profile::facts::activity::ThreadActivity;
-use fpprof::profile::facts::{RecordingFacts, SampledThreads};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
-use fpprof::profile::named::{Named, Role};
+use fpprof::profile::named::{NamedFrame, Role};
 use fpprof::profile::recording::{
     Module, More, Names, Program, Record, RecordedFrame, RecordingWriter, Stacks, Thread,
 };
 use fpprof::profile::samples::{SampleColumns, TimedSample};
+use fpprof::sampler::mode::Mode;
 use fpprof::sampler::run_state::RunState;
-use fpprof::stack::codes::Function;
+use fpprof::stack::code_cache::Function;
 use fpprof::stack::frame::GapKind;
 use fpprof::target::descriptors::FileKind;
 use fpprof::types::{Pid, Svma};
@@ -38,7 +39,7 @@ fn facts(is_empty: bool) -> RecordingFacts {
         command: "python3 -m shop <orders>".into(),
         pid: Pid(4711),
         python_version: Some("3.15.2".into()),
-        threads: SampledThreads::All,
+        threads: Mode::Wall,
         rate_hz: 100.0,
         fixed_intervals: false,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000)),
@@ -140,7 +141,7 @@ fn names() -> Record {
     let deflate = native(FrameKind::System, "deflate", "libz.so.1.3");
     let source = SourceLine { file: "Modules/posixmodule.c".into(), line: Some(11_111), first_line: None };
     let read = native(FrameKind::Interpreter, "os_read", "python3.15").at(source);
-    let named = |frame| Some(Named { frames: vec![frame], role: Role::Native });
+    let named = |frame| Some(NamedFrame { frames: vec![frame], role: Role::Native });
     Record::Names(Names { program: 0, first: 0, names: vec![None, None, None, named(deflate), named(read), None] })
 }
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use fpprof::cli::doctor::examine::Report;
-use fpprof::cli::dump::look::{Dump, View};
+use fpprof::cli::dump::look::{Dump, DumpOptions};
 use fpprof::cli::{doctor, dump};
 use fpprof::process::reader::Reader;
 use fpprof::sampler::mode::Mode as Sampled;
 use fpprof::sampler::session::Session;
-use fpprof::snapshot::subject::Subject;
+use fpprof::snapshot::subject::ThreadToSave;
 use fpprof::symbolize::names::NativeFrames;
 use fpprof::target::view::Target as _;
 use fpprof::types::Tid;
@@ -20,7 +20,7 @@ use crate::interpreters::{self, TestInterpreter};
 use crate::reading;
 use crate::target::{Mode, Target};
 
-const VIEW: View = View { native: NativeFrames::All, lines: false, full_filenames: true };
+const VIEW: DumpOptions = DumpOptions { native: NativeFrames::All, lines: false, full_filenames: true };
 
 /// What `fpprof dump` writes, without what only a live process shows: when it was looked at, and which files calls wait for.
 fn dumped(mut session: Session) -> Value {
@@ -66,7 +66,7 @@ fn told_and_frozen(interpreter: &TestInterpreter) -> (Value, String, Arc<Frozen>
 
 fn assert_snapshot_gives_its_stack(frozen: &Arc<Frozen>, about: &str) {
     let mut reader = Reader::new(Arc::clone(frozen) as Arc<_>).expect("an interpreter");
-    let mut subject = Subject::new(&mut reader, Tid(frozen.identity().pid.0)).expect("it has a first thread");
+    let mut subject = ThreadToSave::new(&mut reader, Tid(frozen.identity().pid.0)).expect("it has a first thread");
     let reading = subject.sample().expect("it can be read").expect("nothing changes");
     let saved = subject.save(&reading).unwrap_or_else(|error| panic!("{about}: {error}"));
     assert_eq!(saved.frames.len(), reading.frames.len(), "{about}");

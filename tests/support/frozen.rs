@@ -37,7 +37,7 @@ pub struct Frozen {
 struct FrozenMemory(Vec<Region>);
 
 impl Frozen {
-    /// Copies a process whose threads are all blocked.
+    /// BatchedMemory a process whose threads are all blocked.
     ///
     /// # Panics
     /// When it cannot be looked at.

@@ -18,14 +18,14 @@ use super::style::Style;
 use crate::output::{self, Difference};
 use crate::profile::comparison::{Counts, FunctionChange, Unit, compare};
 use crate::profile::facts::RecordingFacts;
-use crate::report::Part;
-use crate::report::choice::Choice;
+use crate::report::RecordingPart;
+use crate::report::options::ReportOptions;
 
 /// One of the recordings.
 #[derive(Debug)]
 struct Recorded<'a> {
     path: &'a Path,
-    part: Part,
+    part: RecordingPart,
     counts: Counts,
 }
 
@@ -53,11 +53,11 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     for recording in [&args.before, &args.after] {
         refuse_recording(path, recording)?;
     }
-    let choice = Choice {
+    let choice = ReportOptions {
         span: args.span.into(),
         filter: (&args.filter).into(),
         native: args.native.frames(),
-        ..Choice::default()
+        ..ReportOptions::default()
     };
     let line = LiveLine::new(!args.hideprogress, "");
     let [before, after] = [recorded(&args.before, &choice, &line)?, recorded(&args.after, &choice, &line)?];
@@ -79,7 +79,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn recorded<'a>(path: &'a Path, choice: &Choice, line: &LiveLine) -> Result<Recorded<'a>, Failure> {
+fn recorded<'a>(path: &'a Path, choice: &ReportOptions, line: &LiveLine) -> Result<Recorded<'a>, Failure> {
     let recording = read(path, line)?;
     if let Some(why) = &recording.cut_off {
         line.say(format_args!(
@@ -87,7 +87,7 @@ fn recorded<'a>(path: &'a Path, choice: &Choice, line: &LiveLine) -> Result<Reco
             path.display()
         ));
     }
-    let part = Part::of(&recording, choice, &line.begin("looking up names"));
+    let part = RecordingPart::of(&recording, choice, &line.begin("looking up names"));
     let counts = part.counts();
     if counts.ticks() == 0 {
         let facts = &part.facts;

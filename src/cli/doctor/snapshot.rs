@@ -7,7 +7,7 @@ use crate::cli::failure::Failure;
 use crate::cli::record::output_file::OutputFile;
 use crate::profile::clean::one_line;
 use crate::sampler::session::Session;
-use crate::snapshot::subject::{Saved, Subject};
+use crate::snapshot::subject::{Saved, ThreadToSave};
 use crate::stack::frame::{GapKind, SampleFrame};
 use crate::types::Tid;
 
@@ -67,7 +67,7 @@ fn candidates(session: &Session, thread: Option<Tid>) -> Vec<Tid> {
 /// The last incomplete stack of a thread, or else its last one.
 fn look(session: &mut Session, tid: Tid) -> Result<Option<Saved>, String> {
     let mut subject =
-        Subject::new(&mut session.reader, tid).map_err(|error| format!("there is no thread {tid}: {error}"))?;
+        ThreadToSave::new(&mut session.reader, tid).map_err(|error| format!("there is no thread {tid}: {error}"))?;
     let mut found = None;
     for left in (0..SAMPLES).rev() {
         let sampled = subject.sample().map_err(|failure| failure.to_string())?;

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
-use super::look::{Dump, Subject, ThreadDump};
+use super::look::{Dump, DumpedTarget, ThreadDump};
 use crate::cli::standard_output::document;
 use crate::profile::frame::Frame;
 use crate::python::locals::Local;
@@ -83,8 +83,8 @@ struct LocalFacts<'a> {
 /// The document, and a line end.
 pub fn write(dump: &Dump) -> String {
     let (process, snapshot) = match &dump.subject {
-        Subject::Process(process, time) => (Some((process, time)), None),
-        Subject::Snapshot(file, machine) => {
+        DumpedTarget::Process(process, time) => (Some((process, time)), None),
+        DumpedTarget::Snapshot(file, machine) => {
             (None, Some(SnapshotFacts { file: file.to_string_lossy().into_owned(), architecture: machine.name() }))
         }
     };

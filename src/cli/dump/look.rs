@@ -27,7 +27,7 @@ const LOOKS: usize = 3;
 
 /// How frames are named.
 #[derive(Debug, Clone, Copy)]
-pub struct View {
+pub struct DumpOptions {
     /// Which native frames are shown.
     pub native: NativeFrames,
     /// Whether lines of native code, and inlined functions, are looked up.
@@ -38,7 +38,7 @@ pub struct View {
 
 /// What was looked at.
 #[derive(Debug)]
-pub enum Subject {
+pub enum DumpedTarget {
     /// A process, at a time.
     Process(Identity, SystemTime),
     /// A snapshot, in a file.
@@ -49,7 +49,7 @@ pub enum Subject {
 #[derive(Debug)]
 pub struct Dump {
     /// Of what.
-    pub subject: Subject,
+    pub subject: DumpedTarget,
     /// CPython's version.
     pub version: String,
     /// The file that holds the interpreter.
@@ -115,7 +115,7 @@ impl ThreadStack {
 
 impl Dump {
     /// Looks.
-    pub fn take(mut session: Session, view: View) -> Dump {
+    pub fn take(mut session: Session, view: DumpOptions) -> Dump {
         let time = SystemTime::now();
         let mut seen: FxHashMap<Tid, (Arc<[SampleFrame]>, RunState)> = FxHashMap::default();
         for _ in 0..LOOKS {
@@ -158,7 +158,7 @@ impl Dump {
         let found = &session.reader.found;
         let module = session.reader.space.modules.get(found.module);
         Dump {
-            subject: Subject::Process(session.identity().clone(), time),
+            subject: DumpedTarget::Process(session.identity().clone(), time),
             version: found.interpreter.version.to_string(),
             interpreter: module.map_or_else(String::new, |module| module.path.to_string_lossy().into_owned()),
             free_threaded: found.interpreter.layout.free_threaded,
@@ -167,7 +167,7 @@ impl Dump {
     }
 }
 
-fn name(session: &Session, stacks: &[Vec<Counted>], view: View) -> Vec<Vec<Frame>> {
+fn name(session: &Session, stacks: &[Vec<Counted>], view: DumpOptions) -> Vec<Vec<Frame>> {
     with_origin(session, &FxHashMap::default(), view.full_filenames, |origin, symbolizer| {
         let symbolizer = if view.lines { symbolizer } else { symbolizer.without_lines() };
         name_stacks(stacks, origin, &symbolizer, view.native)

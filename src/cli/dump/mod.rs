@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use self::args::DumpArgs;
-use self::look::{Dump, View};
+use self::look::{Dump, DumpOptions};
 use super::failure::Failure;
 use super::{opening, standard_output};
 use crate::sampler::mode::Mode;
@@ -25,8 +25,11 @@ use crate::types::Pid;
 /// # Errors
 /// Why the process or the snapshot cannot be read, or the text not be written.
 pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
-    let view =
-        View { native: args.native.frames(), lines: args.lines, full_filenames: args.full_filenames || args.json };
+    let view = DumpOptions {
+        native: args.native.frames(),
+        lines: args.lines,
+        full_filenames: args.full_filenames || args.json,
+    };
     let dump = match (args.pid, &args.from) {
         (Some(pid), _) => look(Pid(pid), view, args.locals)?,
         (None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
@@ -36,7 +39,7 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn look(pid: Pid, view: View, locals: bool) -> Result<Dump, Failure> {
+fn look(pid: Pid, view: DumpOptions, locals: bool) -> Result<Dump, Failure> {
     // Ctrl-C ends this process at once: nothing is lost by that.
     let mut session = opening::attach(pid, Mode::Wall, &AtomicBool::new(false))?;
     if locals {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
-use super::look::{Dump, Subject, ThreadDump, ThreadStack, View};
+use super::look::{Dump, DumpOptions, DumpedTarget, ThreadDump, ThreadStack};
 use crate::cli::failure::Failure;
 use crate::profile::counted::Counted;
 use crate::profile::paths::PathRoots;
@@ -17,7 +17,7 @@ use crate::sampler::run_state::RunState;
 use crate::snapshot::Snapshot;
 use crate::snapshot::format::MAX_FILE;
 use crate::snapshot::replay::Replay;
-use crate::symbolize::names::{NativeCode, Origin, name_stacks};
+use crate::symbolize::names::{FrameOrigin, NativeCode, name_stacks};
 use crate::symbolize::{FunctionExtent, ModuleFile, PerfMap, Symbolizer};
 use crate::target::elf::ElfError;
 use crate::target::modules::ModuleId;
@@ -27,7 +27,7 @@ use crate::types::Svma;
 ///
 /// # Errors
 /// Why the file is none that can be shown.
-pub fn dump(path: &Path, view: View) -> Result<Dump, Failure> {
+pub fn dump(path: &Path, view: DumpOptions) -> Result<Dump, Failure> {
     let refused = |error: &dyn std::fmt::Display, hint: &str| {
         Failure::new(format_args!("{}: {error}", path.display())).with_hint(hint)
     };
@@ -46,7 +46,7 @@ pub fn dump(path: &Path, view: View) -> Result<Dump, Failure> {
     let stack: Vec<Counted> = frames.iter().rev().map(|frame| Counted::Frame(*frame)).collect();
     let interpreter = &replay.snapshot().runtime.file_name;
     let number = replay.snapshot().modules.iter().position(|module| module.name == *interpreter);
-    let origin = Origin {
+    let origin = FrameOrigin {
         space: &replay,
         interpreter: ModuleId(number.and_then(|number| u32::try_from(number).ok()).unwrap_or(u32::MAX)),
         functions: replay.functions(),
@@ -58,7 +58,7 @@ pub fn dump(path: &Path, view: View) -> Result<Dump, Failure> {
     let mut frames = named.pop().unwrap_or_default();
     frames.reverse();
     Ok(Dump {
-        subject: Subject::Snapshot(path.to_owned(), machine),
+        subject: DumpedTarget::Snapshot(path.to_owned(), machine),
         version: replay.interpreter().version.to_string(),
         interpreter: interpreter.clone(),
         free_threaded: replay.interpreter().layout.free_threaded,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::look::{Dump, Subject, ThreadDump, ThreadStack};
+use super::look::{Dump, DumpedTarget, ThreadDump, ThreadStack};
 use crate::cli::style::Style;
 use crate::output::label::{LabelOptions, name_and_place};
 use crate::profile::clean::one_line;
@@ -16,10 +16,10 @@ use crate::sampler::run_state::RunState;
 pub fn write(dump: &Dump, style: Style) -> String {
     let mut lines = vec![
         match &dump.subject {
-            Subject::Process(process, _) => {
+            DumpedTarget::Process(process, _) => {
                 format!("Process {}: {}", process.pid, one_line(&process.command_line.join(" ")))
             }
-            Subject::Snapshot(file, machine) => {
+            DumpedTarget::Snapshot(file, machine) => {
                 format!("Snapshot {}: a thread on {}", one_line(&file.to_string_lossy()), machine.name())
             }
         },

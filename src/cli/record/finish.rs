@@ -11,28 +11,28 @@ use crate::cli::output_kind::OutputKind;
 use crate::cli::report::warn_if_empty;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
-use crate::output::{self, Shown};
+use crate::output::{self, ShownProfile};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::read;
 use crate::profile::steps::Steps;
 use crate::record::interim::temporary_file;
-use crate::record::naming::{self, View};
+use crate::record::naming::{self, NamingOptions};
 use crate::record::recorder::Recording;
-use crate::report::Part;
-use crate::report::choice::Choice;
+use crate::report::RecordingPart;
+use crate::report::options::ReportOptions;
 use crate::target::root::TargetRoot;
 
 /// How to finish a recording.
 #[derive(Debug)]
-pub struct Finish {
+pub struct OutputJob {
     /// What is made.
     pub kind: OutputKind,
     /// How frames are named.
-    pub view: View,
+    pub view: NamingOptions,
     /// How frames are labelled.
     pub labels: LabelOptions,
     /// What is shown where it is made of every sample.
-    pub choice: Choice,
+    pub choice: ReportOptions,
     /// The target's root, where its files are.
     pub root: Arc<TargetRoot>,
     /// The recording's file, where the output is made of it and is not it.
@@ -42,7 +42,7 @@ pub struct Finish {
 /// The facts, and the output unless that is written already.
 pub type Finished = (RecordingFacts, Option<Box<dyn Read + Send>>);
 
-impl Finish {
+impl OutputJob {
     /// Names the frames, and makes the output.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Finish {
                 let (stacks, facts) = naming::finish(&recording, first, self.view);
                 let is_inverted = self.choice.inverted;
                 let stacks = if is_inverted { stacks.inverted() } else { stacks };
-                let shown = Shown { stacks: &stacks, timeline: None, sources: None, facts: &facts, is_inverted };
+                let shown = ShownProfile { stacks: &stacks, timeline: None, sources: None, facts: &facts, is_inverted };
                 let mut bytes = Vec::new();
                 output::write(format, &shown, &self.labels, &mut bytes)?;
                 Ok((facts, Some(Box::new(Cursor::new(bytes)))))
@@ -73,14 +73,19 @@ impl Finish {
 fn make(
     format: Format,
     mut interim: File,
-    (choice, root, steps): (&Choice, &TargetRoot, &Arc<Steps>),
+    (choice, root, steps): (&ReportOptions, &TargetRoot, &Arc<Steps>),
     labels: &LabelOptions,
 ) -> io::Result<File> {
     interim.rewind()?;
     let length = interim.metadata()?.len();
     let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
     let mut made = BufWriter::new(temporary_file()?);
-    let part = Part::of(&recording, choice, steps).with_sources(&recording, format, Some(root), choice.full_filenames);
+    let part = RecordingPart::of(&recording, choice, steps).with_sources(
+        &recording,
+        format,
+        Some(root),
+        choice.full_filenames,
+    );
     warn_if_empty(&part);
     part.write(format, labels, &mut made)?;
     made.flush()?;

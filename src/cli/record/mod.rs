@@ -24,21 +24,20 @@ use super::opening::{self, Opened, program_name};
 use super::record_args::RecordArgs;
 use super::refusal;
 use super::shown_args::{self, SpanArgs};
-use super::values::{ClockArg, MaxOverhead, ModeArg, RecordingTime};
+use super::values::{MaxOverhead, RecordingTime};
 use crate::cli::output_kind::{self, OutputKind};
 use crate::profile::facts::RecordingFacts;
 use crate::record::facts::first_facts;
 use crate::record::interim::temporary_file;
-use crate::record::naming::View;
+use crate::record::naming::NamingOptions;
 use crate::record::program::StackLabels;
 use crate::record::recorder::{Ended, Plan, Recorder};
 use crate::record::stream::Stream;
 use crate::sampler::budget::Limits;
-use crate::sampler::clock::Intervals;
 use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, ProgramOutput, exit_code};
-use finish::Finish;
+use finish::OutputJob;
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
@@ -53,11 +52,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
     let stop = stop_on_signals()?;
     let started = SystemTime::now();
-    let mode = match args.mode() {
-        ModeArg::Cpu => Mode::Cpu,
-        ModeArg::Wall => Mode::Wall,
-        ModeArg::Gil => Mode::Gil,
-    };
+    let mode = args.mode();
     let format = output_kind::of(args.format, args.output.as_deref())?;
     output_kind::check_filters(format, &args.filter)?;
     output_kind::check_inverted(format, args.shown.inverted)?;
@@ -90,10 +85,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         rate: args.rate,
         duration: duration(args),
         mode,
-        intervals: match args.clock {
-            ClockArg::Poisson => Intervals::Poisson,
-            ClockArg::Fixed => Intervals::Fixed,
-        },
+        intervals: args.clock,
         labels: match (format, is_made_of_samples) {
             (OutputKind::Shown(_), false) => StackLabels { thread: args.shown.threads, state: args.shown.states },
             // They are kept with each sample.
@@ -113,9 +105,9 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     drop(progress);
     let line = LiveLine::new(!args.hideprogress, " (Ctrl-C again to write nothing)");
 
-    let finish = Finish {
+    let finish = OutputJob {
         kind: format,
-        view: View {
+        view: NamingOptions {
             native: args.shown.native.frames(),
             full_filenames: args.shown.full_filenames,
             steps: line.begin("looking up names"),

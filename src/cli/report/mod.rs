@@ -19,7 +19,7 @@ use super::shown_args;
 use crate::output::format::Format;
 use crate::profile::recording::{self, ReadError, Recording};
 use crate::profile::steps::Steps;
-use crate::report::Part;
+use crate::report::RecordingPart;
 use crate::target::root::TargetRoot;
 
 /// Runs the command.
@@ -43,7 +43,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         line.say(format_args!("fpprof: warning: the recording was cut off, {why}: what was written before is shown"));
     }
     let root = TargetRoot::at(Path::new("/")).ok();
-    let part = Part::of(&recording, &choice, &line.begin("looking up names")).with_sources(
+    let part = RecordingPart::of(&recording, &choice, &line.begin("looking up names")).with_sources(
         &recording,
         format,
         root.as_ref(),
@@ -63,7 +63,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Tells the user who has chosen something that there is nothing of it.
-pub(super) fn warn_if_empty(part: &Part) {
+pub(super) fn warn_if_empty(part: &RecordingPart) {
     if part.is_empty_choice() {
         eprintln!("fpprof: warning: nothing that was recorded is what was chosen: the profile is empty");
     }

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::summary::{Activity, FunctionRow, HotStack, Shares, Summary, ThreadRow, Wanted};
 use crate::output::label::{LabelOptions, name_and_place};
-use crate::profile::named::Named;
+use crate::profile::named::NamedFrame;
 use crate::profile::recording::{RecordedFrame, RecordedProgram, Thread};
 use crate::profile::samples::TimedSample;
 use crate::sampler::run_state::RunState;
@@ -50,7 +50,7 @@ struct Functions {
 #[derive(Debug, Default)]
 pub struct Model {
     /// The names of each program's frames, by number.
-    pub names: Vec<Vec<Option<Named>>>,
+    pub names: Vec<Vec<Option<NamedFrame>>>,
     is_complete: FxHashMap<(usize, u32), bool>,
     overall: FxHashMap<Key, u64>,
     recent: VecDeque<(u64, Key, u64)>,
@@ -169,13 +169,13 @@ impl Functions {
         }
     }
 
-    fn of(&mut self, programs: &[RecordedProgram], names: &[Vec<Option<Named>>], key: &Key) -> Arc<[u32]> {
+    fn of(&mut self, programs: &[RecordedProgram], names: &[Vec<Option<NamedFrame>>], key: &Key) -> Arc<[u32]> {
         if let Some(stack) = self.stacks.get(&(key.program, key.stack)) {
             return Arc::clone(stack);
         }
         let names = names.get(key.program).map(Vec::as_slice).unwrap_or_default();
         let frames = programs.get(key.program).map(|program| program.stack(key.stack)).unwrap_or_default();
-        let named: Vec<&Named> = frames.iter().filter_map(|frame| names.get(*frame)?.as_ref()).collect();
+        let named: Vec<&NamedFrame> = frames.iter().filter_map(|frame| names.get(*frame)?.as_ref()).collect();
         let numbers: Vec<u32> = choose(&named, self.native.unwrap_or(NativeFrames::Calls))
             .into_iter()
             .map(|frame| {

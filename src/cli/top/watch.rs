@@ -18,12 +18,12 @@ use super::summary::{Summary, Wanted};
 use crate::cli::record::output_file::OutputFile;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
-use crate::profile::named::Named;
+use crate::profile::named::NamedFrame;
 use crate::profile::paths::PathRoots;
 use crate::profile::recording::{Follower, Names, Record, RecordedFrame, RecordingWriter};
 use crate::record::recorder::Counts;
 use crate::report::recorded_code::RecordedCode;
-use crate::symbolize::names::{Origin, name_frames};
+use crate::symbolize::names::{FrameOrigin, name_frames};
 use crate::symbolize::{PerfMap, Symbolizer};
 use crate::target::modules::ModuleId;
 use crate::target::root::TargetRoot;
@@ -144,7 +144,7 @@ impl Watch {
                 continue;
             }
             let functions: Vec<_> = program.functions.iter().cloned().map(Arc::new).collect();
-            let origin = Origin {
+            let origin = FrameOrigin {
                 space: &RecordedCode::new(program, Some(root.as_ref())),
                 interpreter: ModuleId(program.program.interpreter),
                 functions: &functions,
@@ -204,7 +204,7 @@ impl Watch {
         let facts = self.follower.facts().cloned();
         let mut writer = RecordingWriter::resume(&mut out);
         for (program, (recorded, names)) in self.follower.programs().iter().zip(&self.model.names).enumerate() {
-            let names: Vec<Option<Named>> = names.iter().zip(&recorded.frames).map(native_name).collect();
+            let names: Vec<Option<NamedFrame>> = names.iter().zip(&recorded.frames).map(native_name).collect();
             for (part, names) in names.chunks(NAMES).enumerate() {
                 writer.add(&Record::Names(Names { program, first: part * NAMES, names: names.to_vec() }))?;
             }
@@ -227,7 +227,7 @@ impl Watch {
 }
 
 /// Python functions and gaps need no name in a recording.
-fn native_name((name, frame): (&Option<Named>, &RecordedFrame)) -> Option<Named> {
+fn native_name((name, frame): (&Option<NamedFrame>, &RecordedFrame)) -> Option<NamedFrame> {
     let is_native = !matches!(frame, RecordedFrame::Python(..) | RecordedFrame::Missing(_));
     name.clone().filter(|_| is_native)
 }

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::Drawing;
-use crate::output::Sampled;
+use crate::output::SampledProfile;
 use crate::output::label::{LabelOptions, label};
 use crate::output::labelled::{Labelled, NARROW, NO_FRAMES, Narrow, labels, narrowest};
 use crate::profile::frame::{Frame, FrameKind};
@@ -33,15 +33,15 @@ struct Chart {
 }
 
 /// What to draw, at most `max` frames.
-pub(super) fn drawing(sampled: Sampled<'_>, options: &LabelOptions, max: usize) -> Drawing {
+pub(super) fn drawing(sampled: SampledProfile<'_>, options: &LabelOptions, max: usize) -> Drawing {
     let chart = chart(sampled, options);
     let weights: Vec<u64> = chart.blocks.iter().map(|block| block.weight).collect();
     let narrow = narrowest(&weights, max);
     Drawing::by_kind(chart.lines(narrow), &chart.frames(), narrow)
 }
 
-fn chart(sampled: Sampled<'_>, options: &LabelOptions) -> Chart {
-    let Sampled { stacks, timeline, .. } = sampled;
+fn chart(sampled: SampledProfile<'_>, options: &LabelOptions) -> Chart {
+    let SampledProfile { stacks, timeline, .. } = sampled;
     let labels = labels(stacks.frames(), options);
     let gap = |text: &str| Labelled { text: text.into(), kind: FrameKind::Gap };
     let none = gap(NO_FRAMES);

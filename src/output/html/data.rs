@@ -8,7 +8,7 @@ use super::functions::{FunctionRow, functions};
 use super::heat::{FileRow, files};
 use super::kinds::kind_number;
 use super::threads::{ThreadRow, threads};
-use crate::output::Sampled;
+use crate::output::SampledProfile;
 use crate::output::colors::{Rgb, kind_color};
 use crate::output::label::LabelOptions;
 use crate::output::labelled::LabelledStacks;
@@ -59,8 +59,8 @@ struct StateRow {
 }
 
 impl Data {
-    pub(super) fn new(sampled: Sampled<'_>, sources: &Sources, options: &LabelOptions) -> Data {
-        let Sampled { stacks, timeline, facts } = sampled;
+    pub(super) fn new(sampled: SampledProfile<'_>, sources: &Sources, options: &LabelOptions) -> Data {
+        let SampledProfile { stacks, timeline, facts } = sampled;
         let labelled = LabelledStacks::new(stacks, options);
         let narrow = labelled.narrowest_of(MAX_FRAMES);
         let labels = labelled.frames().iter().map(|frame| (frame.text.to_string(), kind_number(frame.kind)));

@@ -61,6 +61,6 @@ pub(super) fn functions(stacks: &Profile) -> Vec<FunctionRow> {
 
 /// Each counted stack as its frames' indices, outermost first, with its weight.
 pub(super) fn paths(stacks: &Profile) -> impl Iterator<Item = (Vec<usize>, u64)> {
-    let counted = stacks.nodes().iter().enumerate().filter(|(_, node)| node.own_weight > 0);
-    counted.map(|(index, node)| (stacks.path(index).iter().map(|frame| frame.index()).collect(), node.own_weight))
+    let counted = stacks.nodes().iter().enumerate().filter(|(_, node)| node.self_weight > 0);
+    counted.map(|(index, node)| (stacks.path(index).iter().map(|frame| frame.index()).collect(), node.self_weight))
 }

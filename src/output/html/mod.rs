@@ -17,7 +17,7 @@ use quick_xml::escape::escape;
 use sha2::{Digest, Sha256};
 
 use super::label::LabelOptions;
-use super::{Sampled, Shown};
+use super::{SampledProfile, ShownProfile};
 use crate::profile::sources::Sources;
 
 /// How the page begins, by which it can be told to be fpprof's.
@@ -41,8 +41,8 @@ const BODY: &str = include_str!("page.html");
 /// # Errors
 /// Those of the writer.
 pub(super) fn write(
-    shown: &Shown<'_>,
-    sampled: Sampled<'_>,
+    shown: &ShownProfile<'_>,
+    sampled: SampledProfile<'_>,
     options: &LabelOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {

@@ -12,13 +12,14 @@ use flate2::{Compression, GzBuilder};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
-use super::Sampled;
+use super::SampledProfile;
 use super::frame_table::{FrameTable, Row};
 use super::label::LabelOptions;
 use crate::profile::clean::one_line;
-use crate::profile::facts::{RecordingFacts, SampledThreads};
+use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::{Module, Thread};
 use crate::profile::timeline::Timeline;
+use crate::sampler::mode::Mode;
 use crate::sampler::run_state::RunState;
 use message::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
 
@@ -29,7 +30,7 @@ pub(super) const GZIP_COMMENT: &str = "profile by fpprof";
 ///
 /// # Errors
 /// Those of the writer.
-pub(super) fn write(sampled: Sampled<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
     let profile = Builder::default().profile(sampled, options);
     let header = GzBuilder::new().comment(GZIP_COMMENT);
     let mut gzip = header.write(out, Compression::default());
@@ -49,8 +50,8 @@ struct Builder {
 type Key = (u32, u32, u32);
 
 impl Builder {
-    fn profile(mut self, sampled: Sampled<'_>, options: &LabelOptions) -> Profile {
-        let Sampled { stacks, timeline, facts } = sampled;
+    fn profile(mut self, sampled: SampledProfile<'_>, options: &LabelOptions) -> Profile {
+        let SampledProfile { stacks, timeline, facts } = sampled;
         // The format wants the empty text first.
         self.text("");
         let table = FrameTable::new(stacks, &timeline.modules_of(stacks.frames()), options);
@@ -154,11 +155,11 @@ impl std::hash::Hash for Function {
 
 /// What each value of a sample is, and its unit; the last one is what pprof shows unless told otherwise. Time that threads
 /// waited is known only where waiting threads were sampled.
-fn value_types(threads: SampledThreads) -> &'static [(&'static str, &'static str)] {
+fn value_types(threads: Mode) -> &'static [(&'static str, &'static str)] {
     match threads {
-        SampledThreads::Running => &[("samples", "count"), ("cpu", "nanoseconds")],
-        SampledThreads::All => &[("samples", "count"), ("cpu", "nanoseconds"), ("wall", "nanoseconds")],
-        SampledThreads::GilHolder => &[("samples", "count"), ("cpu", "nanoseconds"), ("gil", "nanoseconds")],
+        Mode::Cpu => &[("samples", "count"), ("cpu", "nanoseconds")],
+        Mode::Wall => &[("samples", "count"), ("cpu", "nanoseconds"), ("wall", "nanoseconds")],
+        Mode::Gil => &[("samples", "count"), ("cpu", "nanoseconds"), ("gil", "nanoseconds")],
     }
 }
 
@@ -179,7 +180,7 @@ fn counted(timeline: &Timeline, facts: &RecordingFacts) -> Vec<(Key, Vec<i64>)> 
     let values = |(key, weight, is_on_cpu): (Key, u64, bool)| {
         let time = int(u128::from(weight) * u128::from(facts.period()));
         // What was sampled because it ran has run, also where it had just begun to wait.
-        let cpu = if is_on_cpu || facts.threads == SampledThreads::Running { time } else { 0 };
+        let cpu = if is_on_cpu || facts.threads == Mode::Cpu { time } else { 0 };
         let values = [int(weight.into()), cpu, time];
         (key, values.into_iter().take(value_types(facts.threads).len()).collect())
     };

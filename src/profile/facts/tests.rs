@@ -8,7 +8,7 @@ fn facts() -> RecordingFacts {
         command: "python3 shop.py --serve".into(),
         pid: Pid(4711),
         python_version: Some("3.13.0".into()),
-        threads: SampledThreads::Running,
+        threads: Mode::Cpu,
         rate_hz: 100.0,
         fixed_intervals: false,
         started: None,

@@ -15,10 +15,10 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::facts::RecordingFacts;
-use super::named::Named;
+use super::named::NamedFrame;
 use super::samples::TimedSample;
 use crate::sampler::run_state::RunState;
-use crate::stack::codes::{Function, FunctionId};
+use crate::stack::code_cache::{Function, FunctionId};
 use crate::stack::frame::{GapKind, SampleFrame};
 use crate::target::modules::ModuleId;
 use crate::types::{Addr, Pid, Svma};
@@ -139,7 +139,7 @@ pub struct RecordedProgram {
     /// Its samples.
     pub samples: Vec<TimedSample>,
     /// The names of its native frames, by frame; shorter than the frames, or without some, when the recording has no end.
-    pub names: Vec<Option<Named>>,
+    pub names: Vec<Option<NamedFrame>>,
 }
 
 impl RecordedProgram {

@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Module, Program, RecordedFrame, Thread};
 use crate::profile::facts::RecordingFacts;
-use crate::profile::named::Named;
+use crate::profile::named::NamedFrame;
 use crate::profile::samples::SampleColumns;
 use crate::sampler::run_state::RunState;
-use crate::stack::codes::Function;
+use crate::stack::code_cache::Function;
 
 /// The version of the format that is written, and the newest that is read.
 pub const VERSION: u32 = 2;
@@ -79,7 +79,7 @@ pub struct Names {
     /// The frame that the first of the names is for.
     pub first: usize,
     /// A name for each frame from there on; absent for those that are named by their functions.
-    pub names: Vec<Option<Named>>,
+    pub names: Vec<Option<NamedFrame>>,
 }
 
 /// Reads a record from its line; `None` for one that this version does not know.

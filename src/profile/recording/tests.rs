@@ -9,9 +9,9 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use super::*;
-use crate::profile::facts::SampledThreads;
 use crate::profile::frame::Frame;
 use crate::profile::samples::SampleColumns;
+use crate::sampler::mode::Mode;
 use crate::target::descriptors::FileKind;
 
 fn facts() -> RecordingFacts {
@@ -19,7 +19,7 @@ fn facts() -> RecordingFacts {
         command: "python3 app.py".into(),
         pid: Pid(7),
         python_version: None,
-        threads: SampledThreads::All,
+        threads: Mode::Wall,
         rate_hz: 100.0,
         fixed_intervals: false,
         started: None,
@@ -195,7 +195,7 @@ fn programs_side_by_side_are_told_apart() {
         Record::Threads(More { program, list: vec![Thread { tid: 70, name: Some(name.into()) }] })
     };
     let named = |program, name: &str| {
-        let names = vec![Some(Named::always(Frame::gap(name)))];
+        let names = vec![Some(NamedFrame::always(Frame::gap(name)))];
         Record::Names(Names { program, first: 0, names })
     };
     let blocks = [
@@ -214,7 +214,7 @@ fn programs_side_by_side_are_told_apart() {
         let threads: Vec<_> = program.threads.iter().map(|thread| (thread.tid, thread.name.as_deref())).collect();
         assert_eq!(threads, [(tid, Some("main")), (70, Some(name))]);
         assert!(program.samples.iter().all(|sample| sample.stack == stack));
-        assert_eq!(program.names, [Some(Named::always(Frame::gap(name)))]);
+        assert_eq!(program.names, [Some(NamedFrame::always(Frame::gap(name)))]);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Module, Program, RecordedFrame, Thread};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::samples::SampleColumns;
 use crate::sampler::run_state::RunState;
-use crate::stack::codes::Function;
+use crate::stack::code_cache::Function;
 use crate::target::descriptors::FileKind;
 
 /// A record. Those without a program's number are of the last program before them.

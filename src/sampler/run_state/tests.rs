@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::stack::codes::FunctionId;
+use crate::stack::code_cache::FunctionId;
 use crate::stack::frame::GapKind;
 use crate::types::Svma;
 

@@ -26,18 +26,18 @@ fn program() -> RecordedProgram {
     }
 }
 
-fn names() -> Vec<Option<Named>> {
+fn names() -> Vec<Option<NamedFrame>> {
     let python = |name: &str| {
         let source = SourceLine { file: "app.py".into(), line: Some(5), first_line: Some(1) };
         let frame = Frame::python(FrameKind::UserCode, name, source);
-        Some(Named { frames: vec![frame], role: Role::Python })
+        Some(NamedFrame { frames: vec![frame], role: Role::Python })
     };
     let native = Frame::native(FrameKind::System, "deflate", Some("libz.so.1"));
     vec![
         python("main"),
         python("work"),
-        Some(Named { frames: vec![native], role: Role::Native }),
-        Some(Named::always(Frame::gap("too deep"))),
+        Some(NamedFrame { frames: vec![native], role: Role::Native }),
+        Some(NamedFrame::always(Frame::gap("too deep"))),
     ]
 }
 

@@ -13,9 +13,9 @@ use crate::types::Addr;
 /// What is copied from where a read began: most objects are no longer.
 const READ_AHEAD: u64 = 512;
 
-/// Copies of objects, and what they lead to.
+/// BatchedMemory of objects, and what they lead to.
 #[derive(Debug)]
-pub struct Copies {
+pub struct BatchedMemory {
     /// By their first addresses.
     copies: BTreeMap<Addr, Copied>,
     /// What reads have lacked since the last round: lengths by first addresses.
@@ -31,29 +31,29 @@ struct Copied {
     asked: usize,
 }
 
-impl Copies {
+impl BatchedMemory {
     /// No copies yet, and never more than so many bytes.
-    pub fn new(max_bytes: usize) -> Copies {
-        Copies { copies: BTreeMap::new(), lacking: RefCell::default(), bytes: 0, max_bytes }
+    pub fn new(max_bytes: usize) -> BatchedMemory {
+        BatchedMemory { copies: BTreeMap::new(), lacking: RefCell::default(), bytes: 0, max_bytes }
     }
 
     /// Forgets all copies.
     pub fn clear(&mut self) {
-        *self = Copies::new(self.max_bytes);
+        *self = BatchedMemory::new(self.max_bytes);
     }
 
-    /// Whether `read` lacks something. What it lacks is fetched in the next round.
-    pub fn lacks(&self, read: impl FnOnce(&Copies)) -> bool {
+    /// Whether `read` has_misses something. What it has_misses is fetched in the next round.
+    pub fn has_misses(&self, read: impl FnOnce(&BatchedMemory)) -> bool {
         let before = self.lacking.take();
         read(self);
-        let lacks = !self.lacking.borrow().is_empty();
+        let has_misses = !self.lacking.borrow().is_empty();
         for (start, len) in before {
             self.lack(start, len);
         }
-        lacks
+        has_misses
     }
 
-    /// Copies what reads have lacked; gives whether there was anything that can be copied.
+    /// BatchedMemory what reads have lacked; gives whether there was anything that can be copied.
     pub fn fetch(&mut self, memory: &dyn BulkMemory) -> bool {
         let mut wanted = Vec::new();
         for (start, asked) in self.lacking.take() {
@@ -76,7 +76,7 @@ impl Copies {
     }
 }
 
-impl Memory for Copies {
+impl Memory for BatchedMemory {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         let len = buf.len();
         // Objects do not overlap: the copy that begins last before it is the one of what is read.
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn what_reads_lack_is_copied_in_one_call() {
         let (first, second) = (vec![1; 600], vec![2; 40]);
-        let (memory, mut copies) = (own_memory(), Copies::new(MAX_BYTES));
+        let (memory, mut copies) = (own_memory(), BatchedMemory::new(MAX_BYTES));
         for bytes in [&first, &second] {
             assert!(copies.read_vec(address(bytes), bytes.len()).is_err());
         }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_asked_for_once() {
-        let (memory, mut copies) = (own_memory(), Copies::new(MAX_BYTES));
+        let (memory, mut copies) = (own_memory(), BatchedMemory::new(MAX_BYTES));
         assert!(copies.read_u64(Addr(8)).is_err());
         assert!(copies.fetch(&memory));
         assert!(copies.read_u64(Addr(8)).is_err());
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn no_more_is_copied_than_the_bound() {
-        let (memory, mut copies) = (own_memory(), Copies::new(MAX_BYTES));
+        let (memory, mut copies) = (own_memory(), BatchedMemory::new(MAX_BYTES));
         assert!(copies.read_vec(Addr(PAGE), MAX_BYTES + 1).is_err());
         assert!(!copies.fetch(&memory));
         assert_eq!(memory.calls(), 0);

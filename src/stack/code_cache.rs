@@ -15,7 +15,7 @@ use crate::python::layout::Layout;
 use crate::target::memory::{BulkMemory, MAX_RANGES, Memory, RangeRead, Region};
 use crate::types::Addr;
 
-/// A Python function's number: its index in [`Codes::functions`].
+/// A Python function's number: its index in [`CodeCache::functions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FunctionId(pub u32);
 
@@ -40,13 +40,13 @@ struct Known {
 
 /// The code objects of one target.
 #[derive(Debug, Default)]
-pub struct Codes {
+pub struct CodeCache {
     by_address: FxHashMap<Addr, Known>,
     functions: Vec<Arc<Function>>,
     numbers: FxHashMap<Arc<Function>, FunctionId>,
 }
 
-impl Codes {
+impl CodeCache {
     /// Whether the code object at `addr` has been read.
     pub fn contains(&self, addr: Addr) -> bool {
         self.by_address.contains_key(&addr)

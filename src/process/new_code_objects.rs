@@ -3,7 +3,7 @@
 //! Does: copy what they lead to in rounds, each with one bulk read for all of them.
 //! Does not: keep a code object, or decode its bytes for good: that is done when the thread runs again.
 
-use super::copies::Copies;
+use super::batched_memory::BatchedMemory;
 use crate::python::code::CodeObject;
 use crate::python::layout::Layout;
 use crate::target::memory::{BulkMemory, Memory, ReadError};
@@ -17,26 +17,26 @@ const MAX_ROUNDS: usize = 8;
 /// The most that is copied in one stop, in bytes: one location table as long as any that is read, and more.
 const MAX_BYTES: usize = 24 << 20;
 
-/// Copies of code objects and of what they lead to.
+/// BatchedMemory of code objects and of what they lead to.
 #[derive(Debug)]
-pub struct NewCodes {
+pub struct NewCodeObjects {
     addresses: Vec<Addr>,
-    copies: Copies,
+    copies: BatchedMemory,
 }
 
-impl Default for NewCodes {
-    fn default() -> NewCodes {
-        NewCodes { addresses: Vec::new(), copies: Copies::new(MAX_BYTES) }
+impl Default for NewCodeObjects {
+    fn default() -> NewCodeObjects {
+        NewCodeObjects { addresses: Vec::new(), copies: BatchedMemory::new(MAX_BYTES) }
     }
 }
 
-impl NewCodes {
+impl NewCodeObjects {
     /// Forgets all copies.
     pub fn clear(&mut self) {
-        *self = NewCodes::default();
+        *self = NewCodeObjects::default();
     }
 
-    /// Copies the code objects at `addresses`, which are in no other copy.
+    /// BatchedMemory the code objects at `addresses`, which are in no other copy.
     pub fn copy(&mut self, memory: &dyn BulkMemory, layout: &Layout, addresses: impl Iterator<Item = Addr>) {
         for address in addresses {
             if self.addresses.len() < MAX_CODES && !self.addresses.contains(&address) {
@@ -46,7 +46,7 @@ impl NewCodes {
         let mut incomplete = self.addresses.clone();
         for _ in 0..MAX_ROUNDS {
             let copies = &self.copies;
-            incomplete.retain(|code| copies.lacks(|memory| CodeObject::touch(memory, layout, *code)));
+            incomplete.retain(|code| copies.has_misses(|memory| CodeObject::prefetch(memory, layout, *code)));
             if !self.copies.fetch(memory) {
                 break;
             }
@@ -59,7 +59,7 @@ impl NewCodes {
     }
 }
 
-impl Memory for NewCodes {
+impl Memory for NewCodeObjects {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         self.copies.read(addr, buf)
     }
@@ -80,7 +80,7 @@ mod tests {
         let start = garbage.as_ptr() as u64;
         garbage.fill(start);
         let memory = ProcessMemory::new(Pid(std::process::id() as i32));
-        let mut new = NewCodes::default();
+        let mut new = NewCodeObjects::default();
         let codes = (0..300).map(|n| Addr(start + 8 * n));
         new.copy(&memory, &layout, codes);
         assert_eq!(new.addresses().len(), MAX_CODES);

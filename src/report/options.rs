@@ -29,7 +29,7 @@ pub struct Filter {
 
 /// What is shown, and how.
 #[derive(Debug, Clone)]
-pub struct Choice {
+pub struct ReportOptions {
     /// What part of the time.
     pub span: Span,
     /// Which samples.
@@ -46,10 +46,10 @@ pub struct Choice {
     pub inverted: bool,
 }
 
-impl Default for Choice {
+impl Default for ReportOptions {
     /// Everything, with the native frames that Python code calls.
-    fn default() -> Choice {
-        Choice {
+    fn default() -> ReportOptions {
+        ReportOptions {
             span: Span::default(),
             filter: Filter::default(),
             native: NativeFrames::Calls,
@@ -61,7 +61,7 @@ impl Default for Choice {
     }
 }
 
-impl Choice {
+impl ReportOptions {
     /// What is chosen, in words; `None` when it is everything.
     pub fn in_words(&self) -> Option<String> {
         let seconds = |(name, time): (&str, Option<u64>)| Some(format!("{name} {} s", time? as f64 / 1e9));
