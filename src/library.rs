@@ -53,7 +53,8 @@ pub struct Process {
     mode: Mode,
 }
 
-/// Attaches to a running process. Nothing is stopped or changed by that.
+/// Attaches to a running process. Nothing is stopped or changed by that. The soft limit of open files of this process is raised to
+/// the hard one, for each thread of the target has two files open while it is watched.
 ///
 /// # Errors
 /// When there is no such process, it is not CPython 3.11 to 3.15, or the system does not permit to read it.
@@ -68,6 +69,7 @@ pub struct Process {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn attach(pid: i32) -> Result<Process, Error> {
+    open::raise_open_files_limit();
     let mode = Mode::Cpu;
     let session = open::attach(Pid(pid), mode, &AtomicBool::new(false)).map_err(Error::new)?;
     Ok(Process { session, mode })
@@ -139,7 +141,8 @@ impl Recorder {
     /// Records until the time is over or the process ends.
     ///
     /// # Errors
-    /// When the samples cannot be kept in a temporary file. What a recording lacks is no error: its profile says so.
+    /// When the samples cannot be kept in a temporary file, and when those of the GIL's holder are asked for where there is no GIL. What
+    /// a recording lacks is no error: its profile says so.
     pub fn record(&self, process: Process) -> Result<Profile, Error> {
         self.record_until(process, &AtomicBool::new(false))
     }
@@ -150,6 +153,12 @@ impl Recorder {
     /// As [`record`](Recorder::record).
     pub fn record_until(&self, process: Process, stop: &AtomicBool) -> Result<Profile, Error> {
         let Process { session, mode } = process;
+        if self.mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
+            return Err(Error(
+                "no thread holds a GIL in a free-threaded build: sample those that run, Mode::Cpu".into(),
+                None,
+            ));
+        }
         let session = if mode == self.mode { session } else { Session::of(session.reader, self.mode) };
         let plan = Plan {
             rate: self.rate,

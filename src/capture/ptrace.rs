@@ -84,7 +84,7 @@ impl Stop {
         Ok(Stop { tid, signal, not_send: PhantomData })
     }
 
-    /// Lets the thread run on. Gives its wait status if it was killed meanwhile.
+    /// Lets the thread run on. Returns its wait status if it was killed meanwhile.
     pub fn resume(self) -> Option<i32> {
         let stop = ManuallyDrop::new(self);
         detach(stop.tid, stop.signal)

@@ -123,7 +123,7 @@ fn thread_pointer(stop: &Stop) -> Option<Addr> {
     Some(Addr(u64::from_le_bytes(buffer)))
 }
 
-/// Gives how long it took the thread to stand still.
+/// Returns how long it took the thread to stand still.
 fn stop_and_copy(
     thread: &Thread,
     wait: Wait,

@@ -53,7 +53,7 @@ impl BatchedMemory {
         has_misses
     }
 
-    /// BatchedMemory what reads have lacked; gives whether there was anything that can be copied.
+    /// BatchedMemory what reads have lacked; returns whether there was anything that can be copied.
     pub fn fetch(&mut self, memory: &dyn BulkMemory) -> bool {
         let mut wanted = Vec::new();
         for (start, asked) in self.lacking.take() {

@@ -1,7 +1,7 @@
 //! What is known of binaries, whichever process they run in: 30 workers of one interpreter, and 44 programs one after the other,
 //! cost one.
 //!
-//! Does: open each file once, make its unwind index once, and remember what samples have taught of its eval frames.
+//! Does: keep each file once, make its unwind index once, and remember what samples have taught of its eval frames.
 //! Does not: know where a process has mapped a file, or name addresses (`symbolize` shares that by the same files).
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -21,7 +21,7 @@ const TIDY_AT: usize = 1024;
 /// Facts about binaries, shared by all that are read together.
 #[derive(Debug, Default)]
 pub struct Binaries {
-    /// The files, each opened once.
+    /// The files, each kept once.
     pub files: ElfFiles,
     facts: Mutex<FxHashMap<FileKey, Facts>>,
 }
@@ -34,7 +34,7 @@ struct FileKey(usize);
 struct Facts {
     file: Weak<ElfFile>,
     unwinder: Option<Arc<ModuleUnwinder>>,
-    evaluation_frame: Option<EvalFrameLayout>,
+    eval_frame: Option<EvalFrameLayout>,
 }
 
 /// A file's instructions.
@@ -60,13 +60,13 @@ impl Binaries {
     }
 
     /// What is certain of the eval frames of an interpreter's file.
-    pub fn evaluation_frame(&self, file: &Arc<ElfFile>) -> Option<EvalFrameLayout> {
-        self.with_facts(file, |facts| facts.evaluation_frame)
+    pub fn eval_frame(&self, file: &Arc<ElfFile>) -> Option<EvalFrameLayout> {
+        self.with_facts(file, |facts| facts.eval_frame)
     }
 
     /// Takes note of what is certain of the eval frames of an interpreter's file.
-    pub fn learn_evaluation_frame(&self, file: &Arc<ElfFile>, frame: EvalFrameLayout) {
-        self.with_facts(file, |facts| facts.evaluation_frame = Some(frame));
+    pub fn learn_eval_frame(&self, file: &Arc<ElfFile>, frame: EvalFrameLayout) {
+        self.with_facts(file, |facts| facts.eval_frame = Some(frame));
     }
 
     fn with_facts<T>(&self, file: &Arc<ElfFile>, with: impl FnOnce(&mut Facts) -> T) -> T {
@@ -75,11 +75,7 @@ impl Binaries {
             facts.retain(|_, facts| facts.file.strong_count() > 0);
         }
         let key = FileKey(Arc::as_ptr(file) as usize);
-        with(facts.entry(key).or_insert_with(|| Facts {
-            file: Arc::downgrade(file),
-            unwinder: None,
-            evaluation_frame: None,
-        }))
+        with(facts.entry(key).or_insert_with(|| Facts { file: Arc::downgrade(file), unwinder: None, eval_frame: None }))
     }
 }
 
@@ -107,9 +103,9 @@ mod tests {
     fn what_one_process_has_taught_is_known_to_the_next() {
         let binaries = Binaries::default();
         let file = own(&binaries);
-        assert_eq!(binaries.evaluation_frame(&file), None);
+        assert_eq!(binaries.eval_frame(&file), None);
         let frame = EvalFrameLayout { distance: 0xa0, saved_frame_pointer: None };
-        binaries.learn_evaluation_frame(&file, frame);
-        assert_eq!(binaries.evaluation_frame(&own(&binaries)), Some(frame));
+        binaries.learn_eval_frame(&file, frame);
+        assert_eq!(binaries.eval_frame(&own(&binaries)), Some(frame));
     }
 }

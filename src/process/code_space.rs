@@ -87,7 +87,7 @@ impl CodeSpace {
     }
 
     /// Reads the mappings again because a walk has led to `unmapped`, unless that has just been done in vain for the
-    /// same page. Gives whether it is mapped now.
+    /// same page. Returns whether it is mapped now.
     pub fn refresh(&mut self, unmapped: Addr) -> bool {
         // A return address can be behind the last byte of a mapping.
         let lookup = Addr(unmapped.0.saturating_sub(1));
@@ -107,7 +107,7 @@ impl CodeSpace {
         changed && found
     }
 
-    /// Reads the mappings again without unmapped code to look for: a module in another's place leads no walk to any. Gives
+    /// Reads the mappings again without unmapped code to look for: a module in another's place leads no walk to any. Returns
     /// whether they have changed.
     pub fn follow(&mut self) -> bool {
         // A process that is gone keeps what was known of it.

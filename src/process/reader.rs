@@ -72,7 +72,7 @@ pub struct Reader {
     pub codes: CodeCache,
     target: Arc<dyn Target>,
     binaries: Arc<Binaries>,
-    /// The interpreter's file, as long as what its eval frames are like is not certain.
+    /// The interpreter's file, until what is certain of its eval frames has been shared.
     interpreter_file: Option<Arc<ElfFile>>,
     journey: Journey,
     /// Where the copies of a reading are made; given away with it.
@@ -105,7 +105,7 @@ impl Reader {
         // It is the interpreter for as long as it is read.
         space.marks.ignore(found.module);
         let file = space.modules.get(found.module).and_then(|module| module.elf.as_ref().ok().cloned());
-        let learned = file.as_ref().and_then(|file| binaries.evaluation_frame(file)).map(EvalFrameModel::known);
+        let learned = file.as_ref().and_then(|file| binaries.eval_frame(file)).map(EvalFrameModel::known);
         Ok(Reader {
             found,
             space,
@@ -201,7 +201,7 @@ impl Reader {
             let checked = self.check(known, python.as_ref());
             if last || !(torn || checked.is_err()) {
                 match checked.and_then(|()| self.finish(known, python)) {
-                    Ok(finished) if finished.is_proven => return Ok(self.give(finished)),
+                    Ok(finished) if finished.is_proven => return Ok(self.hand_over(finished)),
                     Ok(_) if last => return Err(ReadFailure::ModuleReplaced),
                     Err(failure) if last => return Err(failure),
                     // The next stop copies the marks of new modules with the stack.
@@ -230,7 +230,7 @@ impl Reader {
         let finished = self.finish(known, python)?;
         // While it waits, nobody can unload what it waits in.
         let has_waited = || before.is_some() && known.thread.run_count() == before;
-        if finished.is_proven || has_waited() { Ok(self.give(finished)) } else { Err(ReadFailure::ModuleReplaced) }
+        if finished.is_proven || has_waited() { Ok(self.hand_over(finished)) } else { Err(ReadFailure::ModuleReplaced) }
     }
 
     /// Reads a thread that does not run any more.
@@ -243,11 +243,16 @@ impl Reader {
         })?;
         self.check(known, python.as_ref())?;
         let finished = self.finish(known, python)?;
-        Ok(self.give(finished))
+        Ok(self.hand_over(finished))
+    }
+
+    /// Whether the stop of a thread that could then not be read has ended its system call early.
+    pub fn failure_has_disturbed(&self) -> bool {
+        self.captured.disturbed
     }
 
     /// Hands over what was captured and what came of it.
-    fn give(&mut self, finished: Finished) -> Reading {
+    fn hand_over(&mut self, finished: Finished) -> Reading {
         let Finished { frames, stack_end, locals, .. } = finished;
         let captured = std::mem::take(&mut self.captured);
         let merged = self.journey.take_merged();
@@ -326,7 +331,7 @@ impl Reader {
         if let Some(frame) = journey.eval_frames().certain()
             && let Some(file) = self.interpreter_file.take()
         {
-            self.binaries.learn_evaluation_frame(&file, frame);
+            self.binaries.learn_eval_frame(&file, frame);
         }
         let outermost_segment = journey.native().last();
         let end = outermost_segment.map(|native| native.end);
@@ -368,7 +373,7 @@ impl Reader {
         complete
     }
 
-    /// What the process has taught of where its evaluations of bytecode lie on the native stack.
+    /// What the process has taught of where its eval frames lie on the native stack.
     pub fn learned(&self) -> &EvalFrameModel {
         self.journey.eval_frames()
     }

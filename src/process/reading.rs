@@ -23,7 +23,7 @@ pub struct Reading {
     pub merged: MergedStack,
     /// The same frames in words that mean the same at any time: one for each.
     pub frames: Arc<[SampleFrame]>,
-    /// Where its outermost frame ends, if the walk came to the thread's entry.
+    /// The end of the stack, if the walk came to the thread's entry: the words of its return address included.
     pub stack_end: Option<Addr>,
     /// The variables of each Python frame, innermost first; none where they are not read ([`Reader::read_locals`](super::reader::Reader::read_locals)).
     pub locals: Vec<Vec<Local>>,

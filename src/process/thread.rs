@@ -1,7 +1,7 @@
 //! What is known of one thread, apart from what it does.
 //!
-//! Does: hold its states in the interpreter, and what its next capture is likely to need. Each part has one writer:
-//! [`ThreadStates`](super::thread_states::ThreadStates) tells the states, [`Reader`](super::reader::Reader) learns the rest.
+//! Does: hold its states in the interpreter, which [`ThreadStates`](super::thread_states::ThreadStates) tells it, and what its next
+//! capture is likely to need, which [`Reader`](super::reader::Reader) learns.
 //! Does not: say what it did or when it is looked at next; that is the sampler's.
 
 use super::module_marks::MetModules;

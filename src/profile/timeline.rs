@@ -49,7 +49,10 @@ impl Timeline {
 
     /// Puts all samples into the order of time; those of one moment stay in the order in which they came.
     pub fn sort(&mut self) {
-        self.samples.sort_by_key(|sample| sample.time);
+        // A stable sort asks for memory even where there is nothing to do.
+        if !self.samples.is_sorted_by_key(|sample| sample.time) {
+            self.samples.sort_by_key(|sample| sample.time);
+        }
     }
 
     /// The threads, by number.

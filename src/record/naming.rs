@@ -6,6 +6,8 @@
 use std::io;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::facts::facts;
 use super::origin::with_origin;
 use super::program::Program;
@@ -18,6 +20,7 @@ use crate::profile::steps::Steps;
 use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{self, NativeFrames};
 use crate::symbolize::{Answers, Questions, Symbolizer};
+use crate::target::root::RootIdentity;
 
 /// How frames are shown.
 #[derive(Debug, Clone)]
@@ -42,7 +45,7 @@ pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions)
     (stacks, facts(recording, first))
 }
 
-/// Names the native frames of a recording that has been written, and ends it. Gives the facts about it.
+/// Names the native frames of a recording that has been written, and ends it. Returns the facts about it.
 ///
 /// # Errors
 /// When it could not be written.
@@ -63,15 +66,31 @@ pub fn finish_stream(
 
 /// What the programs of a recording ask of the binaries that they share. One alone asks while it is named.
 fn answers(programs: &[Program], view: &NamingOptions) -> Arc<Answers> {
-    let mut questions = Questions::default();
-    let ([_, .., last], true) = (programs, view.native != NativeFrames::None) else { return Arc::default() };
-    for program in programs {
-        with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, _| {
-            names::ask(program.stacks.frames().iter(), origin, &mut questions);
-        });
+    let mut answers = Answers::default();
+    if programs.len() < 2 || view.native == NativeFrames::None {
+        return Arc::new(answers);
     }
-    // All of them are of one process.
-    Arc::new(questions.answer(&Symbolizer::new(last.session.reader.root()).telling(&view.steps)))
+    let mut by_root: FxHashMap<Option<RootIdentity>, Vec<&Program>> = FxHashMap::default();
+    for program in programs {
+        by_root.entry(program.session.reader.root().identity()).or_default().push(program);
+    }
+    for (root, programs) in by_root {
+        let mut questions = Questions::about(root);
+        for program in &programs {
+            with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, _| {
+                names::ask(program.stacks.frames().iter(), origin, &mut questions);
+            });
+        }
+        if let Some(program) = programs.first() {
+            answers.extend(questions.answer(&Symbolizer::new(program.session.reader.root()).telling(&view.steps)));
+        }
+    }
+    Arc::new(answers)
+}
+
+/// What names the frames of a program. What has been answered already is no step any more.
+fn knowing(symbolizer: Symbolizer, view: &NamingOptions, answers: &Arc<Answers>) -> Symbolizer {
+    if answers.is_empty() { symbolizer.telling(&view.steps) } else { symbolizer.knowing(answers) }
 }
 
 /// A name for each frame that has none in the recording: of native code.
@@ -80,17 +99,14 @@ fn native_names(program: &Program, view: &NamingOptions, answers: &Arc<Answers>)
         |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
         let frames = program.stacks.frames();
-        let mut names = names::name_frames(
-            frames.iter().filter(is_native),
-            origin,
-            &symbolizer.telling(&view.steps).knowing(answers),
-        );
+        let mut names =
+            names::name_frames(frames.iter().filter(is_native), origin, &knowing(symbolizer, view, answers));
         frames.iter().map(|frame| names.remove(frame)).collect()
     })
 }
 
 fn name(program: &Program, view: &NamingOptions, answers: &Arc<Answers>) -> Profile {
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
-        names::name(&program.stacks, origin, &symbolizer.telling(&view.steps).knowing(answers), view.native)
+        names::name(&program.stacks, origin, &knowing(symbolizer, view, answers), view.native)
     })
 }

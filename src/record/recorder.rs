@@ -135,7 +135,10 @@ impl<'a> Recorder<'a> {
         let started = Instant::now();
         self.started = now();
         let keep = self.stream.is_some();
-        let limit = self.plan.duration.map(|duration| Nanos(now().0.saturating_add(duration.as_nanos() as u64)));
+        let limit = self
+            .plan
+            .duration
+            .map(|duration| Nanos(now().0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))));
         let mut programs = vec![Program::new(0, session, keep)];
         let ended = loop {
             let Some(program) = programs.last_mut() else { break Ended::TargetGone };

@@ -49,12 +49,16 @@ fn count(recording: &Recording, facts: &mut RecordingFacts) {
     facts.duration = Duration::from_nanos(last.unwrap_or(0));
 }
 
-/// The times and weights of all samples in the order of time: programs can have been sampled side by side.
-fn moments(recording: &Recording) -> Vec<(u64, u64)> {
-    let samples = recording.programs.iter().flat_map(|program| &program.samples);
-    let mut moments: Vec<(u64, u64)> = samples.map(|sample| (sample.time, sample.weight)).collect();
+/// The times and weights of all samples in the order of time. The samples of each program are in it; only where programs were
+/// sampled side by side is anything to be sorted.
+fn moments(recording: &Recording) -> Box<dyn Iterator<Item = (u64, u64)> + '_> {
+    let samples = || recording.programs.iter().flat_map(|program| &program.samples).map(|s| (s.time, s.weight));
+    if samples().is_sorted_by_key(|(time, _)| time) {
+        return Box::new(samples());
+    }
+    let mut moments: Vec<(u64, u64)> = samples().collect();
     moments.sort_by_key(|(time, _)| *time);
-    moments
+    Box::new(moments.into_iter())
 }
 
 /// Whether each stack from number 1 on has no missing frame.

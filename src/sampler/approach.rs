@@ -128,7 +128,7 @@ mod tests {
     use Approach::{LeaveBlocked, Look, ReadStill, Stop};
 
     const MODES: [Mode; 3] = [Mode::Cpu, Mode::Wall, Mode::Gil];
-    const APPROACHES: [Approach; 3] = [Look, Stop, LeaveBlocked];
+    const APPROACHES: [Approach; 4] = [Look, Stop, LeaveBlocked, ReadStill];
 
     fn failed(approach: Approach, mode: Mode, failure: ReadFailure) -> Step {
         approach.after(mode, &Met::Failed(&failure))
@@ -173,7 +173,9 @@ mod tests {
     fn states_that_a_stop_has_found_are_read_by_another_stop() {
         for mode in MODES {
             assert_eq!(Stop.after(mode, &Met::States), Step::Next(Stop));
-            assert_eq!(LeaveBlocked.after(mode, &Met::States), Step::Next(Look));
+            for approach in [LeaveBlocked, ReadStill] {
+                assert_eq!(approach.after(mode, &Met::States), Step::Next(Look));
+            }
         }
     }
 

@@ -1,4 +1,6 @@
 //! Which threads are sampled: what a user asks for, and what a recording says.
+//!
+//! Does: define it. Does not: choose threads; the session does.
 
 use serde::{Deserialize, Serialize};
 

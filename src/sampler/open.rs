@@ -196,7 +196,7 @@ impl Pace {
         Pace { since: Instant::now(), limit, pause: LOOK_EVERY }
     }
 
-    /// Waits for the time of the next look; gives false at once when the limit is reached.
+    /// Waits for the time of the next look; returns false at once when the limit is reached.
     fn wait(&mut self) -> bool {
         if self.has_lasted(self.limit) {
             return false;

@@ -156,7 +156,7 @@ impl Session {
     /// the clock: shares of time are counted in those. Where many threads stay blocked, some are passed over, and the
     /// sample that the next look at them gives stands for this tick, too.
     ///
-    /// Gives the wait status of the process when sampling has consumed it: that of our own child, just ended.
+    /// Returns the wait status of the process when sampling has consumed it: that of our own child, just ended.
     pub fn tick(&mut self, weight: u64, take: &mut dyn FnMut(Sample)) -> Option<i32> {
         self.reader.begin_tick();
         self.list_threads();
@@ -325,12 +325,12 @@ impl Session {
                 Approach::Look | Approach::LeaveBlocked => self.reader.read_blocked(&mut history.known),
                 Approach::ReadStill => self.reader.read_still(&mut history.known),
             };
-            // A stop that has disturbed it met it in the call: it is likely to be there again. So is one that met nothing sure.
-            let may_be_there = match &result {
+            // A stop that has disturbed it met it in the call: it is likely to be there again.
+            let has_disturbed = match &result {
                 Ok(reading) => reading.captured.disturbed,
-                Err(failure) => matches!(failure, ReadFailure::CodeReplaced | ReadFailure::ModuleReplaced),
+                Err(_) => self.reader.failure_has_disturbed(),
             };
-            history.last_block.transfer = history.last_block.transfer.or(transfer.filter(|_| may_be_there));
+            history.last_block.transfer = history.last_block.transfer.or(transfer.filter(|_| has_disturbed));
             match result {
                 Ok(reading) if self.has_new_states(history, &reading) => {
                     self.reader.reuse(reading);

@@ -1,6 +1,6 @@
 //! What a session remembers of one thread between two ticks.
 //!
-//! Does: hold its parts together, each of which has one writer.
+//! Does: hold its parts together.
 //! Does not: decide anything.
 
 use super::idle_backoff::IdleBackoff;

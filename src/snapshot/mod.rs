@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub memory: Vec<Region>,
     /// The thread's states.
     pub thread_states: Vec<Addr>,
-    /// What earlier samples of the process have taught of its evaluations of bytecode.
+    /// What earlier samples of the process have taught of its eval frames.
     pub evaluation_frame: Option<EvalFrameLayout>,
     /// The modules of the process.
     pub modules: Vec<ModuleImage>,

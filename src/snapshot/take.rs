@@ -144,7 +144,7 @@ struct Taken<'a> {
 }
 
 impl<'a> Modules<'a> {
-    /// Notes what the lookups of `pcs` need of a module (its number in the reader, its bias, its tables). Gives the
+    /// Notes what the lookups of `pcs` need of a module (its number in the reader, its bias, its tables). Returns the
     /// module's number in the snapshot.
     fn add<'p>(
         &mut self,

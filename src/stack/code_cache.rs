@@ -71,7 +71,7 @@ impl CodeCache {
         Ok(())
     }
 
-    /// Forgets those of the code objects at `addresses` that are not the ones which were read there any more; gives
+    /// Forgets those of the code objects at `addresses` that are not the ones which were read there any more; returns
     /// whether there were any.
     pub fn forget_replaced(&mut self, memory: &dyn BulkMemory, layout: &Layout, addresses: &[Addr]) -> bool {
         let own_len = CodeIdentity::read_len(layout);

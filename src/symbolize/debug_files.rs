@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::target::elf::{BuildId, DebugAltLink, DebugLink, ElfFile};
-use crate::target::root::TargetRoot;
+use crate::target::root::{RootIdentity, TargetRoot};
 
 const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 
@@ -57,6 +57,11 @@ pub(super) struct DebugFiles {
 impl DebugFiles {
     pub(super) fn new(target: Option<Arc<TargetRoot>>) -> DebugFiles {
         DebugFiles { target, own: TargetRoot::at(Path::new("/")).ok() }
+    }
+
+    /// Which root the target's own files are in.
+    pub(super) fn root_identity(&self) -> Option<RootIdentity> {
+        self.target.as_ref()?.identity()
     }
 
     fn candidates(&self, path: &Path) -> impl Iterator<Item = DebugFile> {

@@ -71,7 +71,7 @@ impl NativeCode for CodeSpace {
     }
 }
 
-/// Names the frames of `tree` and gives the tree of stacks to show.
+/// Names the frames of `tree` and returns the tree of stacks to show.
 pub fn name(
     tree: &StackTree<Counted>,
     origin: &FrameOrigin<'_>,
@@ -89,7 +89,7 @@ pub fn name(
     shown
 }
 
-/// Names the frames of each of `stacks` (outermost first), and gives those to show, in the stacks' order.
+/// Names the frames of each of `stacks` (outermost first), and returns those to show, in the stacks' order.
 pub fn name_stacks(
     stacks: &[Vec<Counted>],
     origin: &FrameOrigin<'_>,

@@ -1,4 +1,6 @@
 //! What is asked of a symbolizer: addresses of files.
+//!
+//! Does: define it. Does not: look anything up.
 
 use std::path::PathBuf;
 use std::sync::Arc;

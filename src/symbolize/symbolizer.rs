@@ -114,7 +114,9 @@ impl Symbolizer {
     /// The names at addresses of one module, for each query in their order: what is known already, or else [`resolve`](Self::resolve)
     /// tells.
     pub fn names(&self, module: &ModuleFile, queries: &[Query]) -> Vec<Vec<NativeSymbol>> {
-        self.answers.of(module, queries).unwrap_or_else(|| self.resolve(module, queries).names)
+        self.answers
+            .of(module, self.files.root_identity(), queries)
+            .unwrap_or_else(|| self.resolve(module, queries).names)
     }
 
     /// Names addresses of one module. Loads the module's tables and drops them again: ask for many at once.

@@ -88,7 +88,7 @@ impl Modules {
         self.list.get(id.0 as usize)
     }
 
-    /// Takes note of what is mapped now and gives the executable ranges, by address.
+    /// Takes note of what is mapped now and returns the executable ranges, by address.
     pub fn update(&mut self, target: &dyn Target, maps: &Mappings, files: &ElfFiles) -> Vec<MappedCode> {
         let mut code = Vec::new();
         for mapping in maps.iter().filter(|m| m.executable) {

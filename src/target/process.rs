@@ -101,6 +101,8 @@ impl Process {
         let program = File::open(format!("/proc/{pid}/maps")).map_err(denied)?;
         check_architecture(pid)?;
         let root = TargetRoot::of(pid).map_err(denied)?;
+        // First: what is read after it is of this process, or is found to be gone.
+        let start_time = start_time(pid).ok_or(ProcessError::NotFound(pid))?;
         let current_directory = fs::read_link(format!("/proc/{pid}/cwd")).ok();
         let identity = Identity {
             pid,
@@ -110,7 +112,6 @@ impl Process {
             namespace_pid: status.innermost_id().unwrap_or(pid.0),
             effective_uid: Some(status.effective_uid),
         };
-        let start_time = start_time(pid).ok_or(ProcessError::NotFound(pid))?;
         Ok(Process { identity, start_time, program: Arc::new(program) })
     }
 

@@ -21,6 +21,15 @@ const MAX_SYMBOLIC_LINKS: usize = 40;
 /// `PATH_MAX`: no path is longer, so none has more components.
 const MAX_COMPONENTS: usize = 4096;
 
+/// Two roots with the same are the same directory, with the same mounts below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RootIdentity {
+    device: u64,
+    inode: u64,
+    /// `mnt_id` (proc_pid_fdinfo(5)): each mount namespace has its own.
+    mount: u64,
+}
+
 /// A root directory that stays reachable for as long as this value lives.
 #[derive(Debug)]
 pub struct TargetRoot {
@@ -44,6 +53,14 @@ impl TargetRoot {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = nix::fcntl::open(path, flags, Mode::empty())?;
         Ok(TargetRoot { directory, seen_at: None })
+    }
+
+    /// Which directory it is, and in which mount; `None` when the system does not tell.
+    pub fn identity(&self) -> Option<RootIdentity> {
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.directory.as_raw_fd())).ok()?;
+        let mount = text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()?;
+        let status = fstat(&self.directory).ok()?;
+        Some(RootIdentity { device: status.st_dev, inode: status.st_ino, mount })
     }
 
     /// A path as the target names it, of one as `/proc` shows it to us: the kernel writes paths relative to the root

@@ -30,13 +30,16 @@ fn a_second_process_of_an_interpreter_begins_with_what_the_first_has_taught() {
         let second = Session::after(&first, process(&targets[1])).expect("an interpreter");
         assert!(learned.is_some(), "{}", interpreter.name);
         assert_eq!(second.reader.learned().certain(), learned, "{}", interpreter.name);
+        let mut shared = 0;
         let files = [&first, &second].map(|session| session.reader.space.modules.list());
         for module in files[1] {
             let same = files[0].iter().find(|other| other.path == module.path).expect("both have mapped it");
             if let (Ok(one), Ok(other)) = (&module.elf, &same.elf) {
                 assert!(Arc::ptr_eq(one, other), "{}: {}", interpreter.name, module.path.display());
+                shared += 1;
             }
         }
+        assert!(shared >= 3, "{}: the interpreter, its C library and the loader, at least", interpreter.name);
         drop(first);
         let alone = reading::session(targets[1].pid(), Sampled::Wall);
         assert_eq!(alone.reader.learned().certain(), None, "{}: what nobody shares is not known", interpreter.name);

@@ -12,8 +12,8 @@ use super::{ElfError, MAX_SECTION_BYTES};
 
 /// How much is read before the next allocation: a file that states more than it has costs no more than it has.
 const CHUNK: usize = 8 << 20;
-/// The largest file that is compared with another, in bytes: an interpreter has 30 MB, the largest library of a wheel some hundreds.
-const MAX_COMPARED_BYTES: u64 = 256 << 20;
+/// The largest file that is compared with another, in bytes: an interpreter has 30 MB. It is read in some 20 ms.
+const MAX_COMPARED_BYTES: u64 = 64 << 20;
 /// So many bytes of two files are compared at a time.
 const COMPARED_CHUNK: usize = 256 << 10;
 /// The largest file that a checksum is made of, in bytes.
