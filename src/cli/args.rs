@@ -52,9 +52,10 @@ mod tests {
 
     use super::*;
     use crate::cli::output_kind::OutputKind;
-    use crate::cli::values::{MaxOverhead, NativeArg, RecordingTime, parse_duration};
+    use crate::cli::values::{MaxOverhead, RecordingTime, parse_duration};
     use crate::output::format::Format;
     use crate::sampler::mode::Mode;
+    use crate::symbolize::names::NativeFrames;
 
     fn record(arguments: &[&str]) -> Result<RecordArgs, clap::Error> {
         match Cli::try_parse_from([&["fpprof", "record"], arguments].concat())?.command {
@@ -74,7 +75,7 @@ mod tests {
         let args = record(&["-o", "x.svg", "-d", "30", "-r", "200", "-t", "-n", "-p", "12"]).unwrap();
         assert_eq!(
             (args.pid, args.rate, args.shown.threads, args.shown.native),
-            (Some(12), 200.0, true, NativeArg::Calls)
+            (Some(12), 200.0, true, NativeFrames::Calls)
         );
         assert_eq!(args.duration, Some(RecordingTime::AtMost(Duration::from_secs(30))));
         let args = record(&["-p", "0x1f", "--full-filenames", "-f", "raw"]).unwrap();
@@ -101,10 +102,10 @@ mod tests {
             &["--native", "calls", "-p", "1"],
             &["--native=calls", "-p", "1"],
         ] {
-            assert_eq!(record(calls).unwrap().shown.native, NativeArg::Calls, "{calls:?}");
+            assert_eq!(record(calls).unwrap().shown.native, NativeFrames::Calls, "{calls:?}");
         }
         let args = record(&["--native", "all", "--", "python3", "-F", "x.py"]).unwrap();
-        assert_eq!((args.shown.native, args.shown.function, args.program.len()), (NativeArg::All, false, 3));
+        assert_eq!((args.shown.native, args.shown.function, args.program.len()), (NativeFrames::All, false, 3));
     }
 
     #[test]

@@ -4,9 +4,9 @@
 
 use clap::Args;
 
-use super::values::NativeArg;
 use crate::output::label::LabelOptions;
 use crate::report::options::{Filter, ReportOptions, Span};
+use crate::symbolize::names::NativeFrames;
 
 /// Which samples.
 #[derive(Debug, Clone, Default, Args)]
@@ -51,8 +51,8 @@ pub struct SpanArgs {
 #[command(next_help_heading = "How frames are shown")]
 pub struct ShownArgs {
     /// Which native frames to show.
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
-    pub native: NativeArg,
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeFrames::Calls)]
+    pub native: NativeFrames,
 
     /// The same as `--native calls`.
     #[arg(short = 'n', conflicts_with = "native")]
@@ -109,7 +109,7 @@ pub fn choice(span: SpanArgs, filter: &FilterArgs, shown: &ShownArgs) -> ReportO
     ReportOptions {
         span: span.into(),
         filter: filter.into(),
-        native: shown.native.frames(),
+        native: shown.native,
         with_thread: shown.threads,
         with_state: shown.states,
         full_filenames: shown.full_filenames,

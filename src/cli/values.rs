@@ -60,24 +60,19 @@ impl ValueEnum for Mode {
 }
 
 /// `--native`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum NativeArg {
-    /// What Python code calls, without the interpreter's own call plumbing.
-    Calls,
-    /// Every frame, down to the thread's entry.
-    All,
-    /// Python frames only.
-    None,
-}
+impl ValueEnum for NativeFrames {
+    fn value_variants<'a>() -> &'a [NativeFrames] {
+        &[NativeFrames::Calls, NativeFrames::All, NativeFrames::None]
+    }
 
-impl NativeArg {
-    /// Which native frames are shown.
-    pub fn frames(self) -> NativeFrames {
-        match self {
-            NativeArg::Calls => NativeFrames::Calls,
-            NativeArg::All => NativeFrames::All,
-            NativeArg::None => NativeFrames::None,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            NativeFrames::Calls => {
+                PossibleValue::new("calls").help("What Python code calls, without the interpreter's own call plumbing")
+            }
+            NativeFrames::All => PossibleValue::new("all").help("Every frame, down to the thread's entry"),
+            NativeFrames::None => PossibleValue::new("none").help("Python frames only"),
+        })
     }
 }
 

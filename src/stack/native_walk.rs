@@ -11,7 +11,7 @@ use crate::merge::resync::{EvalFrameModel, Restart};
 use crate::python::stack::PythonStack;
 use crate::types::{Addr, Machine, Svma};
 use crate::unwind::aarch64::Aarch64;
-use crate::unwind::architecture::{Architecture, Calls, Captured};
+use crate::unwind::architecture::{Architecture, Calls, UnwindInput};
 use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
 use crate::unwind::stack::{NativeStack, StackEnd};
 use crate::unwind::walk::{FramePosition, Unwinder};
@@ -223,6 +223,6 @@ impl<A: Architecture> Walk<A> {
     }
 }
 
-fn captured(moment: Moment<'_>) -> Captured<'_> {
-    Captured { registers: moment.registers, stack: moment.stack, space: moment.addresses }
+fn captured(moment: Moment<'_>) -> UnwindInput<'_> {
+    UnwindInput { registers: moment.registers, stack: moment.stack, space: moment.addresses }
 }

@@ -6,6 +6,7 @@
 //! DWARF. Layouts are those of the System V gABI, chapters 4 and 5, and `elf(5)`.
 
 mod buffer;
+mod error;
 mod links;
 mod source;
 mod symbols;
@@ -14,6 +15,7 @@ mod tests;
 mod unwind;
 
 pub use buffer::{Filler, SectionBuffer};
+pub use error::{ElfError, MAX_SECTION_BYTES};
 pub use links::{BuildId, DebugAltLink, DebugLink};
 pub use symbols::{ElfSymbol, SymbolTable, SymbolTableKind};
 pub use unwind::{SectionData, UnwindSections};
@@ -26,9 +28,6 @@ use object::read::{CompressedData, CompressionFormat};
 use crate::types::{Addr, FileOffset, Machine, Svma};
 use source::{Source, u16_at, u32_at, u64_at};
 
-/// The largest section that is read or decompressed, in bytes.
-pub const MAX_SECTION_BYTES: u64 = 2 << 30;
-
 const FILE_HEADER_SIZE: usize = 64;
 const PROGRAM_HEADER_SIZE: usize = 56;
 const SECTION_HEADER_SIZE: usize = 64;
@@ -37,37 +36,6 @@ const COMPRESSION_HEADER_SIZE: usize = 24;
 const MAX_SECTIONS: u64 = 1 << 17;
 /// The largest distance between a segment's start and the start of its page: 64 KiB pages are the largest in use.
 const MAX_PAGE: u64 = 1 << 16;
-
-/// Why an ELF file, or a part of it, could not be had.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum ElfError {
-    /// The file does not begin as an ELF file does.
-    #[error("not an ELF file")]
-    NotElf,
-    /// A 32-bit file.
-    #[error("a 32-bit ELF file")]
-    Class32,
-    /// An ELF file for a machine that is not supported; its `e_machine`.
-    #[error("an ELF file for another machine (e_machine {0})")]
-    ForeignMachine(u16),
-    /// The file ends before the part that its headers promise, or a header contradicts itself.
-    #[error("malformed ELF file: {0}")]
-    Malformed(&'static str),
-    /// More bytes than the bound allows.
-    #[error("{what} is too large: {size} bytes")]
-    TooLarge {
-        /// What is too large.
-        what: &'static str,
-        /// Its size as the file states it.
-        size: u64,
-    },
-    /// There is no such part in the file.
-    #[error("no {0} in the file")]
-    Missing(&'static str),
-    /// The file cannot be read.
-    #[error("cannot be read: {0}")]
-    Io(std::io::ErrorKind),
-}
 
 /// One program header: a part of the file that is, or describes, a part of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

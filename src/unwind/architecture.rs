@@ -101,12 +101,12 @@ pub trait Calls: Debug + Default + Send {
 
     /// Where to go on in the stack of a thread that was not stopped, whose last frame needs a register that the kernel does
     /// not show; `failed` then ends where that begins. `None` when not all that can be checked of it holds.
-    fn recover(&mut self, failed: &mut NativeStack, captured: Captured<'_>) -> Option<FramePosition>;
+    fn recover(&mut self, failed: &mut NativeStack, captured: UnwindInput<'_>) -> Option<FramePosition>;
 }
 
 /// What was captured of a thread, and the code that it runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Captured<'a> {
+pub struct UnwindInput<'a> {
     /// The registers, which are those of its innermost frame.
     pub registers: &'a Registers,
     /// Its stack.
@@ -115,7 +115,7 @@ pub struct Captured<'a> {
     pub space: &'a AddressSpace,
 }
 
-impl<'a> Captured<'a> {
+impl<'a> UnwindInput<'a> {
     /// The stack, with what is known of the signatures in it.
     pub(super) fn stack_bytes(self) -> StackBytes<'a> {
         StackBytes::new(self.stack).signed(self.registers.signature_mask)

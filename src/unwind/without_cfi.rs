@@ -11,7 +11,7 @@
 use rustc_hash::FxHashMap;
 
 use super::address_space::{AddressSpace, Code};
-use super::architecture::{Architecture, Calls, Captured};
+use super::architecture::{Architecture, Calls, UnwindInput};
 use super::return_path::ReturnPath;
 use super::stack::{NativeFrame, NativeStack, StackEnd};
 use super::symbolic::{Sum, Value};
@@ -42,13 +42,13 @@ impl ReturnPaths {
         &mut self,
         failed: &mut NativeStack,
         mut fp: Option<Addr>,
-        captured: Captured<'_>,
+        captured: UnwindInput<'_>,
         calls: &mut A::Calls,
     ) -> Option<FramePosition> {
         if !matches!(failed.end, StackEnd::NoUnwindRule(_)) {
             return None;
         }
-        let Captured { registers, space, .. } = captured;
+        let UnwindInput { registers, space, .. } = captured;
         let stack = captured.stack_bytes();
         let mut frame = failed.frames.pop()?;
         for _ in 0..MAX_FRAMES {

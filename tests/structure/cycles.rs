@@ -16,7 +16,9 @@ pub fn cycles(sources: &[Source]) -> Vec<Vec<String>> {
     let imports: BTreeMap<&Module, BTreeSet<&Module>> = files
         .iter()
         .map(|(module, source)| {
-            let paths = imported(source).into_iter().filter_map(|path| file_of(&files, &absolute(module, &path)?));
+            let is_own = |name: &String| files.contains_key(&[&module[..], std::slice::from_ref(name)].concat());
+            let imports = imported(source).into_iter();
+            let paths = imports.filter_map(|import| file_of(&files, &absolute(module, &import, is_own)?));
             (module, paths.filter(|other| *other != module).collect())
         })
         .collect();
@@ -54,27 +56,39 @@ fn file_of<'a>(files: &'a BTreeMap<Module, &Source>, path: &[String]) -> Option<
     (1..=path.len()).rev().find_map(|length| files.get_key_value(&path[..length]).map(|(module, _)| module))
 }
 
-/// A path from the crate's root; `None` for one of another crate.
-fn absolute(module: &Module, path: &[String]) -> Option<Module> {
+/// A path from the crate's root; `None` for one of another crate. `is_own` tells the names of the file's own modules.
+fn absolute(module: &Module, import: &Import, is_own: impl Fn(&String) -> bool) -> Option<Module> {
+    let path = &import.path;
     let supers = path.iter().take_while(|part| *part == "super").count();
     match path.first()?.as_str() {
         "crate" => Some(path[1..].to_vec()),
         "self" => Some([module, &path[1..]].concat()),
         "super" => Some([module.get(..module.len().checked_sub(supers)?)?, &path[supers..]].concat()),
+        // What a file hands on of its own modules, it does not use itself.
+        _ if !import.is_handed_on && is_own(path.first()?) => Some([module, &path[..]].concat()),
         _ => None,
     }
 }
 
+/// A path that a `use` names.
+struct Import {
+    path: Module,
+    /// `pub use`.
+    is_handed_on: bool,
+}
+
 /// Every path that a `use` of the file names.
-fn imported(source: &Source) -> Vec<Module> {
+fn imported(source: &Source) -> Vec<Import> {
     let text = source.code[..source.length].join(" ");
     let uses = text.split(';').filter_map(|statement| {
         let at = statement
             .rfind("use ")
             .filter(|at| !statement[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))?;
-        Some(statement[at + 4..].trim())
+        let before = statement[..at].trim_end();
+        Some((before.ends_with("pub") || before.ends_with(')'), statement[at + 4..].trim()))
     });
-    uses.flat_map(|tree| expanded(&[], tree)).collect()
+    uses.flat_map(|(is_handed_on, tree)| expanded(&[], tree).into_iter().map(move |path| Import { path, is_handed_on }))
+        .collect()
 }
 
 fn parts(path: &str) -> impl Iterator<Item = String> {
@@ -118,6 +132,14 @@ mod tests {
             assert_eq!(circles, [["x/a.rs", "x/b.rs"]], "{there} {back}");
         }
         assert_eq!(found(&[("x/mod.rs", "use self::a::A;"), ("x/a.rs", "use super::X;")]).len(), 1);
+    }
+
+    #[test]
+    fn a_file_s_own_modules_are_imported_by_their_names_alone() {
+        let child = ("a/b.rs", "//! B.\nuse super::f;\n");
+        assert_eq!(found(&[("a/mod.rs", "//! A.\nmod b;\nuse b::g;\n"), child]), [["a/mod.rs", "a/b.rs"]]);
+        assert!(found(&[("a/mod.rs", "//! A.\nmod b;\npub use b::g;\n"), child]).is_empty(), "that is handed on");
+        assert!(found(&[("a/mod.rs", "//! A.\nuse c::g;\n"), child]).is_empty(), "another crate");
     }
 
     #[test]

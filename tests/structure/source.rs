@@ -19,8 +19,9 @@ impl Source {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let code: Vec<String> = blank_out(text).lines().map(str::to_owned).collect();
         let is_test_file = name.ends_with("/tests.rs") || name.contains("/tests/");
-        let tests =
-            code.iter().position(|line| line.trim() == "#[cfg(test)]").filter(|&at| opens_inline_module(&code, at));
+        // Before the tests, single functions can be for them.
+        let opens_tests = |at: &usize| code[*at].trim() == "#[cfg(test)]" && opens_inline_module(&code, *at);
+        let tests = (0..code.len()).find(opens_tests);
         let length = if is_test_file { 0 } else { tests.unwrap_or(code.len()) };
         Source { name: name.to_owned(), lines, code, length }
     }
@@ -153,6 +154,8 @@ unsafe" g"####;
     fn unit_tests_are_not_counted() {
         let source = Source::new("unwind/x.rs", "//! X.\nfn f() {}\n#[cfg(test)]\nmod tests {\n}\n");
         assert_eq!((source.length, source.module()), (2, "unwind"));
+        let with_helper = "//! X.\n#[cfg(test)]\nfn helper() {}\nfn f() {}\n#[cfg(test)]\nmod tests {\n}\n";
+        assert_eq!(Source::new("unwind/x.rs", with_helper).length, 4);
         assert_eq!(Source::new("unwind/tests.rs", "//! X.\nfn f() {}\n").length, 0);
         assert_eq!(Source::new("merge.rs", "//! X.\n#[cfg(test)]\nmod tests;\nfn f() {}\n").length, 4);
         assert_eq!(Source::new("merge.rs", "").module(), "merge");

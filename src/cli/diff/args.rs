@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::shown_args::{FilterArgs, SpanArgs};
 use crate::cli::style::ColorArg;
-use crate::cli::values::NativeArg;
 use crate::profile::comparison::Unit;
+use crate::symbolize::names::NativeFrames;
 
 /// `fpprof diff`.
 #[derive(Debug, Args)]
@@ -56,8 +56,8 @@ pub struct DiffArgs {
     pub hideprogress: bool,
 
     /// Which native frames to compare.
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
-    pub native: NativeArg,
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeFrames::Calls)]
+    pub native: NativeFrames,
 
     /// How to colour the table.
     #[command(flatten)]

@@ -56,7 +56,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     let choice = ReportOptions {
         span: args.span.into(),
         filter: (&args.filter).into(),
-        native: args.native.frames(),
+        native: args.native,
         ..ReportOptions::default()
     };
     let line = LiveLine::new(!args.hideprogress, "");

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use crate::cli::style::ColorArg;
-use crate::cli::values::{NativeArg, parse_pid};
+use crate::cli::values::parse_pid;
+use crate::symbolize::names::NativeFrames;
 
 /// `fpprof dump`.
 #[derive(Debug, Args)]
@@ -26,8 +27,8 @@ pub struct DumpArgs {
     pub from: Option<PathBuf>,
 
     /// Which native frames to show.
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
-    pub native: NativeArg,
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeFrames::Calls)]
+    pub native: NativeFrames,
 
     /// The same as `--native calls`.
     #[arg(short = 'n', conflicts_with = "native")]

@@ -32,7 +32,7 @@ pub struct OutputJob {
     /// How frames are labelled.
     pub labels: LabelOptions,
     /// What is shown where it is made of every sample.
-    pub choice: ReportOptions,
+    pub shown: ReportOptions,
     /// The target's root, where its files are.
     pub root: Arc<TargetRoot>,
     /// The recording's file, where the output is made of it and is not it.
@@ -53,12 +53,12 @@ impl OutputJob {
             (OutputKind::Shown(format), Some(interim)) => {
                 let steps = Arc::clone(&self.view.steps);
                 let facts = naming::finish_stream(recording, first, self.view)?;
-                let made = make(format, interim, (&self.choice, &self.root, &steps), &self.labels)?;
+                let made = make(format, interim, (&self.shown, &self.root, &steps), &self.labels)?;
                 Ok((facts, Some(Box::new(made))))
             }
             (OutputKind::Shown(format), None) => {
                 let (stacks, facts) = naming::finish(&recording, first, self.view);
-                let is_inverted = self.choice.inverted;
+                let is_inverted = self.shown.inverted;
                 let stacks = if is_inverted { stacks.inverted() } else { stacks };
                 let shown = ShownProfile { stacks: &stacks, timeline: None, sources: None, facts: &facts, is_inverted };
                 let mut bytes = Vec::new();

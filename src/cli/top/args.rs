@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use clap::{ArgGroup, Args};
 
 use crate::cli::style::ColorArg;
-use crate::cli::values::{MaxOverhead, NativeArg, parse_overhead, parse_pid, parse_rate};
+use crate::cli::values::{MaxOverhead, parse_overhead, parse_pid, parse_rate};
+use crate::symbolize::names::NativeFrames;
 
 /// `fpprof top`.
 #[derive(Debug, Args)]
@@ -34,8 +35,8 @@ pub struct TopArgs {
     pub max_overhead: MaxOverhead,
 
     /// Which native frames to show at first.
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeArg::Calls)]
-    pub native: NativeArg,
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeFrames::Calls)]
+    pub native: NativeFrames,
 
     /// Count threads that wait, too, at first.
     #[arg(short, long)]

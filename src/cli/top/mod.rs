@@ -29,9 +29,10 @@ use self::view::Header;
 use self::watch::{News, Order, Watch};
 use super::failure::Failure;
 use super::opening::{self, Opened, program_name};
+use super::record::job::{limits, not_kept};
 use super::record::output_file::default_name;
 use super::record::progress::Progress;
-use super::record::{limits, report, stop_on_signals, stream};
+use super::record::{report, stop_on_signals, stream};
 use super::style::Style;
 use crate::profile::clean::one_line;
 use crate::record::facts::first_facts;
@@ -66,16 +67,15 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
         labels: StackLabels::default(),
         limits: limits(args.max_overhead),
     };
-    let file = temporary_file().map_err(super::record::not_kept)?;
-    let stream =
-        stream(file.try_clone().map_err(super::record::not_kept)?, &first_facts(&session, &plan, SystemTime::now()))?
-            .every(watch::EVERY);
+    let file = temporary_file().map_err(not_kept)?;
+    let stream = stream(file.try_clone().map_err(not_kept)?, &first_facts(&session, &plan, SystemTime::now()))?
+        .every(watch::EVERY);
     let process = session.identity().clone();
     let header = Header {
         process: format!("{} {}", process.pid, one_line(&process.command_line.join(" "))),
         version: session.reader.found.interpreter.version.to_string(),
     };
-    let state = State::new(args.native.frames(), args.idle);
+    let state = State::new(args.native, args.idle);
     let counts = Arc::new(Mutex::new(Counts::default()));
     let watch = Watch::new(file, (session.reader.root(), process.namespace_pid), Arc::clone(&counts), state.wanted);
     let ended = thread::scope(|scope| {

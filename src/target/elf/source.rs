@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use super::{ElfError, MAX_SECTION_BYTES};
+use super::error::{ElfError, MAX_SECTION_BYTES};
 
 /// How much is read before the next allocation: a file that states more than it has costs no more than it has.
 const CHUNK: usize = 8 << 20;

@@ -22,7 +22,7 @@ use super::linkage::{self, MAX_ENTRY};
 use super::rule::{Place, UnwindRule};
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::AddressSpace;
-use crate::unwind::architecture::{Calls, Captured};
+use crate::unwind::architecture::{Calls, UnwindInput};
 use crate::unwind::module::UnwindScratch;
 use crate::unwind::stack::NativeStack;
 use crate::unwind::walk::FramePosition;
@@ -61,7 +61,7 @@ impl Calls for LeafCallers {
         matches!(branch_before(return_address, space), Some(Branch::Call(_) | Branch::CallRegister))
     }
 
-    fn recover(&mut self, failed: &mut NativeStack, captured: Captured<'_>) -> Option<FramePosition> {
+    fn recover(&mut self, failed: &mut NativeStack, captured: UnwindInput<'_>) -> Option<FramePosition> {
         let [frame] = failed.frames.as_mut_slice() else { return None };
         if frame.is_return_address {
             return None;

@@ -71,7 +71,7 @@ fn walk(pc: u64, kept_sp: Option<u64>, (slot, return_address): (u64, u64)) -> (N
     }
     let frame = NativeFrame { pc: Addr(pc), is_return_address: false, sp: Addr(STACK), cfa: Addr(STACK + 8) };
     let mut failed = NativeStack { frames: vec![frame], end: StackEnd::NoUnwindRule(Addr(pc)) };
-    let captured = Captured { registers: &registers, stack: &stack, space: &space() };
+    let captured = UnwindInput { registers: &registers, stack: &stack, space: &space() };
     let bp = Some(Addr(0x77));
     let from = ReturnPaths::default().leave::<X86_64>(&mut failed, bp, captured, &mut FramePointerFinder::default());
     (failed, from)

@@ -13,7 +13,7 @@ use super::rule::UnwindRule;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::AddressSpace;
-use crate::unwind::architecture::{Calls, Captured};
+use crate::unwind::architecture::{Calls, UnwindInput};
 use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
 use crate::unwind::stack::{NativeFrame, NativeStack};
 use crate::unwind::step::StackBytes;
@@ -112,7 +112,7 @@ impl Calls for FramePointerFinder {
     }
 
     /// The frame pointer of the last frame.
-    fn recover(&mut self, failed: &mut NativeStack, captured: Captured<'_>) -> Option<FramePosition> {
+    fn recover(&mut self, failed: &mut NativeStack, captured: UnwindInput<'_>) -> Option<FramePosition> {
         let fp = self.find(failed.frames.last()?, captured.stack, captured.space)?;
         let NativeFrame { pc, sp, is_return_address, .. } = failed.frames.pop()?;
         Some(FramePosition { pc, is_return_address, sp, fp: Some(fp) })

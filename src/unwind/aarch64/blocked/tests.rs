@@ -75,7 +75,7 @@ fn recover(space: &AddressSpace, words: &[u64]) -> Option<FramePosition> {
     let stack = stack(STACK, words);
     let frame = NativeFrame { pc: Addr(pc), is_return_address: false, sp: Addr(STACK), cfa: Addr(STACK + 8) };
     let mut failed = NativeStack { frames: vec![frame], end: StackEnd::UnknownRegister(Addr(pc)) };
-    let captured = Captured { registers: &registers, stack: &stack, space };
+    let captured = UnwindInput { registers: &registers, stack: &stack, space };
     let found = LeafCallers::default().recover(&mut failed, captured);
     assert!(found.is_none() || failed.frames[0].cfa == Addr(STACK), "the leaf has no frame");
     found
