@@ -1,9 +1,9 @@
 //! Processes that cannot be recorded, each refused by name and left as it was.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use crate::executables;
 use crate::interpreters::{self, TestInterpreter};
 use crate::patience::eventually;
 use crate::processes::{self, assert_untouched, let_work};
@@ -91,8 +91,7 @@ impl Copy {
         let mut bytes = fs::read(outside.parent().unwrap().join("usr/bin/python3.15")).unwrap();
         change(&mut bytes);
         let outside = outside.join(&name);
-        fs::write(&outside, bytes).unwrap();
-        fs::set_permissions(&outside, fs::Permissions::from_mode(0o755)).unwrap();
+        executables::write(&outside, bytes);
         Copy { inside: inside.join(name), outside }
     }
 
@@ -174,8 +173,7 @@ fn a_kernel_thread() {
 fn a_32_bit_process() {
     let scratch = Scratch::new();
     let path = scratch.path().join("pause32");
-    fs::write(&path, elf32()).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    executables::write(&path, elf32());
     let child = Command::new(&path).spawn();
     let Ok(child) = child else {
         // A kernel without 32-bit emulation refuses to run it: there can be no such target.

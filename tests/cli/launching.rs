@@ -1,8 +1,9 @@
 //! `fpprof record -- program`: the program is what it would be without fpprof, and so is its exit status.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use crate::executables;
 use crate::patience::milliseconds;
 use crate::processes;
 use crate::python;
@@ -114,8 +115,7 @@ fn a_program_that_is_no_python_and_does_not_end() {
 fn a_shell_wrapper_that_becomes_python() {
     let scratch = Scratch::new();
     let wrapper = scratch.path().join("wrapper");
-    std::fs::write(&wrapper, format!("#!/bin/sh\necho wrapped\nexec env A=1 {} \"$@\"\n", python3())).unwrap();
-    std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    executables::write(&wrapper, format!("#!/bin/sh\necho wrapped\nexec env A=1 {} \"$@\"\n", python3()));
     let ended = record(&["-o", "o.txt", "--", &wrapper.to_string_lossy(), "-c", &code("raise SystemExit(3)")]);
     assert_eq!((ended.code, ended.stdout.as_str()), (3, "wrapped\n"), "{ended:?}");
     assert!(ended.output.unwrap().contains(";work (<string>:4)"));

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use fpprof::output::mark::is_own;
 
+use crate::executables;
 use crate::processes::assert_untouched;
 use crate::python::{self, BUSY, Program};
 use crate::run::{FPPROF, Scratch, record, start_command};
@@ -35,7 +36,7 @@ fn an_output_that_cannot_be_written_is_found_out_first() {
 fn a_folder_and_a_file_that_are_read_only_are_found_out_first() {
     let scratch = Scratch::new();
     let program = scratch.path().join("fpprof");
-    fs::copy(FPPROF, &program).unwrap();
+    executables::copy(Path::new(FPPROF), &program);
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let kept = scratch.path().join("kept.svg");
     fs::write(&kept, OURS).unwrap();

@@ -4,11 +4,13 @@
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::ptrace;
 use nix::unistd::Pid;
 
+use crate::executables;
 use crate::patience::eventually;
 use crate::processes::{self, assert_untouched};
 use crate::python::{self, BUSY, Program};
@@ -26,7 +28,7 @@ fn record_as<S: AsRef<OsStr>>(setpriv: &[S], pid: i32) -> Ended {
 pub fn run_as<S: AsRef<OsStr>>(setpriv: &[S], arguments: &[&str]) -> Ended {
     let program = Scratch::new();
     let copy = program.path().join("fpprof");
-    std::fs::copy(FPPROF, &copy).unwrap();
+    executables::copy(Path::new(FPPROF), &copy);
     let open_to_all = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(program.path(), open_to_all).unwrap();
     let mut command = Command::new("setpriv");

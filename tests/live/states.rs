@@ -113,6 +113,11 @@ impl Seen {
         for thread in &running {
             wait_for_cpu_time(target.pid(), *thread);
         }
+        // The first thread has told of them, and needs the GIL once more to begin its wait: where threads wait long for a CPU, nobody
+        // holds the GIL while it is handed there and back.
+        let first = i32::try_from(target.pid()).expect("a pid");
+        look_until(&mut session, |states| states.get(&first).is_some_and(|state| state.starts_with("I/O: read")));
+        let before = session.statistics.gil;
         let mut states = BTreeMap::new();
         for sample in reading::samples(&mut session, 500.0, (usize::MAX, TICKS)) {
             if running.contains(&sample.tid.0) {
@@ -121,7 +126,7 @@ impl Seen {
         }
         let gil = session.statistics.gil;
         assert!(target.release().success());
-        Seen { states, gil: (gil.held, gil.looks) }
+        Seen { states, gil: (gil.held - before.held, gil.looks - before.looks) }
     }
 
     fn share(&self, state: RunState) -> f64 {
