@@ -3,8 +3,6 @@
 //! Does: hold the copies in buffers that are reused from sample to sample, and say what they cost the target.
 //! Does not: interpret them.
 
-use std::cell::Cell;
-
 use crate::target::memory::{Memory, ReadError, Region};
 use crate::target::registers::Registers;
 use crate::target::threads::SystemCall;
@@ -44,9 +42,6 @@ pub struct Captured {
     regions: Vec<Region>,
     /// How many of `regions` belong to this capture; those behind it are buffers that wait.
     used: usize,
-    /// Which of `regions` was read last: the next read is likely to be of the same, for neighbours in a chain of frames are
-    /// neighbours in memory. Only a hint.
-    last_read: Cell<usize>,
     /// How long the thread stood still at most: from asking it to stop until it was let go. `None`: it was not stopped.
     pub stood_still: Option<Nanos>,
     /// Whether the stop has ended a system call early: it returns EINTR, or fewer bytes than it was asked for.
@@ -96,20 +91,9 @@ impl Captured {
 impl Memory for Captured {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         let len = buf.len();
-        let regions = self.regions();
-        if let Some(bytes) = regions.get(self.last_read.get()).and_then(|region| region.slice(addr, len)) {
-            buf.copy_from_slice(bytes);
-            return Ok(());
-        }
-        let in_stack = || self.stack.slice(addr, len).filter(|_| !self.stack.start.is_null());
-        let bytes = match regions.iter().position(|region| region.slice(addr, len).is_some()) {
-            Some(index) => {
-                self.last_read.set(index);
-                regions.get(index).and_then(|region| region.slice(addr, len))
-            }
-            None => in_stack(),
-        };
-        buf.copy_from_slice(bytes.ok_or(ReadError { addr, len })?);
+        let stack = (!self.stack.start.is_null()).then_some(&self.stack);
+        let found = self.regions().iter().chain(stack).find_map(|r| r.slice(addr, len));
+        buf.copy_from_slice(found.ok_or(ReadError { addr, len })?);
         Ok(())
     }
 }
