@@ -33,7 +33,7 @@ use crate::types::Pid;
 /// A sample in a quarter of an hour.
 const MIN_RATE: f64 = 0.001;
 /// What recording may take of the target's time, and of one CPU for itself: the command's own default.
-const LIMITS: Limits = Limits { target: 0.01, own: 0.05 };
+const LIMITS: Limits = Limits::of_target(0.01);
 
 /// Why something could not be done, in words. Where another error is behind it, that is its source.
 #[derive(Debug, thiserror::Error)]

@@ -29,7 +29,7 @@ pub enum BlockedError {
     Unreadable(#[from] io::Error),
 }
 
-/// BatchedMemory the memory of a blocked thread into `captured`. Of its registers only the program counter and the stack
+/// Copies the memory of a blocked thread into `captured`. Of its registers only the program counter and the stack
 /// pointer are known; `signature_mask` says which bits of its return addresses are no address.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ pub trait Plan {
     fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>);
 }
 
-/// BatchedMemory what the last capture needed and forgets it: the copy that counts, taken while the thread stands still, then
+/// Copies what the last capture needed and forgets it: the copy that counts, taken while the thread stands still, then
 /// finds the kernel's code, the target's page tables and our own buffers in the caches. Without this the first copy after
 /// a pause takes three times as long.
 pub(super) fn warm_up(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan) {
@@ -40,7 +40,7 @@ pub(super) fn warm_up(captured: &mut Captured, memory: &dyn BulkMemory, plan: &d
     captured.reset();
 }
 
-/// BatchedMemory what is likely to be asked for, before the registers are known: ptrace(2) makes us wait until the thread has
+/// Copies what is likely to be asked for, before the registers are known: ptrace(2) makes us wait until the thread has
 /// left its CPU before it gives them (`wait_task_inactive` in the kernel), and the memory of a thread that has reported its
 /// stop does not change any more.
 pub(super) fn copy_ahead(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan) {
@@ -49,7 +49,7 @@ pub(super) fn copy_ahead(captured: &mut Captured, memory: &dyn BulkMemory, plan:
     }
 }
 
-/// BatchedMemory what `plan` asks for and has not been copied ahead. The registers are already in `captured`.
+/// Copies what `plan` asks for and has not been copied ahead. The registers are already in `captured`.
 pub(super) fn fill(captured: &mut Captured, memory: &dyn BulkMemory, plan: &mut dyn Plan) {
     plan.begin();
     let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
@@ -69,7 +69,7 @@ pub(super) fn fill(captured: &mut Captured, memory: &dyn BulkMemory, plan: &mut 
     }
 }
 
-/// BatchedMemory the stack from `sp` on and the planned ranges.
+/// Copies the stack from `sp` on and the planned ranges.
 fn copy_from(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan, sp: Addr) {
     let window = stack_window(plan, sp);
     captured.asked = window;

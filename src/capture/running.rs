@@ -13,6 +13,7 @@ use super::native;
 use super::ptrace::{self, Stop, StopError, Wait};
 use super::read::{Plan, copy_ahead, fill, warm_up};
 use crate::target::memory::BulkMemory;
+use crate::target::registers::Registers;
 use crate::target::threads::{Activity, Thread};
 use crate::types::{Addr, Nanos};
 
@@ -123,6 +124,17 @@ fn thread_pointer(stop: &Stop) -> Option<Addr> {
     Some(Addr(u64::from_le_bytes(buffer)))
 }
 
+/// All registers of a stopped thread, of which `set` are the general ones; the signatures' mask is asked for once a process.
+///
+/// # Errors
+/// When the kernel lays the registers out as no kernel does.
+pub fn registers(stop: &Stop, set: &[u8], known_mask: &mut Option<u64>) -> Result<Registers, StopError> {
+    let mut registers = native::decode(set).ok_or(StopError::Gone)?;
+    registers.thread_pointer = registers.thread_pointer.or_else(|| thread_pointer(stop));
+    registers.signature_mask = *known_mask.get_or_insert_with(|| signature_mask(stop));
+    Ok(registers)
+}
+
 /// Returns how long it took the thread to stand still.
 fn stop_and_copy(
     thread: &Thread,
@@ -136,9 +148,7 @@ fn stop_and_copy(
     copy_ahead(captured, memory, plan);
     let mut buffer = [0; native::REGISTER_SET_SIZE];
     let set = stop.general_registers(&mut buffer)?;
-    captured.registers = native::decode(set).ok_or(StopError::Gone)?;
-    captured.registers.thread_pointer = captured.registers.thread_pointer.or_else(|| thread_pointer(&stop));
-    captured.registers.signature_mask = *known_mask.get_or_insert_with(|| signature_mask(&stop));
+    captured.registers = registers(&stop, set, known_mask)?;
     let holds_signal = stop.holds_signal();
     fill(captured, memory, plan);
     if let Some(status) = stop.resume() {

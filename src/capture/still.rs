@@ -11,7 +11,7 @@ use super::read::{Plan, fill};
 use crate::target::memory::BulkMemory;
 use crate::target::threads::Thread;
 
-/// BatchedMemory what `plan` asks for into `captured`.
+/// Copies what `plan` asks for into `captured`.
 ///
 /// # Errors
 /// When the thread is a live one.

@@ -51,11 +51,12 @@ impl ValueEnum for Mode {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self {
-            Mode::Cpu => PossibleValue::new("cpu").help("Threads that run"),
-            Mode::Wall => PossibleValue::new("wall").help("All threads"),
-            Mode::Gil => PossibleValue::new("gil").help("The thread that holds the GIL"),
-        })
+        let help = match self {
+            Mode::Cpu => "Threads that run",
+            Mode::Wall => "All threads",
+            Mode::Gil => "The thread that holds the GIL",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         fpprof: one_line(&facts.fpprof_version).into_owned(),
         title: facts.title(),
         pid: facts.pid.0,
-        mode: facts.threads.mode(),
+        mode: facts.threads.name(),
         period_ns: facts.period(),
         started_ns: started.map(nanos),
         duration_ns: nanos(facts.duration),

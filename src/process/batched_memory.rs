@@ -13,7 +13,7 @@ use crate::types::Addr;
 /// What is copied from where a read began: most objects are no longer.
 const READ_AHEAD: u64 = 512;
 
-/// BatchedMemory of objects, and what they lead to.
+/// Copies of objects, and what they lead to.
 #[derive(Debug)]
 pub struct BatchedMemory {
     /// By their first addresses.
@@ -42,7 +42,7 @@ impl BatchedMemory {
         *self = BatchedMemory::new(self.max_bytes);
     }
 
-    /// Whether `read` has_misses something. What it has_misses is fetched in the next round.
+    /// Whether `read` lacks something. What it lacks is fetched in the next round.
     pub fn has_misses(&self, read: impl FnOnce(&BatchedMemory)) -> bool {
         let before = self.lacking.take();
         read(self);
@@ -53,7 +53,7 @@ impl BatchedMemory {
         has_misses
     }
 
-    /// BatchedMemory what reads have lacked; returns whether there was anything that can be copied.
+    /// Copies what reads have lacked; returns whether there was anything that can be copied.
     pub fn fetch(&mut self, memory: &dyn BulkMemory) -> bool {
         let mut wanted = Vec::new();
         for (start, asked) in self.lacking.take() {

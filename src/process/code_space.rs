@@ -32,7 +32,8 @@ const MAX_UNMAPPED: usize = 32;
 #[derive(Debug)]
 pub struct CodeSpace {
     target: Arc<dyn Target>,
-    binaries: Arc<Binaries>,
+    /// What is known of the binaries, to be shared with other readers.
+    pub binaries: Arc<Binaries>,
     /// All mappings.
     pub mappings: Mappings,
     /// The modules met so far.

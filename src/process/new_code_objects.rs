@@ -17,7 +17,7 @@ const MAX_ROUNDS: usize = 8;
 /// The most that is copied in one stop, in bytes: one location table as long as any that is read, and more.
 const MAX_BYTES: usize = 24 << 20;
 
-/// BatchedMemory of code objects and of what they lead to.
+/// Copies of code objects and of what they lead to.
 #[derive(Debug)]
 pub struct NewCodeObjects {
     addresses: Vec<Addr>,
@@ -36,7 +36,7 @@ impl NewCodeObjects {
         *self = NewCodeObjects::default();
     }
 
-    /// BatchedMemory the code objects at `addresses`, which are in no other copy.
+    /// Copies the code objects at `addresses`, which are in no other copy.
     pub fn copy(&mut self, memory: &dyn BulkMemory, layout: &Layout, addresses: impl Iterator<Item = Addr>) {
         for address in addresses {
             if self.addresses.len() < MAX_CODES && !self.addresses.contains(&address) {

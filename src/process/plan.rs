@@ -113,7 +113,7 @@ impl Plan for ThreadPlan<'_> {
 }
 
 impl ThreadPlan<'_> {
-    /// A code object that cannot be copied now is told by the frame that has_misses it.
+    /// A code object that cannot be copied now is told by the frame that lacks it.
     fn copy_new_codes(&mut self) {
         let entries = self.walks.iter().flat_map(|walk| &walk.stack().entries);
         let codes = entries.filter_map(|entry| match entry {

@@ -71,7 +71,6 @@ pub struct Reader {
     /// Its code objects.
     pub codes: CodeCache,
     target: Arc<dyn Target>,
-    binaries: Arc<Binaries>,
     /// The interpreter's file, until what is certain of its eval frames has been shared.
     interpreter_file: Option<Arc<ElfFile>>,
     journey: Journey,
@@ -99,19 +98,18 @@ impl Reader {
     /// # Errors
     /// See [`OpenError`].
     pub fn sharing(target: Arc<dyn Target>, binaries: Arc<Binaries>) -> Result<Reader, OpenError> {
-        let mut space = CodeSpace::new(Arc::clone(&target), Arc::clone(&binaries))?;
+        let mut space = CodeSpace::new(Arc::clone(&target), binaries)?;
         let found = find::find(&space.modules, &target.memory())?;
         space.set_jit_keeps_frame_pointers(found.interpreter.layout.jit_keeps_frame_pointers);
         // It is the interpreter for as long as it is read.
         space.marks.ignore(found.module);
         let file = space.modules.get(found.module).and_then(|module| module.elf.as_ref().ok().cloned());
-        let learned = file.as_ref().and_then(|file| binaries.eval_frame(file)).map(EvalFrameModel::known);
+        let learned = file.as_ref().and_then(|file| space.binaries.eval_frame(file)).map(EvalFrameModel::known);
         Ok(Reader {
             found,
             space,
             codes: CodeCache::default(),
             target,
-            binaries,
             interpreter_file: file,
             journey: Journey::new(native::MACHINE, learned.unwrap_or_default()),
             captured: Captured::default(),
@@ -134,11 +132,6 @@ impl Reader {
         self.target.root()
     }
 
-    /// What is known of the binaries, to be shared with other readers.
-    pub fn binaries(&self) -> &Arc<Binaries> {
-        &self.binaries
-    }
-
     /// The target's memory.
     pub fn memory(&self) -> &dyn BulkMemory {
         self.target.memory()
@@ -155,7 +148,7 @@ impl Reader {
         self.reads_locals
     }
 
-    /// BatchedMemory these words with every thread from now on: they are of the same moment as its stack, and cost no call of
+    /// Copies these words with every thread from now on: they are of the same moment as its stack, and cost no call of
     /// their own.
     pub fn watch(&mut self, mut words: Vec<Addr>) {
         words.sort_unstable();
@@ -312,7 +305,7 @@ impl Reader {
         self.values = values;
         let python = journey::one_stack(walks);
         for code in new_codes.addresses() {
-            // One that cannot be read is told by the frame that has_misses it.
+            // One that cannot be read is told by the frame that lacks it.
             let _ = codes.read(&new_codes, layout, *code);
         }
         expected.keep_used(ranges, python.as_ref());
@@ -331,7 +324,7 @@ impl Reader {
         if let Some(frame) = journey.eval_frames().certain()
             && let Some(file) = self.interpreter_file.take()
         {
-            self.binaries.learn_eval_frame(&file, frame);
+            space.binaries.learn_eval_frame(&file, frame);
         }
         let outermost_segment = journey.native().last();
         let end = outermost_segment.map(|native| native.end);

@@ -107,6 +107,34 @@ impl fmt::Display for StopFacts {
 }
 
 impl RecordingFacts {
+    /// Those of a recording in which nothing has happened yet.
+    pub fn of_nothing(pid: Pid, threads: Mode, rate_hz: f64) -> RecordingFacts {
+        RecordingFacts {
+            command: String::new(),
+            pid,
+            python_version: None,
+            threads,
+            rate_hz,
+            fixed_intervals: false,
+            started: None,
+            duration: Duration::ZERO,
+            samples_wanted: 0,
+            samples_taken: 0,
+            samples_late: 0,
+            samples_failed: 0,
+            samples_left_out: 0,
+            limit: None,
+            failures: BTreeMap::new(),
+            stacks: 0,
+            stacks_complete: 0,
+            activity: ThreadActivity::default(),
+            stops: None,
+            own_cpu: None,
+            fpprof_version: String::new(),
+            shown_part: None,
+        }
+    }
+
     /// `COMMAND (pid PID)`, the command shortened: the title of a picture.
     pub fn title(&self) -> String {
         format!("{} (pid {})", shortened(&self.command(), MAX_TITLE_COMMAND), self.pid)
@@ -120,7 +148,7 @@ impl RecordingFacts {
     /// The quality of the recording in one line of some 120 characters.
     pub fn subtitle(&self) -> String {
         let mut parts = vec![
-            format!("{} mode at {}", self.threads.mode(), self.rate()),
+            format!("{} mode at {}", self.threads.name(), self.rate()),
             seconds(self.duration),
             self.samples_taken_of_wanted(),
         ];
@@ -166,7 +194,7 @@ impl RecordingFacts {
             format!("python: CPython {python}"),
             format!(
                 "recording: {} mode at {} for {}, {}",
-                self.threads.mode(),
+                self.threads.name(),
                 self.rate(),
                 seconds(self.duration),
                 self.started.and_then(date_and_time).map_or("start unknown".into(), |at| format!("from {at}")),

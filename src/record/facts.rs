@@ -2,7 +2,7 @@
 //!
 //! Does: turn counts into what outputs carry. Does not: word them.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::recorder::{Plan, Recording, own_cpu};
 use crate::process::stops::Stops;
@@ -30,27 +30,11 @@ fn limit(exceeded: Exceeded) -> ExceededLimit {
 pub fn first_facts(session: &Session, plan: &Plan, started: SystemTime) -> RecordingFacts {
     RecordingFacts {
         command: session.identity().command_line.join(" "),
-        pid: session.identity().pid,
         python_version: Some(session.reader.found.interpreter.version.to_string()),
-        threads: plan.mode,
-        rate_hz: plan.rate,
         fixed_intervals: plan.intervals == Intervals::Fixed,
         started: Some(started),
-        duration: Duration::ZERO,
-        samples_wanted: 0,
-        samples_taken: 0,
-        samples_late: 0,
-        samples_failed: 0,
-        samples_left_out: 0,
-        limit: None,
-        failures: std::collections::BTreeMap::new(),
-        stacks: 0,
-        stacks_complete: 0,
-        activity: ThreadActivity::default(),
-        stops: None,
-        own_cpu: None,
         fpprof_version: env!("CARGO_PKG_VERSION").to_owned(),
-        shown_part: None,
+        ..RecordingFacts::of_nothing(session.identity().pid, plan.mode, plan.rate)
     }
 }
 

@@ -96,7 +96,6 @@ impl RecordingPart {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
     use crate::profile::recording::{Program, RecordedProgram, Thread};
@@ -120,30 +119,7 @@ mod tests {
 
     #[test]
     fn programs_side_by_side_are_shown_in_the_order_of_time() {
-        let facts = RecordingFacts {
-            command: String::new(),
-            pid: Pid(70),
-            python_version: None,
-            threads: Mode::Wall,
-            rate_hz: 100.0,
-            fixed_intervals: false,
-            started: None,
-            duration: Duration::ZERO,
-            samples_wanted: 0,
-            samples_taken: 0,
-            samples_late: 0,
-            samples_failed: 0,
-            samples_left_out: 0,
-            limit: None,
-            failures: BTreeMap::new(),
-            stacks: 0,
-            stacks_complete: 0,
-            activity: Default::default(),
-            stops: None,
-            own_cpu: None,
-            fpprof_version: String::new(),
-            shown_part: None,
-        };
+        let facts = RecordingFacts::of_nothing(Pid(70), Mode::Wall, 100.0);
         let programs = vec![program(0, &[10, 30, 30, 50]), program(1, &[20, 30, 60])];
         let recording = Recording { programs, facts, cut_off: Some("here".into()) };
         let part = RecordingPart::of(&recording, &ReportOptions::default(), &Arc::default());

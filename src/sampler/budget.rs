@@ -23,6 +23,16 @@ pub struct Limits {
     pub own: f64,
 }
 
+/// fpprof's own share is that of one CPU, and most machines have several: five times as much does no more harm.
+const OWN_TO_TARGET: f64 = 5.0;
+
+impl Limits {
+    /// This share of the target's time, from 0 to 1, and what goes with it of one CPU.
+    pub const fn of_target(share: f64) -> Limits {
+        Limits { target: share, own: share * OWN_TO_TARGET }
+    }
+}
+
 /// What sampling has cost from the beginning until now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {

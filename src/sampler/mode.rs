@@ -19,8 +19,8 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The word for it on the command line.
-    pub fn mode(self) -> &'static str {
+    /// The word for it on the command line, and in what is written for programs.
+    pub fn name(self) -> &'static str {
         match self {
             Mode::Cpu => "cpu",
             Mode::Wall => "wall",

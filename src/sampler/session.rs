@@ -114,7 +114,7 @@ impl Session {
     /// # Errors
     /// See [`OpenError`].
     pub fn after(before: &Session, process: Process) -> Result<Session, OpenError> {
-        let binaries = Arc::clone(before.reader.binaries());
+        let binaries = Arc::clone(&before.reader.space.binaries);
         Ok(Session::of(Reader::sharing(Arc::new(LiveTarget::new(process)?), binaries)?, before.mode))
     }
 

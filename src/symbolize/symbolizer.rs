@@ -16,7 +16,7 @@ use super::query::{ModuleFile, Query};
 use super::symbol_index::SymbolIndex;
 use crate::profile::steps::Steps;
 use crate::target::elf::{ElfError, ElfFile, SymbolTableKind};
-use crate::target::root::TargetRoot;
+use crate::target::root::{RootIdentity, TargetRoot};
 use crate::types::Svma;
 
 /// Where a module's symbols are from.
@@ -77,19 +77,14 @@ pub struct Symbolizer {
     lines: bool,
     /// Each step is a frame.
     pub(super) steps: Arc<Steps>,
-    /// What has been looked up before.
-    answers: Arc<Answers>,
+    /// What has been looked up before, and the root whose files this names.
+    known: Option<(Arc<Answers>, Option<RootIdentity>)>,
 }
 
 impl Symbolizer {
     /// A symbolizer that looks for debug files in the target's root and then in the profiler's own.
     pub fn new(target: impl Into<Option<Arc<TargetRoot>>>) -> Symbolizer {
-        Symbolizer {
-            files: DebugFiles::new(target.into()),
-            lines: true,
-            steps: Arc::default(),
-            answers: Arc::default(),
-        }
+        Symbolizer { files: DebugFiles::new(target.into()), lines: true, steps: Arc::default(), known: None }
     }
 
     /// The same, which looks neither lines nor inlined functions up: a symbol table is read in milliseconds, the DWARF of
@@ -108,15 +103,14 @@ impl Symbolizer {
     /// The same, which knows some answers already.
     #[must_use]
     pub fn knowing(self, answers: &Arc<Answers>) -> Symbolizer {
-        Symbolizer { answers: Arc::clone(answers), ..self }
+        Symbolizer { known: Some((Arc::clone(answers), self.files.root_identity())), ..self }
     }
 
     /// The names at addresses of one module, for each query in their order: what is known already, or else [`resolve`](Self::resolve)
     /// tells.
     pub fn names(&self, module: &ModuleFile, queries: &[Query]) -> Vec<Vec<NativeSymbol>> {
-        self.answers
-            .of(module, self.files.root_identity(), queries)
-            .unwrap_or_else(|| self.resolve(module, queries).names)
+        let known = self.known.as_ref().and_then(|(answers, root)| answers.of(module, *root, queries));
+        known.unwrap_or_else(|| self.resolve(module, queries).names)
     }
 
     /// Names addresses of one module. Loads the module's tables and drops them again: ask for many at once.

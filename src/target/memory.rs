@@ -79,7 +79,7 @@ pub struct RangeRead<'a> {
 
 /// The memory of a whole target, of which many ranges are copied at once.
 pub trait BulkMemory: Memory + fmt::Debug + Send + Sync {
-    /// BatchedMemory ranges, at most [`MAX_RANGES`], in order, up to the first byte that cannot be read. Returns how many bytes were
+    /// Copies ranges, at most [`MAX_RANGES`], in order, up to the first byte that cannot be read. Returns how many bytes were
     /// copied, all ranges together.
     fn read_ranges(&self, ranges: &mut [RangeRead<'_>]) -> usize;
 
@@ -142,7 +142,7 @@ impl Memory for Region {
     }
 }
 
-/// BatchedMemory of several ranges, read as one address space. A read must lie within one of them.
+/// Copies of several ranges, read as one address space. A read must lie within one of them.
 #[derive(Debug, Clone, Default)]
 pub struct Regions {
     regions: Vec<Region>,

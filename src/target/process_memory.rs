@@ -36,7 +36,7 @@ impl ProcessMemory {
         self.pid
     }
 
-    /// BatchedMemory ranges with one system call. The kernel stops at the first byte that it cannot read: the bytes before it are valid,
+    /// Copies ranges with one system call. The kernel stops at the first byte that it cannot read: the bytes before it are valid,
     /// those behind are not. Ranges beyond [`MAX_RANGES`] are not read.
     fn copy(&self, ranges: &mut [RangeRead<'_>]) -> Result<usize, Errno> {
         if self.mem_file.get().is_none() {

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use fpprof::sampler::mode::Mode as Sampled;
 use fpprof::sampler::session::Session;
-use fpprof::target::process::Process;
-use fpprof::types::Pid;
 
 use crate::interpreters;
 use crate::reading;
@@ -13,10 +11,6 @@ use crate::target::{Mode, Target};
 
 /// Ticks after which it is certain where an eval frame lies on the native stack.
 const TICKS: usize = 20;
-
-fn process(target: &Target) -> Process {
-    Process::open(Pid(i32::try_from(target.pid()).expect("a pid"))).expect("it lives")
-}
 
 #[test]
 fn a_second_process_of_an_interpreter_begins_with_what_the_first_has_taught() {
@@ -27,7 +21,7 @@ fn a_second_process_of_an_interpreter_begins_with_what_the_first_has_taught() {
             first.tick(1, &mut |_| {});
         }
         let learned = first.reader.learned().certain();
-        let second = Session::after(&first, process(&targets[1])).expect("an interpreter");
+        let second = Session::after(&first, reading::process(targets[1].pid())).expect("an interpreter");
         assert!(learned.is_some(), "{}", interpreter.name);
         assert_eq!(second.reader.learned().certain(), learned, "{}", interpreter.name);
         let mut shared = 0;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use fpprof::capture::native;
 use fpprof::capture::ptrace::{Stop, Wait};
+use fpprof::capture::running;
 use fpprof::target::maps::{FileId, Mapping, Mappings};
 use fpprof::target::memory::{BulkMemory, Memory, PAGE, RangeRead, ReadError, Region};
 use fpprof::target::process::Process;
@@ -37,7 +38,7 @@ pub struct Frozen {
 struct FrozenMemory(Vec<Region>);
 
 impl Frozen {
-    /// BatchedMemory a process whose threads are all blocked.
+    /// Copies a process whose threads are all blocked.
     ///
     /// # Panics
     /// When it cannot be looked at.
@@ -91,15 +92,7 @@ fn registers(pid: Pid, tid: Tid) -> Registers {
     let stop = Stop::new(pid, tid, Wait::Sleep).expect("the thread can be stopped");
     let mut buffer = [0; native::REGISTER_SET_SIZE];
     let set = stop.general_registers(&mut buffer).expect("it has registers");
-    let mut registers = native::decode(set).expect("they can be understood");
-    let mut buffer = [0; 16];
-    let mut other = |number| stop.register_set(number, &mut buffer).map(<[u8]>::to_vec).ok();
-    if let Some(set) = native::THREAD_POINTER_SET.and_then(&mut other) {
-        registers.thread_pointer = set.first_chunk().map(|bytes| Addr(u64::from_le_bytes(*bytes)));
-    }
-    if let Some(set) = native::SIGNATURE_SET.and_then(&mut other) {
-        registers.signature_mask = native::decode_signature_mask(&set);
-    }
+    let registers = running::registers(&stop, set, &mut None).expect("they can be understood");
     assert_eq!(stop.resume(), None, "it goes on");
     registers
 }

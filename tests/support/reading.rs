@@ -66,10 +66,9 @@ impl OneByOne {
     /// # Panics
     /// When the target cannot be read.
     pub fn open(pid: u32) -> OneByOne {
-        let pid = pid_of(pid);
         let reader = Reader::new(Arc::new(LiveTarget::new(process(pid)).expect("it lives")))
             .expect("the target is a Python that can be read");
-        OneByOne { reader, pid }
+        OneByOne { reader, pid: pid_of(pid) }
     }
 
     /// One thread's merged stack, innermost first.
@@ -130,7 +129,7 @@ impl OneByOne {
 /// # Panics
 /// When the target cannot be read.
 pub fn session(pid: u32, mode: Mode) -> Session {
-    Session::live(process(pid_of(pid)), mode).expect("the target is a Python that can be read")
+    Session::live(process(pid), mode).expect("the target is a Python that can be read")
 }
 
 /// Ticks at `rate` until there are `count` samples, or `ticks` ticks are over; gives the samples.
@@ -169,6 +168,10 @@ fn pid_of(pid: u32) -> Pid {
     Pid(i32::try_from(pid).expect("a process id"))
 }
 
-fn process(pid: Pid) -> Process {
-    Process::open(pid).expect("the target lives")
+/// A process that lives.
+///
+/// # Panics
+/// When it does not.
+pub fn process(pid: u32) -> Process {
+    Process::open(pid_of(pid)).expect("the target lives")
 }

@@ -76,7 +76,7 @@ fn recording(recorded: &Recorded<'_>) -> RecordingJson {
         command: facts.command.clone(),
         pid: facts.pid.0,
         python: facts.python_version.clone(),
-        mode: facts.threads.mode(),
+        mode: facts.threads.name(),
         duration: facts.duration.as_secs_f64(),
         samples: recorded.counts.ticks(),
         part: facts.shown_part.clone(),

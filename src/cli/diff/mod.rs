@@ -99,7 +99,7 @@ fn recorded<'a>(path: &'a Path, choice: &ReportOptions, line: &LiveLine) -> Resu
 
 /// Tells what makes two recordings hard to compare.
 fn warn(before: &RecordingFacts, after: &RecordingFacts) {
-    let [old, new] = [before, after].map(|facts| facts.threads.mode());
+    let [old, new] = [before, after].map(|facts| facts.threads.name());
     if old != new {
         eprintln!(
             "fpprof: warning: the first was recorded in {old} mode, the second in {new} mode: their samples are of different threads"

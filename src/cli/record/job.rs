@@ -118,13 +118,10 @@ fn program_output(args: &RecordArgs) -> ProgramOutput {
     }
 }
 
-/// fpprof's own share is that of one CPU, and most machines have several: five times as much does no more harm.
-const OWN_TO_TARGET: f64 = 5.0;
-
 /// What recording may take.
 pub fn limits(allowed: MaxOverhead) -> Option<Limits> {
     match allowed {
-        MaxOverhead::Share(target) => Some(Limits { target, own: target * OWN_TO_TARGET }),
+        MaxOverhead::Share(target) => Some(Limits::of_target(target)),
         MaxOverhead::Unlimited => None,
     }
 }

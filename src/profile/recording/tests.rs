@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::time::Duration;
 
 use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
@@ -17,27 +16,8 @@ use crate::target::descriptors::FileKind;
 fn facts() -> RecordingFacts {
     RecordingFacts {
         command: "python3 app.py".into(),
-        pid: Pid(7),
-        python_version: None,
-        threads: Mode::Wall,
-        rate_hz: 100.0,
-        fixed_intervals: false,
-        started: None,
-        duration: Duration::ZERO,
-        samples_wanted: 0,
-        samples_taken: 0,
-        samples_late: 0,
-        samples_failed: 0,
-        samples_left_out: 0,
-        limit: None,
-        failures: BTreeMap::new(),
-        stacks: 0,
-        stacks_complete: 0,
-        activity: Default::default(),
-        stops: None,
-        own_cpu: None,
         fpprof_version: "0.1.0".into(),
-        shown_part: None,
+        ..RecordingFacts::of_nothing(Pid(7), Mode::Wall, 100.0)
     }
 }
 
