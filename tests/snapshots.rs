@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use fpprof::snapshot::Snapshot;
 use fpprof::snapshot::format::FormatError;
 use fpprof::snapshot::replay::Replay;
+use fpprof::stack::frame::{GapKind, SampleFrame};
 use fpprof::types::Machine;
 
 /// Snapshots are kept by git: in bytes. Most have 20,000; with the code of the evaluation of bytecode (80 KB, for a
@@ -135,6 +136,44 @@ fn a_replay_gives_the_same_stack_again() {
         let first = replay.run(&mut journey);
         assert_eq!(replay.run(&mut journey), first, "{}", case.name);
     }
+}
+
+/// What the saved process has taught of its eval loop's code takes nothing from a stack whose Python frames are known, and without
+/// these no eval frame is passed over.
+#[test]
+fn an_eval_frame_without_its_python_frames_is_a_gap_and_no_other_is() {
+    let mut learned = 0;
+    for case in cases() {
+        let mut snapshot = Snapshot::from_json(case.text.as_bytes()).expect("it is a snapshot");
+        let replay = open(&case);
+        let expected = replay.run(&mut replay.journey());
+        let eval_frames = expected.iter().filter(|frame| matches!(frame, SampleFrame::Evaluation { .. })).count();
+        // Until it is certain how eval frames lie, nothing is learned: each run counts the frames of one stack.
+        let mut journey = replay.journey();
+        for _ in 0..3 {
+            replay.run(&mut journey);
+            if let Some(python) = replay.walk() {
+                journey.learn(replay.moment(), &python);
+            }
+        }
+        snapshot.evaluation_code = journey.eval_frames().code().clone();
+        if snapshot.evaluation_code.parts().is_empty() {
+            continue;
+        }
+        learned += 1;
+        let replay = Replay::new(snapshot.clone()).expect("it has an interpreter");
+        assert_eq!(replay.run(&mut replay.journey()), expected, "{}", case.name);
+
+        snapshot.thread_states.clear();
+        let replay = Replay::new(snapshot).expect("it has an interpreter");
+        let frames = replay.run(&mut replay.journey());
+        let gaps = frames.iter().filter(|frame| **frame == SampleFrame::Missing(GapKind::EvalLoop)).count();
+        let told = frames.iter().filter(|frame| matches!(frame, SampleFrame::Evaluation { .. })).count();
+        // A walk that needed the markers to go on does not come to all of them now, and says so itself.
+        let is_cut = frames.iter().any(|frame| matches!(frame, SampleFrame::Missing(gap) if *gap != GapKind::EvalLoop));
+        assert!(gaps == told && (gaps >= eval_frames || is_cut), "{}: {gaps} of {eval_frames}", case.name);
+    }
+    assert!(learned > 20, "only {learned} snapshots have complete stacks to learn from");
 }
 
 /// Bytes of the stack, of the memory and of the tables, flipped, set to extremes and cut off.

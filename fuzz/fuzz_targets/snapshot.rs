@@ -4,6 +4,7 @@
 #![no_main]
 
 use fpprof::target::registers::Registers;
+use fpprof::merge::eval_code::EvalCode;
 use fpprof::snapshot::replay::Replay;
 use fpprof::snapshot::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use fpprof::target::memory::Region;
@@ -43,6 +44,7 @@ fuzz_target!(|data: &[u8]| {
         memory: vec![Region { start: Addr(MEMORY), bytes: memory.to_vec() }],
         thread_states: vec![Addr(MEMORY)],
         evaluation_frame: None,
+        evaluation_code: EvalCode::default(),
         modules: vec![ModuleImage {
             name: "module".into(),
             build_id: None,

@@ -1,10 +1,14 @@
 //! NativeStack + PythonStack -> one true stack, by address.
 //!
 //! Does: put the Python frames of each eval loop into the native frame that holds its marker (`sp <= marker < cfa`). It needs no
-//! symbol names, so stripped, split and JIT interpreters all work.
+//! symbol names, so stripped, split and JIT interpreters all work. Where an eval frame is known and its Python frames are not, it
+//! says so.
 //! Does not: read memory, unwind, or name anything. Pure.
 
+pub mod eval_code;
 pub mod resync;
+
+use eval_code::EvalCode;
 
 use crate::python::stack::{ChainEnd, PythonEntry, PythonFrame, PythonStack};
 use crate::types::Addr;
@@ -17,7 +21,8 @@ pub enum MergedFrame {
     Native {
         /// The frame.
         frame: NativeFrame,
-        /// Whether it is an eval frame: that of the eval loop in which the Python frames before (inside) it run.
+        /// Whether it is an eval frame: that of the eval loop in which the Python frames before (inside) it run, or a gap in
+        /// their place.
         is_eval_frame: bool,
     },
     /// A Python frame.
@@ -35,6 +40,9 @@ pub enum Gap {
     Python(ChainEnd),
     /// Python frames whose eval loop is in no native frame: they stand where their address says.
     Unplaced(Addr),
+    /// The Python frames of the eval frame at this stack pointer: the thread's state in the interpreter is not known, or does not
+    /// tell of them.
+    EvalLoop(Addr),
 }
 
 /// The merged stack of one thread, innermost first.
@@ -65,8 +73,9 @@ struct EvalLoop<'a> {
 
 /// Merges native segments (more than one after a resync, innermost first) with a thread's Python stack, into `out`.
 ///
-/// Between two segments, and behind the last if it is incomplete, there is a gap.
-pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, out: &mut MergedStack) {
+/// Between two segments, and behind the last if it is incomplete, there is a gap; so there is in an eval frame (one that
+/// executes `eval_code`) without its Python frames.
+pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, eval_code: &EvalCode, out: &mut MergedStack) {
     out.frames.clear();
     let entries = python.map_or(&[][..], |p| &p.entries);
     let mut eval_loops = eval_loops(entries).peekable();
@@ -82,6 +91,10 @@ pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, out: &mut Mer
                     is_eval_frame = true;
                 }
             }
+            if !is_eval_frame && eval_code.holds(frame.lookup_address()) && lacks_python(out, python) {
+                out.frames.push(MergedFrame::Gap(Gap::EvalLoop(frame.sp)));
+                is_eval_frame = true;
+            }
             out.frames.push(MergedFrame::Native { frame: *frame, is_eval_frame });
         }
         if segment.end != StackEnd::ThreadEntry {
@@ -94,6 +107,17 @@ pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, out: &mut Mer
     }
     if let Some(end) = python.map(|p| p.end).filter(|end| *end != ChainEnd::Root) {
         out.frames.push(MergedFrame::Gap(Gap::Python(end)));
+    }
+}
+
+/// Whether an eval frame without a marker, outside the frames in `inner`, should have Python frames.
+///
+/// In its own prologue and epilogue an eval loop has no marker, and calls nothing: so only the leaf may be without one, and
+/// only where the chain is known. A chain that broke off has its own gap.
+fn lacks_python(inner: &MergedStack, python: Option<&PythonStack>) -> bool {
+    match python {
+        None => true,
+        Some(python) => python.end == ChainEnd::Root && !inner.frames.is_empty(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Restarting a native walk that failed, at the innermost eval frame that the interpreter's markers show.
 //!
 //! Does: learn from clean stacks where the marker lies in an eval frame (CFA − marker is a constant of the binary:
-//! 0xa0 in one build, 0x100 in another), and say where the frame of a marker must then end.
+//! 0xa0 in one build, 0x100 in another) and which code executes in it; say where the frame of a marker must then end.
 //! Does not: walk. Pure.
 
+use super::eval_code::EvalCode;
 use super::{MergedFrame, MergedStack};
 use crate::python::stack::{PythonEntry, PythonStack};
 use crate::types::Addr;
@@ -35,21 +36,42 @@ pub struct Restart {
 pub struct EvalFrameModel {
     /// What was seen last, and how often in a row.
     seen: Option<(EvalFrameLayout, u32)>,
+    /// The code that executes in them.
+    code: EvalCode,
+}
+
+/// What the unwind tables say of an instruction in an eval frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EvalInstruction {
+    /// Where its frame saves the caller's frame pointer: see [`EvalFrameLayout::saved_frame_pointer`].
+    pub saved_frame_pointer: Option<i32>,
+    /// The extent `[start, end)` of its function, or of the part of it; absent where no table tells.
+    pub function: Option<(Addr, Addr)>,
 }
 
 impl EvalFrameModel {
     /// What another has learned, and was certain of.
     pub fn known(frame: EvalFrameLayout) -> EvalFrameModel {
-        EvalFrameModel { seen: Some((frame, ENOUGH)) }
+        EvalFrameModel { seen: Some((frame, ENOUGH)), code: EvalCode::default() }
     }
 
-    /// Learns from a stack that was merged without a gap. `saved_frame_pointer` looks up, by an address inside the
-    /// eval loop's function, where its frame saves the caller's.
+    /// The same model, which knows this code.
+    #[must_use]
+    pub fn with_code(self, code: EvalCode) -> EvalFrameModel {
+        EvalFrameModel { code, ..self }
+    }
+
+    /// The code that executes in eval frames, as far as it is known.
+    pub fn code(&self) -> &EvalCode {
+        &self.code
+    }
+
+    /// Learns from a stack that was merged without a gap. `look_up` tells of an address inside the eval loop's function.
     pub fn learn(
         &mut self,
         stack: &MergedStack,
         python: &PythonStack,
-        mut saved_frame_pointer: impl FnMut(Addr) -> Option<i32>,
+        mut look_up: impl FnMut(Addr) -> Option<EvalInstruction>,
     ) {
         if stack.gaps().next().is_some() {
             return;
@@ -63,13 +85,19 @@ impl EvalFrameModel {
                 && let Some(marker) = markers.next()
                 && let Some(distance) = frame.cfa.0.checked_sub(marker.0)
             {
-                let saved_frame_pointer = saved_frame_pointer(frame.lookup_address());
+                let instruction = look_up(frame.lookup_address());
+                let saved_frame_pointer = instruction.and_then(|instruction| instruction.saved_frame_pointer);
                 let frame = EvalFrameLayout { distance, saved_frame_pointer };
                 let count = match self.seen {
                     Some((known, count)) if known == frame => count.saturating_add(1),
                     _ => 1,
                 };
                 self.seen = Some((frame, count));
+                if count >= ENOUGH
+                    && let Some((start, end)) = instruction.and_then(|instruction| instruction.function)
+                {
+                    self.code.add(start, end);
+                }
             }
         }
     }
@@ -131,8 +159,9 @@ mod tests {
     fn learn(learned: &mut EvalFrameModel, marker: u64, cfa: u64) {
         let (native, python) = clean(marker, cfa);
         let mut merged = MergedStack::default();
-        merge(&[native], Some(&python), &mut merged);
-        learned.learn(&merged, &python, |_| Some(-16));
+        merge(&[native], Some(&python), learned.code(), &mut merged);
+        let function = Some((Addr(0), Addr(0x10)));
+        learned.learn(&merged, &python, |_| Some(EvalInstruction { saved_frame_pointer: Some(-16), function }));
     }
 
     #[test]
@@ -140,9 +169,10 @@ mod tests {
         let mut learned = EvalFrameModel::default();
         learn(&mut learned, 0x180, 0x200);
         learn(&mut learned, 0x180, 0x200);
-        assert_eq!(learned.certain(), None);
+        assert_eq!((learned.certain(), learned.code().parts()), (None, &[][..]));
         learn(&mut learned, 0x190, 0x210);
         assert_eq!(learned.certain().map(|f| f.distance), Some(0x80));
+        assert_eq!(learned.code().parts(), [(Addr(0), Addr(0x10))]);
         learn(&mut learned, 0x180, 0x240);
         assert_eq!(learned.certain(), None, "a contradiction makes it uncertain again");
     }

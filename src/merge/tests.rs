@@ -9,7 +9,7 @@ fn native(count: u64, end: StackEnd) -> NativeStack {
 fn segment(first: u64, count: u64, end: StackEnd) -> NativeStack {
     let frames = (first..first + count)
         .map(|i| NativeFrame {
-            pc: Addr(0x40_0000 + i),
+            pc: Addr(0x40_0000 + i * 0x10),
             is_return_address: i > 0,
             sp: Addr(0x1000 + i * 0x10),
             cfa: Addr(0x1010 + i * 0x10),
@@ -22,26 +22,39 @@ fn py(id: u64) -> PythonEntry {
     PythonEntry::Frame(PythonFrame { frame: Addr(id), code: Addr(id), instruction_offset: Some(0) })
 }
 
+/// The code of these native frames.
+fn eval_code(native_frames: &[u64]) -> EvalCode {
+    // A return address is behind its call.
+    let parts = native_frames.iter().map(|i| (Addr(0x40_0000 + i * 0x10 - 8), Addr(0x40_0000 + i * 0x10 + 8)));
+    parts.collect()
+}
+
 fn marker(native_frame: u64) -> PythonEntry {
     PythonEntry::Marker(Addr(0x1008 + native_frame * 0x10))
 }
 
 /// The merged stack in short: `n3` a native frame, `e3` an eval frame, `p7` a Python frame, `gap`.
 fn merged(segments: &[NativeStack], entries: Vec<PythonEntry>, end: ChainEnd) -> String {
+    in_words(segments, Some(&PythonStack { entries, end }), &EvalCode::default())
+}
+
+/// The same where `eval_code` is known.
+fn in_words(segments: &[NativeStack], python: Option<&PythonStack>, eval_code: &EvalCode) -> String {
     let mut out = MergedStack::default();
-    merge(segments, Some(&PythonStack { entries, end }), &mut out);
+    merge(segments, python, eval_code, &mut out);
     let words: Vec<_> = out
         .frames
         .iter()
         .map(|f| match f {
             MergedFrame::Native { frame, is_eval_frame } => {
-                format!("{}{}", if *is_eval_frame { 'e' } else { 'n' }, frame.pc.0 - 0x40_0000)
+                format!("{}{}", if *is_eval_frame { 'e' } else { 'n' }, (frame.pc.0 - 0x40_0000) / 0x10)
             }
             MergedFrame::Python(frame) => format!("p{}", frame.code.0),
             MergedFrame::Gap(gap) => match gap {
                 Gap::Native(_) => "gap".to_owned(),
                 Gap::Python(_) => "python-gap".to_owned(),
                 Gap::Unplaced(_) => "unplaced".to_owned(),
+                Gap::EvalLoop(_) => "no-python".to_owned(),
             },
         })
         .collect();
@@ -66,7 +79,7 @@ fn an_eval_frame_without_a_marker_yet_is_native_only() {
 #[test]
 fn a_thread_without_python_is_its_native_stack() {
     let mut out = MergedStack::default();
-    merge(&[native(2, StackEnd::ThreadEntry)], None, &mut out);
+    merge(&[native(2, StackEnd::ThreadEntry)], None, &eval_code(&[2]), &mut out);
     assert_eq!((out.frames.len(), out.gaps().count()), (2, 0));
 }
 
@@ -107,5 +120,32 @@ fn an_empty_eval_loop_places_nothing() {
     assert_eq!(
         merged(&[native(3, StackEnd::ThreadEntry)], vec![marker(0), py(1), marker(1)], ChainEnd::Root),
         "e0 p1 e1 n2"
+    );
+}
+
+#[test]
+fn an_eval_frame_of_a_thread_whose_state_is_not_known_lacks_its_python_frames() {
+    let stack = [native(4, StackEnd::ThreadEntry)];
+    assert_eq!(in_words(&stack, None, &eval_code(&[0, 2])), "no-python e0 n1 no-python e2 n3");
+    assert_eq!(in_words(&stack, None, &EvalCode::default()), "n0 n1 n2 n3");
+}
+
+#[test]
+fn of_a_known_chain_only_the_leaf_may_be_an_eval_frame_without_a_marker() {
+    let python = |entries: Vec<PythonEntry>| PythonStack { entries, end: ChainEnd::Root };
+    let stack = [native(5, StackEnd::ThreadEntry)];
+    let in_prologue = python(vec![py(1), marker(2)]);
+    assert_eq!(in_words(&stack, Some(&in_prologue), &eval_code(&[0, 2])), "n0 n1 p1 e2 n3 n4");
+    assert_eq!(in_words(&stack, Some(&in_prologue), &eval_code(&[1, 2])), "n0 no-python e1 p1 e2 n3 n4");
+    assert_eq!(in_words(&stack, Some(&in_prologue), &eval_code(&[2, 4])), "n0 n1 p1 e2 n3 no-python e4");
+    assert_eq!(in_words(&stack, Some(&python(Vec::new())), &eval_code(&[3])), "n0 n1 n2 no-python e3 n4");
+}
+
+#[test]
+fn a_chain_that_breaks_off_tells_of_the_frames_outside_it_once() {
+    let python = PythonStack { entries: vec![py(1), marker(0)], end: ChainEnd::Torn(Addr(8)) };
+    assert_eq!(
+        in_words(&[native(3, StackEnd::ThreadEntry)], Some(&python), &eval_code(&[0, 2])),
+        "p1 e0 n1 n2 python-gap"
     );
 }

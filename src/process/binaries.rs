@@ -34,7 +34,16 @@ struct FileKey(usize);
 struct Facts {
     file: Weak<ElfFile>,
     unwinder: Option<Arc<ModuleUnwinder>>,
-    eval_frame: Option<EvalFrameLayout>,
+    eval_frames: Option<EvalFrames>,
+}
+
+/// What is certain of the eval frames of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvalFrames {
+    /// How they lie on the native stack.
+    pub layout: EvalFrameLayout,
+    /// The parts of the function that executes in them, as `(start, end)`.
+    pub code: Vec<(Svma, Svma)>,
 }
 
 /// A file's instructions.
@@ -60,13 +69,13 @@ impl Binaries {
     }
 
     /// What is certain of the eval frames of an interpreter's file.
-    pub fn eval_frame(&self, file: &Arc<ElfFile>) -> Option<EvalFrameLayout> {
-        self.with_facts(file, |facts| facts.eval_frame)
+    pub fn eval_frames(&self, file: &Arc<ElfFile>) -> Option<EvalFrames> {
+        self.with_facts(file, |facts| facts.eval_frames.clone())
     }
 
     /// Takes note of what is certain of the eval frames of an interpreter's file.
-    pub fn learn_eval_frame(&self, file: &Arc<ElfFile>, frame: EvalFrameLayout) {
-        self.with_facts(file, |facts| facts.eval_frame = Some(frame));
+    pub fn learn_eval_frames(&self, file: &Arc<ElfFile>, frames: EvalFrames) {
+        self.with_facts(file, |facts| facts.eval_frames = Some(frames));
     }
 
     fn with_facts<T>(&self, file: &Arc<ElfFile>, with: impl FnOnce(&mut Facts) -> T) -> T {
@@ -75,7 +84,11 @@ impl Binaries {
             facts.retain(|_, facts| facts.file.strong_count() > 0);
         }
         let key = FileKey(Arc::as_ptr(file) as usize);
-        with(facts.entry(key).or_insert_with(|| Facts { file: Arc::downgrade(file), unwinder: None, eval_frame: None }))
+        with(facts.entry(key).or_insert_with(|| Facts {
+            file: Arc::downgrade(file),
+            unwinder: None,
+            eval_frames: None,
+        }))
     }
 }
 
@@ -103,9 +116,10 @@ mod tests {
     fn what_one_process_has_taught_is_known_to_the_next() {
         let binaries = Binaries::default();
         let file = own(&binaries);
-        assert_eq!(binaries.eval_frame(&file), None);
-        let frame = EvalFrameLayout { distance: 0xa0, saved_frame_pointer: None };
-        binaries.learn_eval_frame(&file, frame);
-        assert_eq!(binaries.eval_frame(&own(&binaries)), Some(frame));
+        assert_eq!(binaries.eval_frames(&file), None);
+        let layout = EvalFrameLayout { distance: 0xa0, saved_frame_pointer: None };
+        let frames = EvalFrames { layout, code: vec![(Svma(0x1000), Svma(0x2000))] };
+        binaries.learn_eval_frames(&file, frames.clone());
+        assert_eq!(binaries.eval_frames(&own(&binaries)), Some(frames));
     }
 }

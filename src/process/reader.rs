@@ -5,6 +5,7 @@
 //! Does not: choose threads, keep time, or name native functions.
 
 mod checks;
+mod eval_frames;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,14 +105,14 @@ impl Reader {
         // It is the interpreter for as long as it is read.
         space.marks.ignore(found.module);
         let file = space.modules.get(found.module).and_then(|module| module.elf.as_ref().ok().cloned());
-        let learned = file.as_ref().and_then(|file| space.binaries.eval_frame(file)).map(EvalFrameModel::known);
+        let learned = eval_frames::known(&space, found.module);
         Ok(Reader {
             found,
             space,
             codes: CodeCache::default(),
             target,
             interpreter_file: file,
-            journey: Journey::new(native::MACHINE, learned.unwrap_or_default()),
+            journey: Journey::new(native::MACHINE, learned),
             captured: Captured::default(),
             stopper: Stopper::default(),
             capture_calls: 0,
@@ -321,10 +322,10 @@ impl Reader {
         if let Some(python) = python.as_ref().filter(|_| complete) {
             journey.learn(moment, python);
         }
-        if let Some(frame) = journey.eval_frames().certain()
+        if let Some(layout) = journey.eval_frames().certain()
             && let Some(file) = self.interpreter_file.take()
         {
-            space.binaries.learn_eval_frame(&file, frame);
+            eval_frames::share(space, self.found.module, &file, (layout, journey.eval_frames().code()));
         }
         let outermost_segment = journey.native().last();
         let end = outermost_segment.map(|native| native.end);

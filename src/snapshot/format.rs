@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::packed::{Budget, Packed, PackedError, Part};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
 use crate::capture::aarch64;
+use crate::merge::eval_code::EvalCode;
 use crate::merge::resync::EvalFrameLayout;
 use crate::target::memory::Region;
 use crate::target::registers::{MAX_REGISTERS, Registers};
@@ -81,6 +82,9 @@ struct File {
     signature_mask: Option<Hex>,
     thread_states: Vec<Hex>,
     evaluation_frame: Option<FileEvaluationFrame>,
+    /// Each range as `start-end`; absent where none is known, and in snapshots of before it was added.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    evaluation_code: Vec<String>,
     stack: Packed,
     memory: Packed,
     modules: Vec<FileModule>,
@@ -147,6 +151,7 @@ impl Snapshot {
                 distance: frame.distance,
                 saved_frame_pointer: frame.saved_frame_pointer,
             }),
+            evaluation_code: self.evaluation_code.parts().iter().map(|(start, end)| format!("{start}-{end}")).collect(),
             stack: Packed::new([(self.stack.start.0, &self.stack.bytes[..])]),
             memory: Packed::new(self.memory.iter().map(|region| (region.start.0, &region.bytes[..]))),
             modules: self.modules.iter().map(FileModule::from).collect(),
@@ -188,6 +193,7 @@ impl Snapshot {
             file.modules.into_iter().map(|module| module.image(&mut budget)).collect();
         let modules = modules?;
         let code: Option<Vec<CodeMapping>> = file.code.iter().map(|line| code_mapping(line, modules.len())).collect();
+        let evaluation_code: Option<EvalCode> = file.evaluation_code.iter().map(|range| range_of(range)).collect();
         Ok(Snapshot {
             runtime: Runtime {
                 address: Addr(file.runtime.address.value("runtime addresses")?),
@@ -203,6 +209,7 @@ impl Snapshot {
                 distance: frame.distance,
                 saved_frame_pointer: frame.saved_frame_pointer,
             }),
+            evaluation_code: evaluation_code.ok_or(FormatError::Nonsense("ranges of evaluation"))?,
             modules,
             code: code.ok_or(FormatError::Nonsense("executable ranges"))?,
         })
@@ -284,13 +291,19 @@ fn code_line(code: &CodeMapping) -> String {
     }
 }
 
+/// `start-end`
+fn range_of(text: &str) -> Option<(Addr, Addr)> {
+    let (start, end) = text.split_once('-')?;
+    let addr = |digits: &str| Some(Addr(u64::from_str_radix(digits.strip_prefix("0x")?, 16).ok()?));
+    Some((addr(start)?, addr(end)?))
+}
+
 fn code_mapping(line: &str, modules: usize) -> Option<CodeMapping> {
     let (range, module) = line.split_once(' ')?;
-    let (start, end) = range.split_once('-')?;
-    let addr = |digits: &str| Some(Addr(u64::from_str_radix(digits.strip_prefix("0x")?, 16).ok()?));
+    let (start, end) = range_of(range)?;
     let module = match module {
         "anonymous" => None,
         index => Some(index.parse().ok().filter(|index| *index < modules)?),
     };
-    Some(CodeMapping { start: addr(start)?, end: addr(end)?, module })
+    Some(CodeMapping { start, end, module })
 }

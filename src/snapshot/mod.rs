@@ -15,6 +15,7 @@ pub mod replay;
 pub mod subject;
 pub mod take;
 
+use crate::merge::eval_code::EvalCode;
 use crate::merge::resync::EvalFrameLayout;
 use crate::target::memory::Region;
 use crate::target::registers::Registers;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub thread_states: Vec<Addr>,
     /// What earlier samples of the process have taught of its eval frames.
     pub evaluation_frame: Option<EvalFrameLayout>,
+    /// The code that executes in them, as far as it was known.
+    pub evaluation_code: EvalCode,
     /// The modules of the process.
     pub modules: Vec<ModuleImage>,
     /// Its executable ranges.

@@ -80,7 +80,7 @@ impl Replay {
     /// A journey that knows what was known when the snapshot was taken.
     pub fn journey(&self) -> Journey {
         let learned = self.snapshot.evaluation_frame.map(EvalFrameModel::known).unwrap_or_default();
-        Journey::new(self.snapshot.machine, learned)
+        Journey::new(self.snapshot.machine, learned.with_code(self.snapshot.evaluation_code.clone()))
     }
 
     /// What the native stages are given.

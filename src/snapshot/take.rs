@@ -67,6 +67,7 @@ impl Snapshot {
             memory: join(memory),
             thread_states: known.states.addresses.clone(),
             evaluation_frame: reader.learned().certain(),
+            evaluation_code: reader.learned().code().clone(),
             modules: taken.images(),
             code,
             stack,

@@ -59,6 +59,8 @@ pub enum GapKind {
     PythonChain,
     /// Python frames were found in no native frame.
     Unplaced,
+    /// An eval loop's Python frames could not be had.
+    EvalLoop,
     /// A Python frame's code object could not be read.
     UnreadableCode,
     /// What a later version has written in a file: this one does not know the reason.
@@ -78,6 +80,7 @@ impl From<Gap> for GapKind {
             Gap::Native(_) => GapKind::BrokenStack,
             Gap::Python(_) => GapKind::PythonChain,
             Gap::Unplaced(_) => GapKind::Unplaced,
+            Gap::EvalLoop(_) => GapKind::EvalLoop,
         }
     }
 }
@@ -93,6 +96,7 @@ impl GapKind {
             GapKind::TooDeep => "more frames than fpprof follows",
             GapKind::PythonChain => "interpreter frames being linked",
             GapKind::Unplaced => "Python frames in no native frame",
+            GapKind::EvalLoop => "Python frames of an eval loop that could not be had",
             GapKind::UnreadableCode => "code object that cannot be read",
             GapKind::Other => "a reason that this version does not know",
         }

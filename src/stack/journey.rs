@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use super::frame::{GapKind, SampleFrame};
 use super::moment::Moment;
 use super::native_walk::{self, NativeWalk};
-use crate::merge::resync::EvalFrameModel;
+use crate::merge::resync::{EvalFrameModel, EvalInstruction};
 use crate::merge::{MergedFrame, MergedStack, merge};
 use crate::python::frames::{FrameWalk, interleave};
 use crate::python::layout::Layout;
@@ -24,15 +24,15 @@ use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::stack::{NativeStack, StackEnd};
 
 /// The eval loop's function has some ten thousand instructions; most are never met.
-const MAX_SAVED_FRAME_POINTERS: usize = 8_192;
+const MAX_EVAL_INSTRUCTIONS: usize = 8_192;
 
 /// Takes samples of one process through the pure stages, one after the other; keeps its buffers and what it learns.
 #[derive(Debug)]
 pub struct Journey {
     native: Box<dyn NativeWalk>,
     eval_frames: EvalFrameModel,
-    /// Where eval frames save their caller's frame pointer, by their program counters: the tables are read once for each.
-    saved_frame_pointers: FxHashMap<(ModuleId, Svma), Option<i32>>,
+    /// What the tables say of eval frames, by their program counters: they are read once for each.
+    eval_instructions: FxHashMap<(ModuleId, Svma), EvalInstruction>,
     merged: MergedStack,
     unmapped_code: Option<Addr>,
 }
@@ -43,7 +43,7 @@ impl Journey {
         Journey {
             native: native_walk::for_machine(machine),
             eval_frames,
-            saved_frame_pointers: FxHashMap::default(),
+            eval_instructions: FxHashMap::default(),
             merged: MergedStack::default(),
             unmapped_code: None,
         }
@@ -88,7 +88,7 @@ impl Journey {
             python.drop_incomplete(|code| moment.codes.first_traceable(code));
         }
         self.unmapped_code = self.native.repair(moment, python.as_deref(), &self.eval_frames);
-        merge(self.native.segments(), python.as_deref(), &mut self.merged);
+        merge(self.native.segments(), python.as_deref(), self.eval_frames.code(), &mut self.merged);
         self.merged.gaps().next().is_none()
     }
 
@@ -109,14 +109,18 @@ impl Journey {
 
     /// Learns from a stack that is complete.
     pub fn learn(&mut self, moment: Moment<'_>, python: &PythonStack) {
-        let Journey { native, saved_frame_pointers, .. } = self;
-        if saved_frame_pointers.len() >= MAX_SAVED_FRAME_POINTERS {
-            saved_frame_pointers.clear();
+        let Journey { native, eval_instructions, .. } = self;
+        if eval_instructions.len() >= MAX_EVAL_INSTRUCTIONS {
+            eval_instructions.clear();
         }
         self.eval_frames.learn(&self.merged, python, |addr| {
             let (module, svma, unwinder) = locate(moment.addresses, addr)?;
-            let look_up = || native.saved_frame_pointer(unwinder, svma);
-            *saved_frame_pointers.entry((module, svma)).or_insert_with(look_up)
+            let look_up = || {
+                let target = |at: Svma| Addr(addr.0.wrapping_add(at.0).wrapping_sub(svma.0));
+                let function = unwinder.function_start(svma).map(|(start, end)| (target(start), target(end)));
+                EvalInstruction { saved_frame_pointer: native.saved_frame_pointer(unwinder, svma), function }
+            };
+            Some(*eval_instructions.entry((module, svma)).or_insert_with(look_up))
         });
     }
 
