@@ -62,6 +62,49 @@ impl MergedStack {
     pub fn gaps(&self) -> impl Iterator<Item = Gap> + '_ {
         self.frames.iter().filter_map(|f| if let MergedFrame::Gap(gap) = f { Some(*gap) } else { None })
     }
+
+    /// Whether there is an eval frame whose Python frames could not be had.
+    pub fn lacks_python(&self) -> bool {
+        self.gaps().any(|gap| matches!(gap, Gap::EvalLoop(_)))
+    }
+
+    /// What the places of the Python frames say of whether they are this stack's. `is_eval_code` tells whether an instruction is
+    /// one of the eval loop's function.
+    pub fn placement(&self, is_eval_code: impl Fn(Addr) -> bool) -> Placement {
+        let (mut placed, mut lacks_python) = (false, false);
+        for frame in &self.frames {
+            match frame {
+                MergedFrame::Gap(Gap::Unplaced(_)) => return Placement::Contradicted,
+                MergedFrame::Native { frame, is_eval_frame: true } if !lacks_python => {
+                    if !is_eval_code(frame.lookup_address()) {
+                        return Placement::Contradicted;
+                    }
+                    placed = true;
+                }
+                _ => {}
+            }
+            // The gap stands in front of its eval frame.
+            lacks_python = matches!(frame, MergedFrame::Gap(Gap::EvalLoop(_)));
+        }
+        match placed {
+            true => Placement::Proved,
+            false if self.python_frames().next().is_some() => Placement::Open,
+            false => Placement::NoFrames,
+        }
+    }
+}
+
+/// What the places of Python frames on a native stack say of whether both are of one thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// There are none.
+    NoFrames,
+    /// They are in eval frames, all that have a place.
+    Proved,
+    /// None of them has a place: the native stack is cut before their eval frames.
+    Open,
+    /// Some are where no eval frame is.
+    Contradicted,
 }
 
 /// The Python frames of one eval loop, and its marker.

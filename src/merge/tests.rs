@@ -149,3 +149,24 @@ fn a_chain_that_breaks_off_tells_of_the_frames_outside_it_once() {
         "p1 e0 n1 n2 python-gap"
     );
 }
+
+#[test]
+fn frames_that_another_thread_has_left_in_memory_are_where_no_eval_frame_is() {
+    let placement = |segments: &[NativeStack], entries: Vec<PythonEntry>| {
+        let (mut out, code) = (MergedStack::default(), eval_code(&[1, 3]));
+        merge(segments, Some(&PythonStack { entries, end: ChainEnd::Root }), &code, &mut out);
+        out.placement(|addr| code.holds(addr))
+    };
+    let whole = [native(5, StackEnd::ThreadEntry)];
+    assert_eq!(placement(&whole, vec![py(1), marker(1), py(2), marker(3)]), Placement::Proved);
+    assert_eq!(
+        placement(&whole, vec![py(1), marker(1)]),
+        Placement::Proved,
+        "an eval frame of another state is none of it"
+    );
+    assert_eq!(placement(&whole, vec![py(1), marker(2), py(2), marker(3)]), Placement::Contradicted);
+    assert_eq!(placement(&whole, vec![py(1), marker(9)]), Placement::Contradicted);
+    assert_eq!(placement(&whole, Vec::new()), Placement::NoFrames);
+    let cut = [native(1, StackEnd::UnknownRegister(Addr(1)))];
+    assert_eq!(placement(&cut, vec![py(1), marker(3)]), Placement::Open);
+}

@@ -4,6 +4,8 @@
 //! capture is likely to need, which [`Reader`](super::reader::Reader) learns.
 //! Does not: say what it did or when it is looked at next; that is the sampler's.
 
+use std::time::{Duration, Instant};
+
 use super::module_marks::MetModules;
 use crate::capture::captured::Range;
 use crate::python::stack::{PythonEntry, PythonStack};
@@ -15,6 +17,11 @@ const THREAD_STATE_BYTES: usize = 1024;
 
 /// Stacks that were deeper by more bytes than this are not expected again: copying them in vain costs some 5 µs.
 const FORGET_BEYOND: u64 = 64 << 10;
+
+/// After a listing of thread states that had none for a thread, the next one for that thread is so much later; after each that is in
+/// vain as well, twice as much.
+const LIST_AGAIN_AFTER: Duration = Duration::from_millis(1);
+const LIST_AGAIN_AT_LATEST: Duration = Duration::from_millis(250);
 
 /// One thread of the target.
 #[derive(Debug)]
@@ -36,6 +43,11 @@ impl KnownThread {
         KnownThread { thread, namespace_id, states: OwnStates::default(), expected: Expected::default() }
     }
 
+    /// Its number, as the interpreter's thread states have it.
+    pub fn number(&self) -> u64 {
+        self.namespace_id.unsigned_abs().into()
+    }
+
     /// Takes note that the thread is blocked, and not expected to run soon.
     pub fn rests(&mut self) {
         self.expected.likely_sp = None;
@@ -51,13 +63,55 @@ pub struct OwnStates {
     pub pthread: Option<Addr>,
     /// Which listing of thread states `addresses` is from; 0 is none.
     pub(super) listing: u64,
+    /// In which listing states were last looked for by where their frames lie; 0 is none.
+    pub(super) searched: u64,
+    /// When states are listed again because the thread lacks one, at the earliest.
+    pub(super) list_again: ListAgain,
+    /// States that have turned out to be another thread's.
+    pub(super) rejected: Rejected,
 }
 
-impl OwnStates {
-    /// Forgets the states: they have become another thread's. The next look asks for them again.
-    pub fn forget(&mut self) {
-        self.listing = 0;
-        self.addresses.clear();
+/// States that a thread was read with, and that are another's: it is not read with them again at once.
+#[derive(Debug, Default)]
+pub(super) struct Rejected {
+    addresses: Vec<Addr>,
+    /// When, and which listing was the last one then.
+    at: Option<(Instant, u64)>,
+}
+
+impl Rejected {
+    /// Takes note of states that do not fit, by the listing of that number.
+    pub(super) fn add(&mut self, addresses: Vec<Addr>, listing: u64) {
+        *self = Rejected { addresses, at: Some((Instant::now(), listing)) };
+    }
+
+    /// Whether a state that has the thread's number in the listing of that number is still rejected: until there is another listing. One
+    /// that is found otherwise is for longer: what its thread has left in memory does not change.
+    pub(super) fn holds(&self, state: Addr, is_numbered: bool, listing: u64) -> bool {
+        let is_recent = |(at, then): (Instant, u64)| {
+            if is_numbered { then == listing } else { at.elapsed() < LIST_AGAIN_AT_LATEST }
+        };
+        self.addresses.contains(&state) && self.at.is_some_and(is_recent)
+    }
+}
+
+/// How often states are listed because a thread lacks one: at once, and less and less often where that is in vain.
+#[derive(Debug, Default)]
+pub(super) struct ListAgain {
+    not_before: Option<Instant>,
+    wait: Duration,
+}
+
+impl ListAgain {
+    /// Whether it is time.
+    pub(super) fn is_due(&self) -> bool {
+        self.not_before.is_none_or(|at| Instant::now() >= at)
+    }
+
+    /// Takes note of whether a listing had a state for the thread.
+    pub(super) fn listed(&mut self, found: bool) {
+        self.wait = if found { Duration::ZERO } else { (self.wait * 2).clamp(LIST_AGAIN_AFTER, LIST_AGAIN_AT_LATEST) };
+        self.not_before = (!found).then(|| Instant::now() + self.wait);
     }
 }
 
@@ -130,6 +184,32 @@ mod tests {
         assert_eq!(after(0x10_0000), Some(Addr(0x10_0000)));
         assert_eq!(after(0x10_8000), Some(Addr(0x10_1000)));
         assert_eq!(after(0x20_0000), Some(Addr(0x20_0000)), "another stack, or the end of a deep recursion");
+    }
+
+    #[test]
+    fn states_are_listed_for_a_thread_at_once_and_more_and_more_seldom_in_vain() {
+        let mut again = ListAgain::default();
+        assert!(again.is_due());
+        for _ in 0..20 {
+            again.listed(false);
+        }
+        assert_eq!((again.wait, again.is_due()), (LIST_AGAIN_AT_LATEST, false));
+        again.listed(true);
+        assert!(again.is_due());
+        again.listed(false);
+        assert_eq!(again.wait, LIST_AGAIN_AFTER);
+    }
+
+    #[test]
+    fn a_state_that_is_another_thread_s_is_not_taken_again_at_once() {
+        let mut rejected = Rejected::default();
+        assert!(!rejected.holds(Addr(8), true, 1));
+        rejected.add(vec![Addr(8)], 1);
+        assert_eq!(
+            [(8, true, 1), (8, true, 2), (8, false, 2), (16, false, 2)]
+                .map(|(state, is_numbered, listing)| { rejected.holds(Addr(state), is_numbered, listing) }),
+            [true, false, true, false]
+        );
     }
 
     #[test]

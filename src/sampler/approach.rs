@@ -39,7 +39,7 @@ pub enum Met<'a> {
     CannotLook(&'a io::Error),
     /// It was at work inside a large transfer, and waits in it again.
     WaitsAgain,
-    /// By its stack the thread's states, which were not known when it was read.
+    /// The thread's states, which are others than those that it was read with.
     States,
     /// The thread had ended.
     Ended,

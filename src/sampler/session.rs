@@ -257,7 +257,7 @@ impl Session {
 
     /// Whether this tick looks at a thread.
     fn chooses(&self, history: &ThreadHistory) -> bool {
-        self.mode != Mode::Gil || self.states.held_gil(&history.known)
+        self.mode != Mode::Gil || self.states.may_have_held_gil(&history.known)
     }
 
     fn sample(&mut self, history: &mut ThreadHistory) -> Outcome {
@@ -272,24 +272,9 @@ impl Session {
         history.backoff.found_running();
         history.last_block.is_over();
         self.states.assign(&mut history.known, &mut self.reader);
-        let (outcome, has_all_states) = self.attempt(history);
-        if matches!(outcome, Outcome::Stack(..)) && !has_all_states {
-            self.states.list(&mut self.reader);
-            if self.states.assign(&mut history.known, &mut self.reader) {
-                return self.attempt(history).0;
-            }
-        }
-        outcome
-    }
-
-    /// Reads a thread. Also returns whether the states that it was read with are all that there were.
-    fn attempt(&mut self, history: &mut ThreadHistory) -> (Outcome, bool) {
         match self.read(history) {
-            Ok(read) => {
-                let has_all_states = self.states.are_newest(&self.reader, &read.reading.captured);
-                (self.take(history, read), has_all_states)
-            }
-            Err(outcome) => (outcome, true),
+            Ok(read) => self.take(history, read),
+            Err(outcome) => outcome,
         }
     }
 
@@ -332,7 +317,7 @@ impl Session {
             };
             history.last_block.transfer = history.last_block.transfer.or(transfer.filter(|_| has_disturbed));
             match result {
-                Ok(reading) if self.has_new_states(history, &reading) => {
+                Ok(reading) if self.states.assign_again(&mut history.known, &mut self.reader, &reading) => {
                     self.reader.reuse(reading);
                     approach = self.next(approach, history, &Met::States)?;
                 }
@@ -364,18 +349,12 @@ impl Session {
         }
     }
 
-    /// Whether a thread that has just been stopped turns out to have states that are found by its thread pointer only.
-    fn has_new_states(&mut self, history: &mut ThreadHistory, reading: &Reading) -> bool {
-        self.states.assign_by_pointer(&mut history.known, &self.reader, &reading.captured)
-    }
-
-    /// What a reading tells, unless it was made of thread states that have become another thread's.
+    /// What a reading tells.
     fn take(&mut self, history: &mut ThreadHistory, read: Read) -> Outcome {
         let Read { reading, blocked_at, waits_again } = read;
-        if !self.reader.states_fit(&history.known, &reading.captured) {
-            history.known.states.forget();
+        if self.mode == Mode::Gil && history.known.states.addresses.is_empty() {
             self.reader.reuse(reading);
-            return Outcome::Failed(SampleFailure::Unreadable);
+            return Outcome::NotWanted;
         }
         let run_state = observe::run_state(&self.reader, history, &self.states, &reading);
         let frames = Arc::clone(&reading.frames);

@@ -15,8 +15,8 @@ use crate::process::reader::Reader;
 use crate::process::reading::{ReadFailure, Reading};
 use crate::process::stops::Stops;
 use crate::process::thread::KnownThread;
+use crate::process::thread_states::ThreadStates;
 use crate::python::runtime::RuntimeError;
-use crate::python::threads::Threads;
 use crate::stack::code_cache::FunctionId;
 use crate::stack::frame::SampleFrame;
 use crate::target::modules::ModuleId;
@@ -27,6 +27,7 @@ use crate::types::Tid;
 pub struct ThreadToSave<'a> {
     reader: &'a mut Reader,
     known: KnownThread,
+    states: ThreadStates,
     stops: Stops,
 }
 
@@ -62,10 +63,9 @@ impl<'a> ThreadToSave<'a> {
     /// When the process has no such thread.
     pub fn new(reader: &'a mut Reader, tid: Tid) -> io::Result<ThreadToSave<'a>> {
         let mut known = KnownThread::new(reader.target().thread(tid)?);
-        let threads = Threads::list(&reader.found.interpreter, &reader.memory());
-        let id = known.namespace_id.unsigned_abs().into();
-        known.states.addresses = threads.of_native_id(id).map(|state| state.address).collect();
-        Ok(ThreadToSave { reader, known, stops: Stops::default() })
+        let mut states = ThreadStates::default();
+        states.assign(&mut known, reader);
+        Ok(ThreadToSave { reader, known, states, stops: Stops::default() })
     }
 
     /// What reads it.
@@ -94,6 +94,11 @@ impl<'a> ThreadToSave<'a> {
             result => result,
         };
         match result {
+            // The next sample is made with the states that this one has shown.
+            Ok(reading) if self.states.assign_again(&mut self.known, self.reader, &reading) => {
+                self.reader.reuse(reading);
+                Ok(None)
+            }
             Ok(reading) => Ok(Some(reading)),
             Err(ReadFailure::CodeReplaced | ReadFailure::ModuleReplaced) => Ok(None),
             Err(failure) => Err(failure),

@@ -5,19 +5,27 @@
 //! Does not: take the sample again.
 
 use super::{ReadFailure, Reader, moment};
-use crate::capture::captured::Captured;
+use crate::merge::Placement;
+use crate::process::reading::Reading;
 use crate::process::thread::KnownThread;
 use crate::python::stack::{PythonEntry, PythonStack};
 use crate::target::memory::Memory;
 use crate::target::modules::ModuleId;
-use crate::types::Addr;
+use crate::types::{Addr, Svma};
+use crate::unwind::address_space::Code;
+
+/// The eval loop's function has 25 KB and more in every version and build; where it is split, its larger part.
+const SMALLEST_EVAL_LOOP: u64 = 16 << 10;
 
 impl Reader {
-    /// Whether the thread states that were copied belong to the thread that was captured: a state that was freed may be
-    /// another thread's by now. The `pthread_t` decides; the number of a process that has forked can be stale.
-    pub fn states_fit(&mut self, known: &KnownThread, captured: &Captured) -> bool {
+    /// Whether the thread states that a reading was made with belong to the thread that was captured: a state that was freed may be
+    /// another thread's by now. The `pthread_t` decides. The number does where that is not known; it can be stale: CPython does not
+    /// learn of a fork by native code, and a thread that has ended can have left its state, and its stack and `pthread_t` to
+    /// another. So the frames of a state with another number must also lie where the thread's eval frames are.
+    pub fn states_fit(&mut self, known: &KnownThread, reading: &Reading) -> bool {
+        let captured = &reading.captured;
         let layout = &self.found.interpreter.layout.thread;
-        let number = u64::from(known.namespace_id.unsigned_abs());
+        let number = known.number();
         let word = |state: &Addr, offset: u64| captured.read_u64(state.wrapping_add(offset)).ok();
         let is_numbered = |state: &&Addr| word(state, layout.native_thread_id) == Some(number);
         let states = &known.states.addresses;
@@ -29,10 +37,31 @@ impl Reader {
             self.pthreads.learn(Addr(pthread), pointer);
         }
         let pthread = self.pthread_of(captured).or(known.states.pthread);
-        states.iter().all(|state| match pthread {
-            Some(pthread) => word(state, layout.thread_id) == Some(pthread.0),
-            None => is_numbered(&state),
-        })
+        let has_pthread = |state: &Addr| pthread.is_none_or(|own| word(state, layout.thread_id) == Some(own.0));
+        if !states.iter().all(has_pthread) {
+            return false;
+        }
+        states.iter().all(|state| is_numbered(&state))
+            || match reading.merged.placement(|addr| self.is_eval_code(addr)) {
+                Placement::NoFrames | Placement::Proved => true,
+                Placement::Open => pthread.is_some(),
+                Placement::Contradicted => false,
+            }
+    }
+
+    /// Whether an instruction is one of the eval loop's function, as far as that is known; else, whether it is in a function of the
+    /// interpreter that is as large as no other on the way from a thread's entry.
+    pub(in crate::process) fn is_eval_code(&self, addr: Addr) -> bool {
+        let module = self.found.module;
+        let is_large = || {
+            let svma = self.space.modules.get(module).map(|image| Svma(addr.0.wrapping_sub(image.bias)))?;
+            let is_own = self.space.addresses.find(addr).is_some_and(
+                |range| matches!(&range.code, Code::Module { index, .. } if u32::try_from(*index) == Ok(module.0)),
+            );
+            let (start, end) = self.space.function_extent(module, svma).filter(|_| is_own)?;
+            Some(end.0 - start.0 >= SMALLEST_EVAL_LOOP)
+        };
+        self.journey.eval_frames().code().holds(addr) || is_large().unwrap_or(false)
     }
 
     /// Whether what the last readings have met of the process is still so.
