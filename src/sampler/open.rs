@@ -15,8 +15,9 @@ use crate::capture::ptrace::{StopError, may_trace};
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
 use crate::target::launch::Launched;
+use crate::target::living::LivingThread;
 use crate::target::process::{Process, ProcessError, read_status};
-use crate::types::{Pid, Tid};
+use crate::types::Pid;
 
 /// How long a running process may need to finish what it has begun: its start, or the end of a thread.
 const ATTACH_LIMIT: Duration = Duration::from_secs(2);
@@ -166,10 +167,12 @@ pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
 
 /// Tries the one thing that needs permission: the kernel's answer is the only sure one.
 fn check_permission(pid: Pid) -> Result<(), AttachError> {
-    let answer = may_trace(Tid(pid.0));
+    // A first thread that has ended cannot be traced, and the others can.
+    let tid = LivingThread::of(pid).tid();
+    let answer = may_trace(tid);
     // Who asked may not have let go yet, and nobody else could trace the process until then.
     let since = Instant::now();
-    while since.elapsed() < ATTACH_LIMIT && is_traced_by_us(pid) {
+    while since.elapsed() < ATTACH_LIMIT && is_traced_by_us(Pid(tid.0)) {
         std::thread::yield_now();
     }
     match answer {

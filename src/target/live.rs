@@ -32,8 +32,9 @@ impl LiveTarget {
     /// # Errors
     /// When it is gone or may not be looked at.
     pub fn new(process: Process) -> io::Result<LiveTarget> {
-        let pid = process.identity.pid;
-        Ok(LiveTarget { process, memory: ProcessMemory::new(pid), root: Arc::new(TargetRoot::of(pid)?) })
+        let living = process.living();
+        let (memory, root) = (ProcessMemory::through(Arc::clone(living)), TargetRoot::through(living)?);
+        Ok(LiveTarget { process, memory, root: Arc::new(root) })
     }
 }
 
@@ -52,8 +53,8 @@ impl Target for LiveTarget {
 
     fn open_mapped(&self, mapping: &Mapping, id: FileId, path: &Path) -> Option<File> {
         // The link needs CAP_CHECKPOINT_RESTORE (proc_pid_map_files(5)), and works for files that are gone from the tree.
-        let (pid, start, end) = (self.process.identity.pid, mapping.start.0, mapping.end.0);
-        if let Ok(file) = File::open(format!("/proc/{pid}/map_files/{start:x}-{end:x}")) {
+        let (living, start, end) = (self.process.living(), mapping.start.0, mapping.end.0);
+        if let Ok(file) = File::open(living.process_path(&format!("map_files/{start:x}-{end:x}"))) {
             return Some(file);
         }
         // A path in maps is relative to the reader's root where it can be reached from there, else to the target's.
@@ -76,7 +77,13 @@ impl Target for LiveTarget {
     }
 
     fn thread(&self, tid: Tid) -> io::Result<Thread> {
-        Thread::open(self.process.identity.pid, tid)
+        let pid = self.process.identity.pid;
+        let thread = Thread::open(pid, tid)?;
+        // Only the first thread can have ended and be there.
+        if tid.0 == pid.0 && thread.has_ended() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(thread)
     }
 
     fn is_alive(&self) -> bool {

@@ -7,6 +7,7 @@ pub mod elf_files;
 pub mod host;
 pub mod launch;
 pub mod live;
+pub mod living;
 pub mod maps;
 pub mod memory;
 pub mod modules;

@@ -15,10 +15,10 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::living::LivingThread;
 use super::maps::Mappings;
 use super::root::TargetRoot;
-use super::status::{Status, TaskState};
-use super::threads;
+use super::status::Status;
 use super::view::Identity;
 use crate::types::Pid;
 
@@ -70,8 +70,10 @@ pub struct Process {
     pub identity: Identity,
     /// When it was started, in clock ticks since boot: with the pid, its identity.
     start_time: u64,
-    /// Its mappings, opened once: see [`Process::replaced`].
-    program: Arc<File>,
+    /// Its mappings, opened once: see [`Process::replaced`]. Absent where its first thread had ended by then.
+    program: Option<Arc<File>>,
+    /// By which it is looked at.
+    living: Arc<LivingThread>,
 }
 
 impl Process {
@@ -84,46 +86,47 @@ impl Process {
         if status.thread_group != pid {
             return Err(ProcessError::IsThread { tid: pid, process: status.thread_group });
         }
-        if matches!(status.state, TaskState::Zombie | TaskState::Dead) {
+        let living = LivingThread::of(pid);
+        if !living.is_alive() {
             return Err(ProcessError::Zombie(pid));
         }
         if status.kernel_thread {
             return Err(ProcessError::KernelThread(pid));
         }
         let denied = |source| ProcessError::Denied { pid, source };
-        let executable = match fs::read_link(format!("/proc/{pid}/exe")) {
+        let executable = match fs::read_link(living.path("exe")) {
             Ok(path) => path,
             // A kernel older than 6.12 has no `Kthread` line; only a kernel thread has no program.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ProcessError::KernelThread(pid)),
             Err(error) => return Err(denied(error)),
         };
         // Opened before the program is looked at: one that replaces it from here on is noticed.
-        let program = File::open(format!("/proc/{pid}/maps")).map_err(denied)?;
-        check_architecture(pid)?;
-        let root = TargetRoot::of(pid).map_err(denied)?;
+        let has_first = living.tid().0 == pid.0;
+        let program = has_first.then(|| File::open(maps_of_first(pid)).map_err(denied)).transpose()?;
+        check_architecture(&living)?;
+        let root = TargetRoot::through(&living).map_err(denied)?;
         // First: what is read after it is of this process, or is found to be gone.
         let start_time = start_time(pid).ok_or(ProcessError::NotFound(pid))?;
-        let current_directory = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        let current_directory = fs::read_link(living.path("cwd")).ok();
         let identity = Identity {
             pid,
             executable: root.as_target_names(without_deleted(executable)),
-            command_line: command_line(pid),
+            command_line: command_line(&living),
             current_directory: current_directory.map(|path| root.as_target_names(path)),
             namespace_pid: status.innermost_id().unwrap_or(pid.0),
             effective_uid: Some(status.effective_uid),
         };
-        Ok(Process { identity, start_time, program: Arc::new(program) })
+        Ok(Process { identity, start_time, program: program.map(Arc::new), living: Arc::new(living) })
     }
 
-    /// Whether the process still runs; false once it is a zombie or its id belongs to another.
+    /// Whether any thread of the process still runs; false once its id belongs to another.
     pub fn is_alive(&self) -> bool {
-        let alive = read_status(self.identity.pid).is_some_and(|status| match status.state {
-            TaskState::Dead => false,
-            // A first thread that has ended stays a zombie as long as others run.
-            TaskState::Zombie => threads::list(self.identity.pid).is_ok_and(|tids| tids.len() > 1),
-            _ => true,
-        });
-        alive && start_time(self.identity.pid) == Some(self.start_time)
+        self.living.is_alive() && start_time(self.identity.pid) == Some(self.start_time)
+    }
+
+    /// The thread by which it is looked at.
+    pub fn living(&self) -> &Arc<LivingThread> {
+        &self.living
     }
 
     /// How long ago the process was started; an exec since does not count.
@@ -140,16 +143,17 @@ impl Process {
     /// A file of mappings that is open shows the address space that the process had when it was opened
     /// (`proc_maps_open` in the kernel's fs/proc/task_mmu.c), and nothing once nobody uses that any more. No number in
     /// `/proc` tells as surely: without address space randomisation the same program lies at the same addresses again.
+    /// Whichever thread calls execve(2) becomes the first: where that had ended, its mappings are new ones.
     ///
     /// # Errors
     /// When the new program is none that can be looked at.
     pub fn replaced(&self) -> Option<Result<Process, ProcessError>> {
         let is_there = |file: &File| matches!(file.read_at(&mut [0], 0), Ok(1..));
-        if is_there(&self.program) || start_time(self.identity.pid) != Some(self.start_time) {
+        if self.program.as_deref().is_some_and(is_there) || start_time(self.identity.pid) != Some(self.start_time) {
             return None;
         }
         // A process that ends has no address space either, for a moment in which it is not dead yet.
-        let now = File::open(format!("/proc/{}/maps", self.identity.pid)).ok();
+        let now = File::open(maps_of_first(self.identity.pid)).ok();
         now.is_some_and(|file| is_there(&file)).then(|| Process::open(self.identity.pid))
     }
 
@@ -158,8 +162,18 @@ impl Process {
     /// # Errors
     /// When it is gone or may not be looked at.
     pub fn mappings(&self) -> io::Result<Mappings> {
+        let mappings = self.mappings_by_living();
+        match &mappings {
+            Ok(some) if !some.is_empty() => mappings,
+            // Of a thread that has ended the file is empty, or gone.
+            _ if self.living.follow() => self.mappings_by_living(),
+            _ => mappings,
+        }
+    }
+
+    fn mappings_by_living(&self) -> io::Result<Mappings> {
         let mut text = Vec::new();
-        File::open(format!("/proc/{}/maps", self.identity.pid))?.take(MAX_PROC_FILE).read_to_end(&mut text)?;
+        File::open(self.living.path("maps"))?.take(MAX_PROC_FILE).read_to_end(&mut text)?;
         Ok(Mappings::parse(&text))
     }
 }
@@ -169,15 +183,21 @@ pub fn read_status(pid: Pid) -> Option<Status> {
     Status::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/status")).ok()?))
 }
 
+/// The mappings of the process as its first thread has them: also when another thread, whose own number is gone then, has replaced
+/// the program.
+fn maps_of_first(pid: Pid) -> String {
+    format!("/proc/{pid}/maps")
+}
+
 /// The path of a program that has been unlinked or replaced since it was started, as it was.
 fn without_deleted(path: PathBuf) -> PathBuf {
     let bytes = path.as_os_str().as_bytes();
     bytes.strip_suffix(b" (deleted)").map_or(path.clone(), |name| PathBuf::from(OsStr::from_bytes(name)))
 }
 
-fn command_line(pid: Pid) -> Vec<String> {
+fn command_line(living: &LivingThread) -> Vec<String> {
     let mut bytes = Vec::new();
-    if let Ok(file) = File::open(format!("/proc/{pid}/cmdline")) {
+    if let Ok(file) = File::open(living.path("cmdline")) {
         // What could be read is enough: the command line is shown, not acted upon.
         let _ = file.take(MAX_PROC_FILE).read_to_end(&mut bytes);
     }
@@ -194,9 +214,10 @@ fn start_time(pid: Pid) -> Option<u64> {
 }
 
 /// The first bytes of the program say its class and machine (ELF header, `e_ident` and `e_machine`).
-fn check_architecture(pid: Pid) -> Result<(), ProcessError> {
+fn check_architecture(living: &LivingThread) -> Result<(), ProcessError> {
+    let pid = living.pid();
     let mut header = [0; 20];
-    let read = File::open(format!("/proc/{pid}/exe")).and_then(|mut f| f.read_exact(&mut header));
+    let read = File::open(living.path("exe")).and_then(|mut f| f.read_exact(&mut header));
     read.map_err(|source| ProcessError::Denied { pid, source })?;
     let foreign = |what: &str| Err(ProcessError::ForeignArchitecture { pid, what: what.to_owned() });
     if !header.starts_with(b"\x7fELF") {
@@ -216,6 +237,7 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
+    use crate::target::status::TaskState;
 
     #[test]
     fn this_process_is_described() {

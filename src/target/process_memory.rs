@@ -7,19 +7,20 @@
 use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 
+use super::living::LivingThread;
 use super::memory::{BulkMemory, MAX_RANGES, Memory, RangeRead, ReadError};
 use crate::types::{Addr, Pid};
 
 /// The memory of a live process, read-only.
 #[derive(Debug)]
 pub struct ProcessMemory {
-    pid: Pid,
+    living: Arc<LivingThread>,
     /// Opened when process_vm_readv is first refused.
     mem_file: OnceLock<Option<File>>,
     calls: AtomicU64,
@@ -28,12 +29,17 @@ pub struct ProcessMemory {
 impl ProcessMemory {
     /// Names the process; nothing is opened or checked yet.
     pub fn new(pid: Pid) -> Self {
-        ProcessMemory { pid, mem_file: OnceLock::new(), calls: AtomicU64::new(0) }
+        ProcessMemory::through(Arc::new(LivingThread::first(pid)))
+    }
+
+    /// The memory of the process of a thread.
+    pub fn through(living: Arc<LivingThread>) -> Self {
+        ProcessMemory { living, mem_file: OnceLock::new(), calls: AtomicU64::new(0) }
     }
 
     /// The process.
     pub fn pid(&self) -> Pid {
-        self.pid
+        self.living.pid()
     }
 
     /// Copies ranges with one system call. The kernel stops at the first byte that it cannot read: the bytes before it are valid,
@@ -44,8 +50,16 @@ impl ProcessMemory {
             let remote: Vec<_> =
                 ranges[..taken].iter().map(|r| RemoteIoVec { base: r.addr.0 as usize, len: r.into.len() }).collect();
             let mut local: Vec<_> = ranges[..taken].iter_mut().map(|r| IoSliceMut::new(r.into)).collect();
-            self.calls.fetch_add(1, Ordering::Relaxed);
-            match process_vm_readv(nix::unistd::Pid::from_raw(self.pid.0), &mut local, &remote) {
+            let mut copy = || {
+                self.calls.fetch_add(1, Ordering::Relaxed);
+                process_vm_readv(nix::unistd::Pid::from_raw(self.living.tid().0), &mut local, &remote)
+            };
+            let result = match copy() {
+                // A thread that has ended has no memory; another may still have it.
+                Err(Errno::ESRCH) if self.living.follow() => copy(),
+                result => result,
+            };
+            match result {
                 Err(Errno::ENOSYS | Errno::EPERM) => {}
                 result => return result,
             }
@@ -55,7 +69,7 @@ impl ProcessMemory {
 
     /// The same through the memory file, with a call for each range.
     fn copy_from_file(&self, ranges: &mut [RangeRead<'_>]) -> Result<usize, Errno> {
-        let file = self.mem_file.get_or_init(|| File::open(format!("/proc/{}/mem", self.pid)).ok());
+        let file = self.mem_file.get_or_init(|| File::open(self.living.path("mem")).ok());
         let file = file.as_ref().ok_or(Errno::EPERM)?;
         let mut total = 0;
         for range in ranges {

@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
 
+use super::living::LivingThread;
 use crate::types::Pid;
 
 /// The kernel's own limit for one path resolution (`path_resolution(7)`).
@@ -43,7 +44,12 @@ impl TargetRoot {
     ///
     /// Fails when the process is gone or may not be inspected.
     pub fn of(pid: Pid) -> io::Result<TargetRoot> {
-        let link = format!("/proc/{pid}/root");
+        TargetRoot::through(&LivingThread::of(pid))
+    }
+
+    /// The root of the process of a thread.
+    pub(super) fn through(living: &LivingThread) -> io::Result<TargetRoot> {
+        let link = living.path("root");
         let seen_at = std::fs::read_link(&link).ok().filter(|path| path != Path::new("/"));
         Ok(TargetRoot { seen_at, ..TargetRoot::at(Path::new(&link))? })
     }
