@@ -40,6 +40,7 @@ mod install;
 mod launching;
 mod locals;
 mod memory;
+mod odd_processes;
 mod outputs;
 mod permissions;
 mod recordings;

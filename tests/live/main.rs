@@ -35,6 +35,7 @@ mod replaced_code;
 mod replaced_module;
 mod rig;
 mod running;
+mod short_lived;
 mod spinning;
 mod states;
 mod undisturbed;

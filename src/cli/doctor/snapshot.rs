@@ -61,7 +61,13 @@ fn candidates(session: &Session, thread: Option<Tid>) -> Vec<Tid> {
     let mut tids: Vec<Tid> = python.map(|history| history.tid()).collect();
     tids.sort_by_key(|tid| (*tid != main, *tid));
     tids.truncate(MAX_THREADS);
-    if tids.is_empty() { vec![main] } else { tids }
+    if tids.is_empty() {
+        // A first thread that has ended is there and cannot be read.
+        let can_be_read = |tid: &Tid| session.target().thread(*tid).is_ok();
+        let living = session.target().threads().unwrap_or_default().into_iter().find(can_be_read);
+        tids.push(living.unwrap_or(main));
+    }
+    tids
 }
 
 /// The last incomplete stack of a thread, or else its last one.
