@@ -12,6 +12,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::binaries::Binaries;
 use super::module_marks::ModuleMarks;
 use crate::capture::captured::Range;
+use crate::capture::native;
+use crate::stack::native_walk;
 use crate::target::elf::UnwindSections;
 use crate::target::maps::Mappings;
 use crate::target::memory::{PAGE, Region, Regions};
@@ -127,6 +129,14 @@ impl CodeSpace {
     /// The extent of the function at an address of a module, by its unwind tables.
     pub fn function_extent(&self, module: ModuleId, svma: Svma) -> Option<(Svma, Svma)> {
         self.unwinders.get(&module)?.function_start(svma)
+    }
+
+    /// The parts of the function at an address of a module of this machine: see [`ModuleUnwinder::function_parts`].
+    pub fn function_parts(&self, module: ModuleId, svma: Svma) -> Vec<(Svma, Svma)> {
+        self.unwinders
+            .get(&module)
+            .map(|unwinder| native_walk::function_parts(native::MACHINE, unwinder, svma))
+            .unwrap_or_default()
     }
 
     fn read(&mut self) -> io::Result<bool> {

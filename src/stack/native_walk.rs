@@ -47,6 +47,14 @@ pub fn for_machine(machine: Machine) -> Box<dyn NativeWalk> {
     }
 }
 
+/// The parts of a function of a module for this machine.
+pub fn function_parts(machine: Machine, module: &ModuleUnwinder, svma: Svma) -> Vec<(Svma, Svma)> {
+    match machine {
+        Machine::X86_64 => module.function_parts::<X86_64>(svma),
+        Machine::Aarch64 => module.function_parts::<Aarch64>(svma),
+    }
+}
+
 #[derive(Debug)]
 struct Walk<A: Architecture> {
     unwinder: Unwinder<A>,

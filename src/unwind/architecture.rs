@@ -81,6 +81,9 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
     /// How the code at `pc` returns, by its instructions. `code` begins at `base`, before `pc` where a loop may lead back.
     fn return_path(code: &[u8], base: u64, pc: u64) -> Option<ReturnPath>;
 
+    /// Where the branches in `code`, which begins at `base`, lead: calls are none.
+    fn branch_targets(code: &[u8], base: u64) -> Vec<u64>;
+
     /// Whether the row says that a register is saved where it is no more: it is the caller's again.
     fn is_restored(register: u16, held: Option<u64>, saved_at: u64, cfa: u64) -> bool;
 

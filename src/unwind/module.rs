@@ -64,6 +64,21 @@ impl ModuleUnwinder {
         Some((Svma(fde.initial_address()), Svma(fde.end_address())))
     }
 
+    /// The parts of the function that `svma` is in: that one, and each that its branches lead into the middle of. A compiler puts what
+    /// it takes for cold elsewhere; into another function it calls, or jumps to the start.
+    pub fn function_parts<A: Architecture>(&self, svma: Svma) -> Vec<(Svma, Svma)> {
+        let Some((start, end)) = self.function_start(svma) else { return Vec::new() };
+        let code = self.code.as_deref().and_then(|code| code.code(start, end.0.checked_sub(start.0)?));
+        let mut parts = vec![(start, end)];
+        for target in code.map(|code| A::branch_targets(&code, start.0)).unwrap_or_default() {
+            let is_known = parts.iter().any(|(start, end)| (start.0..end.0).contains(&target));
+            if !is_known && let Some(part) = self.function_start(Svma(target)).filter(|(start, _)| start.0 != target) {
+                parts.push(part);
+            }
+        }
+        parts
+    }
+
     /// Calls `f` with the row that covers `svma`.
     pub(super) fn with_row<T>(
         &self,

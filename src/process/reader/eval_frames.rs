@@ -14,7 +14,7 @@ use crate::target::modules::ModuleId;
 use crate::types::{Addr, Svma};
 
 /// The eval loop's function: every CPython since 3.6 exports it (PEP 523), for it can be replaced. What a compiler has split off from
-/// it has no such name, and is learned.
+/// it has no such name: Debian's interpreters have nearly all of it there.
 const FUNCTION: &str = "_PyEval_EvalFrameDefault";
 
 /// What is known of the eval frames of an interpreter that no sample has met yet.
@@ -22,11 +22,11 @@ pub(super) fn known(space: &CodeSpace, module: ModuleId) -> EvalFrameModel {
     let Some(image) = space.modules.get(module) else { return EvalFrameModel::default() };
     let Ok(file) = &image.elf else { return EvalFrameModel::default() };
     let learned = space.binaries.eval_frames(file);
-    let named = file.symbol(FUNCTION).map(|(start, size)| {
-        let end = Svma(start.0.saturating_add(size));
-        space.function_extent(module, start).unwrap_or((start, end))
+    let named = file.symbol(FUNCTION).map(|(start, size)| match space.function_parts(module, start) {
+        parts if parts.is_empty() => vec![(start, Svma(start.0.saturating_add(size)))],
+        parts => parts,
     });
-    let parts = learned.iter().flat_map(|frames| frames.code.iter().copied()).chain(named);
+    let parts = learned.iter().flat_map(|frames| frames.code.iter().copied()).chain(named.into_iter().flatten());
     let code: EvalCode = parts.map(|(start, end)| (image.addr(start), image.addr(end))).collect();
     learned.map(|frames| EvalFrameModel::known(frames.layout)).unwrap_or_default().with_code(code)
 }

@@ -57,6 +57,17 @@ fn register_branch(word: u32) -> Branch {
     }
 }
 
+/// Where the branches in `code`, which begins at `base`, lead.
+pub fn branch_targets(code: &[u8], base: u64) -> Vec<u64> {
+    let words = code.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+    let addresses = (0..).map(|index: u64| base.wrapping_add(index * LEN));
+    let target = |(word, address): (u32, u64)| match Branch::decode(word, address)? {
+        Branch::Always(target) | Branch::Sometimes(target) => Some(target),
+        _ => None,
+    };
+    words.zip(addresses).filter_map(target).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +95,13 @@ mod tests {
         for word in [0xd400_0001, 0xd503_233f, 0xa9bf_7bfd, 0x9100_03fd, 0xd503_201f] {
             assert_eq!(Branch::decode(word, 0), None, "svc, paciasp, stp, mov, nop: {word:#x}");
         }
+    }
+
+    #[test]
+    fn the_targets_of_branches_are_gathered_and_those_of_calls_are_not() {
+        // bl, b.ne (backwards), nop, b
+        let words = [0x97ff_ffd6_u32, 0x54ff_fee1, 0xd503_201f, 0x1400_0107];
+        let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!(branch_targets(&code, 0x1000), [0x1004 - 0x24, 0x100c + 0x41c]);
     }
 }

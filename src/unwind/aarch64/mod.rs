@@ -82,6 +82,10 @@ impl Architecture for Aarch64 {
         return_path::return_path(code, base, pc)
     }
 
+    fn branch_targets(code: &[u8], base: u64) -> Vec<u64> {
+        instruction::branch_targets(code, base)
+    }
+
     fn is_restored(_: u16, _: Option<u64>, _: u64, _: u64) -> bool {
         false
     }

@@ -92,3 +92,28 @@ proptest! {
         }
     }
 }
+
+/// Instructions from the first function on.
+#[derive(Debug)]
+struct Code(Vec<u8>);
+
+impl CodeBytes for Code {
+    fn code(&self, svma: Svma, len: u64) -> Option<Vec<u8>> {
+        let start = usize::try_from(svma.0.checked_sub(TEXT)?).ok()?;
+        Some(self.0.get(start..start + usize::try_from(len).ok()?)?.to_vec())
+    }
+}
+
+#[test]
+fn a_function_has_the_parts_that_it_branches_into_the_middle_of() {
+    let parts = |code: &[u8]| {
+        let mut bytes = vec![0x90; 0x100];
+        bytes[..code.len()].copy_from_slice(code);
+        unwinder(three_functions(), true).with_code(Arc::new(Code(bytes))).function_parts::<X86_64>(Svma(TEXT + 4))
+    };
+    let part = |n: u64| (Svma(TEXT + n * 0x40), Svma(TEXT + n * 0x40 + 0x30));
+    // jmp to the start of the second function, call of its middle, jne within itself.
+    assert_eq!(parts(&[0xe9, 0x3b, 0, 0, 0, 0xe8, 0x3b, 0, 0, 0, 0x75, 2]), [part(0)]);
+    // jne into the middle of the third one, twice.
+    assert_eq!(parts(&[0x0f, 0x85, 0x80, 0, 0, 0, 0x0f, 0x85, 0x80, 0, 0, 0]), [part(0), part(2)]);
+}

@@ -3,7 +3,7 @@
 //! Does: tell them apart (Intel SDM, volume 2). Does not: follow them (`return_path`, `call_site`), or know what others do
 //! (`effect`).
 
-use iced_x86::{Instruction, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 
 /// What an instruction does to the program counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +39,19 @@ impl Branch {
     }
 }
 
+/// Where the branches in `code`, which begins at `base` with an instruction, lead.
+pub fn branch_targets(code: &[u8], base: u64) -> Vec<u64> {
+    let instructions = Decoder::with_ip(64, code, base, DecoderOptions::NONE).into_iter();
+    let target = |instruction: Instruction| match Branch::of(&instruction)? {
+        Branch::Always(target) | Branch::Sometimes(target) => Some(target),
+        _ => None,
+    };
+    instructions.filter_map(target).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use iced_x86::{Decoder, DecoderOptions};
 
     #[test]
     fn branches_are_what_the_assembler_made_of_them() {
@@ -68,5 +77,12 @@ mod tests {
             let instruction = Decoder::with_ip(64, code, 0x1000, DecoderOptions::NONE).decode();
             assert_eq!(Branch::of(&instruction), branch, "{code:x?}");
         }
+    }
+
+    #[test]
+    fn the_targets_of_branches_are_gathered_and_those_of_calls_are_not() {
+        // call, je, nop, jmp
+        let code = [0xe8, 0, 0, 0, 0, 0x74, 0x10, 0x90, 0xe9, 0, 1, 0, 0];
+        assert_eq!(branch_targets(&code, 0x1000), [0x1017, 0x110d]);
     }
 }

@@ -80,6 +80,10 @@ impl Architecture for X86_64 {
         return_path::return_path(code, base, pc)
     }
 
+    fn branch_targets(code: &[u8], base: u64) -> Vec<u64> {
+        instruction::branch_targets(code, base)
+    }
+
     /// GCC leaves the restore out where a function that has realigned its frame returns in its middle: behind the
     /// `pop %rbp` rbp points above the frame, and the row says that it is saved at rbp.
     fn is_restored(register: u16, held: Option<u64>, saved_at: u64, cfa: u64) -> bool {
