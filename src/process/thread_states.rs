@@ -75,13 +75,11 @@ impl ThreadStates {
         if fits && is_newest && !lacks_python && !known.states.addresses.is_empty() {
             return false;
         }
-        let before = std::mem::take(&mut known.states.addresses);
+        let before = known.states.addresses.clone();
         let may_list = self.listed_at.is_none_or(|at| at.elapsed() >= self.listing_took * LISTING_SHARE);
         let lists_for_it = (lacks_python || !fits) && may_list && known.states.list_again.is_due();
-        if fits {
-            known.states.addresses.clone_from(&before);
-        } else {
-            known.states.rejected.add(before.clone(), self.listing);
+        if !fits {
+            known.states.rejected.add(std::mem::take(&mut known.states.addresses), self.listing);
         }
         if !is_newest || lists_for_it {
             self.list(reader);

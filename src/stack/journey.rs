@@ -173,7 +173,7 @@ fn resolve(frame: &MergedFrame, moment: Moment<'_>) -> SampleFrame {
 }
 
 /// The module at an address of the target, the module's own address for it, and its unwind tables.
-fn locate(addresses: &AddressSpace, addr: Addr) -> Option<(ModuleId, Svma, &ModuleUnwinder)> {
+pub fn locate(addresses: &AddressSpace, addr: Addr) -> Option<(ModuleId, Svma, &ModuleUnwinder)> {
     match &addresses.find(addr)?.code {
         Code::Module { index, bias, unwinder } => {
             let module = ModuleId(u32::try_from(*index).ok()?);

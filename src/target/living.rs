@@ -6,10 +6,8 @@
 //! The first thread of a process can end before the others (`pthread_exit` in `main`). It stays, as a zombie, under the process's
 //! number, and has neither memory nor mappings, root or program any more; each of the others has them all (proc_pid_task(5)).
 
-use std::fs;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::status::{Status, TaskState};
 use super::threads;
 use crate::types::{Pid, Tid};
 
@@ -73,13 +71,13 @@ impl LivingThread {
 
 /// Whether a thread is there, and has not ended.
 fn lives(pid: Pid, tid: Tid) -> bool {
-    let status = fs::read(format!("/proc/{pid}/task/{tid}/status")).ok();
-    let status = status.and_then(|text| Status::parse(&String::from_utf8_lossy(&text)));
-    status.is_some_and(|status| !matches!(status.state, TaskState::Zombie | TaskState::Dead))
+    threads::read_status(&format!("/proc/{pid}/task/{tid}")).is_some_and(|status| !status.has_ended())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

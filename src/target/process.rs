@@ -19,6 +19,7 @@ use super::living::LivingThread;
 use super::maps::Mappings;
 use super::root::TargetRoot;
 use super::status::Status;
+use super::threads;
 use super::view::Identity;
 use crate::types::Pid;
 
@@ -180,7 +181,7 @@ impl Process {
 
 /// `/proc/PID/status`, parsed; `None` when there is no such process.
 pub fn read_status(pid: Pid) -> Option<Status> {
-    Status::parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/status")).ok()?))
+    threads::read_status(&format!("/proc/{pid}"))
 }
 
 /// The mappings of the process as its first thread has them: also when another thread, whose own number is gone then, has replaced

@@ -58,6 +58,11 @@ impl TaskState {
 }
 
 impl Status {
+    /// Whether the task has ended: it is a zombie, as a first thread that ends before the others stays one, or gone.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, TaskState::Zombie | TaskState::Dead)
+    }
+
     /// Parses the contents of the file; `None` when a line that is always there is not.
     pub fn parse(text: &str) -> Option<Status> {
         let field =

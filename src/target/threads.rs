@@ -175,8 +175,7 @@ impl Thread {
 
     /// Whether it has ended: gone, or a zombie, as a first thread that ends before the others stays one.
     pub fn has_ended(&self) -> bool {
-        let is_over = |status: Status| matches!(status.state, TaskState::Zombie | TaskState::Dead);
-        self.live().is_some_and(|thread| thread.status().is_none_or(is_over))
+        self.live().is_some_and(|thread| thread.status().is_none_or(|status| status.has_ended()))
     }
 
     /// Its name, as the kernel knows it (at most 15 bytes).
@@ -256,8 +255,13 @@ impl LiveThread {
     }
 
     fn status(&self) -> Option<Status> {
-        Status::parse(&String::from_utf8_lossy(&fs::read(format!("{}/status", self.directory)).ok()?))
+        read_status(&self.directory)
     }
+}
+
+/// The status of the process or thread whose directory in `/proc` this is.
+pub fn read_status(directory: &str) -> Option<Status> {
+    Status::parse(&String::from_utf8_lossy(&fs::read(format!("{directory}/status")).ok()?))
 }
 
 /// A number that changes with the number of threads of a process, for one system call; 0 when there is no such process. A directory has a

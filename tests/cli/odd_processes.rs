@@ -77,15 +77,12 @@ fn a_child_that_native_code_has_forked_is_sampled_in_every_mode() {
 
 /// Its first thread ends when it is told to, and another one works on until the end of standard input.
 fn without_first_thread(interpreter: &TestInterpreter) -> Program {
-    let code = "
+    let code = concat!(
+        "
 import ctypes, os, threading
-def inner():
-    n = 0
-    for i in range(20000): n += i
-    return n
-def outer():
-    while True: inner()
-def wait_for_the_end():
+",
+        python::outer_and_inner!(),
+        "def wait_for_the_end():
     told.wait()
     os.read(0, 1)
     os._exit(7)
@@ -94,7 +91,8 @@ for function in outer, wait_for_the_end: threading.Thread(target=function).start
 print('ready', flush=True)
 os.read(0, 1)
 told.set()
-ctypes.CDLL(None).pthread_exit(None)";
+ctypes.CDLL(None).pthread_exit(None)"
+    );
     Program::start(interpreter, code)
 }
 

@@ -7,22 +7,34 @@ use crate::interpreters::{self, TestInterpreter};
 use crate::patience::eventually;
 use crate::processes;
 
-/// Two functions that work for as long as the program runs.
-pub const BUSY: &str = "
-import os, threading
-def wait_for_the_end():
-    os.read(0, 1)
-    os._exit(0)
-def inner():
+/// Two functions that work without end, as a literal: `outer` calls `inner`.
+macro_rules! outer_and_inner {
+    () => {
+        "def inner():
     n = 0
     for i in range(20000): n += i
     return n
 def outer():
     while True: inner()
-threading.Thread(target=wait_for_the_end, daemon=True, name='waiter').start()
+"
+    };
+}
+pub(crate) use outer_and_inner;
+
+/// Two functions that work for as long as the program runs.
+pub const BUSY: &str = concat!(
+    "
+import os, threading
+def wait_for_the_end():
+    os.read(0, 1)
+    os._exit(0)
+",
+    outer_and_inner!(),
+    "threading.Thread(target=wait_for_the_end, daemon=True, name='waiter').start()
 print('ready', flush=True)
 outer()
-";
+"
+);
 
 /// A function that waits for standard input to end.
 pub const IDLE: &str = "

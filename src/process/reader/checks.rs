@@ -9,10 +9,10 @@ use crate::merge::Placement;
 use crate::process::reading::Reading;
 use crate::process::thread::KnownThread;
 use crate::python::stack::{PythonEntry, PythonStack};
+use crate::stack::journey;
 use crate::target::memory::Memory;
 use crate::target::modules::ModuleId;
-use crate::types::{Addr, Svma};
-use crate::unwind::address_space::Code;
+use crate::types::Addr;
 
 /// The eval loop's function has 25 KB and more in every version and build; where it is split, its larger part.
 const SMALLEST_EVAL_LOOP: u64 = 16 << 10;
@@ -52,13 +52,9 @@ impl Reader {
     /// Whether an instruction is one of the eval loop's function, as far as that is known; else, whether it is in a function of the
     /// interpreter that is as large as no other on the way from a thread's entry.
     pub(in crate::process) fn is_eval_code(&self, addr: Addr) -> bool {
-        let module = self.found.module;
         let is_large = || {
-            let svma = self.space.modules.get(module).map(|image| Svma(addr.0.wrapping_sub(image.bias)))?;
-            let is_own = self.space.addresses.find(addr).is_some_and(
-                |range| matches!(&range.code, Code::Module { index, .. } if u32::try_from(*index) == Ok(module.0)),
-            );
-            let (start, end) = self.space.function_extent(module, svma).filter(|_| is_own)?;
+            let (module, svma, unwinder) = journey::locate(&self.space.addresses, addr)?;
+            let (start, end) = unwinder.function_start(svma).filter(|_| module == self.found.module)?;
             Some(end.0 - start.0 >= SMALLEST_EVAL_LOOP)
         };
         self.journey.eval_frames().code().holds(addr) || is_large().unwrap_or(false)

@@ -11,7 +11,7 @@ use crate::process::binaries::EvalFrames;
 use crate::process::code_space::CodeSpace;
 use crate::target::elf::ElfFile;
 use crate::target::modules::ModuleId;
-use crate::types::{Addr, Svma};
+use crate::types::Svma;
 
 /// The eval loop's function: every CPython since 3.6 exports it (PEP 523), for it can be replaced. What a compiler has split off from
 /// it has no such name: Debian's interpreters have nearly all of it there.
@@ -38,8 +38,7 @@ pub(super) fn share(
     file: &Arc<ElfFile>,
     (layout, code): (EvalFrameLayout, &EvalCode),
 ) {
-    let bias = space.modules.get(module).map_or(0, |image| image.bias);
-    let stated = |addr: &Addr| Svma(addr.0.wrapping_sub(bias));
-    let code = code.parts().iter().map(|(start, end)| (stated(start), stated(end))).collect();
+    let Some(image) = space.modules.get(module) else { return };
+    let code = code.parts().iter().map(|(start, end)| (image.svma(*start), image.svma(*end))).collect();
     space.binaries.learn_eval_frames(file, EvalFrames { layout, code });
 }
