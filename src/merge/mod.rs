@@ -112,6 +112,8 @@ struct EvalLoop<'a> {
     frames: &'a [PythonEntry],
     /// Absent behind the chain's last marker.
     marker: Option<Addr>,
+    /// Why its outer frames are missing, if they are: the chain was cut there, and what may follow are markers.
+    cut: Option<ChainEnd>,
 }
 
 /// Merges native segments (more than one after a resync, innermost first) with a thread's Python stack, into `out`.
@@ -121,7 +123,10 @@ struct EvalLoop<'a> {
 pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, eval_code: &EvalCode, out: &mut MergedStack) {
     out.frames.clear();
     let entries = python.map_or(&[][..], |p| &p.entries);
-    let mut eval_loops = eval_loops(entries).peekable();
+    let end = python.map(|p| p.end).filter(|end| *end != ChainEnd::Root);
+    let is_frame = |entry: &PythonEntry| matches!(entry, PythonEntry::Frame(_));
+    let cut_behind = end.filter(|end| *end == ChainEnd::TooDeep).and_then(|_| entries.iter().rposition(is_frame));
+    let mut eval_loops = eval_loops(entries, cut_behind).peekable();
     for (index, segment) in native.iter().enumerate() {
         for frame in &segment.frames {
             let mut is_eval_frame = false;
@@ -130,7 +135,7 @@ pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, eval_code: &E
                     // Below this frame and in none before it.
                     push_unplaced(&next, index > 0 && !is_eval_frame, out);
                 } else {
-                    push_python(next.frames, out);
+                    push_python(&next, out);
                     is_eval_frame = true;
                 }
             }
@@ -148,7 +153,7 @@ pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, eval_code: &E
     for rest in eval_loops {
         push_unplaced(&rest, native_is_cut, out);
     }
-    if let Some(end) = python.map(|p| p.end).filter(|end| *end != ChainEnd::Root) {
+    if let Some(end) = end.filter(|_| cut_behind.is_none()) {
         out.frames.push(MergedFrame::Gap(Gap::Python(end)));
     }
 }
@@ -167,24 +172,31 @@ fn lacks_python(inner: &MergedStack, python: Option<&PythonStack>) -> bool {
 /// Python frames whose native frame is not there. Where a gap has already been told it explains them; elsewhere they
 /// get one of their own, so that the stack counts as incomplete.
 fn push_unplaced(eval_loop: &EvalLoop<'_>, explained: bool, out: &mut MergedStack) {
-    if !explained && let Some(first) = eval_loop.frames.first() {
+    let is_cut = eval_loop.cut.is_some() && eval_loop.marker.is_none();
+    if !explained
+        && !is_cut
+        && let Some(first) = eval_loop.frames.first()
+    {
         let addr = eval_loop.marker.unwrap_or(match first {
             PythonEntry::Frame(frame) => frame.frame,
             PythonEntry::Marker(marker) => *marker,
         });
         out.frames.push(MergedFrame::Gap(Gap::Unplaced(addr)));
     }
-    push_python(eval_loop.frames, out);
+    push_python(eval_loop, out);
 }
 
-fn push_python(entries: &[PythonEntry], out: &mut MergedStack) {
-    out.frames.extend(entries.iter().filter_map(|entry| match entry {
+fn push_python(eval_loop: &EvalLoop<'_>, out: &mut MergedStack) {
+    out.frames.extend(eval_loop.frames.iter().filter_map(|entry| match entry {
         PythonEntry::Frame(frame) => Some(MergedFrame::Python(*frame)),
         PythonEntry::Marker(_) => None,
     }));
+    out.frames.extend(eval_loop.cut.map(|end| MergedFrame::Gap(Gap::Python(end))));
 }
 
-fn eval_loops(mut entries: &[PythonEntry]) -> impl Iterator<Item = EvalLoop<'_>> {
+/// `cut_behind`: the entry behind which frames are missing, because there were too many.
+fn eval_loops(mut entries: &[PythonEntry], cut_behind: Option<usize>) -> impl Iterator<Item = EvalLoop<'_>> {
+    let all = entries.len();
     std::iter::from_fn(move || {
         if entries.is_empty() {
             return None;
@@ -195,8 +207,10 @@ fn eval_loops(mut entries: &[PythonEntry]) -> impl Iterator<Item = EvalLoop<'_>>
             Some(PythonEntry::Marker(addr)) => Some(*addr),
             _ => None,
         };
+        let first = all - entries.len();
+        let is_cut = cut_behind.is_some_and(|last| (first..first + frames.len()).contains(&last));
         entries = rest.get(1..).unwrap_or_default();
-        Some(EvalLoop { frames, marker })
+        Some(EvalLoop { frames, marker, cut: is_cut.then_some(ChainEnd::TooDeep) })
     })
 }
 
