@@ -6,7 +6,9 @@
 pub mod aarch64;
 pub mod blocked;
 pub mod captured;
+mod copies;
 pub mod ptrace;
+pub mod range;
 pub mod read;
 pub mod running;
 pub mod still;

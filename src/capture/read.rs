@@ -5,16 +5,14 @@
 
 use super::captured::{Captured, Range};
 use super::native;
-use crate::target::memory::{BulkMemory, PAGE};
+use crate::target::memory::{BulkMemory, PAGE, RangeRead};
 use crate::types::Addr;
 
-/// How many times what is missing is fetched. Each round adds one step of a chain (a generator's frame on the heap)
-/// or several; a chain that needs more is cut, and counted as such.
-const MAX_ROUNDS: usize = 256;
-/// The most that one range may hold: a whole thread stack of the default 8 MiB.
-const MAX_RANGE: usize = 8 << 20;
-/// The most that the ranges of one round may hold together.
-const MAX_ROUND: usize = 16 << 20;
+/// How many times what is missing is fetched, at some 2 µs each. Each round adds one step of a chain (a generator's frame that
+/// lies far from the one before) or many (its neighbours are read with it); a chain that needs more is cut.
+const MAX_ROUNDS: usize = 4096;
+/// The most that is copied of a stack: a whole thread stack of the default 8 MiB.
+const MAX_STACK: u64 = 8 << 20;
 
 /// What to copy from a thread.
 pub trait Plan {
@@ -30,6 +28,8 @@ pub trait Plan {
     /// What a complete sample still lacks, given all that was copied so far; left empty when it is complete.
     /// Called while the thread stands still: it must be quick.
     fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>);
+    /// What is missing will not be copied, because it is too much: the sample ends there.
+    fn cut(&mut self);
 }
 
 /// Copies what the last capture needed and forgets it: the copy that counts, taken while the thread stands still, then
@@ -54,35 +54,50 @@ pub(super) fn fill(captured: &mut Captured, memory: &dyn BulkMemory, plan: &mut 
     plan.begin();
     let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
     let window = stack_window(plan, sp);
-    if window.start < captured.asked.start || window.end() > captured.asked.end() {
-        captured.forget_copies();
+    if captured.asked == Range::default() {
         copy_from(captured, memory, plan, sp);
+    } else if window.start < captured.asked.start || window.end() > captured.asked.end() {
+        copy_stack(captured, memory, window, &[]);
     }
     let mut missing = Vec::new();
     for _ in 0..MAX_ROUNDS {
         missing.clear();
         plan.missing(captured, &mut missing);
         if missing.is_empty() {
+            return;
+        }
+        if captured.copies.is_full() {
             break;
         }
-        copy(captured, memory, &missing, false);
+        captured.copies.add(memory, None, &missing);
     }
+    plan.cut();
 }
 
 /// Copies the stack from `sp` on and the planned ranges.
 fn copy_from(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan, sp: Addr) {
-    let window = stack_window(plan, sp);
+    copy_stack(captured, memory, stack_window(plan, sp), plan.ranges());
+}
+
+/// Copies a stack and `ranges` with one system call.
+fn copy_stack(captured: &mut Captured, memory: &dyn BulkMemory, window: Range, ranges: &[Range]) {
     captured.asked = window;
-    captured.stack.start = window.start;
-    captured.stack.bytes.resize(window.len, 0);
-    copy(captured, memory, plan.ranges(), true);
+    fill_stack(captured, memory, window, ranges);
     if captured.stack.bytes.is_empty()
         && let Some(start) = first_readable(memory, window)
     {
-        captured.stack.start = start;
-        captured.stack.bytes.resize(window.end().saturating_sub(start.0) as usize, 0);
-        copy(captured, memory, &[], true);
+        let len = window.end().saturating_sub(start.0) as usize;
+        fill_stack(captured, memory, Range { start, len }, &[]);
     }
+}
+
+fn fill_stack(captured: &mut Captured, memory: &dyn BulkMemory, window: Range, ranges: &[Range]) {
+    let Captured { stack, copies, .. } = captured;
+    stack.start = window.start;
+    stack.bytes.resize(window.len, 0);
+    let read = RangeRead { addr: stack.start, into: &mut stack.bytes };
+    let filled = copies.add(memory, Some(read), ranges);
+    stack.bytes.truncate(filled);
 }
 
 /// The first page of a stack that is there, if the one that it begins in is not. Where a stack is as deep as it has ever been,
@@ -111,26 +126,8 @@ fn first_readable(memory: &dyn BulkMemory, window: Range) -> Option<Addr> {
 /// What is copied of a stack whose pointer is `sp`.
 fn stack_window(plan: &dyn Plan, sp: Addr) -> Range {
     let start = Addr(sp.0.saturating_sub(native::RED_ZONE));
-    let len = plan.stack_end(sp).0.saturating_sub(start.0).min(MAX_RANGE as u64) as usize;
+    let len = plan.stack_end(sp).0.saturating_sub(start.0).min(MAX_STACK) as usize;
     Range { start, len }
-}
-
-/// Reads `ranges`, and the stack before them when asked, with one system call. A range that cannot be read whole is cut.
-fn copy(captured: &mut Captured, memory: &dyn BulkMemory, ranges: &[Range], with_stack: bool) {
-    let mut room = MAX_ROUND;
-    let bounded: Vec<Range> = ranges
-        .iter()
-        .map(|r| {
-            let len = r.len.min(MAX_RANGE).min(room);
-            room -= len;
-            Range { start: r.start, len }
-        })
-        .collect();
-    let mut stack = std::mem::take(&mut captured.stack);
-    let mut regions: Vec<_> = with_stack.then_some(&mut stack).into_iter().collect();
-    regions.extend(captured.prepare(&bounded));
-    memory.read_regions(&mut regions);
-    captured.stack = stack;
 }
 
 #[cfg(test)]
@@ -156,6 +153,7 @@ mod tests {
             None
         }
         fn missing(&mut self, _: &Captured, _: &mut Vec<Range>) {}
+        fn cut(&mut self) {}
     }
 
     /// A page of this process below which there is nothing.

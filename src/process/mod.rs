@@ -9,6 +9,7 @@ pub mod module_marks;
 pub mod new_code_objects;
 pub mod plan;
 pub mod pthreads;
+pub mod read_around;
 pub mod reader;
 pub mod reading;
 pub mod stops;

@@ -3,6 +3,8 @@
 //! Does: copy what they lead to in rounds, each with one bulk read for all of them.
 //! Does not: keep a code object, or decode its bytes for good: that is done when the thread runs again.
 
+use rustc_hash::FxHashSet;
+
 use super::batched_memory::BatchedMemory;
 use crate::python::code::CodeObject;
 use crate::python::layout::Layout;
@@ -38,11 +40,8 @@ impl NewCodeObjects {
 
     /// Copies the code objects at `addresses`, which are in no other copy.
     pub fn copy(&mut self, memory: &dyn BulkMemory, layout: &Layout, addresses: impl Iterator<Item = Addr>) {
-        for address in addresses {
-            if self.addresses.len() < MAX_CODES && !self.addresses.contains(&address) {
-                self.addresses.push(address);
-            }
-        }
+        let mut met = FxHashSet::default();
+        self.addresses.extend(addresses.filter(|address| met.insert(*address)).take(MAX_CODES));
         let mut incomplete = self.addresses.clone();
         for _ in 0..MAX_ROUNDS {
             let copies = &self.copies;

@@ -12,19 +12,20 @@ use crate::python::layout::Layout;
 use crate::python::locals;
 use crate::python::stack::{ChainEnd, PythonEntry};
 use crate::target::maps::{Backing, Mappings};
-use crate::target::memory::{BulkMemory, PAGE};
+use crate::target::memory::BulkMemory;
 use crate::types::Addr;
 
 use super::batched_memory::BatchedMemory;
 use super::new_code_objects::NewCodeObjects;
+use super::read_around::ReadAround;
 use crate::stack::code_cache::CodeCache;
 
 /// The stack that is copied when nothing tells how large it is.
 const UNKNOWN_STACK: u64 = 256 << 10;
 /// Thread stacks larger than this are copied when a walk has shown that they are used.
 const LARGE_STACK: u64 = 1 << 20;
-/// What is read of a frame that lies elsewhere (a generator's, on the heap).
-const HEAP_FRAME: u64 = 128;
+/// Functions that call each other take turns on a stack: so many code objects are told apart without a search. A power of two.
+const LAST_CODES: usize = 64;
 
 /// The innermost frames whose variables are copied.
 const MAX_FRAMES_WITH_VALUES: usize = 200;
@@ -51,6 +52,10 @@ pub struct ThreadPlan<'a> {
     pub likely_sp: Option<Addr>,
     /// One walk for each thread state.
     pub walks: Vec<FrameWalk<'a>>,
+    /// Where the next missing frame is likely to be.
+    pub around: ReadAround,
+    /// The memory of an earlier walk: to ask for it anew takes as long as the walk.
+    pub buffer: Vec<PythonEntry>,
     /// The code objects on the stack that have not been met.
     pub new_codes: NewCodeObjects,
     /// The variables of the frames, where they are asked for.
@@ -59,10 +64,17 @@ pub struct ThreadPlan<'a> {
 
 impl Plan for ThreadPlan<'_> {
     fn begin(&mut self) {
-        self.walks.clear();
+        if let Some(walked) = self.walks.drain(..).map(|walk| walk.into_stack().entries).max_by_key(Vec::capacity)
+            && walked.capacity() > self.buffer.capacity()
+        {
+            self.buffer = walked;
+        }
+        self.around = ReadAround::default();
         self.new_codes.clear();
         self.values.iter_mut().for_each(BatchedMemory::clear);
-        self.walks.extend(self.thread_states.iter().map(|state| FrameWalk::new(self.layout, *state)));
+        for state in self.thread_states {
+            self.walks.push(FrameWalk::into_buffer(self.layout, *state, std::mem::take(&mut self.buffer)));
+        }
     }
 
     fn stack_end(&self, sp: Addr) -> Addr {
@@ -89,38 +101,50 @@ impl Plan for ThreadPlan<'_> {
     }
 
     fn missing(&mut self, captured: &Captured, missing: &mut Vec<Range>) {
-        let mut unfinished = false;
         for walk in &mut self.walks {
-            let reached = walk.stack().end;
-            if let ChainEnd::Unreadable(frame) = walk.run(captured) {
-                let asked_before = reached == ChainEnd::Unreadable(frame) && self.ranges.iter().any(|r| r.holds(frame));
-                if !asked_before {
-                    missing.push(range_around(frame));
-                } else if walk.leave_unlinked_eval_loop(captured) {
-                    unfinished = true;
+            let mut reached = walk.stack().end;
+            while let ChainEnd::Unreadable(frame) = walk.run(captured) {
+                // What was missing before and still is cannot be read.
+                if reached != ChainEnd::Unreadable(frame) {
+                    self.around.frame(frame, missing);
+                    break;
                 }
+                if !walk.leave_unlinked_eval_loop(captured) {
+                    break;
+                }
+                reached = ChainEnd::Root;
             }
         }
+        // What this attempt has found serves the next one, if the thread runs meanwhile.
         self.ranges.extend_from_slice(missing);
-        if unfinished && missing.is_empty() {
-            return self.missing(captured, missing);
-        }
         if missing.is_empty() {
-            self.copy_new_codes();
-            self.copy_values();
+            self.copy_what_frames_lead_to();
         }
+    }
+
+    fn cut(&mut self) {
+        self.walks.iter_mut().for_each(FrameWalk::cut);
+        self.copy_what_frames_lead_to();
     }
 }
 
 impl ThreadPlan<'_> {
+    fn copy_what_frames_lead_to(&mut self) {
+        self.copy_new_codes();
+        self.copy_values();
+    }
+
     /// A code object that cannot be copied now is told by the frame that lacks it.
     fn copy_new_codes(&mut self) {
+        let mut last = [Addr::NULL; LAST_CODES];
+        let is_first = |code: &Addr| {
+            // Code objects are aligned to 16 bytes.
+            let place = last.get_mut((code.0 >> 4) as usize % LAST_CODES);
+            place.is_none_or(|place| std::mem::replace(place, *code) != *code)
+        };
         let entries = self.walks.iter().flat_map(|walk| &walk.stack().entries);
-        let codes = entries.filter_map(|entry| match entry {
-            PythonEntry::Frame(frame) => Some(frame.code).filter(|code| !self.codes.contains(*code)),
-            PythonEntry::Marker(_) => None,
-        });
-        let mut codes = codes.peekable();
+        let codes = entries.filter_map(PythonEntry::code).filter(is_first);
+        let mut codes = codes.filter(|code| !self.codes.contains(*code)).peekable();
         if codes.peek().is_some() {
             self.new_codes.copy(self.memory, self.layout, codes);
         }
@@ -145,12 +169,4 @@ impl ThreadPlan<'_> {
             }
         }
     }
-}
-
-/// What to read to have a frame and those that are likely to be near it: its page, and what reaches beyond.
-fn range_around(frame: Addr) -> Range {
-    let page_end = (frame.0 | (PAGE - 1)).saturating_add(1);
-    let end = page_end.max(frame.0.saturating_add(HEAP_FRAME));
-    let start = Addr(frame.0 & !(PAGE - 1));
-    Range { start, len: (end - start.0) as usize }
 }

@@ -17,6 +17,7 @@ use super::find::{self, Found, OpenError};
 use super::new_code_objects::NewCodeObjects;
 use super::plan::ThreadPlan;
 use super::pthreads::Pthreads;
+use super::read_around::ReadAround;
 use super::reading::{ReadFailure, Reading};
 use super::stops::Stops;
 use super::thread::KnownThread;
@@ -26,7 +27,7 @@ use crate::capture::running::{Stopper, Stopping};
 use crate::capture::{blocked, still};
 use crate::merge::resync::EvalFrameModel;
 use crate::python::locals::{self, Local};
-use crate::python::stack::{ChainEnd, PythonStack};
+use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
 use crate::stack::code_cache::CodeCache;
 use crate::stack::frame::SampleFrame;
 use crate::stack::journey::{self, Journey};
@@ -80,6 +81,8 @@ pub struct Reader {
     stopper: Stopper,
     capture_calls: u64,
     watched: Vec<Range>,
+    /// The memory of the last walk of Python frames.
+    walked: Vec<PythonEntry>,
     pthreads: Pthreads,
     reads_locals: bool,
     values: Option<BatchedMemory>,
@@ -117,6 +120,7 @@ impl Reader {
             stopper: Stopper::default(),
             capture_calls: 0,
             watched: Vec::new(),
+            walked: Vec::new(),
             pthreads: Pthreads::new(native::PTHREAD_DISTANCE),
             reads_locals: false,
             values: None,
@@ -273,7 +277,7 @@ impl Reader {
             &mut Captured,
         ) -> Result<(), ReadFailure>,
     ) -> Result<Option<PythonStack>, ReadFailure> {
-        let Reader { found, space, codes, target, captured, stopper, capture_calls, watched, .. } = self;
+        let Reader { found, space, codes, target, captured, stopper, capture_calls, watched, walked, .. } = self;
         let memory = target.memory();
         let layout = &found.interpreter.layout;
         let KnownThread { thread, states, expected, .. } = known;
@@ -292,6 +296,8 @@ impl Reader {
             ranges,
             likely_sp: expected.likely_sp,
             walks: Vec::new(),
+            around: ReadAround::default(),
+            buffer: std::mem::take(walked),
             new_codes: NewCodeObjects::default(),
             values: self.reads_locals.then(|| BatchedMemory::new(MAX_VALUE_BYTES)),
         };
@@ -302,14 +308,14 @@ impl Reader {
             return Err(failure);
         }
         *capture_calls = memory.calls().wrapping_sub(calls_before);
-        let ThreadPlan { walks, ranges, new_codes, values, .. } = plan;
+        let ThreadPlan { walks, new_codes, values, .. } = plan;
         self.values = values;
         let python = journey::one_stack(walks);
         for code in new_codes.addresses() {
             // One that cannot be read is told by the frame that lacks it.
             let _ = codes.read(&new_codes, layout, *code);
         }
-        expected.keep_used(ranges, python.as_ref());
+        expected.used(python.as_ref(), &captured.stack);
         Ok(python)
     }
 
@@ -344,7 +350,9 @@ impl Reader {
             frames.map(|frame| locals::read(values, layout, frame.frame, frame.code)).collect()
         };
         let locals = self.values.as_ref().map(read_locals).unwrap_or_default();
-        Ok(Finished { frames: journey.resolve(moment), stack_end, locals, is_proven })
+        let frames = journey.resolve(moment);
+        self.walked = python.map(|python| python.entries).unwrap_or_default();
+        Ok(Finished { frames, stack_end, locals, is_proven })
     }
 
     /// The merged stack; reads the mappings again when it leads to unknown code. Returns whether it is complete.

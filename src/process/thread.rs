@@ -7,8 +7,10 @@
 use std::time::{Duration, Instant};
 
 use super::module_marks::MetModules;
+use super::read_around::used_pages;
 use crate::capture::captured::Range;
 use crate::python::stack::{PythonEntry, PythonStack};
+use crate::target::memory::Region;
 use crate::target::threads::Thread;
 use crate::types::Addr;
 
@@ -134,7 +136,7 @@ impl Expected {
     /// Begins anew with the ranges when the thread has other states than at its last capture: each capture must copy them.
     pub(super) fn of_states(&mut self, states: &[Addr]) {
         if states != self.states {
-            self.ranges = states.iter().map(|start| Range { start: *start, len: THREAD_STATE_BYTES }).collect();
+            self.ranges = state_ranges(states).collect();
             self.states = states.to_vec();
         }
     }
@@ -146,32 +148,26 @@ impl Expected {
         self.likely_sp = Some(likely.map_or(sp, |likely| Addr((likely.0 + (sp.0 - likely.0) / 8) & !15)));
     }
 
-    /// Keeps those of `ranges` that the thread's states and frames lie in: the next capture will need them again.
-    pub(super) fn keep_used(&mut self, mut ranges: Vec<Range>, stack: Option<&PythonStack>) {
-        let frames = stack.into_iter().flat_map(|stack| &stack.entries).map(|entry| match entry {
-            PythonEntry::Frame(frame) => frame.frame,
-            PythonEntry::Marker(addr) => *addr,
-        });
-        let mut used = vec![false; ranges.len()];
-        let mut last = 0;
-        for addr in frames.chain(self.states.iter().copied()) {
-            // Neighbours in the chain are neighbours in memory.
-            if ranges.get(last).is_some_and(|range| range.holds(addr)) {
-                used[last] = true;
-            } else if let Some(index) = ranges.iter().position(|range| range.holds(addr)) {
-                used[index] = true;
-                last = index;
-            }
-        }
-        let mut used = used.into_iter();
-        ranges.retain(|_| used.next().unwrap_or(false));
-        self.ranges = ranges;
+    /// Takes note of where the thread's frames lie beside its `stack`: the next capture will need the same memory.
+    pub(super) fn used(&mut self, python: Option<&PythonStack>, stack: &Region) {
+        let on_stack = stack.start.0..stack.start.0.saturating_add(stack.bytes.len() as u64);
+        let entries = python.into_iter().flat_map(|python| &python.entries);
+        let elsewhere = entries.map(PythonEntry::address).filter(|addr| !on_stack.contains(&addr.0));
+        let pages = used_pages(elsewhere);
+        self.ranges.clear();
+        self.ranges.extend(state_ranges(&self.states));
+        self.ranges.extend(pages);
     }
+}
+
+fn state_ranges(states: &[Addr]) -> impl Iterator<Item = Range> + '_ {
+    states.iter().map(|start| Range { start: *start, len: THREAD_STATE_BYTES })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::python::stack::{ChainEnd, PythonFrame};
 
     #[test]
     fn a_deeper_stack_is_expected_at_once_and_a_shallower_one_slowly() {
@@ -221,9 +217,15 @@ mod tests {
         expected.ranges.push(chunk);
         expected.of_states(&[Addr(0x1000)]);
         assert_eq!(expected.ranges.len(), 2, "of the same states what was learned is kept");
-        let kept = std::mem::take(&mut expected.ranges);
-        expected.keep_used(kept, None);
-        assert_eq!(expected.ranges.len(), 1, "what no frame lies in is not copied again");
+        let frame =
+            |addr| PythonEntry::Frame(PythonFrame { frame: Addr(addr), code: Addr(8), instruction_offset: None });
+        let entries = vec![frame(0x9100), frame(0x9010), PythonEntry::Marker(Addr(0x7010))];
+        let stack = Region { start: Addr(0x7000), bytes: vec![0; 64] };
+        expected.used(Some(&PythonStack { entries, end: ChainEnd::Root }), &stack);
+        let state = Range { start: Addr(0x1000), len: THREAD_STATE_BYTES };
+        assert_eq!(expected.ranges, [state, Range { start: Addr(0x9000), len: 4096 }], "the stack is copied anyway");
+        expected.used(None, &stack);
+        assert_eq!(expected.ranges, [state], "what no frame lies in is not copied again");
         expected.of_states(&[]);
         assert!(expected.ranges.is_empty());
     }

@@ -12,8 +12,11 @@ use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
 use crate::target::memory::Memory;
 use crate::types::Addr;
 
-/// The most elements of a chain that are followed.
-pub const MAX_FRAMES: usize = 100_000;
+/// The innermost entries that are kept of a chain. Beyond them only markers are: so the frames that are kept find their place on the
+/// native stack.
+pub const MAX_ENTRIES: usize = 200_000;
+/// The most links that are followed.
+const MAX_LINKS: usize = 1 << 20;
 
 /// Walks the frames of the thread state at `thread_state`.
 pub fn walk(layout: &Layout, mem: &impl Memory, thread_state: Addr) -> PythonStack {
@@ -34,6 +37,8 @@ pub struct FrameWalk<'a> {
     kept: Addr,
     until_kept: usize,
     steps: usize,
+    /// Whether frames have been left out, because there are too many.
+    leaves_out: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,28 +50,37 @@ enum Position {
 impl<'a> FrameWalk<'a> {
     /// A walk that has not begun.
     pub fn new(layout: &'a Layout, thread_state: Addr) -> Self {
+        FrameWalk::into_buffer(layout, thread_state, Vec::new())
+    }
+
+    /// The same, in the memory of an earlier walk.
+    pub fn into_buffer(layout: &'a Layout, thread_state: Addr, mut entries: Vec<PythonEntry>) -> Self {
+        entries.clear();
         FrameWalk {
             layout,
             thread_state,
-            stack: PythonStack { entries: Vec::new(), end: ChainEnd::Unreadable(thread_state) },
+            stack: PythonStack { entries, end: ChainEnd::Unreadable(thread_state) },
             position: Position::Start,
             chain: Chain::new(layout),
             kept: Addr::NULL,
             until_kept: 1,
             steps: 0,
+            leaves_out: false,
         }
     }
 
     /// Walks until the chain ends or a frame is not in `mem`, and says which.
     pub fn run(&mut self, mem: &impl Memory) -> ChainEnd {
+        let mut room = [0; MAX_FRAME_BYTES];
         self.stack.end = loop {
             let step = match self.position {
                 Position::Start => self.chain.start(mem, self.thread_state),
-                Position::Frame(frame) => self.step(mem, frame),
+                Position::Frame(frame) => self.step(mem, frame, &mut room),
             };
             match step {
                 Ok(frame) => self.position = Position::Frame(frame),
                 Err(ChainEnd::Torn(_)) if self.leave_unlinked_eval_loop(mem) => {}
+                Err(ChainEnd::Root) if self.leaves_out => break ChainEnd::TooDeep,
                 Err(end) => break end,
             }
         };
@@ -86,9 +100,17 @@ impl<'a> FrameWalk<'a> {
         }
         let Some(frame) = self.chain.leave_unlinked(mem) else { return false };
         self.stack.entries.clear();
+        self.leaves_out = false;
         self.position = Position::Frame(frame);
         (self.kept, self.until_kept) = (Addr::NULL, 1);
         true
+    }
+
+    /// Gives up on memory that is missing, because it is too much.
+    pub fn cut(&mut self) {
+        if let ChainEnd::Unreadable(_) = self.stack.end {
+            self.stack.end = ChainEnd::TooDeep;
+        }
     }
 
     /// What has been walked.
@@ -102,18 +124,33 @@ impl<'a> FrameWalk<'a> {
     }
 
     /// Records the link at `frame`, and returns the frame that it returns to.
-    fn step(&mut self, mem: &impl Memory, frame: Addr) -> Step<Addr> {
+    #[inline]
+    fn step(&mut self, mem: &impl Memory, frame: Addr, room: &mut [u8; MAX_FRAME_BYTES]) -> Step<Addr> {
         if self.chain.has_ended(mem, frame)? {
             return Err(ChainEnd::Root);
         }
-        if self.steps >= MAX_FRAMES || frame == self.kept {
+        if self.steps >= MAX_LINKS || frame == self.kept {
             return Err(ChainEnd::TooDeep);
         }
-        let mut room = [0; MAX_FRAME_BYTES];
-        let link = Link::read(self.layout, mem, frame, &mut room)?;
+        let link = Link::read(self.layout, mem, frame, room)?;
+        let before = self.stack.entries.len();
         self.chain.add(mem, &link, &mut self.stack.entries)?;
+        let previous = link.previous;
+        if before >= MAX_ENTRIES {
+            self.leave_out(before);
+        }
         self.count_step(frame);
-        Ok(link.previous)
+        Ok(previous)
+    }
+
+    /// Keeps of the last link, before which there were so many entries, only its marker.
+    #[cold]
+    fn leave_out(&mut self, before: usize) {
+        let entries = &mut self.stack.entries;
+        let marker = entries.pop_if(|entry| matches!(entry, PythonEntry::Marker(_)));
+        self.leaves_out |= entries.len() > before;
+        entries.truncate(before);
+        entries.extend(marker);
     }
 
     fn count_step(&mut self, frame: Addr) {

@@ -15,6 +15,24 @@ pub enum PythonEntry {
     Marker(Addr),
 }
 
+impl PythonEntry {
+    /// Where it is.
+    pub fn address(&self) -> Addr {
+        match self {
+            PythonEntry::Frame(frame) => frame.frame,
+            PythonEntry::Marker(addr) => *addr,
+        }
+    }
+
+    /// Its code object; none of an entry frame.
+    pub fn code(&self) -> Option<Addr> {
+        match self {
+            PythonEntry::Frame(frame) => Some(frame.code),
+            PythonEntry::Marker(_) => None,
+        }
+    }
+}
+
 /// One Python frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PythonFrame {
@@ -36,7 +54,8 @@ pub enum ChainEnd {
     Unreadable(Addr),
     /// A frame's contents are impossible (seen while the thread links or unlinks a frame).
     Torn(Addr),
-    /// More frames than the bound allows, or a cycle.
+    /// More frames than the bound allows, or a cycle: those behind the last frame are left out. The markers of their eval loops
+    /// may be there.
     TooDeep,
 }
 

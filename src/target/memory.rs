@@ -25,6 +25,12 @@ pub trait Memory {
     /// Fills `buf` with the bytes at `addr`; all of them, or an error.
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError>;
 
+    /// The bytes at `addr`, where they need not be copied to be read.
+    #[inline]
+    fn borrow(&self, _addr: Addr, _len: usize) -> Option<&[u8]> {
+        None
+    }
+
     /// Reads one byte.
     fn read_u8(&self, addr: Addr) -> Result<u8, ReadError> {
         let mut buf = [0; 1];
@@ -63,6 +69,11 @@ impl<M: Memory + ?Sized> Memory for &M {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         (**self).read(addr, buf)
     }
+
+    #[inline]
+    fn borrow(&self, addr: Addr, len: usize) -> Option<&[u8]> {
+        (**self).borrow(addr, len)
+    }
 }
 
 /// The kernel takes at most this many ranges in one call (`UIO_MAXIOV`, uio.h).
@@ -86,24 +97,32 @@ pub trait BulkMemory: Memory + fmt::Debug + Send + Sync {
     /// How many system calls have read it; 0 of memory that is read without any.
     fn calls(&self) -> u64;
 
+    /// Fills as much of each range as can be read from its beginning on, and says in `filled` how much of each that is. One that
+    /// cannot be read whole does not affect the others.
+    fn read_each(&self, reads: &mut [RangeRead<'_>], filled: &mut Vec<usize>) {
+        filled.clear();
+        while let Some(rest) = reads.get_mut(filled.len()..).filter(|rest| !rest.is_empty()) {
+            let taken = rest.len().min(MAX_RANGES);
+            let mut copied = self.read_ranges(&mut rest[..taken]);
+            for read in &rest[..taken] {
+                let of_this = copied.min(read.into.len());
+                filled.push(of_this);
+                copied -= of_this;
+                if of_this < read.into.len() {
+                    break;
+                }
+            }
+        }
+    }
+
     /// Fills regions, each in the length that it has. One that cannot be read whole is cut to what can be; the others are not
     /// affected.
     fn read_regions(&self, regions: &mut [&mut Region]) {
-        let mut rest = regions;
-        while !rest.is_empty() {
-            let taken = rest.len().min(MAX_RANGES);
-            let reads = rest[..taken].iter_mut().map(|r| RangeRead { addr: r.start, into: &mut r.bytes });
-            let mut copied = self.read_ranges(&mut reads.collect::<Vec<_>>());
-            let whole = rest[..taken].iter().take_while(|region| {
-                let left = copied.checked_sub(region.bytes.len());
-                copied = left.unwrap_or(copied);
-                left.is_some()
-            });
-            let whole = whole.count();
-            if whole < taken {
-                rest[whole].bytes.truncate(copied);
-            }
-            rest = &mut rest[taken.min(whole + 1)..];
+        let mut filled = Vec::new();
+        let reads = regions.iter_mut().map(|region| RangeRead { addr: region.start, into: &mut region.bytes });
+        self.read_each(&mut reads.collect::<Vec<_>>(), &mut filled);
+        for (region, len) in regions.iter_mut().zip(filled) {
+            region.bytes.truncate(len);
         }
     }
 }

@@ -28,14 +28,14 @@ pub struct Link<'a> {
 }
 
 impl<'a> Link<'a> {
-    /// Reads the link at `address` into `room`.
+    /// Reads the link at `address`, into `room` where the memory does not lend its bytes.
     ///
     /// # Errors
     /// [`ChainEnd::Unreadable`], or [`ChainEnd::Torn`] when it cannot be one.
     #[inline]
     pub fn read(
         layout: &'a Layout,
-        mem: &impl Memory,
+        mem: &'a impl Memory,
         address: Addr,
         room: &'a mut [u8; MAX_FRAME_BYTES],
     ) -> Step<Link<'a>> {
@@ -44,8 +44,14 @@ impl<'a> Link<'a> {
             return Err(torn);
         }
         let fields = &layout.frame;
-        let bytes = room.get_mut(..fields.read_len).ok_or(torn)?;
-        mem.read(address, bytes).map_err(|_| ChainEnd::Unreadable(address))?;
+        let bytes = match mem.borrow(address, fields.read_len) {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = room.get_mut(..fields.read_len).ok_or(torn)?;
+                mem.read(address, bytes).map_err(|_| ChainEnd::Unreadable(address))?;
+                bytes
+            }
+        };
         let previous = word(bytes, fields.previous).map(Addr::of_pointer).filter(|p| is_aligned(*p)).ok_or(torn)?;
         let owner = bytes.get(fields.owner).copied().filter(|owner| *owner <= fields.max_owner).ok_or(torn)?;
         Ok(Link { layout, bytes, address, previous, owner })
