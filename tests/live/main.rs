@@ -25,6 +25,7 @@ mod waiting_calls;
 
 mod binaries;
 mod blocked;
+mod deep;
 mod equality;
 mod frozen;
 mod library;

@@ -155,6 +155,17 @@ def release_when(is_spinning, release):
     threading.Thread(target=releaser, name="releaser", daemon=True).start()
 
 
+def stay():
+    """Says that it is there, and nothing of its frames; blocks."""
+    _print_alone([])
+    os.read(0, 1)
+
+
+def _print_alone(calls):
+    thread = {"native_id": threading.get_native_id(), "name": "MainThread", "frames": []}
+    _print({"pid": os.getpid(), "version": list(sys.version_info[:2]), "threads": [thread], "calls": calls})
+
+
 def work(step, calls=()):
     """Runs `step` again and again: for ARGUMENTS[0] seconds when given, else until standard input says something.
 
@@ -171,13 +182,6 @@ def work(step, calls=()):
         timer = threading.Timer(float(ARGUMENTS[0]), stop.set)
         timer.daemon = True
         timer.start()
-    _print(
-        {
-            "pid": os.getpid(),
-            "version": list(sys.version_info[:2]),
-            "threads": [{"native_id": threading.get_native_id(), "name": "MainThread", "frames": []}],
-            "calls": [list(pair) for pair in calls],
-        }
-    )
+    _print_alone([list(pair) for pair in calls])
     while not stop.is_set():
         step()
