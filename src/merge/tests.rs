@@ -116,6 +116,16 @@ fn a_chain_that_breaks_off_says_so() {
 }
 
 #[test]
+fn a_chain_that_was_cut_says_so_once_where_it_was_cut() {
+    let whole = || [native(5, StackEnd::ThreadEntry)];
+    let with_markers = vec![py(1), marker(1), py(2), marker(2), marker(4)];
+    assert_eq!(merged(&whole(), with_markers, ChainEnd::TooDeep), "n0 p1 e1 p2 python-gap e2 n3 e4");
+    let without = vec![py(1), marker(1), py(2)];
+    assert_eq!(merged(&whole(), without, ChainEnd::TooDeep), "n0 p1 e1 n2 n3 n4 p2 python-gap");
+    assert_eq!(merged(&whole(), vec![marker(1)], ChainEnd::TooDeep), "n0 e1 n2 n3 n4 python-gap");
+}
+
+#[test]
 fn an_empty_eval_loop_places_nothing() {
     assert_eq!(
         merged(&[native(3, StackEnd::ThreadEntry)], vec![marker(0), py(1), marker(1)], ChainEnd::Root),

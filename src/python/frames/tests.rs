@@ -201,6 +201,50 @@ fn a_cycle_ends_the_walk() {
     assert!(stack.entries.len() < 10);
 }
 
+/// One eval loop of so many frames, a marker, and one of a single frame.
+fn deep(frames: u64) -> (Layout, Region) {
+    let mut target = Target::new(12);
+    let (size, first) = (0x60, 0x2000);
+    let second_last = first + size * frames;
+    let end = second_last + 3 * size;
+    target.bytes.resize((end.max(0xb000) - THREAD.0) as usize, 0);
+    target.set(THREAD.0 + 56, 0x1100);
+    target.cframe(0x1100, first, 0x1200);
+    target.cframe(0x1200, second_last + size, 0x1800);
+    for frame in 0..=frames + 2 {
+        let addr = first + size * frame;
+        target.frame(addr, if frame == frames + 2 { 0 } else { addr + size });
+    }
+    for entry in [second_last, second_last + 2 * size] {
+        target.set_byte(entry + 70, 3);
+    }
+    let memory = target.memory();
+    (target.layout, memory)
+}
+
+#[test]
+fn of_too_many_frames_the_inner_ones_are_kept_and_all_markers() {
+    for (frames, left_out) in [(10, false), (MAX_ENTRIES as u64 - 3, false), (MAX_ENTRIES as u64 + 10, true)] {
+        let (layout, memory) = deep(frames);
+        let stack = walk(&layout, &memory, THREAD);
+        let markers = stack.entries.iter().filter(|entry| matches!(entry, PythonEntry::Marker(_))).count();
+        let kept = stack.entries.len() - markers;
+        assert_eq!((stack.end == ChainEnd::TooDeep, markers), (left_out, 2), "{frames}");
+        assert_eq!(kept, if left_out { MAX_ENTRIES } else { frames as usize + 1 }, "{frames}");
+        assert_eq!(stack.entries[0], frame(0x2000));
+    }
+}
+
+#[test]
+fn a_walk_that_is_given_up_says_that_it_was_too_much() {
+    let (layout, mut memory) = deep(10);
+    memory.bytes.truncate(0x1000 + 0x60 * 5);
+    let mut walk = FrameWalk::new(&layout, THREAD);
+    assert!(matches!(walk.run(&memory), ChainEnd::Unreadable(_)));
+    walk.cut();
+    assert_eq!((walk.stack().end, walk.stack().entries.len()), (ChainEnd::TooDeep, 5));
+}
+
 #[test]
 fn a_walk_goes_on_where_memory_was_missing() {
     for target in [two_eval_loops(), one_eval_loop()] {
