@@ -51,18 +51,18 @@ impl Captured {
 impl Memory for Captured {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         let len = buf.len();
-        match self.borrow(addr, len) {
+        let on_stack = if self.stack.start.is_null() { None } else { self.stack.slice(addr, len) };
+        match on_stack {
             Some(bytes) => buf.copy_from_slice(bytes),
-            None if self.copies.read_across(addr, buf) => {}
+            None if self.copies.read(addr, buf) => {}
             None => return Err(ReadError { addr, len }),
         }
         Ok(())
     }
 
-    #[inline]
-    fn borrow(&self, addr: Addr, len: usize) -> Option<&[u8]> {
-        let on_stack = || if self.stack.start.is_null() { None } else { self.stack.slice(addr, len) };
-        self.copies.at_last(addr, len).or_else(on_stack).or_else(|| self.copies.find(addr, len))
+    fn copy_around(&self, addr: Addr) -> Option<(Addr, &[u8])> {
+        let on_stack = || if self.stack.start.is_null() { None } else { self.stack.copy_around(addr) };
+        self.copies.around(addr).or_else(on_stack)
     }
 }
 

@@ -4,8 +4,6 @@
 //! is served in the same time however many there are. Bounded in bytes.
 //! Does not: choose what to copy.
 
-use std::cell::Cell;
-
 use memmap2::{Advice, MmapMut};
 
 use super::range::Range;
@@ -35,8 +33,6 @@ pub(super) struct Copies {
     /// Where the next part goes: the buffer, and how much of it is taken.
     next: (usize, usize),
     bytes: usize,
-    /// The part that was read last: the next read is likely to be in it.
-    last: Cell<usize>,
     /// What is being copied, and how much of each has arrived: kept for its memory.
     asked: Vec<Part>,
     filled: Vec<usize>,
@@ -91,7 +87,6 @@ impl Copies {
     pub(super) fn clear(&mut self) {
         self.parts.clear();
         (self.next, self.bytes) = ((0, 0), 0);
-        self.last.set(0);
     }
 
     /// Copies what of `ranges` is not there yet, and `first` before it, with as few system calls as there can be; returns how much
@@ -192,47 +187,35 @@ impl Copies {
         }
     }
 
-    /// The bytes at `addr` if they are in the part that was read last.
-    #[inline]
-    pub(super) fn at_last(&self, addr: Addr, len: usize) -> Option<&[u8]> {
-        self.slice(self.parts.get(self.last.get())?, addr, len)
-    }
-
-    /// The bytes at `addr` if they are in one part.
-    pub(super) fn find(&self, addr: Addr, len: usize) -> Option<&[u8]> {
-        let index = self.parts.partition_point(|part| part.start <= addr).checked_sub(1)?;
-        let bytes = self.slice(self.parts.get(index)?, addr, len)?;
-        self.last.set(index);
-        Some(bytes)
+    /// The part that has the byte at `addr`, and where it begins.
+    pub(super) fn around(&self, addr: Addr) -> Option<(Addr, &[u8])> {
+        let part = self.parts.get(self.index(addr)?)?;
+        Some((part.start, self.bytes_of(part)))
     }
 
     /// Fills `buf` from as many parts as it takes; returns whether they have all of it.
-    pub(super) fn read_across(&self, addr: Addr, buf: &mut [u8]) -> bool {
-        let Some(mut index) = self.parts.partition_point(|part| part.start <= addr).checked_sub(1) else {
-            return false;
-        };
+    pub(super) fn read(&self, addr: Addr, buf: &mut [u8]) -> bool {
         let mut done = 0;
         while done < buf.len() {
             let at = addr.wrapping_add(done as u64);
-            let Some(part) = self.parts.get(index).filter(|part| part.start <= at && at.0 < part.end()) else {
-                return false;
-            };
-            let len = (buf.len() - done).min((part.end() - at.0) as usize);
-            let Some(bytes) = self.slice(part, at, len) else { return false };
-            buf[done..done + len].copy_from_slice(bytes);
-            (done, index) = (done + len, index + 1);
+            let Some((start, bytes)) = self.around(at) else { return false };
+            let bytes = bytes.get((at.0 - start.0) as usize..).unwrap_or_default();
+            let len = (buf.len() - done).min(bytes.len());
+            buf[done..done + len].copy_from_slice(&bytes[..len]);
+            done += len;
         }
         true
     }
 
-    #[inline]
-    fn slice(&self, part: &Part, addr: Addr, len: usize) -> Option<&[u8]> {
-        let inside = usize::try_from(addr.0.checked_sub(part.start.0)?).ok()?;
-        if inside.checked_add(len)? > part.len {
-            return None;
-        }
-        let offset = part.offset + inside;
-        self.buffers.get(part.buffer)?.bytes().get(offset..offset + len)
+    /// Which part has the byte at `addr`.
+    fn index(&self, addr: Addr) -> Option<usize> {
+        let index = self.parts.partition_point(|part| part.start <= addr).checked_sub(1)?;
+        self.parts.get(index).is_some_and(|part| addr.0 < part.end()).then_some(index)
+    }
+
+    fn bytes_of(&self, part: &Part) -> &[u8] {
+        let buffer = self.buffers.get(part.buffer).map(Buffer::bytes).unwrap_or_default();
+        buffer.get(part.offset..part.offset + part.len).unwrap_or_default()
     }
 }
 
@@ -259,7 +242,7 @@ mod tests {
 
     fn read(copies: &Copies, addr: u64, len: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; len];
-        copies.read_across(Addr(addr), &mut bytes).then_some(bytes)
+        copies.read(Addr(addr), &mut bytes).then_some(bytes)
     }
 
     #[test]
@@ -277,15 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn a_read_in_one_part_is_found_again_without_a_search() {
+    fn a_part_is_lent_whole() {
         let (bytes, start) = numbered(4096);
         let mut copies = Copies::default();
         copies.add(&own(), None, &[range(start, 64), range(start + 1024, 64)]);
-        assert_eq!(copies.find(Addr(start + 1030), 8), Some(&bytes[1030..1038]));
-        assert_eq!(copies.at_last(Addr(start + 1040), 8), Some(&bytes[1040..1048]));
-        assert_eq!(copies.at_last(Addr(start), 8), None);
+        assert_eq!(copies.around(Addr(start + 1030)), Some((Addr(start + 1024), &bytes[1024..1088])));
+        assert_eq!((copies.around(Addr(start + 64)), copies.around(Addr(start - 1))), (None, None));
         copies.clear();
-        assert_eq!((copies.at_last(Addr(start + 1040), 8), copies.find(Addr(start), 8)), (None, None));
+        assert_eq!(copies.around(Addr(start)), None);
     }
 
     #[test]

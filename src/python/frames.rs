@@ -6,8 +6,8 @@
 //! CPython itself hides, because they have not reached their first traceable instruction (shims such as `_Py_InitCleanup`
 //! among them), are in the result until [`PythonStack::drop_incomplete`].
 
-use crate::python::chain::{Chain, Link, Step};
-use crate::python::layout::{Layout, MAX_FRAME_BYTES};
+use crate::python::chain::{Chain, Link, Neighbours, Step};
+use crate::python::layout::Layout;
 use crate::python::stack::{ChainEnd, PythonEntry, PythonStack};
 use crate::target::memory::Memory;
 use crate::types::Addr;
@@ -71,11 +71,11 @@ impl<'a> FrameWalk<'a> {
 
     /// Walks until the chain ends or a frame is not in `mem`, and says which.
     pub fn run(&mut self, mem: &impl Memory) -> ChainEnd {
-        let mut room = [0; MAX_FRAME_BYTES];
+        let mut neighbours = Neighbours::default();
         self.stack.end = loop {
             let step = match self.position {
                 Position::Start => self.chain.start(mem, self.thread_state),
-                Position::Frame(frame) => self.step(mem, frame, &mut room),
+                Position::Frame(frame) => self.step(mem, frame, &mut neighbours),
             };
             match step {
                 Ok(frame) => self.position = Position::Frame(frame),
@@ -125,14 +125,14 @@ impl<'a> FrameWalk<'a> {
 
     /// Records the link at `frame`, and returns the frame that it returns to.
     #[inline]
-    fn step(&mut self, mem: &impl Memory, frame: Addr, room: &mut [u8; MAX_FRAME_BYTES]) -> Step<Addr> {
+    fn step<'m>(&mut self, mem: &'m impl Memory, frame: Addr, neighbours: &mut Neighbours<'m>) -> Step<Addr> {
         if self.chain.has_ended(mem, frame)? {
             return Err(ChainEnd::Root);
         }
         if self.steps >= MAX_LINKS || frame == self.kept {
             return Err(ChainEnd::TooDeep);
         }
-        let link = Link::read(self.layout, mem, frame, room)?;
+        let link = Link::read(self.layout, mem, frame, neighbours)?;
         let before = self.stack.entries.len();
         self.chain.add(mem, &link, &mut self.stack.entries)?;
         let previous = link.previous;

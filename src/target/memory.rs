@@ -25,9 +25,9 @@ pub trait Memory {
     /// Fills `buf` with the bytes at `addr`; all of them, or an error.
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError>;
 
-    /// The bytes at `addr`, where they need not be copied to be read.
-    #[inline]
-    fn borrow(&self, _addr: Addr, _len: usize) -> Option<&[u8]> {
+    /// The copy that has the byte at `addr`, and where it begins, if there is one: who reads many neighbours need not search for
+    /// each.
+    fn copy_around(&self, _addr: Addr) -> Option<(Addr, &[u8])> {
         None
     }
 
@@ -70,9 +70,8 @@ impl<M: Memory + ?Sized> Memory for &M {
         (**self).read(addr, buf)
     }
 
-    #[inline]
-    fn borrow(&self, addr: Addr, len: usize) -> Option<&[u8]> {
-        (**self).borrow(addr, len)
+    fn copy_around(&self, addr: Addr) -> Option<(Addr, &[u8])> {
+        (**self).copy_around(addr)
     }
 }
 
@@ -158,6 +157,10 @@ impl Memory for Region {
         let bytes = self.slice(addr, len).ok_or(ReadError { addr, len })?;
         buf.copy_from_slice(bytes);
         Ok(())
+    }
+
+    fn copy_around(&self, addr: Addr) -> Option<(Addr, &[u8])> {
+        self.slice(addr, 1).map(|_| (self.start, &self.bytes[..]))
     }
 }
 

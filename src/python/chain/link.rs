@@ -14,6 +14,45 @@ const MAX_BYTECODE: u64 = 64 << 20;
 /// What a step of a walk returns, or why there is none.
 pub type Step<T> = Result<T, ChainEnd>;
 
+/// The copy that the last link was in: the next one is likely to be in it, too.
+#[derive(Debug)]
+pub struct Neighbours<'m> {
+    start: Addr,
+    bytes: &'m [u8],
+    /// For links that are in no copy, or in two.
+    room: [u8; MAX_FRAME_BYTES],
+}
+
+impl Default for Neighbours<'_> {
+    fn default() -> Self {
+        Neighbours { start: Addr::NULL, bytes: &[], room: [0; MAX_FRAME_BYTES] }
+    }
+}
+
+impl<'m> Neighbours<'m> {
+    #[inline]
+    fn bytes(&mut self, mem: &'m impl Memory, address: Addr, len: usize) -> Option<&[u8]> {
+        if let Some(bytes) = slice(self.start, self.bytes, address, len) {
+            return Some(bytes);
+        }
+        if let Some((start, bytes)) = mem.copy_around(address) {
+            (self.start, self.bytes) = (start, bytes);
+            if let Some(bytes) = slice(start, bytes, address, len) {
+                return Some(bytes);
+            }
+        }
+        let room = self.room.get_mut(..len)?;
+        mem.read(address, room).ok()?;
+        Some(room)
+    }
+}
+
+#[inline]
+fn slice(start: Addr, bytes: &[u8], address: Addr, len: usize) -> Option<&[u8]> {
+    let offset = usize::try_from(address.0.checked_sub(start.0)?).ok()?;
+    bytes.get(offset..offset.checked_add(len)?)
+}
+
 /// A frame, or an entry frame.
 #[derive(Debug)]
 pub struct Link<'a> {
@@ -28,30 +67,23 @@ pub struct Link<'a> {
 }
 
 impl<'a> Link<'a> {
-    /// Reads the link at `address`, into `room` where the memory does not lend its bytes.
+    /// Reads the link at `address`.
     ///
     /// # Errors
     /// [`ChainEnd::Unreadable`], or [`ChainEnd::Torn`] when it cannot be one.
     #[inline]
-    pub fn read(
+    pub fn read<'m>(
         layout: &'a Layout,
-        mem: &'a impl Memory,
+        mem: &'m impl Memory,
         address: Addr,
-        room: &'a mut [u8; MAX_FRAME_BYTES],
+        neighbours: &'a mut Neighbours<'m>,
     ) -> Step<Link<'a>> {
         let torn = ChainEnd::Torn(address);
         if !is_aligned(address) {
             return Err(torn);
         }
         let fields = &layout.frame;
-        let bytes = match mem.borrow(address, fields.read_len) {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = room.get_mut(..fields.read_len).ok_or(torn)?;
-                mem.read(address, bytes).map_err(|_| ChainEnd::Unreadable(address))?;
-                bytes
-            }
-        };
+        let bytes = neighbours.bytes(mem, address, fields.read_len).ok_or(ChainEnd::Unreadable(address))?;
         let previous = word(bytes, fields.previous).map(Addr::of_pointer).filter(|p| is_aligned(*p)).ok_or(torn)?;
         let owner = bytes.get(fields.owner).copied().filter(|owner| *owner <= fields.max_owner).ok_or(torn)?;
         Ok(Link { layout, bytes, address, previous, owner })

@@ -13,7 +13,7 @@ pub mod cframe;
 pub mod link;
 pub mod owner;
 
-pub use self::link::{Link, Step};
+pub use self::link::{Link, Neighbours, Step};
 
 use self::cframe::CFrameWalker;
 use self::owner::OwnerWalker;
