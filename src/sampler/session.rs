@@ -352,7 +352,9 @@ impl Session {
     /// What a reading tells.
     fn take(&mut self, history: &mut ThreadHistory, read: Read) -> Outcome {
         let Read { reading, blocked_at, waits_again } = read;
-        if self.mode == Mode::Gil && history.known.states.addresses.is_empty() {
+        let known = &history.known;
+        // One of which no state was known may turn out to have others than that which holds the GIL, or none.
+        if self.mode == Mode::Gil && (known.states.addresses.is_empty() || !self.states.may_have_held_gil(known)) {
             self.reader.reuse(reading);
             return Outcome::NotWanted;
         }

@@ -43,7 +43,12 @@ impl LivingThread {
 
     /// A file of `/proc` that the thread has like its process.
     pub fn path(&self, file: &str) -> String {
-        format!("/proc/{}/task/{}/{file}", self.pid, self.tid())
+        let (pid, tid) = (self.pid, self.tid());
+        match tid.0 == pid.0 {
+            true => format!("/proc/{pid}/{file}"),
+            // Not by its number alone, which could be another process's by now.
+            false => format!("/proc/{pid}/task/{tid}/{file}"),
+        }
     }
 
     /// A file of `/proc` that only whole processes list, and the number of any of its threads leads to as well.
