@@ -8,7 +8,7 @@ use crate::run::{Ended, fpprof, record, start};
 
 /// What a program forks by ctypes, which tells CPython nothing of it. It ends with its parent.
 fn forked(interpreter: &TestInterpreter, by_main: bool, does: &str) -> (Program, String) {
-    let call = if by_main { "parent()" } else { "threading.Thread(target=parent).start()" };
+    let call = if by_main { "parent()" } else { "threading.Thread(target=parent_when_told).start()" };
     let code = format!(
         "
 import ctypes, os, threading
@@ -21,12 +21,37 @@ def parent():
     pid = libc.fork()
     if pid == 0: child()
     os.waitpid(pid, 0)
+def parent_when_told():
+    os.read(0, 1)
+    parent()
 print('ready', flush=True)
 {call}"
     );
     let mut program = Program::start(interpreter, &code);
+    if !by_main {
+        // A child has every lock as it was: one that its parent's first thread holds for a moment is held for ever.
+        let main = program.pid();
+        let is_in = |tid: i32, call: i64| is_in(main, tid, call);
+        eventually("both threads wait", || {
+            let others = tids(main).into_iter().filter(|tid| *tid != main).collect::<Vec<_>>();
+            is_in(main, libc::SYS_futex) && !others.is_empty() && others.iter().all(|tid| is_in(*tid, libc::SYS_read))
+        });
+        program.say("g");
+    }
     let pid = program.line();
     (program, pid)
+}
+
+/// Whether a thread is blocked in a system call.
+fn is_in(pid: i32, tid: i32, call: i64) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall"));
+    text.is_ok_and(|text| text.starts_with(&format!("{call} ")))
+}
+
+/// The threads of a process.
+fn tids(pid: i32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
+    tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
 }
 
 const SPINS: &str = "while True: pass";
@@ -52,10 +77,8 @@ fn lead_through(ended: &Ended, functions: &[&str]) {
 fn a_child_that_native_code_has_forked_and_that_waits() {
     for (interpreter, by_main) in interpreters::without_jit().iter().flat_map(|i| [(i, true), (i, false)]) {
         let (_parent, pid) = forked(interpreter, by_main, WAITS);
-        eventually("the child waits", || {
-            std::fs::read_to_string(format!("/proc/{pid}/syscall"))
-                .is_ok_and(|call| call.starts_with(&format!("{} ", libc::SYS_read)))
-        });
+        let child = pid.parse().expect("it is a number");
+        eventually("the child waits", || is_in(child, child, libc::SYS_read));
         let dump = fpprof(&["dump", "--pid", &pid]);
         let said = format!("{} by main {by_main}: {dump:?}", interpreter.name);
         assert_eq!(dump.code, 0, "{said}");
@@ -127,13 +150,12 @@ fn a_process_whose_first_thread_ends_during_a_recording() {
         running.wait_until_sampling(program.pid());
         end_first_thread(&mut program);
         // Its work from here on is most of what is recorded.
-        let worker = std::fs::read_dir(format!("/proc/{}/task", program.pid())).expect("it lives").flatten();
         let cpu_time = |tid: i32| -> u64 {
             let text = std::fs::read_to_string(format!("/proc/{}/task/{tid}/schedstat", program.pid()));
             text.ok().and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0)
         };
-        let tids = worker.filter_map(|task| task.file_name().to_str()?.parse().ok());
-        let worker = tids.filter(|tid| *tid != program.pid()).max_by_key(|tid| cpu_time(*tid)).expect("it works");
+        let others = tids(program.pid()).into_iter().filter(|tid| *tid != program.pid());
+        let worker = others.max_by_key(|tid| cpu_time(*tid)).expect("it works");
         let until = cpu_time(worker) + milliseconds(1_000) * 1_000_000;
         eventually("the worker works", || cpu_time(worker) > until);
         assert_eq!(program.end().code(), Some(7));
