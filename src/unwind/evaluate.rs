@@ -18,6 +18,9 @@ const MAX_OPERATIONS: u32 = 1_000;
 /// The most values on an expression's stack. Real ones have three.
 const MAX_VALUES: usize = 64;
 
+/// What a stack pointer is a multiple of at a call (AAPCS64, 6.4.5; System V ABI for x86-64, 3.2.2).
+const STACK_ALIGNMENT: u64 = 16;
+
 /// What an expression is evaluated in, so that nothing is allocated. It calls no other expression, and its result is in one piece.
 #[derive(Debug)]
 struct OnStack;
@@ -32,7 +35,7 @@ impl<'a> EvaluationStorage<Bytes<'a>> for OnStack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evaluated {
     /// Where the frame ends: the caller's stack pointer. That is the CFA, save where a row restores it from elsewhere (signal
-    /// trampolines, `setcontext`).
+    /// trampolines, `setcontext`) or saves the return address above it.
     pub end: u64,
     /// The caller's registers; program counter and stack pointer are known. `None`: there is no caller.
     pub caller: Option<RegisterSet>,
@@ -73,6 +76,14 @@ impl Evaluator<'_> {
             caller.set(*register, self.registers.get(*register));
         }
         caller.set(A::SP, Some(cfa));
+        // Where a return address is saved the frame is not over yet, whatever the CFA: that of `_dl_runtime_resolve` leaves out the two
+        // words that .plt pushes (glibc's sysdeps/aarch64/dl-trampoline.S).
+        if let Some(RegisterRule::Offset(n @ 0..)) = row.register(Register(A::RETURN_ADDRESS))
+            && !is_signal_frame
+        {
+            let behind = cfa.wrapping_add_signed(n).saturating_add(8 + STACK_ALIGNMENT - 1);
+            caller.set(A::SP, Some(behind & !(STACK_ALIGNMENT - 1)));
+        }
         for (register, rule) in row.registers() {
             let value = match rule {
                 RegisterRule::Undefined => Ok(None),

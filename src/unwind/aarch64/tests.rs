@@ -29,6 +29,8 @@ const LEAF: u64 = 0x1200;
 const NEEDS_X19: u64 = 0x1300;
 /// Not in the tables.
 const TRAMPOLINE: u64 = 0x1400;
+/// Of 32 bytes, and behind them two words that were pushed before it was called, the return address among them.
+const RESOLVER: u64 = 0x1500;
 const TEXT_END: u64 = 0x2000;
 const JIT: u64 = 0x000f_bbbb_0000_0000;
 
@@ -50,6 +52,8 @@ fn module() -> ModuleUnwinder {
         function(FRAMED, framed.concat()),
         function(LEAF, [program::advance(1), program::cfa_offset(32)].concat()),
         function(NEEDS_X19, [program::cfa_register(19), program::saved(30, 1)].concat()),
+        // DW_CFA_offset_extended_sf of -1, times -8.
+        function(RESOLVER, [program::cfa_offset(32), vec![0x11, 30, 0x7f]].concat()),
     ];
     let mut text = Text::new(ENTRY..TEXT_END, 0);
     text.put(TRAMPOLINE, signal::TRAMPOLINE.code);
@@ -167,6 +171,15 @@ fn code_without_tables_is_not_left_by_a_record_that_may_be_its_callers() {
     let words = [at(4), signed(call_in(FRAMED)), 7, 7, at(99), signed(call_in(ENTRY)), 0, 0, 0, 0, 0, 0];
     let out = unwind(&registers(&[(PC, JIT + 4), (SP, STACK), (FP, STACK), (LR, 7)]), &words);
     assert_eq!((out.frames.len(), out.end), (1, StackEnd::NoUnwindRule(Addr(JIT + 4))));
+}
+
+#[test]
+fn a_frame_ends_behind_its_return_address_where_the_cfa_lies_below_it() {
+    let (framed, entry) = (call_in(FRAMED), call_in(ENTRY));
+    let words = [0, 0, 0, 0, 0, framed, at(99), entry, 0, 0, 0, 0, 0, 0];
+    let resolver = call_in(RESOLVER);
+    let out = unwind(&registers(&[(PC, resolver), (SP, STACK), (FP, at(6))]), &words);
+    assert_eq!(pcs_and_cfas(&out), [(resolver, at(6)), (framed, at(12)), (entry, at(13))]);
 }
 
 #[test]
