@@ -7,7 +7,8 @@
 #   pushed: in its body the CFA is sp+208 and the return address is saved at CFA+8, above it. glibc 2.36 (Debian 12, arm64); the same in 2.43 (sid).
 # Why it matters: on AArch64 compilers base the CFA of most functions on sp even with frame pointers, so the function that has called through
 #   .plt is looked for 16 bytes beside its frame, and all its callers are lost or invented. It is met where symbols are looked up for long:
-#   a program's first seconds. A profiler has to end a frame behind the slot of its return address, whatever the CFA.
+#   a program's first seconds. A profiler has to end a frame behind the slot of its return address where the CFA is said in
+#   terms of sp (libffi's ffi_call_SYSV, whose CFA is not, keeps its own in its caller's frame on purpose).
 #
 # Needs python3 with venv, and Debian's or Ubuntu's apt-get (downloads some 12 MB, nothing is installed).
 # Ends with 0: as described; 1: the behaviour has changed; 2: could not be set up here.

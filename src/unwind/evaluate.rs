@@ -77,8 +77,10 @@ impl Evaluator<'_> {
         }
         caller.set(A::SP, Some(cfa));
         // Where a return address is saved the frame is not over yet, whatever the CFA: that of `_dl_runtime_resolve` leaves out the two
-        // words that .plt pushes (glibc's sysdeps/aarch64/dl-trampoline.S).
+        // words that .plt pushes (glibc's sysdeps/aarch64/dl-trampoline.S). Where the CFA is not based on sp, the slot may be of the
+        // caller's making: `ffi_call_SYSV` saves its registers where its caller has made room (libffi's src/aarch64/sysv.S).
         if let Some(RegisterRule::Offset(n @ 0..)) = row.register(Register(A::RETURN_ADDRESS))
+            && matches!(row.cfa(), CfaRule::RegisterAndOffset { register, .. } if register.0 == A::SP)
             && !is_signal_frame
         {
             let behind = cfa.wrapping_add_signed(n).saturating_add(8 + STACK_ALIGNMENT - 1);

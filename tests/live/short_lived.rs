@@ -12,7 +12,7 @@ use crate::target::{Mode, Target};
 
 /// How many of its stacks make a test of a program, and after how many ticks there must be some.
 const STACKS: usize = 200;
-const TICKS: usize = 1_500;
+const TICKS: usize = 6_000;
 /// A thread can have left the interpreter before its state is looked for, and have come back before it is read again: that is rare,
 /// also where each look takes long. Without any such look it was one evaluation in four.
 const RARE: usize = 10;
