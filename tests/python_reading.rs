@@ -96,10 +96,7 @@ impl<'a> Reader<'a> {
         let read: Vec<ToldFrame> = stack
             .entries
             .iter()
-            .filter_map(|entry| match entry {
-                PythonEntry::Frame(frame) => Some(frame),
-                PythonEntry::Marker(_) => None,
-            })
+            .filter_map(PythonEntry::frame)
             .map(|frame| {
                 let code = self.code(what, frame.code);
                 assert_eq!(CodeIdentity::read(&self.mem, layout, frame.code), Ok(code.identity));

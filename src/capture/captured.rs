@@ -4,7 +4,7 @@
 //! Does not: interpret them.
 
 use super::copies::Copies;
-pub use super::range::Range;
+use super::range::Range;
 use crate::target::memory::{Memory, ReadError, Region};
 use crate::target::registers::Registers;
 use crate::target::threads::SystemCall;
@@ -33,26 +33,25 @@ impl Captured {
     /// Forgets the capture before and keeps its buffers.
     pub(super) fn reset(&mut self) {
         self.registers = Registers::new();
-        self.forget_copies();
+        // The bytes stay: clearing a buffer only makes the next capture fill it with zeroes before the copy.
+        self.stack.start = Addr::NULL;
+        self.asked = Range::default();
+        self.copies.clear();
         self.stood_still = None;
         self.disturbed = false;
         self.system_call = None;
     }
 
-    /// Forgets the copies and keeps what else is known.
-    pub(super) fn forget_copies(&mut self) {
-        // The bytes stay: clearing a buffer only makes the next capture fill it with zeroes before the copy.
-        self.stack.start = Addr::NULL;
-        self.asked = Range::default();
-        self.copies.clear();
+    /// The copy of the stack, if there is one: its buffer waits for the next where there is none.
+    fn stack_copy(&self) -> Option<&Region> {
+        Some(&self.stack).filter(|stack| !stack.start.is_null())
     }
 }
 
 impl Memory for Captured {
     fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), ReadError> {
         let len = buf.len();
-        let on_stack = if self.stack.start.is_null() { None } else { self.stack.slice(addr, len) };
-        match on_stack {
+        match self.stack_copy().and_then(|stack| stack.slice(addr, len)) {
             Some(bytes) => buf.copy_from_slice(bytes),
             None if self.copies.read(addr, buf) => {}
             None => return Err(ReadError { addr, len }),
@@ -61,8 +60,7 @@ impl Memory for Captured {
     }
 
     fn copy_around(&self, addr: Addr) -> Option<(Addr, &[u8])> {
-        let on_stack = || if self.stack.start.is_null() { None } else { self.stack.copy_around(addr) };
-        self.copies.around(addr).or_else(on_stack)
+        self.copies.around(addr).or_else(|| self.stack_copy()?.copy_around(addr))
     }
 }
 

@@ -48,16 +48,9 @@ struct Buffer {
 
 #[derive(Debug, Clone, Copy)]
 struct Part {
-    start: Addr,
-    len: usize,
+    range: Range,
     buffer: usize,
     offset: usize,
-}
-
-impl Part {
-    fn end(&self) -> u64 {
-        self.start.0.saturating_add(self.len as u64)
-    }
 }
 
 impl Buffer {
@@ -102,21 +95,22 @@ impl Copies {
             // Parts are placed one behind the other.
             let (mut rest, mut at) = (buffer.bytes_mut(), 0);
             while let Some(part) = to_place.next_if(|part| part.buffer == index) {
-                let (into, behind) = rest.split_at_mut(part.offset - at).1.split_at_mut(part.len);
-                (rest, at) = (behind, part.offset + part.len);
-                reads.push(RangeRead { addr: part.start, into });
+                let (into, behind) = rest.split_at_mut(part.offset - at).1.split_at_mut(part.range.len);
+                (rest, at) = (behind, part.offset + part.range.len);
+                reads.push(RangeRead { addr: part.range.start, into });
             }
         }
         memory.read_each(&mut reads, filled);
         let (of_first, of_parts) = filled.split_at(usize::from(has_first).min(filled.len()));
         for (part, len) in asked.iter_mut().zip(of_parts) {
-            part.len = *len;
+            part.range.len = *len;
         }
-        let is_behind = parts.last().zip(asked.first()).is_none_or(|(last, first)| last.start < first.start);
-        parts.extend(asked.iter().filter(|part| part.len > 0));
+        let is_behind =
+            parts.last().zip(asked.first()).is_none_or(|(last, first)| last.range.start < first.range.start);
+        parts.extend(asked.iter().filter(|part| part.range.len > 0));
         if !is_behind {
             // Two runs that are in order: this finds and joins them.
-            parts.sort_by_key(|part| part.start);
+            parts.sort_by_key(|part| part.range.start);
         }
         of_first.first().copied().unwrap_or(0)
     }
@@ -141,14 +135,14 @@ impl Copies {
         for range in ranges {
             let mut at = range.start.0.max(reached);
             reached = range.end().max(reached);
-            let mut known = self.parts.partition_point(|part| part.end() <= at);
+            let mut known = self.parts.partition_point(|part| part.range.end() <= at);
             while at < range.end() {
-                let next = self.parts.get(known).map_or(u64::MAX, |part| part.start.0);
+                let next = self.parts.get(known).map_or(u64::MAX, |part| part.range.start.0);
                 let end = range.end().min(next);
                 if !self.place(Addr(at.min(end)), end) {
                     return;
                 }
-                at = self.parts.get(known).map_or(end, |part| end.max(part.end()));
+                at = self.parts.get(known).map_or(end, |part| end.max(part.range.end()));
                 known += 1;
             }
         }
@@ -165,7 +159,7 @@ impl Copies {
                 return false;
             }
             let Some((buffer, offset)) = self.room(at, len) else { return false };
-            self.asked.push(Part { start: Addr(at), len, buffer, offset });
+            self.asked.push(Part { range: Range { start: Addr(at), len }, buffer, offset });
             self.bytes += len;
             at = part_end;
         }
@@ -189,8 +183,9 @@ impl Copies {
 
     /// The part that has the byte at `addr`, and where it begins.
     pub(super) fn around(&self, addr: Addr) -> Option<(Addr, &[u8])> {
-        let part = self.parts.get(self.index(addr)?)?;
-        Some((part.start, self.bytes_of(part)))
+        let index = self.parts.partition_point(|part| part.range.start <= addr).checked_sub(1)?;
+        let Part { range, buffer, offset } = self.parts.get(index).filter(|part| part.range.holds(addr))?;
+        Some((range.start, self.buffers.get(*buffer)?.bytes().get(*offset..offset + range.len)?))
     }
 
     /// Fills `buf` from as many parts as it takes; returns whether they have all of it.
@@ -205,17 +200,6 @@ impl Copies {
             done += len;
         }
         true
-    }
-
-    /// Which part has the byte at `addr`.
-    fn index(&self, addr: Addr) -> Option<usize> {
-        let index = self.parts.partition_point(|part| part.start <= addr).checked_sub(1)?;
-        self.parts.get(index).is_some_and(|part| addr.0 < part.end()).then_some(index)
-    }
-
-    fn bytes_of(&self, part: &Part) -> &[u8] {
-        let buffer = self.buffers.get(part.buffer).map(Buffer::bytes).unwrap_or_default();
-        buffer.get(part.offset..part.offset + part.len).unwrap_or_default()
     }
 }
 

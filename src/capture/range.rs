@@ -1,5 +1,6 @@
 //! A range of the target's memory: what can be asked for, and what was copied.
 
+use crate::target::memory::Region;
 use crate::types::Addr;
 
 /// A range of the target's memory.
@@ -12,8 +13,18 @@ pub struct Range {
 }
 
 impl Range {
+    /// From `start` to `end`, which is not below it.
+    pub fn between(start: u64, end: u64) -> Range {
+        Range { start: Addr(start), len: end.saturating_sub(start) as usize }
+    }
+
+    /// That of a copy.
+    pub fn of(copy: &Region) -> Range {
+        Range { start: copy.start, len: copy.bytes.len() }
+    }
+
     /// Behind its last address.
-    pub(super) fn end(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.start.0.saturating_add(self.len as u64)
     }
 

@@ -3,8 +3,9 @@
 //! Does: copy the stack and the planned ranges in one call, then what turns out to be missing, bounded.
 //! Does not: stop or watch the thread.
 
-use super::captured::{Captured, Range};
+use super::captured::Captured;
 use super::native;
+use super::range::Range;
 use crate::target::memory::{BulkMemory, PAGE, RangeRead};
 use crate::types::Addr;
 
@@ -45,7 +46,7 @@ pub(super) fn warm_up(captured: &mut Captured, memory: &dyn BulkMemory, plan: &d
 /// stop does not change any more.
 pub(super) fn copy_ahead(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan) {
     if let Some(sp) = plan.likely_sp() {
-        copy_from(captured, memory, plan, sp);
+        copy_stack(captured, memory, stack_window(plan, sp), plan.ranges());
     }
 }
 
@@ -55,7 +56,7 @@ pub(super) fn fill(captured: &mut Captured, memory: &dyn BulkMemory, plan: &mut 
     let sp = Addr(captured.registers.get(native::SP).unwrap_or(0));
     let window = stack_window(plan, sp);
     if captured.asked == Range::default() {
-        copy_from(captured, memory, plan, sp);
+        copy_stack(captured, memory, window, plan.ranges());
     } else if window.start < captured.asked.start || window.end() > captured.asked.end() {
         copy_stack(captured, memory, window, &[]);
     }
@@ -72,11 +73,6 @@ pub(super) fn fill(captured: &mut Captured, memory: &dyn BulkMemory, plan: &mut 
         captured.copies.add(memory, None, &missing);
     }
     plan.cut();
-}
-
-/// Copies the stack from `sp` on and the planned ranges.
-fn copy_from(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan, sp: Addr) {
-    copy_stack(captured, memory, stack_window(plan, sp), plan.ranges());
 }
 
 /// Copies a stack and `ranges` with one system call.

@@ -112,8 +112,8 @@ struct EvalLoop<'a> {
     frames: &'a [PythonEntry],
     /// Absent behind the chain's last marker.
     marker: Option<Addr>,
-    /// Why its outer frames are missing, if they are: the chain was cut there, and what may follow are markers.
-    cut: Option<ChainEnd>,
+    /// Whether its outer frames are missing, because there were too many: what may follow are markers.
+    is_cut: bool,
 }
 
 /// Merges native segments (more than one after a resync, innermost first) with a thread's Python stack, into `out`.
@@ -124,8 +124,8 @@ pub fn merge(native: &[NativeStack], python: Option<&PythonStack>, eval_code: &E
     out.frames.clear();
     let entries = python.map_or(&[][..], |p| &p.entries);
     let end = python.map(|p| p.end).filter(|end| *end != ChainEnd::Root);
-    let is_frame = |entry: &PythonEntry| matches!(entry, PythonEntry::Frame(_));
-    let cut_behind = end.filter(|end| *end == ChainEnd::TooDeep).and_then(|_| entries.iter().rposition(is_frame));
+    let last_frame = || entries.iter().rposition(|entry| entry.frame().is_some());
+    let cut_behind = if end == Some(ChainEnd::TooDeep) { last_frame() } else { None };
     let mut eval_loops = eval_loops(entries, cut_behind).peekable();
     for (index, segment) in native.iter().enumerate() {
         for frame in &segment.frames {
@@ -172,26 +172,19 @@ fn lacks_python(inner: &MergedStack, python: Option<&PythonStack>) -> bool {
 /// Python frames whose native frame is not there. Where a gap has already been told it explains them; elsewhere they
 /// get one of their own, so that the stack counts as incomplete.
 fn push_unplaced(eval_loop: &EvalLoop<'_>, explained: bool, out: &mut MergedStack) {
-    let is_cut = eval_loop.cut.is_some() && eval_loop.marker.is_none();
-    if !explained
-        && !is_cut
-        && let Some(first) = eval_loop.frames.first()
-    {
-        let addr = eval_loop.marker.unwrap_or(match first {
-            PythonEntry::Frame(frame) => frame.frame,
-            PythonEntry::Marker(marker) => *marker,
-        });
+    let is_told = explained || eval_loop.is_cut && eval_loop.marker.is_none();
+    if !is_told && let Some(first) = eval_loop.frames.first() {
+        let addr = eval_loop.marker.unwrap_or(first.address());
         out.frames.push(MergedFrame::Gap(Gap::Unplaced(addr)));
     }
     push_python(eval_loop, out);
 }
 
 fn push_python(eval_loop: &EvalLoop<'_>, out: &mut MergedStack) {
-    out.frames.extend(eval_loop.frames.iter().filter_map(|entry| match entry {
-        PythonEntry::Frame(frame) => Some(MergedFrame::Python(*frame)),
-        PythonEntry::Marker(_) => None,
-    }));
-    out.frames.extend(eval_loop.cut.map(|end| MergedFrame::Gap(Gap::Python(end))));
+    out.frames.extend(eval_loop.frames.iter().filter_map(PythonEntry::frame).copied().map(MergedFrame::Python));
+    if eval_loop.is_cut {
+        out.frames.push(MergedFrame::Gap(Gap::Python(ChainEnd::TooDeep)));
+    }
 }
 
 /// `cut_behind`: the entry behind which frames are missing, because there were too many.
@@ -203,14 +196,11 @@ fn eval_loops(mut entries: &[PythonEntry], cut_behind: Option<usize>) -> impl It
         }
         let marker_at = entries.iter().position(|e| matches!(e, PythonEntry::Marker(_)));
         let (frames, rest) = entries.split_at(marker_at.unwrap_or(entries.len()));
-        let marker = match rest.first() {
-            Some(PythonEntry::Marker(addr)) => Some(*addr),
-            _ => None,
-        };
+        let marker = rest.first().and_then(PythonEntry::marker);
         let first = all - entries.len();
         let is_cut = cut_behind.is_some_and(|last| (first..first + frames.len()).contains(&last));
         entries = rest.get(1..).unwrap_or_default();
-        Some(EvalLoop { frames, marker, cut: is_cut.then_some(ChainEnd::TooDeep) })
+        Some(EvalLoop { frames, marker, is_cut })
     })
 }
 

@@ -76,10 +76,7 @@ impl EvalFrameModel {
         if stack.gaps().next().is_some() {
             return;
         }
-        let mut markers = python.entries.iter().filter_map(|e| match e {
-            PythonEntry::Marker(addr) => Some(*addr),
-            PythonEntry::Frame(_) => None,
-        });
+        let mut markers = python.entries.iter().filter_map(PythonEntry::marker);
         for frame in &stack.frames {
             if let MergedFrame::Native { frame, is_eval_frame: true } = frame
                 && let Some(marker) = markers.next()

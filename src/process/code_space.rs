@@ -11,8 +11,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::binaries::Binaries;
 use super::module_marks::ModuleMarks;
-use crate::capture::captured::Range;
 use crate::capture::native;
+use crate::capture::range::Range;
 use crate::stack::native_walk;
 use crate::target::elf::UnwindSections;
 use crate::target::maps::Mappings;

@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::capture::captured::Range;
+use crate::capture::range::Range;
 use crate::target::memory::{Memory, Region};
 use crate::target::modules::{ModuleId, Modules};
 
@@ -106,7 +106,7 @@ impl ModuleMarks {
     /// Where the marks of these modules are.
     pub fn ranges(&self, ids: &[ModuleId]) -> impl Iterator<Item = Range> {
         let marks = ids.iter().filter_map(|id| self.known.get(id)?.as_ref());
-        marks.map(|mark| Range { start: mark.bytes.start, len: mark.bytes.bytes.len() })
+        marks.map(|mark| Range::of(&mark.bytes))
     }
 
     /// Those of these modules that are not in `memory` where they were.

@@ -5,7 +5,8 @@
 //! is missing. A copy that is complete is walked once, at a few nanoseconds a frame.
 //! Does not: anything that can wait until the thread runs again.
 
-use crate::capture::captured::{Captured, Range};
+use crate::capture::captured::Captured;
+use crate::capture::range::Range;
 use crate::capture::read::Plan;
 use crate::python::frames::FrameWalk;
 use crate::python::layout::Layout;
@@ -143,7 +144,7 @@ impl ThreadPlan<'_> {
             place.is_none_or(|place| std::mem::replace(place, *code) != *code)
         };
         let entries = self.walks.iter().flat_map(|walk| &walk.stack().entries);
-        let codes = entries.filter_map(PythonEntry::code).filter(is_first);
+        let codes = entries.filter_map(PythonEntry::frame).map(|frame| frame.code).filter(is_first);
         let mut codes = codes.filter(|code| !self.codes.contains(*code)).peekable();
         if codes.peek().is_some() {
             self.new_codes.copy(self.memory, self.layout, codes);
@@ -154,10 +155,7 @@ impl ThreadPlan<'_> {
     fn copy_values(&mut self) {
         let Some(values) = &mut self.values else { return };
         let entries = self.walks.iter().flat_map(|walk| &walk.stack().entries);
-        let frames = entries.filter_map(|entry| match entry {
-            PythonEntry::Frame(frame) => Some((frame.frame, frame.code)),
-            PythonEntry::Marker(_) => None,
-        });
+        let frames = entries.filter_map(PythonEntry::frame).map(|frame| (frame.frame, frame.code));
         let mut incomplete: Vec<(Addr, Addr)> = frames.take(MAX_FRAMES_WITH_VALUES).collect();
         for _ in 0..MAX_VALUE_ROUNDS {
             let copies = &*values;

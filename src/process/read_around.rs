@@ -5,7 +5,7 @@
 //! (16 KiB each, mapped one below the other) or are generators on the heap. Where frames are far apart it reads a page for each.
 //! Does not: read.
 
-use crate::capture::captured::Range;
+use crate::capture::range::Range;
 use crate::target::memory::PAGE;
 use crate::types::Addr;
 
@@ -39,14 +39,14 @@ impl ReadAround {
         self.width = if is_near { (self.width * 2).min(WIDEST) } else { PAGE };
         let page = frame.0 & !(PAGE - 1);
         let above = page.saturating_add(self.width).max(frame.0.saturating_add(FRAME_BYTES));
-        out.push(range(page, above));
+        out.push(Range::between(page, above));
         // Memory may begin anywhere below: what cannot be read from its beginning on takes no more than itself with it.
         let mut step = PAGE;
         let (mut below, lowest) = (page, page.saturating_sub(self.width));
         while below > lowest && self.width > PAGE {
             let end = below;
             below = below.saturating_sub(step).max(lowest);
-            out.push(range(below, end));
+            out.push(Range::between(below, end));
             step *= 2;
         }
         let known = self.end.min(above).saturating_sub(self.start.max(below));
@@ -69,30 +69,22 @@ pub fn used_pages(frames: impl Iterator<Item = Addr>) -> Vec<Range> {
     }
     pages.sort_unstable();
     let mut ranges: Vec<Range> = Vec::new();
-    let mut reached = None;
     for (start, end) in pages {
-        match (reached, ranges.last_mut()) {
-            (Some(before), Some(last)) if start <= before => {
-                let end = end.max(before);
-                last.len = (end - last.start.0) as usize;
-                reached = Some(end);
-            }
-            _ => {
-                ranges.push(range(start, end));
-                reached = Some(end);
-            }
+        match ranges.last_mut() {
+            Some(last) if start <= last.end() => *last = Range::between(last.start.0, end.max(last.end())),
+            _ => ranges.push(Range::between(start, end)),
         }
     }
     ranges
 }
 
-fn range(start: u64, end: u64) -> Range {
-    Range { start: Addr(start), len: (end - start) as usize }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn range(start: u64, end: u64) -> Range {
+        Range::between(start, end)
+    }
 
     /// How many reads it takes to have all of `frames`, which lie in memory that is readable everywhere, and how many bytes.
     fn reads(frames: impl Iterator<Item = u64>) -> (usize, u64) {

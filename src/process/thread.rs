@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::module_marks::MetModules;
 use super::read_around::used_pages;
-use crate::capture::captured::Range;
+use crate::capture::range::Range;
 use crate::python::stack::{PythonEntry, PythonStack};
 use crate::target::memory::Region;
 use crate::target::threads::Thread;
@@ -150,9 +150,9 @@ impl Expected {
 
     /// Takes note of where the thread's frames lie beside its `stack`: the next capture will need the same memory.
     pub(super) fn used(&mut self, python: Option<&PythonStack>, stack: &Region) {
-        let on_stack = stack.start.0..stack.start.0.saturating_add(stack.bytes.len() as u64);
+        let stack = Range::of(stack);
         let entries = python.into_iter().flat_map(|python| &python.entries);
-        let elsewhere = entries.map(PythonEntry::address).filter(|addr| !on_stack.contains(&addr.0));
+        let elsewhere = entries.map(PythonEntry::address).filter(|addr| !stack.holds(*addr));
         let pages = used_pages(elsewhere);
         self.ranges.clear();
         self.ranges.extend(state_ranges(&self.states));

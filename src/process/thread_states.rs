@@ -144,10 +144,7 @@ impl ThreadStates {
         let candidates = self.listed.threads.iter().filter(is_nobody_s).take(MAX_SEARCHED);
         let on_stack = candidates.filter_map(|state| {
             let walked = frames::walk(&reader.found.interpreter.layout, &reader.memory(), state.address);
-            let mut markers = walked.entries.iter().filter_map(|entry| match entry {
-                PythonEntry::Marker(addr) => Some(*addr),
-                PythonEntry::Frame(_) => None,
-            });
+            let mut markers = walked.entries.iter().filter_map(PythonEntry::marker);
             let innermost = markers.next()?;
             let is_inside = |marker: Addr| sp <= marker && marker < stack.end;
             (walked.end == ChainEnd::Root && is_inside(innermost) && markers.all(is_inside))

@@ -24,11 +24,19 @@ impl PythonEntry {
         }
     }
 
-    /// Its code object; none of an entry frame.
-    pub fn code(&self) -> Option<Addr> {
+    /// It, if it is a frame.
+    pub fn frame(&self) -> Option<&PythonFrame> {
         match self {
-            PythonEntry::Frame(frame) => Some(frame.code),
+            PythonEntry::Frame(frame) => Some(frame),
             PythonEntry::Marker(_) => None,
+        }
+    }
+
+    /// Where it is, if it is a marker.
+    pub fn marker(&self) -> Option<Addr> {
+        match self {
+            PythonEntry::Frame(_) => None,
+            PythonEntry::Marker(addr) => Some(*addr),
         }
     }
 }

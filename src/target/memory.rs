@@ -126,6 +126,13 @@ pub trait BulkMemory: Memory + fmt::Debug + Send + Sync {
     }
 }
 
+/// The bytes `[addr, addr + len)` of a copy that begins at `start`, or `None` when they are not all inside it.
+#[inline]
+pub fn slice_of(start: Addr, copy: &[u8], addr: Addr, len: usize) -> Option<&[u8]> {
+    let offset = usize::try_from(addr.0.checked_sub(start.0)?).ok()?;
+    copy.get(offset..offset.checked_add(len)?)
+}
+
 /// A copy of one contiguous range of the target's memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Region {
@@ -139,8 +146,7 @@ impl Region {
     /// The bytes `[addr, addr + len)`, or `None` when they are not all inside the copy.
     #[inline]
     pub fn slice(&self, addr: Addr, len: usize) -> Option<&[u8]> {
-        let offset = usize::try_from(addr.0.checked_sub(self.start.0)?).ok()?;
-        self.bytes.get(offset..offset.checked_add(len)?)
+        slice_of(self.start, &self.bytes, addr, len)
     }
 
     /// The little-endian 64-bit word at `addr`, or `None` when it is not inside the copy.

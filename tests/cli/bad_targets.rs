@@ -139,8 +139,7 @@ fn a_python_whose_library_is_not_mapped_yet_is_waited_for() {
     assert!(!maps.contains("libpython"), "{maps}");
     let running = start(&["-o", "o.txt", "-p", &child.pid_text()]);
     eventually("fpprof has looked at it in vain and sleeps before it looks again", || {
-        let call = fs::read_to_string(format!("/proc/{}/syscall", running.pid())).unwrap_or_default();
-        let sleeps = call.split(' ').next() == Some(&libc::SYS_clock_nanosleep.to_string());
+        let sleeps = processes::is_in_call(running.pid(), running.pid(), libc::SYS_clock_nanosleep);
         sleeps || processes::state(running.pid()) == 'Z'
     });
     child.signal(nix::sys::signal::Signal::SIGCONT);

@@ -31,9 +31,9 @@ print('ready', flush=True)
     if !by_main {
         // A child has every lock as it was: one that its parent's first thread holds for a moment is held for ever.
         let main = program.pid();
-        let is_in = |tid: i32, call: i64| is_in(main, tid, call);
+        let is_in = |tid: i32, call: i64| processes::is_in_call(main, tid, call);
         eventually("both threads wait", || {
-            let others = tids(main).into_iter().filter(|tid| *tid != main).collect::<Vec<_>>();
+            let others = other_threads(main);
             is_in(main, libc::SYS_futex) && !others.is_empty() && others.iter().all(|tid| is_in(*tid, libc::SYS_read))
         });
         program.say("g");
@@ -42,16 +42,9 @@ print('ready', flush=True)
     (program, pid)
 }
 
-/// Whether a thread is blocked in a system call.
-fn is_in(pid: i32, tid: i32, call: i64) -> bool {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall"));
-    text.is_ok_and(|text| text.starts_with(&format!("{call} ")))
-}
-
-/// The threads of a process.
-fn tids(pid: i32) -> Vec<i32> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
-    tasks.filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+/// The threads of a process but the first.
+fn other_threads(pid: i32) -> Vec<i32> {
+    processes::threads(pid).into_iter().filter(|tid| *tid != pid).collect()
 }
 
 const SPINS: &str = "while True: pass";
@@ -78,7 +71,7 @@ fn a_child_that_native_code_has_forked_and_that_waits() {
     for (interpreter, by_main) in interpreters::without_jit().iter().flat_map(|i| [(i, true), (i, false)]) {
         let (_parent, pid) = forked(interpreter, by_main, WAITS);
         let child = pid.parse().expect("it is a number");
-        eventually("the child waits", || is_in(child, child, libc::SYS_read));
+        eventually("the child waits", || processes::is_in_call(child, child, libc::SYS_read));
         let dump = fpprof(&["dump", "--pid", &pid]);
         let said = format!("{} by main {by_main}: {dump:?}", interpreter.name);
         assert_eq!(dump.code, 0, "{said}");
@@ -150,12 +143,8 @@ fn a_process_whose_first_thread_ends_during_a_recording() {
         running.wait_until_sampling(program.pid());
         end_first_thread(&mut program);
         // Its work from here on is most of what is recorded.
-        let cpu_time = |tid: i32| -> u64 {
-            let text = std::fs::read_to_string(format!("/proc/{}/task/{tid}/schedstat", program.pid()));
-            text.ok().and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0)
-        };
-        let others = tids(program.pid()).into_iter().filter(|tid| *tid != program.pid());
-        let worker = others.max_by_key(|tid| cpu_time(*tid)).expect("it works");
+        let cpu_time = |tid: i32| processes::thread_cpu_time(program.pid(), tid);
+        let worker = other_threads(program.pid()).into_iter().max_by_key(|tid| cpu_time(*tid)).expect("it works");
         let until = cpu_time(worker) + milliseconds(1_000) * 1_000_000;
         eventually("the worker works", || cpu_time(worker) > until);
         assert_eq!(program.end().code(), Some(7));

@@ -37,17 +37,33 @@ pub fn field(pid: i32, name: &str) -> Option<String> {
     status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
 }
 
+/// The threads of a process.
+pub fn threads(pid: i32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there").flatten();
+    tasks.map(|task| task.file_name().to_string_lossy().parse().expect("a number")).collect()
+}
+
+/// Whether a thread is blocked in a system call.
+pub fn is_in_call(pid: i32, tid: i32, call: i64) -> bool {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall"));
+    text.is_ok_and(|text| text.starts_with(&format!("{call} ")))
+}
+
 /// Nanoseconds that the main thread has been on a CPU.
 pub fn cpu_time(pid: i32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/schedstat")).expect("the process is there");
+    thread_cpu_time(pid, pid)
+}
+
+/// Nanoseconds that a thread has been on a CPU.
+pub fn thread_cpu_time(pid: i32, tid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).expect("the thread is there");
     text.split(' ').next().and_then(|number| number.parse().ok()).expect("the kernel tells")
 }
 
 /// Checks that no thread of a process is traced and that none stands still for us.
 #[track_caller]
 pub fn assert_untouched(pid: i32) {
-    for task in fs::read_dir(format!("/proc/{pid}/task")).expect("the target is alive").flatten() {
-        let tid = task.file_name().to_string_lossy().parse().expect("a number");
+    for tid in threads(pid) {
         assert_eq!(tracer(tid), 0, "thread {tid} is traced");
         assert!(!matches!(state(tid), 't' | 'Z' | 'X'), "thread {tid} is in state {}", state(tid));
     }

@@ -52,30 +52,32 @@ fn resumes_generators_without_c(interpreter: &TestInterpreter) -> bool {
     interpreter.minor >= 12
 }
 
+/// Whether a target is to stay where it is or to work, and how it is read then.
+const BLOCKED_AND_STOPPED: [(Mode, How); 2] = [(Mode::Park, How::Blocked), (Mode::Work, How::Stopped)];
+
+/// Each of `depth` frames of a function has its name, and nothing is missing.
+fn all_keep_their_names(interpreter: &TestInterpreter, kind: &str, depth: usize, function: &str) {
+    for (mode, how) in BLOCKED_AND_STOPPED {
+        let target = target(interpreter, mode, depth, kind);
+        let stack = read(&target, how);
+        assert_eq!(gaps(&stack), [], "{} {how:?}", interpreter.name);
+        assert_eq!(named(&stack, function), depth, "{} {how:?}", interpreter.name);
+        assert_eq!(named(&stack, "<module>"), 1, "{} {how:?}", interpreter.name);
+        assert!(target.release().success());
+    }
+}
+
 #[test]
 fn all_frames_of_a_deep_stack_keep_their_names() {
     for interpreter in interpreters::without_jit() {
-        for (mode, how) in [(Mode::Park, How::Blocked), (Mode::Work, How::Stopped)] {
-            let target = target(&interpreter, mode, calls(), "calls");
-            let stack = read(&target, how);
-            assert_eq!(gaps(&stack), [], "{} {how:?}", interpreter.name);
-            assert_eq!(named(&stack, "descend"), calls(), "{} {how:?}", interpreter.name);
-            assert_eq!(named(&stack, "<module>"), 1, "{} {how:?}", interpreter.name);
-            assert!(target.release().success());
-        }
+        all_keep_their_names(&interpreter, "calls", calls(), "descend");
     }
 }
 
 #[test]
 fn all_generators_of_a_long_chain_keep_their_names() {
-    for interpreter in interpreters::without_jit().into_iter().filter(resumes_generators_without_c) {
-        for (mode, how) in [(Mode::Park, How::Blocked), (Mode::Work, How::Stopped)] {
-            let target = target(&interpreter, mode, generators(), "generators");
-            let stack = read(&target, how);
-            assert_eq!(gaps(&stack), [], "{} {how:?}", interpreter.name);
-            assert_eq!(named(&stack, "delegate"), generators(), "{} {how:?}", interpreter.name);
-            assert!(target.release().success());
-        }
+    for interpreter in interpreters::without_jit().iter().filter(|i| resumes_generators_without_c(i)) {
+        all_keep_their_names(interpreter, "generators", generators(), "delegate");
     }
 }
 
@@ -110,7 +112,7 @@ fn a_deep_stack_takes_few_reads_at_first_and_as_few_as_any_other_from_then_on() 
 #[test]
 fn beyond_the_bound_the_outer_frames_are_left_out_in_one_place() {
     for interpreter in interpreters::without_jit() {
-        for (mode, how) in [(Mode::Park, How::Blocked), (Mode::Work, How::Stopped)] {
+        for (mode, how) in BLOCKED_AND_STOPPED {
             let target = target(&interpreter, mode, MAX_ENTRIES + 20_000, "calls");
             let stack = read(&target, how);
             assert_eq!(gaps(&stack), [GapKind::TooDeep], "{} {how:?}", interpreter.name);

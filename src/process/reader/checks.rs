@@ -102,17 +102,11 @@ impl Reader {
     fn check_codes(&mut self, python: Option<&PythonStack>) -> Result<(), ReadFailure> {
         let Some(python) = python else { return Ok(()) };
         let layout = &self.found.interpreter.layout;
-        let mut addresses: Vec<Addr> = python.entries.iter().filter_map(code_address).collect();
+        let mut addresses: Vec<Addr> =
+            python.entries.iter().filter_map(PythonEntry::frame).map(|frame| frame.code).collect();
         addresses.sort_unstable();
         addresses.dedup();
         let replaced = self.codes.forget_replaced(self.target.memory(), layout, &addresses);
         if replaced { Err(ReadFailure::CodeReplaced) } else { Ok(()) }
-    }
-}
-
-fn code_address(entry: &PythonEntry) -> Option<Addr> {
-    match entry {
-        PythonEntry::Frame(frame) => Some(frame.code),
-        PythonEntry::Marker(_) => None,
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::python::layout::{Layout, MAX_FRAME_BYTES};
 use crate::python::stack::{ChainEnd, PythonFrame};
-use crate::target::memory::Memory;
+use crate::target::memory::{Memory, slice_of};
 use crate::types::Addr;
 
 /// The most bytes of bytecode that a code object is believed to have.
@@ -32,12 +32,12 @@ impl Default for Neighbours<'_> {
 impl<'m> Neighbours<'m> {
     #[inline]
     fn bytes(&mut self, mem: &'m impl Memory, address: Addr, len: usize) -> Option<&[u8]> {
-        if let Some(bytes) = slice(self.start, self.bytes, address, len) {
+        if let Some(bytes) = slice_of(self.start, self.bytes, address, len) {
             return Some(bytes);
         }
         if let Some((start, bytes)) = mem.copy_around(address) {
             (self.start, self.bytes) = (start, bytes);
-            if let Some(bytes) = slice(start, bytes, address, len) {
+            if let Some(bytes) = slice_of(start, bytes, address, len) {
                 return Some(bytes);
             }
         }
@@ -45,12 +45,6 @@ impl<'m> Neighbours<'m> {
         mem.read(address, room).ok()?;
         Some(room)
     }
-}
-
-#[inline]
-fn slice(start: Addr, bytes: &[u8], address: Addr, len: usize) -> Option<&[u8]> {
-    let offset = usize::try_from(address.0.checked_sub(start.0)?).ok()?;
-    bytes.get(offset..offset.checked_add(len)?)
 }
 
 /// A frame, or an entry frame.
