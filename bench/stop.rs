@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fpprof::capture::native;
-use fpprof::capture::ptrace::{Stop, Wait};
+use fpprof::capture::ptrace::{Asked, Wait};
 use fpprof::sampler::clock::{Clock, Intervals, Tick};
 use fpprof::target::memory::{BulkMemory, RangeRead};
 use fpprof::target::process_memory::ProcessMemory;
@@ -20,7 +20,8 @@ use fpprof::types::{Addr, Pid, Tid};
 const BUSY: &str = "while True: sum(range(100))";
 /// What a sample of a program of moderate depth copies.
 const WINDOW: usize = 8 << 10;
-/// A stop that takes longer has waited for a CPU.
+/// How long a stop may take to come.
+const PATIENCE: Duration = Duration::from_secs(1);
 const STEPS: [&str; 5] = ["stop", "registers", "copy", "let go", "in all"];
 
 /// One way of stopping.
@@ -97,10 +98,14 @@ fn measure(tid: Tid, rate: f64, seconds: f64) -> Vec<[Vec<[f64; 5]>; 2]> {
             copy(last_sp);
         }
         let own = nix::sched::sched_getcpu().ok() == thread.last_cpu();
-        let wait = if own || way.spin.is_zero() { Wait::Sleep } else { Wait::SpinFor(way.spin) };
+        let spin = if own { Duration::ZERO } else { way.spin };
         let mut buffer = [0; native::REGISTER_SET_SIZE];
         let at = Instant::now();
-        let stop = Stop::new(Pid(tid.0), tid, wait).expect("it can be stopped");
+        let mut asked = Asked::new(Pid(tid.0), tid).expect("it can be stopped");
+        if !asked.wait(Wait::SpinFor(spin)) {
+            asked.wait(Wait::SleepFor(PATIENCE));
+        }
+        let stop = asked.into_stop().expect("it lives").expect("it stops in time");
         let stopped = at.elapsed();
         if way.copy_first {
             copy(last_sp);

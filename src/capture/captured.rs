@@ -4,6 +4,7 @@
 //! Does not: interpret them.
 
 use super::copies::Copies;
+use super::placement::Placement;
 use super::range::Range;
 use crate::target::memory::{Memory, ReadError, Region};
 use crate::target::registers::Registers;
@@ -21,8 +22,12 @@ pub struct Captured {
     pub(super) asked: Range,
     /// Other memory: thread state, interpreter frames.
     pub(super) copies: Copies,
-    /// How long the thread stood still at most: from asking it to stop until it was let go. `None`: it was not stopped.
+    /// How long the thread stood still at most, without its own wait for a CPU. `None`: it was not stopped.
     pub stood_still: Option<Nanos>,
+    /// How long it took to come to its stop after it was asked, its wait for a CPU included. `None`: it was not stopped.
+    pub came_after: Option<Nanos>,
+    /// Where it was when it was asked to stop.
+    pub placement: Placement,
     /// Whether the stop has ended a system call early: it returns EINTR, or fewer bytes than it was asked for.
     pub disturbed: bool,
     /// The system call in which the thread was blocked.
@@ -37,7 +42,7 @@ impl Captured {
         self.stack.start = Addr::NULL;
         self.asked = Range::default();
         self.copies.clear();
-        self.stood_still = None;
+        (self.stood_still, self.came_after, self.placement) = (None, None, Placement::OnCpu);
         self.disturbed = false;
         self.system_call = None;
     }

@@ -7,6 +7,8 @@ pub mod aarch64;
 pub mod blocked;
 pub mod captured;
 mod copies;
+pub mod pending;
+pub mod placement;
 pub mod ptrace;
 pub mod range;
 pub mod read;

@@ -4,14 +4,16 @@
 //! that arrived meanwhile; find out whether a thread may be traced without stopping it. All of this folder's `unsafe`.
 //! Does not: write to the target, decide when to stop it, or read its memory.
 //!
-//! nix's wrappers are not used for waiting: its `waitpid` cannot represent a stop by a real-time signal, and the
+//! No wait is without an end. nix's wrappers are not used for waiting: its `waitpid` cannot represent a stop by a real-time signal, and the
 //! signal would be lost.
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use crate::types::{Pid, Tid};
 
@@ -20,6 +22,10 @@ const EVENT_STOP: i32 = 128;
 
 /// How long a thread that was killed may take to end.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a child of our own that does nothing may take to stop, on a full machine.
+const CHILD_PATIENCE: Duration = Duration::from_secs(1);
+/// No sleep lasts longer: where another thread of ours takes signals, it may have taken the one that would have ended it.
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Why a thread could not be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,14 +44,116 @@ pub enum StopError {
     System(Errno),
 }
 
-/// How to wait for the stop.
+/// How to wait for the stop. Each wait has an end: the stop of a thread that waits for a CPU, for a page, or for the child that it
+/// has made with vfork(2), may take long to come, or never come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Look again and again for so long, then sleep: the shortest where the thread runs on another CPU, because
-    /// waking a sleeping tracer takes longer than the whole stop.
+    /// Look again and again for so long: the shortest where the thread runs on another CPU, because waking a sleeping tracer
+    /// takes longer than the whole stop.
     SpinFor(Duration),
-    /// Sleep at once: where the thread shares our CPU it cannot reach its stop while we spin on it.
-    Sleep,
+    /// Sleep at once, for so long at most: where the thread shares our CPU it cannot reach its stop while we spin on it.
+    SleepFor(Duration),
+}
+
+/// A thread that was asked to stop. Its stop may come at any time, also while nobody waits for it, and then the thread stands
+/// still until this is made a [`Stop`] or dropped.
+///
+/// Only a thread that has stopped can be detached from (ptrace(2)). Dropping this waits a moment for the stop; a thread whose stop
+/// does not come is let go when the calling thread asks another, or ends.
+#[derive(Debug)]
+pub struct Asked {
+    process: libc::pid_t,
+    tid: libc::pid_t,
+    /// What has come of it.
+    answer: Option<Result<i32, StopError>>,
+}
+
+impl Asked {
+    /// Attaches to a thread and asks it to stop.
+    ///
+    /// # Errors
+    /// See [`StopError`]. After an error the thread is not traced.
+    pub fn new(process: Pid, tid: Tid) -> Result<Asked, StopError> {
+        let (process, tid) = (process.0, tid.0);
+        let_go_of_late_ones();
+        seize(tid)?;
+        if let Err(error) = interrupt(tid) {
+            let_go_after_exec(process, tid);
+            return Err(error);
+        }
+        Ok(Asked { process, tid, answer: None })
+    }
+
+    /// Whether there is an answer: it has stopped, or ended.
+    pub fn has_come(&mut self) -> bool {
+        if self.answer.is_none() {
+            self.answer = wait_once(self.tid, libc::WNOHANG).transpose();
+            if matches!(self.answer, Some(Err(_))) {
+                let_go_after_exec(self.process, self.tid);
+            }
+        }
+        self.answer.is_some()
+    }
+
+    /// Waits. Returns whether there is an answer.
+    pub fn wait(&mut self, wait: Wait) -> bool {
+        let start = Instant::now();
+        match wait {
+            Wait::SpinFor(limit) => {
+                while !self.has_come() && start.elapsed() < limit {
+                    std::hint::spin_loop();
+                }
+            }
+            Wait::SleepFor(limit) => {
+                while !self.has_come() && start.elapsed() < limit {
+                    sleep_until_a_stop(limit.saturating_sub(start.elapsed()), || self.has_come());
+                }
+            }
+        }
+        self.has_come()
+    }
+
+    /// The stop that has come; `None` if there is no answer yet, and then the thread is let go as when this is dropped.
+    ///
+    /// # Errors
+    /// When the thread has ended instead.
+    pub fn into_stop(mut self) -> Result<Option<Stop>, StopError> {
+        match self.answer.take() {
+            None => Ok(None),
+            answer @ Some(_) => {
+                let tid = self.tid;
+                std::mem::forget(self);
+                answer.transpose()?.map(|status| Stop::of(tid, status)).transpose()
+            }
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        match self.answer {
+            None => let_go(self.process, self.tid),
+            Some(Ok(status)) if libc::WIFSTOPPED(status) => drop(Stop::of(self.tid, status)),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Sleeps until a thread that was asked to stop has done so, a signal arrives, or the time is over, and not for longer than
+/// some milliseconds. `has_come` is asked whether it has already.
+///
+/// The kernel tells a tracer of each stop by SIGCHLD, which nobody gets who has no handler for it unless it is blocked (signal(7)).
+pub fn sleep_until_a_stop(limit: Duration, mut has_come: impl FnMut() -> bool) {
+    let limit = limit.min(LONGEST_SLEEP);
+    let told = SigSet::from(Signal::SIGCHLD);
+    let Ok(before) = told.thread_swap_mask(SigmaskHow::SIG_BLOCK) else { return std::thread::sleep(limit) };
+    if !has_come() {
+        let limit = libc::timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: i64::from(limit.subsec_nanos()) };
+        // SAFETY: both structures outlive the call, which only reads them; nothing is to be told of the signal.
+        unsafe { libc::sigtimedwait(told.as_ref(), std::ptr::null_mut(), &raw const limit) };
+    }
+    // The mask was valid a moment ago.
+    let _ = before.thread_set_mask();
 }
 
 /// A stopped thread. Dropping it lets the thread run on, untraced.
@@ -59,23 +167,18 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Attaches to a thread and waits until it stands still.
+    /// Attaches to a thread and waits until it stands still; `None` when it does not in that time: see [`Asked`].
     ///
     /// # Errors
     /// See [`StopError`]. After an error the thread is not traced.
-    pub fn new(process: Pid, tid: Tid, wait: Wait) -> Result<Stop, StopError> {
-        let tid = tid.0;
-        seize(tid)?;
-        let status = match interrupt(tid).and_then(|()| wait_for_change(tid, wait)) {
-            Ok(status) => status,
-            Err(error) => {
-                // A thread that calls execve(2) becomes the process's first, under its number, and stays traced.
-                if tid != process.0 && interrupt(process.0).is_ok() {
-                    let_go(process.0, 0);
-                }
-                return Err(error);
-            }
-        };
+    pub fn new(process: Pid, tid: Tid, wait: Wait) -> Result<Option<Stop>, StopError> {
+        let mut asked = Asked::new(process, tid)?;
+        asked.wait(wait);
+        asked.into_stop()
+    }
+
+    /// The stop of a thread with this wait status.
+    fn of(tid: libc::pid_t, status: i32) -> Result<Stop, StopError> {
         if !libc::WIFSTOPPED(status) {
             return Err(StopError::Exited(status));
         }
@@ -132,10 +235,47 @@ fn detach(tid: libc::pid_t, signal: libc::c_int) -> Option<i32> {
     if result == -1 { wait_at_most(tid, PATIENCE) } else { None }
 }
 
-/// Waits for the stop that a thread was asked for, and detaches from it.
-fn let_go(tid: libc::pid_t, signal: libc::c_int) {
-    if wait_at_most(tid, PATIENCE).is_some_and(|status| libc::WIFSTOPPED(status)) {
-        detach(tid, signal);
+/// A thread that calls execve(2) becomes the process's first, under its number, and stays traced.
+fn let_go_after_exec(process: libc::pid_t, tid: libc::pid_t) {
+    if tid != process && interrupt(process).is_ok() {
+        let_go(process, process);
+    }
+}
+
+thread_local! {
+    /// The threads, each with its process, that this thread traces and whose stops it no longer waits for. Until it lets go of one,
+    /// that stands still when it comes to its stop; and when it has ended, the end of its process is told to nobody else.
+    static LATE: RefCell<Vec<(libc::pid_t, libc::pid_t)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Waits a moment for the stop that a thread was asked for, and detaches from it.
+fn let_go(process: libc::pid_t, tid: libc::pid_t) {
+    let start = Instant::now();
+    while !has_let_go(process, tid) {
+        if start.elapsed() > PATIENCE {
+            LATE.with_borrow_mut(|late| late.push((process, tid)));
+            break;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Lets go of those that have come to their stops, or ended, since they were given up.
+fn let_go_of_late_ones() {
+    LATE.with_borrow_mut(|late| late.retain(|(process, tid)| !has_let_go(*process, *tid)));
+}
+
+/// Lets go of a thread if it has come to its stop. Returns whether it is traced no more.
+///
+/// The end of a first thread is its process's, and is left to whom it concerns: our own child's status is told once.
+fn has_let_go(process: libc::pid_t, tid: libc::pid_t) -> bool {
+    match if tid == process { stop_of(tid) } else { wait_once(tid, libc::WNOHANG) } {
+        Ok(None) => false,
+        Ok(Some(status)) => {
+            drop(Stop::of(tid, status));
+            true
+        }
+        Err(_) => true,
     }
 }
 
@@ -180,11 +320,12 @@ pub fn ask_of_a_child<T>(ask: impl FnOnce(&Stop) -> Option<T>) -> Option<T> {
     if child < 0 {
         return None;
     }
-    let stop = Stop::new(Pid(child), Tid(child), Wait::Sleep);
-    let answer = stop.ok().and_then(|stop| ask(&stop));
+    let stop = Stop::new(Pid(child), Tid(child), Wait::SleepFor(CHILD_PATIENCE));
+    let answer = stop.ok().flatten().and_then(|stop| ask(&stop));
     // SAFETY: the child is ours and has not been waited for, so that its number is no other's.
     unsafe { libc::kill(child, libc::SIGKILL) };
-    while wait_for_change(child, Wait::Sleep).is_ok_and(|status| libc::WIFSTOPPED(status)) {}
+    // Nothing holds up what was killed (signal(7)).
+    while wait_once(child, 0).is_ok_and(|status| status.is_none_or(|status| libc::WIFSTOPPED(status))) {}
     answer
 }
 
@@ -198,23 +339,6 @@ fn seize(tid: libc::pid_t) -> Result<(), StopError> {
     call(unsafe { libc::ptrace(libc::PTRACE_SEIZE, tid, 0, 0) })
 }
 
-fn wait_for_change(tid: libc::pid_t, wait: Wait) -> Result<i32, StopError> {
-    if let Wait::SpinFor(limit) = wait {
-        let start = Instant::now();
-        while start.elapsed() < limit {
-            if let Some(status) = wait_once(tid, libc::WNOHANG)? {
-                return Ok(status);
-            }
-            std::hint::spin_loop();
-        }
-    }
-    loop {
-        if let Some(status) = wait_once(tid, 0)? {
-            return Ok(status);
-        }
-    }
-}
-
 fn wait_once(tid: libc::pid_t, flags: libc::c_int) -> Result<Option<i32>, StopError> {
     let mut status = 0;
     // SAFETY: `status` is writable and outlives the call.
@@ -224,6 +348,22 @@ fn wait_once(tid: libc::pid_t, flags: libc::c_int) -> Result<Option<i32>, StopEr
         -1 => Err(StopError::Gone),
         _ => Ok(Some(status)),
     }
+}
+
+/// The wait status of a thread that has stopped, and of none that has ended.
+fn stop_of(tid: libc::pid_t) -> Result<Option<i32>, StopError> {
+    let id = libc::id_t::try_from(tid).map_err(|_| StopError::Gone)?;
+    // SAFETY: all of its fields may be zero.
+    let mut told: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `told` is writable and outlives the call.
+    let result = unsafe { libc::waitid(libc::P_PID, id, &raw mut told, libc::WSTOPPED | libc::__WALL | libc::WNOHANG) };
+    if result == -1 {
+        return if Errno::last() == Errno::EINTR { Ok(None) } else { Err(StopError::Gone) };
+    }
+    // SAFETY: waitid(2) fills these fields, or leaves them zero where nothing has stopped.
+    let (pid, status) = unsafe { (told.si_pid(), told.si_status()) };
+    // As waitpid(2) tells it.
+    Ok((pid != 0).then_some(status << 8 | 0x7f))
 }
 
 fn call(result: libc::c_long) -> Result<(), StopError> {

@@ -1,8 +1,9 @@
 //! Capturing a thread that runs: the shortest stop, and a tracer for no longer than that.
 //!
 //! Does: read once in vain, so that the caches are warm; look whether it still runs; attach, stop, read the registers,
-//! copy memory, detach; tell whether a system call has noticed.
-//! Does not: keep anything attached between two samples, or look at what was copied except through the plan.
+//! copy memory, detach; tell whether a system call has noticed. A stop that does not come at once stays pending, and is served when it
+//! comes: a thread that waits for a CPU has nothing taken from it until then.
+//! Does not: keep a stopped thread between two samples, or look at what was copied except through the plan.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::captured::Captured;
 use super::native;
-use super::ptrace::{self, Stop, StopError, Wait};
+use super::pending::{Pending, PendingStops, Seen};
+use super::placement::{OwnAccount, Placement, Turn};
+use super::ptrace::{self, Asked, Stop, StopError, Wait};
 use super::read::{Plan, copy_ahead, fill, warm_up};
 use crate::target::memory::BulkMemory;
 use crate::target::registers::Registers;
@@ -22,8 +25,14 @@ use crate::types::{Addr, Nanos};
 const SPIN: RangeInclusive<Duration> = Duration::from_micros(20)..=Duration::from_micros(100);
 
 /// A tracer that has run for longer than this asks for its turn anew before it stops a thread: what it is taken off its CPU for
-/// in between, when its time slice is used up (`sampler/time_slice.rs`), is added to the stop, and that is milliseconds.
+/// in between, when its time slice is used up (`sampler/precedence.rs`), is added to the stop, and that is milliseconds.
 const MAX_TURN: Duration = Duration::from_micros(25);
+/// Who has waited for its turn for less than this after a yield had nobody to yield to.
+const GAVE_NOTHING: Duration = Duration::from_micros(2);
+/// A thread that shares our CPU comes to its stop as soon as we sleep, unless others have their turns before it.
+const OWN_CPU_PATIENCE: Duration = Duration::from_micros(200);
+/// How long a stop that must be had may take to come: that of a thread that is read once.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a running thread was not captured.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +40,15 @@ pub enum RunningError {
     /// It is blocked, and is to be read without a stop.
     #[error("the thread is blocked")]
     Blocked,
+    /// Its stop has not come yet: it waits for a CPU, or where nothing wakes it.
+    #[error("the thread has not come to its stop")]
+    Pending,
+    /// It had no CPU at the moment for which it was asked: see [`Placement`].
+    #[error("the thread was not on a CPU")]
+    NotOnCpu,
+    /// It was no fair moment: see [`Placement`].
+    #[error("the moment tells nothing of the thread")]
+    UnfairMoment,
     /// It cannot be stopped, or was killed while it was.
     #[error(transparent)]
     Stop(#[from] StopError),
@@ -42,8 +60,10 @@ pub enum RunningError {
 /// Which threads are stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopping {
-    /// Those that run.
+    /// Those that run or wait for a CPU.
     IfRunning,
+    /// Those that were on a CPU when they were asked, at a fair moment.
+    IfOnCpu,
     /// Blocked ones, too, which a program can notice: for programs of one's own.
     InAnyState,
 }
@@ -55,14 +75,51 @@ pub struct Stopper {
     latency: Duration,
     /// Which bits of the process's return addresses are their signature, once the kernel was asked.
     signature_mask: Option<u64>,
-    /// Since when the calling thread has surely had its CPU.
-    turn_began: Option<Instant>,
+    /// The calling thread's turn on its CPU.
+    turn: Option<Turn>,
+    /// Since when it has surely not run for long without asking for its turn anew.
+    fresh_since: Option<Instant>,
+    own: OwnAccount,
+    pending: PendingStops,
 }
 
 impl Stopper {
-    /// Tells that the calling thread has just been given its CPU: it has slept.
-    pub fn begin_turn(&mut self) {
-        self.turn_began = Some(Instant::now());
+    /// Tells that the calling thread has slept, and has been given its CPU at `began` at the earliest.
+    pub fn begin_turn(&mut self, began: Instant) {
+        self.fresh_since = Some(Instant::now());
+        let waited = self.own.waited();
+        self.turn = Some(Turn::after(waited, began));
+        self.pending.look(waited);
+    }
+
+    /// Tells that the calling thread goes to sleep.
+    pub fn end_turn(&mut self) {
+        // What it has waited until now is not what it will have waited when it wakes.
+        self.own.waited();
+        self.turn = None;
+    }
+
+    /// The stops that have not come yet.
+    pub fn pending(&mut self) -> &mut PendingStops {
+        &mut self.pending
+    }
+
+    /// The turn of the calling thread, for a stop that begins now.
+    fn turn(&mut self) -> Turn {
+        let before = self.turn.unwrap_or_else(|| Turn::after(self.own.waited(), Instant::now()));
+        if self.fresh_since.is_some_and(|since| since.elapsed() <= MAX_TURN) {
+            return before;
+        }
+        self.own.waited();
+        std::thread::yield_now();
+        let now = Instant::now();
+        let waited = self.own.waited();
+        self.fresh_since = Some(now);
+        // Where nobody else has run, whom our turn has pushed off its CPU still waits for it. Who was late stays late: it is another's
+        // slice that has ended.
+        let renewed = Turn::after(waited, now);
+        let began = if waited > GAVE_NOTHING { renewed.began } else { before.began };
+        *self.turn.insert(Turn { began, at_once: renewed.at_once && before.at_once })
     }
 
     /// Captures a thread: stops it for as long as copying takes, and fills `captured`.
@@ -78,24 +135,99 @@ impl Stopper {
         stopping: Stopping,
     ) -> Result<(), RunningError> {
         captured.reset();
-        if self.turn_began.is_none_or(|began| began.elapsed() > MAX_TURN) {
-            std::thread::yield_now();
-            self.begin_turn();
+        let mut pending = match self.pending.take(thread.tid) {
+            Some(pending) => pending,
+            None => self.ask(thread, (memory, plan, captured), stopping)?,
+        };
+        if !pending.asked.has_come() {
+            let is_blocked = !matches!(thread.activity(), Ok(Activity::Running));
+            // A thread that has come to its stop meanwhile does not run either.
+            if !is_blocked || !pending.asked.has_come() {
+                self.pending.keep(pending);
+                return Err(if is_blocked { RunningError::Blocked } else { RunningError::Pending });
+            }
         }
+        self.copy(thread, pending, (memory, plan, captured), stopping)
+    }
+
+    /// Asks a thread to stop, and waits for as long as that usually takes.
+    fn ask(
+        &mut self,
+        thread: &mut Thread,
+        (memory, plan, captured): (&dyn BulkMemory, &mut dyn Plan, &mut Captured),
+        stopping: Stopping,
+    ) -> Result<Pending, RunningError> {
+        let turn = self.turn();
         warm_up(captured, memory, plan);
         let shares_our_cpu = nix::sched::sched_getcpu().ok().is_some_and(|cpu| thread.last_cpu() == Some(cpu));
         let spin = (self.latency * 2).clamp(*SPIN.start(), *SPIN.end());
-        let wait = if shares_our_cpu { Wait::Sleep } else { Wait::SpinFor(spin) };
+        let before = thread.schedule();
         // The last look before the stop decides, and nothing comes between: a system call in which a thread waits can
         // return EINTR or short when the thread is stopped (ptrace(2), BUGS; signal(7)).
-        if stopping == Stopping::IfRunning && thread.activity()? != Activity::Running {
+        if stopping != Stopping::InAnyState && thread.activity()? != Activity::Running {
             return Err(RunningError::Blocked);
         }
-        let stopped_after = stop_and_copy(thread, wait, (memory, plan, captured), &mut self.signature_mask)?;
-        if !shares_our_cpu {
-            self.latency = (self.latency * 7 + stopped_after.min(*SPIN.end())) / 8;
+        let at = Instant::now();
+        let asked = Asked::new(thread.live_process().ok_or(StopError::Gone)?, thread.tid)?;
+        let mut pending = Pending { tid: thread.tid, asked, at, before, turn, is_late: false, seen: None };
+        if shares_our_cpu {
+            let has_come = pending.asked.wait(Wait::SleepFor(OWN_CPU_PATIENCE));
+            let now = Instant::now();
+            let late_by = self.own.waited();
+            pending.seen = has_come.then_some(Seen { at: now, late_by });
+            let renewed = Turn::after(late_by, now);
+            self.turn = Some(Turn { at_once: renewed.at_once && turn.at_once, ..renewed });
+        } else {
+            pending.asked.wait(Wait::SpinFor(spin));
+            self.latency = (self.latency * 7 + at.elapsed().min(*SPIN.end())) / 8;
         }
-        Ok(())
+        if stopping == Stopping::InAnyState {
+            pending.asked.wait(Wait::SleepFor(PATIENCE));
+        }
+        Ok(pending)
+    }
+
+    /// Copies what is wanted of a thread that stands still, and lets it go.
+    fn copy(
+        &mut self,
+        thread: &Thread,
+        pending: Pending,
+        (memory, plan, captured): (&dyn BulkMemory, &mut dyn Plan, &mut Captured),
+        stopping: Stopping,
+    ) -> Result<(), RunningError> {
+        let Pending { asked, at, before, turn, is_late, seen, .. } = pending;
+        // Of a stop that came late it is known now what it was that it had to wait for, and of most that they are not wanted.
+        let known = is_late.then(|| thread.schedule());
+        let seen = seen.unwrap_or_else(|| Seen { at: Instant::now(), late_by: Duration::ZERO });
+        let stop = asked.into_stop()?.ok_or(RunningError::Pending)?;
+        let is_wanted = |placement| stopping != Stopping::IfOnCpu || placement == Placement::OnCpu;
+        let came_at = seen.at.checked_sub(seen.late_by).unwrap_or(seen.at);
+        let placement_by = |after| turn.placement(before, after, came_at);
+        let wanted = known.is_none_or(|after| is_wanted(placement_by(after)));
+        let copied =
+            if wanted { copy_stopped(&stop, (memory, plan, captured), &mut self.signature_mask) } else { Ok(None) };
+        let holds_signal = stop.holds_signal();
+        let ended = stop.resume();
+        let released = Instant::now();
+        let after = known.unwrap_or_else(|| thread.schedule());
+        captured.placement = placement_by(after);
+        captured.came_after = Some(nanos(came_at.saturating_duration_since(at)));
+        let has_queued = before.zip(after).is_some_and(|(before, after)| after.waited > before.waited);
+        let since = if has_queued || is_late { came_at } else { at };
+        captured.stood_still = Some(nanos(released.saturating_duration_since(since)));
+        if let Some(status) = ended {
+            return Err(StopError::Exited(status).into());
+        }
+        let interrupted = copied?;
+        // Code does not change: what is in front of the program counter can be read while the thread runs.
+        let pc = captured.registers.get(native::PC);
+        let before_pc = || memory.read_u32(Addr(pc?.checked_sub(4)?)).ok();
+        captured.disturbed = !holds_signal && interrupted.is_some_and(|set| native::interrupted_call(&set, before_pc));
+        match captured.placement {
+            placement if is_wanted(placement) => Ok(()),
+            Placement::Unfair => Err(RunningError::UnfairMoment),
+            Placement::OnCpu | Placement::Queued => Err(RunningError::NotOnCpu),
+        }
     }
 
     /// Which bits of the process's return addresses are their signature, found out without stopping one of its threads:
@@ -135,29 +267,20 @@ pub fn registers(stop: &Stop, set: &[u8], known_mask: &mut Option<u64>) -> Resul
     Ok(registers)
 }
 
-/// Returns how long it took the thread to stand still.
-fn stop_and_copy(
-    thread: &Thread,
-    wait: Wait,
+/// Copies the registers and the memory of a stopped thread. Returns the general registers as the kernel lays them out.
+fn copy_stopped(
+    stop: &Stop,
     (memory, plan, captured): (&dyn BulkMemory, &mut dyn Plan, &mut Captured),
     known_mask: &mut Option<u64>,
-) -> Result<Duration, RunningError> {
-    let asked = Instant::now();
-    let stop = Stop::new(thread.live_process().ok_or(StopError::Gone)?, thread.tid, wait)?;
-    let stopped_after = asked.elapsed();
+) -> Result<Option<[u8; native::REGISTER_SET_SIZE]>, RunningError> {
     copy_ahead(captured, memory, plan);
     let mut buffer = [0; native::REGISTER_SET_SIZE];
     let set = stop.general_registers(&mut buffer)?;
-    captured.registers = registers(&stop, set, known_mask)?;
-    let holds_signal = stop.holds_signal();
+    captured.registers = registers(stop, set, known_mask)?;
     fill(captured, memory, plan);
-    if let Some(status) = stop.resume() {
-        return Err(StopError::Exited(status).into());
-    }
-    captured.stood_still = Some(Nanos(asked.elapsed().as_nanos() as u64));
-    // Code does not change: what is in front of the program counter can be read while the thread runs.
-    let pc = captured.registers.get(native::PC);
-    let before_pc = || memory.read_u32(Addr(pc?.checked_sub(4)?)).ok();
-    captured.disturbed = !holds_signal && native::interrupted_call(set, before_pc);
-    Ok(stopped_after)
+    Ok(Some(buffer))
+}
+
+fn nanos(duration: Duration) -> Nanos {
+    Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -31,7 +31,7 @@ pub(super) struct LabelledStacks {
     children: Vec<Vec<usize>>,
 }
 
-/// What [`LabelledStacks::write_lines`] left out.
+/// What of [`LabelledStacks`] is too narrow to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Narrow {
     /// How many frames.

@@ -168,9 +168,9 @@ impl Reader {
         }
     }
 
-    /// Tells that the calling thread has just woken for a tick.
-    pub fn begin_tick(&mut self) {
-        self.stopper.begin_turn();
+    /// What stops its threads: it is told when the calling thread wakes and sleeps, and knows which stops have not come.
+    pub fn stopper(&mut self) -> &mut Stopper {
+        &mut self.stopper
     }
 
     /// Reads a thread that stands still meanwhile, for the time that is counted in `stops`.
@@ -188,8 +188,9 @@ impl Reader {
         loop {
             let python = self.capture(known, |stopper, thread, memory, plan, captured| {
                 stopper.capture(thread, memory, plan, captured, stopping).map_err(ReadFailure::Running)
-            })?;
+            });
             stops.count(&self.captured);
+            let python = python?;
             if let Some(sp) = self.captured.registers.get(native::SP) {
                 known.expected.ran_at(Addr(sp));
             }

@@ -11,6 +11,8 @@ use crate::types::Nanos;
 pub struct Stops {
     /// How long threads stood still at most, one value a stop.
     pub durations: DurationHistogram,
+    /// How long they took to come to their stops, waits for a CPU included.
+    pub arrivals: DurationHistogram,
     /// The sum of those.
     pub total: Nanos,
     /// System calls that may have ended early because their thread was stopped just as it entered them.
@@ -22,6 +24,9 @@ impl Stops {
     pub fn count(&mut self, captured: &Captured) {
         if let Some(stood_still) = captured.stood_still {
             self.durations.record(stood_still);
+            if let Some(came_after) = captured.came_after {
+                self.arrivals.record(came_after);
+            }
             self.total.0 = self.total.0.saturating_add(stood_still.0);
             self.disturbed_calls += u64::from(captured.disturbed);
         }
@@ -30,6 +35,7 @@ impl Stops {
     /// Adds the stops of another part of a recording.
     pub fn add(&mut self, other: &Stops) {
         self.durations.add(&other.durations);
+        self.arrivals.add(&other.arrivals);
         self.total.0 = self.total.0.saturating_add(other.total.0);
         self.disturbed_calls += other.disturbed_calls;
     }

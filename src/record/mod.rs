@@ -1,6 +1,6 @@
 //! The recording loop: one target, from the first tick to the last.
 //!
-//! A [`Recorder`](recorder::Recorder) ticks, follows a target that replaces its program, and tells an
+//! [`record`](recorder::record) ticks, follows a target that replaces its program, and tells an
 //! [`Observer`](recorder::Observer) how far it is. Each [`Program`](program::Program) of the target counts its stacks; a
 //! [`Stream`](stream::Stream) writes samples to a file while they come. The commands only start it and show what came of it.
 

@@ -63,7 +63,8 @@ pub struct Outcome {
 
 impl Program {
     /// The program with this number, which has not been seen yet; `keep`: every sample is kept, too.
-    pub fn new(number: usize, session: Session, keep: bool) -> Program {
+    pub fn new(number: usize, mut session: Session, keep: bool) -> Program {
+        session.want_fair_moments();
         Program {
             number,
             session,
@@ -79,12 +80,14 @@ impl Program {
         self.count(labels, time, |session, take| session.tick(ticks, take))
     }
 
+    /// Serves the pending stops that have come, at `time` after the beginning.
+    pub fn serve(&mut self, labels: StackLabels, time: Nanos) -> Outcome {
+        self.count(labels, time, |session, take| session.serve(take))
+    }
+
     /// Counts what is still to be counted of threads that were passed over lately, at the end.
-    pub fn settle(&mut self, labels: StackLabels, time: Nanos) {
-        self.count(labels, time, |session, take| {
-            session.settle(take);
-            None
-        });
+    pub fn settle(&mut self, labels: StackLabels, time: Nanos) -> Outcome {
+        self.count(labels, time, |session, take| session.settle(take))
     }
 
     fn count(

@@ -1,15 +1,19 @@
 //! The recording itself: the clock ticks, samples are taken, as many as the limits allow.
 //!
-//! Does: run until the time is over, a signal arrives or the target ends; follow a target that replaces its program.
+//! Does: run until the time is over, a signal arrives or the target ends; follow a target that replaces its program. On a thread of
+//! its own, for the kernel lets go of what a thread traces when that ends, whatever became of its stops (ptrace(2)).
 //! Does not: count stacks, parse arguments, name frames or write files.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::program::{Program, StackLabels};
+use super::program::{Outcome, Program, StackLabels};
 use super::stream::Stream;
 use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
 use crate::sampler::clock::{Clock, Intervals, Tick, now};
@@ -70,7 +74,7 @@ pub struct Counts {
 }
 
 /// Who is told how far a recording is, while it is made.
-pub trait Observer {
+pub trait Observer: Send {
     /// Takes note of it. Sampling waits meanwhile.
     fn progress(&mut self, counts: Counts);
 }
@@ -100,9 +104,38 @@ pub struct Recording {
     pub stream: Option<Stream>,
 }
 
-/// Records a session.
+/// Records a session until the end, which is at the latest when `stop` becomes true, and writes to `stream` meanwhile. A program
+/// that we have started is waited for through `launched`.
+///
+/// # Errors
+/// When there can be no thread.
+pub fn record(
+    plan: Plan,
+    stop: &AtomicBool,
+    stream: Option<Stream>,
+    session: Session,
+    launched: &mut Option<Launched>,
+    observer: &mut dyn Observer,
+) -> io::Result<Recording> {
+    thread::scope(|scope| {
+        let recording = thread::Builder::new().name("recorder".into()).spawn_scoped(scope, move || {
+            // The clock is made on the thread that it wakes.
+            Recorder::new(plan, stop, stream).run(session, launched, observer)
+        })?;
+        // Signals are for who sleeps until they come.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+        let recording = recording.join();
+        if let Ok(before) = before {
+            // The mask was valid a moment ago.
+            let _ = before.thread_set_mask();
+        }
+        recording.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
+    })
+}
+
+/// A recording that is made.
 #[derive(Debug)]
-pub struct Recorder<'a> {
+struct Recorder<'a> {
     plan: Plan,
     clock: Clock,
     budget: Budget,
@@ -114,8 +147,7 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// A recorder that ends when `stop` becomes true, and writes to `stream` meanwhile.
-    pub fn new(plan: Plan, stop: &'a AtomicBool, stream: Option<Stream>) -> Recorder<'a> {
+    fn new(plan: Plan, stop: &'a AtomicBool, stream: Option<Stream>) -> Recorder<'a> {
         // Any seed will do that is not the same each time.
         let seed = now().0 ^ (u64::from(std::process::id()) << 32);
         Recorder {
@@ -130,8 +162,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Records until the end. A program that we have started is waited for through `launched`.
-    pub fn run(mut self, session: Session, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Recording {
+    fn run(mut self, session: Session, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Recording {
         let started = Instant::now();
         self.started = now();
         let keep = self.stream.is_some();
@@ -146,7 +177,8 @@ impl<'a> Recorder<'a> {
                 stream.begin(program);
             }
             let pause = self.record(program, limit, launched, observer, started);
-            program.settle(self.plan.labels, self.time());
+            let outcome = program.settle(self.plan.labels, self.time());
+            took(outcome, launched);
             if let Some(stream) = &mut self.stream {
                 stream.write(program);
             }
@@ -192,9 +224,21 @@ impl<'a> Recorder<'a> {
                 return Pause::Ended(Ended::TimeOver);
             }
             let next_look = Nanos(now().0.saturating_add(LOOK_EVERY.as_nanos() as u64));
-            if self.clock.wait(Some(limit.map_or(next_look, |limit| limit.min(next_look)))) == Tick::Due {
-                self.sample(program, launched);
-                self.clock.skip_missed();
+            let until = Some(limit.map_or(next_look, |limit| limit.min(next_look)));
+            let woke_by = match program.session.has_pending_stops() {
+                true => self.clock.wait_with(until, |limit| program.session.sleep(limit)),
+                false => self.clock.wait(until),
+            };
+            match woke_by {
+                Tick::Due => {
+                    self.sample(program, launched);
+                    self.clock.skip_missed();
+                }
+                Tick::Interrupted if program.session.has_pending_stops() => {
+                    let outcome = program.serve(self.plan.labels, self.time());
+                    took(outcome, launched);
+                }
+                Tick::Interrupted => {}
             }
             if looked.elapsed() >= LOOK_EVERY || !program.session.has_threads() {
                 looked = Instant::now();
@@ -224,11 +268,10 @@ impl<'a> Recorder<'a> {
     fn sample(&mut self, program: &mut Program, launched: &mut Option<Launched>) {
         let Some(weight) = self.budget.admit() else { return };
         let time = self.time();
+        program.session.was_due(self.clock.due_at());
         let outcome = program.sample(self.plan.labels, time, weight);
         self.failed += u64::from(outcome.failed);
-        if let (Some(status), Some(launched)) = (outcome.status, launched) {
-            launched.ended_with(status);
-        }
+        took(outcome, launched);
         let at = now();
         if self.budget.is_review_due(at) {
             let stops = [&self.statistics.stops, &program.session.statistics.stops];
@@ -239,6 +282,13 @@ impl<'a> Recorder<'a> {
                 own_cpu: own_cpu().map_or(Nanos(0), |time| Nanos(time.as_nanos() as u64)),
             });
         }
+    }
+}
+
+/// Takes note of an end that sampling was told of.
+fn took(outcome: Outcome, launched: &mut Option<Launched>) {
+    if let (Some(status), Some(launched)) = (outcome.status, launched) {
+        launched.ended_with(status);
     }
 }
 

@@ -54,6 +54,12 @@ pub enum Step {
     Next(Approach),
     /// The mode wants no sample of it.
     PassOver,
+    /// Its stop is still to come.
+    Wait,
+    /// It had no CPU, and only who has one is wanted.
+    NotOnCpu,
+    /// The moment tells nothing: the next one stands for it, too.
+    LeaveToNext,
     /// The thread has ended; the wait status if learning so has consumed it.
     Gone(Option<i32>),
     /// There is no sample of it, for a reason.
@@ -86,6 +92,9 @@ impl Approach {
                 Mode::Cpu => Step::PassOver,
                 Mode::Wall | Mode::Gil => Step::Next(Look),
             },
+            (_, Met::Failed(ReadFailure::Running(RunningError::Pending))) => Step::Wait,
+            (_, Met::Failed(ReadFailure::Running(RunningError::NotOnCpu))) => Step::NotOnCpu,
+            (_, Met::Failed(ReadFailure::Running(RunningError::UnfairMoment))) => Step::LeaveToNext,
             (LeaveBlocked, Met::Failed(ReadFailure::Blocked(BlockedError::Runs))) => Step::Next(Stop),
             // It has run meanwhile: what it waited in was not sure to stay.
             (LeaveBlocked, Met::Failed(ReadFailure::ModuleReplaced)) => Step::Next(Look),
@@ -114,9 +123,10 @@ fn cannot_read(failure: &ReadFailure) -> Step {
         },
         ReadFailure::Running(RunningError::Unreadable(error))
         | ReadFailure::Blocked(BlockedError::Unreadable(error)) => cannot_look(error),
-        ReadFailure::Running(RunningError::Blocked) | ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke) => {
-            Step::Fail(SampleFailure::Woke)
-        }
+        ReadFailure::Running(
+            RunningError::Blocked | RunningError::Pending | RunningError::NotOnCpu | RunningError::UnfairMoment,
+        )
+        | ReadFailure::Blocked(BlockedError::Runs | BlockedError::Woke) => Step::Fail(SampleFailure::Woke),
         ReadFailure::CodeReplaced => Step::Fail(SampleFailure::CodeReplaced),
         ReadFailure::ModuleReplaced => Step::Fail(SampleFailure::ModuleReplaced),
     }
@@ -183,6 +193,15 @@ mod tests {
     fn a_thread_that_blocks_before_the_stop_is_no_sample_of_cpu_time_and_is_looked_at_again_in_the_others() {
         let blocked = |mode| failed(Stop, mode, ReadFailure::Running(RunningError::Blocked));
         assert_eq!(MODES.map(blocked), [Step::PassOver, Step::Next(Look), Step::Next(Look)]);
+    }
+
+    #[test]
+    fn a_stop_that_has_not_come_is_waited_for_and_a_thread_without_a_cpu_is_not_wanted_where_only_those_on_one_are() {
+        for mode in MODES {
+            assert_eq!(failed(Stop, mode, ReadFailure::Running(RunningError::Pending)), Step::Wait);
+            assert_eq!(failed(Stop, mode, ReadFailure::Running(RunningError::NotOnCpu)), Step::NotOnCpu);
+            assert_eq!(failed(Stop, mode, ReadFailure::Running(RunningError::UnfairMoment)), Step::LeaveToNext);
+        }
     }
 
     #[test]

@@ -5,14 +5,14 @@
 //! ticks that could not be kept.
 //! Does not: make up for late ticks: a burst of catch-up samples would all show the same moment.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_timerslack;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
-use super::time_slice;
+use super::precedence::Precedence;
 use crate::types::Nanos;
 
 /// The highest rate that is taken: beyond it a sample would cost more than the interval.
@@ -59,6 +59,7 @@ pub struct Clock {
     deadline: Nanos,
     wanted: u64,
     late: u64,
+    _precedence: Option<Precedence>,
 }
 
 /// What ended a wait.
@@ -75,12 +76,22 @@ impl Clock {
     pub fn new(rate: f64, intervals: Intervals, seed: u64) -> Clock {
         // A kernel that refuses this only makes ticks come later, by the 50 µs that are usual.
         let _ = set_timerslack(TIMER_SLACK);
-        // One that refuses this makes them later where the target has the CPU.
-        let _ = time_slice::shorten();
         let (mean, begin) = (1e9 / rate, now());
         let random = seed | 1;
-        let mut clock =
-            Clock { intervals, mean, dead_time: 0.0, random, due: begin, deadline: begin, wanted: 0, late: 0 };
+        // One that refuses this makes them later where the target has the CPU.
+        let precedence = Precedence::ask().ok();
+        let (due, deadline) = (begin, begin);
+        let mut clock = Clock {
+            intervals,
+            mean,
+            dead_time: 0.0,
+            random,
+            due,
+            deadline,
+            wanted: 0,
+            late: 0,
+            _precedence: precedence,
+        };
         clock.advance();
         clock
     }
@@ -101,6 +112,16 @@ impl Clock {
         }
     }
 
+    /// The same, but sleeps by `sleep`, which may return before its time is over: the wait is then interrupted.
+    pub fn wait_with(&mut self, limit: Option<Nanos>, sleep: impl FnOnce(Duration)) -> Tick {
+        let until = limit.map_or(self.deadline, |limit| limit.min(self.deadline));
+        let left = until.0.saturating_sub(now().0);
+        if left > 0 {
+            sleep(Duration::from_nanos(left));
+        }
+        if now() < until { Tick::Interrupted } else { self.tick(until) }
+    }
+
     /// What has ended a wait that ended at `until`.
     fn tick(&mut self, until: Nanos) -> Tick {
         if until < self.deadline {
@@ -110,6 +131,12 @@ impl Clock {
         self.due = until;
         self.advance();
         Tick::Due
+    }
+
+    /// When the last tick was due.
+    pub fn due_at(&self) -> Instant {
+        let at = Instant::now();
+        at.checked_sub(Duration::from_nanos(now().0.saturating_sub(self.due.0))).unwrap_or(at)
     }
 
     /// Ticks that were due so far, kept or late.

@@ -55,6 +55,11 @@ impl IdleBackoff {
         true
     }
 
+    /// A look of this weight has told nothing: it is left to the next one.
+    pub fn leave_to_next(&mut self, weight: u64) {
+        self.passed_over += weight;
+    }
+
     /// The weight of the ticks that have passed the thread over since it was asked for last.
     pub fn take_passed_over(&mut self) -> u64 {
         std::mem::take(&mut self.passed_over)

@@ -12,7 +12,7 @@ pub mod run_state;
 pub mod sample;
 pub mod session;
 
+pub mod precedence;
 pub mod statistics;
 pub mod thread_history;
-pub mod time_slice;
 pub mod transfers;

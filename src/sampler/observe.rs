@@ -6,6 +6,7 @@
 
 use super::run_state::{Blocked, RunState};
 use super::thread_history::ThreadHistory;
+use crate::capture::placement::Placement;
 use crate::process::reader::Reader;
 use crate::process::reading::Reading;
 use crate::process::thread_states::ThreadStates;
@@ -19,6 +20,9 @@ pub fn run_state(reader: &Reader, history: &mut ThreadHistory, states: &ThreadSt
     let Reading { captured, frames, .. } = reading;
     let interpreter = reader.found.module;
     let ThreadHistory { known, last_block, .. } = history;
+    if captured.placement == Placement::Queued {
+        return RunState::WaitingForCpu;
+    }
     if captured.stood_still.is_some() {
         return RunState::of_running(frames, interpreter, states.is_collecting(known, reader, captured));
     }

@@ -24,7 +24,7 @@ struct Known {
     words: &'static str,
 }
 
-/// Whether a thread that is in a state runs or waits for a CPU.
+/// Whether a thread that is in a state has a CPU.
 const ON_CPU: bool = true;
 const OFF_CPU: bool = false;
 
@@ -46,7 +46,7 @@ macro_rules! run_states {
             Other {
                 /// What is written of it.
                 words: Arc<str>,
-                /// Whether it runs, or waits for a CPU.
+                /// Whether it has a CPU.
                 is_on_cpu: bool,
             },
         }
@@ -68,12 +68,14 @@ macro_rules! run_states {
 // A state is one entry: its name, its identifier in files and documents, which never changes, whether its thread is on a CPU,
 // and its words, which nothing reads.
 run_states! {
-    /// It runs, or waits for a CPU, in Python: in bytecode, or in the interpreter's own code that bytecode has called.
+    /// It runs in Python: in bytecode, or in the interpreter's own code that bytecode has called.
     Python: "cpu_python", ON_CPU, "on CPU: Python";
-    /// It runs, or waits for a CPU, in other native code, or without any Python.
+    /// It runs in other native code, or without any Python.
     Native: "cpu_native", ON_CPU, "on CPU: native";
-    /// It runs, or waits for a CPU, while it collects garbage.
+    /// It runs, and collects garbage.
     GarbageCollection: "cpu_gc", ON_CPU, "on CPU: garbage collection";
+    /// It is ready to run, and has no CPU: it was woken or has lost it, and others have them.
+    WaitingForCpu: "waiting_for_cpu", OFF_CPU, "waiting for a CPU";
     /// It waits for the GIL.
     Gil: "gil", OFF_CPU, "waiting for the GIL";
     /// It waits for a lock of the interpreter or of the Python program.
@@ -104,7 +106,7 @@ impl RunState {
         }
     }
 
-    /// Whether the thread runs, or waits for a CPU.
+    /// Whether the thread has a CPU.
     pub fn is_on_cpu(&self) -> bool {
         match self {
             RunState::Other { is_on_cpu, .. } => *is_on_cpu,

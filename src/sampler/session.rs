@@ -3,28 +3,26 @@
 //! Does: list threads when they change, pass over threads that have not run, count outcomes.
 //! Does not: read a thread (that is `reader`), keep time, or count stacks.
 
+mod one_thread;
+mod pending;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::approach::{Approach, Met, Step};
 use super::idle_backoff::BackoffRound;
 use super::mode::Mode;
-use super::observe;
 use super::run_state::RunState;
 use super::sample::Sample;
 use super::statistics::{SampleFailure, Statistics};
-use super::thread_history::{Seen, ThreadHistory};
-use super::transfers;
-use crate::capture::ptrace::StopError;
-use crate::capture::running::{RunningError, Stopping};
+use super::thread_history::ThreadHistory;
 use crate::process::find::OpenError;
 use crate::process::reader::Reader;
-use crate::process::reading::{ReadFailure, Reading};
+use crate::process::reading::Reading;
 use crate::process::thread_states::ThreadStates;
 use crate::stack::frame::SampleFrame;
 use crate::target::live::LiveTarget;
 use crate::target::process::Process;
-use crate::target::threads::{Activity, RunCount};
+use crate::target::threads::RunCount;
 use crate::target::view::{Identity, Target};
 use crate::types::Tid;
 
@@ -34,11 +32,11 @@ const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);
 const AND_FOR_EACH: Duration = Duration::from_millis(1);
 /// Their number is looked at this often: a look costs some microseconds.
 const COUNT_THREADS_EVERY: Duration = Duration::from_millis(5);
-/// A thread that falls asleep and wakes all the time is looked at so often.
-const LOOKS: usize = 8;
 /// New code is noticed when a walk comes to it, a library in the place of another by its bytes; what has no bytes of its own,
 /// this late.
 const FOLLOW_MAPPINGS_EVERY: Duration = Duration::from_secs(1);
+/// So long are pending stops waited for at the end.
+const LAST_STOPS: Duration = Duration::from_millis(200);
 
 /// A process under observation.
 #[derive(Debug)]
@@ -48,6 +46,10 @@ pub struct Session {
     /// What has been counted.
     pub statistics: Statistics,
     mode: Mode,
+    /// Whether threads on a CPU are sampled at fair moments only.
+    wants_fair_moments: bool,
+    /// When the next tick was due, if that was told.
+    due_at: Option<Instant>,
     /// Sorted by their numbers.
     threads: Vec<ThreadHistory>,
     listed_at: Option<Instant>,
@@ -72,6 +74,10 @@ enum Outcome {
     Stack(Arc<[SampleFrame]>, RunState),
     NotWanted,
     Failed(SampleFailure),
+    /// Its stop has not come yet.
+    Pending,
+    /// The moment told nothing.
+    Unfair,
     /// The thread has ended; the wait status if learning so has consumed it.
     Gone(Option<i32>),
 }
@@ -91,6 +97,8 @@ impl Session {
             reader,
             statistics: Statistics::default(),
             mode,
+            wants_fair_moments: false,
+            due_at: None,
             threads: Vec::new(),
             listed_at: None,
             counted_at: None,
@@ -116,6 +124,17 @@ impl Session {
     pub fn after(before: &Session, process: Process) -> Result<Session, OpenError> {
         let binaries = Arc::clone(&before.reader.space.binaries);
         Ok(Session::of(Reader::sharing(Arc::new(LiveTarget::new(process)?), binaries)?, before.mode))
+    }
+
+    /// Leaves out, from now on, threads on a CPU at moments that are no fair draw of where they compute: see
+    /// [`Placement`](crate::capture::placement::Placement). For who counts stacks; who looks once takes what there is.
+    pub fn want_fair_moments(&mut self) {
+        self.wants_fair_moments = true;
+    }
+
+    /// Tells when the tick was due that is taken next: the calling thread woke no earlier.
+    pub fn was_due(&mut self, at: Instant) {
+        self.due_at = Some(at);
     }
 
     /// What is sampled.
@@ -158,7 +177,8 @@ impl Session {
     ///
     /// Returns the wait status of the process when sampling has consumed it: that of our own child, just ended.
     pub fn tick(&mut self, weight: u64, take: &mut dyn FnMut(Sample)) -> Option<i32> {
-        self.reader.begin_tick();
+        let began = self.due_at.take().unwrap_or_else(Instant::now);
+        self.reader.stopper().begin_turn(began);
         self.list_threads();
         if self.followed_at.elapsed() >= FOLLOW_MAPPINGS_EVERY {
             self.followed_at = Instant::now();
@@ -178,35 +198,68 @@ impl Session {
             if !self.chooses(history) || history.backoff.passes_over(weight, &mut self.round) {
                 return true;
             }
-            let tid = history.tid();
-            let outcome = self.sample(history);
-            let weight = weight + history.backoff.take_passed_over();
-            match outcome {
-                Outcome::Stack(frames, run_state) => {
-                    history.failure = None;
-                    self.hand_over(Sample { tid, frames, run_state, weight }, take);
-                }
-                Outcome::NotWanted => {}
-                Outcome::Failed(reason) => {
-                    history.failure = Some(reason);
-                    self.statistics.fail(reason);
-                }
-                Outcome::Gone(status) => {
-                    ended = ended.or(status.filter(|_| tid.0 == self.identity().pid.0));
-                    self.statistics.ended += 1;
-                    (self.listed_at, self.counted_at) = (None, None);
-                    return false;
-                }
-            }
-            true
+            self.look_at(history, weight, &mut ended, take)
         });
         self.threads = threads;
+        self.reader.stopper().end_turn();
         ended
+    }
+
+    /// Samples a thread at a tick of this weight, or serves its pending stop between two ticks. Returns whether it lives.
+    fn look_at(
+        &mut self,
+        history: &mut ThreadHistory,
+        weight: u64,
+        ended: &mut Option<i32>,
+        take: &mut dyn FnMut(Sample),
+    ) -> bool {
+        let tid = history.tid();
+        let was_pending = history.pending.take();
+        let outcome = self.sample(history);
+        let is_pending = self.reader.stopper().pending().holds(tid);
+        match outcome {
+            Outcome::Pending => history.pending = was_pending.or_later(weight + history.backoff.take_passed_over()),
+            Outcome::Stack(frames, run_state) => {
+                history.failure = None;
+                // The stop was asked for at one tick; at those since then the thread stood where it is, and waited for a CPU.
+                let (asked, waited) = match was_pending.is_none() || is_pending {
+                    true => (weight + history.backoff.take_passed_over() + was_pending.ticks(), 0),
+                    false => (was_pending.asked, was_pending.later + weight + history.backoff.take_passed_over()),
+                };
+                if waited > 0 && self.mode != Mode::Cpu {
+                    let (frames, run_state) = (Arc::clone(&frames), RunState::WaitingForCpu);
+                    self.hand_over(Sample { tid, frames, run_state, weight: waited }, take);
+                }
+                self.hand_over(Sample { tid, frames, run_state, weight: asked }, take);
+            }
+            Outcome::Unfair => history.backoff.leave_to_next(weight + was_pending.ticks()),
+            Outcome::NotWanted => drop(history.backoff.take_passed_over()),
+            Outcome::Failed(reason) => {
+                history.backoff.take_passed_over();
+                history.failure = Some(reason);
+                self.statistics.fail(reason);
+            }
+            Outcome::Gone(status) => {
+                *ended = ended.or(status.filter(|_| tid.0 == self.identity().pid.0));
+                self.statistics.ended += 1;
+                (self.listed_at, self.counted_at) = (None, None);
+                return false;
+            }
+        }
+        true
     }
 
     /// Ends the sampling: threads that were passed over lately are looked at once more, and those that have not run since
     /// are counted with the ticks that had passed them over.
-    pub fn settle(&mut self, take: &mut dyn FnMut(Sample)) {
+    ///
+    /// Returns what [`tick`](Self::tick) does.
+    pub fn settle(&mut self, take: &mut dyn FnMut(Sample)) -> Option<i32> {
+        let ended = self.serve_within(LAST_STOPS, take);
+        for history in &self.threads {
+            if self.reader.stopper().pending().holds(history.tid()) {
+                self.statistics.fail(SampleFailure::NeverStopped);
+            }
+        }
         let mut threads = std::mem::take(&mut self.threads);
         for history in &mut threads {
             let weight = history.backoff.take_passed_over();
@@ -219,6 +272,7 @@ impl Session {
             }
         }
         self.threads = threads;
+        ended
     }
 
     fn hand_over(&mut self, sample: Sample, take: &mut dyn FnMut(Sample)) {
@@ -276,96 +330,5 @@ impl Session {
             Ok(read) => self.take(history, read),
             Err(outcome) => outcome,
         }
-    }
-
-    /// Reads a thread in the way that disturbs it least.
-    fn read(&mut self, history: &mut ThreadHistory) -> Result<Read, Outcome> {
-        let mut approach = Approach::first(self.mode);
-        for _ in 0..LOOKS {
-            if approach == Approach::Look {
-                let activity = history.known.thread.activity();
-                let met = match &activity {
-                    Ok(Activity::Running) => Met::Runs,
-                    Ok(Activity::Blocked { .. }) => Met::IsBlocked,
-                    Ok(Activity::Still) => Met::IsStill,
-                    Err(error) => Met::CannotLook(error),
-                };
-                approach = self.next(approach, history, &met)?;
-                if let Ok(activity @ Activity::Blocked { .. }) = activity {
-                    history.last_block.transfer = transfers::of(activity);
-                }
-            }
-            let transfer = history.last_block.transfer.take_if(|_| approach == Approach::Stop);
-            let waits_again = transfer.is_some_and(|transfer| transfers::goes_on(&mut history.known.thread, transfer));
-            if waits_again {
-                history.last_block.transfer = transfer;
-                approach = self.next(approach, history, &Met::WaitsAgain)?;
-            }
-            let blocked_at = if approach == Approach::Stop { None } else { history.known.thread.run_count() };
-            let result = match approach {
-                Approach::Stop => {
-                    let stops = &mut self.statistics.stops;
-                    self.reader.read_stopped(&mut history.known, stops, Stopping::IfRunning)
-                }
-                Approach::Look | Approach::LeaveBlocked => self.reader.read_blocked(&mut history.known),
-                Approach::ReadStill => self.reader.read_still(&mut history.known),
-            };
-            // A stop that has disturbed it met it in the call: it is likely to be there again.
-            let has_disturbed = match &result {
-                Ok(reading) => reading.captured.disturbed,
-                Err(_) => self.reader.failure_has_disturbed(),
-            };
-            history.last_block.transfer = history.last_block.transfer.or(transfer.filter(|_| has_disturbed));
-            match result {
-                Ok(reading) if self.states.assign_again(&mut history.known, &mut self.reader, &reading) => {
-                    self.reader.reuse(reading);
-                    approach = self.next(approach, history, &Met::States)?;
-                }
-                Ok(reading) => return Ok(Read { reading, blocked_at, waits_again }),
-                Err(failure) => {
-                    let is_denied = matches!(&failure, ReadFailure::Running(RunningError::Stop(StopError::Denied)));
-                    // A thread that is ending cannot be traced any more.
-                    let met = match is_denied && history.known.thread.has_ended() {
-                        true => Met::Ended,
-                        false => Met::Failed(&failure),
-                    };
-                    approach = self.next(approach, history, &met)?;
-                }
-            }
-        }
-        Err(Outcome::Failed(SampleFailure::Woke))
-    }
-
-    /// What is done next after `approach` has met something, or what that has come to.
-    fn next(&self, approach: Approach, history: &mut ThreadHistory, met: &Met<'_>) -> Result<Approach, Outcome> {
-        match approach.after(self.mode, met) {
-            Step::Next(approach) => Ok(approach),
-            Step::PassOver => {
-                history.pass_over();
-                Err(Outcome::NotWanted)
-            }
-            Step::Gone(status) => Err(Outcome::Gone(status)),
-            Step::Fail(reason) => Err(Outcome::Failed(reason)),
-        }
-    }
-
-    /// What a reading tells.
-    fn take(&mut self, history: &mut ThreadHistory, read: Read) -> Outcome {
-        let Read { reading, blocked_at, waits_again } = read;
-        let known = &history.known;
-        // One of which no state was known may turn out to have others than that which holds the GIL, or none.
-        if self.mode == Mode::Gil && (known.states.addresses.is_empty() || !self.states.may_have_held_gil(known)) {
-            self.reader.reuse(reading);
-            return Outcome::NotWanted;
-        }
-        let run_state = observe::run_state(&self.reader, history, &self.states, &reading);
-        let frames = Arc::clone(&reading.frames);
-        if let Some(at) = blocked_at {
-            history.last_block.was_read(at, &frames, run_state.clone());
-        }
-        let holds_gil = self.states.holds_gil(&history.known, &reading.captured);
-        history.seen = Seen { holds_gil, capture_calls: reading.capture_calls, locals: self.reader.reuse(reading) };
-        // At the tick one that waits again in a transfer was copying, in the kernel.
-        Outcome::Stack(frames, if waits_again { RunState::Native } else { run_state })
     }
 }

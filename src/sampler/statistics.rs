@@ -22,6 +22,8 @@ pub enum SampleFailure {
     CodeReplaced,
     /// A library on its stack was unloaded, and another loaded in its place, while the sample was taken.
     ModuleReplaced,
+    /// It was asked to stop, and did not come to its stop until the end.
+    NeverStopped,
     /// It could not be read for another reason.
     Unreadable,
 }
@@ -34,6 +36,9 @@ impl SampleFailure {
             SampleFailure::Woke => "blocked thread woke while it was read",
             SampleFailure::CodeReplaced => "code object replaced while it was read",
             SampleFailure::ModuleReplaced => "library replaced while it was read",
+            SampleFailure::NeverStopped => {
+                "thread did not come to its stop (it started a program, waited for a page, or was frozen)"
+            }
             SampleFailure::Unreadable => "thread could not be read",
         }
     }

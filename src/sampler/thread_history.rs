@@ -22,8 +22,45 @@ pub struct ThreadHistory {
     pub backoff: IdleBackoff,
     /// What its last stack told beside the frames.
     pub seen: Seen,
+    /// The ticks that its pending stop is to tell of.
+    pub pending: PendingTicks,
     /// Why it has no stack of the last tick that wanted one.
     pub failure: Option<SampleFailure>,
+}
+
+/// The ticks since a stop was asked for that has not come yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PendingTicks {
+    /// The weight of the tick at which it was asked for.
+    pub asked: u64,
+    /// The weight of those since.
+    pub later: u64,
+}
+
+impl PendingTicks {
+    /// Takes them: there are none then.
+    pub fn take(&mut self) -> PendingTicks {
+        std::mem::take(self)
+    }
+
+    /// Whether there are none.
+    pub fn is_none(self) -> bool {
+        self.ticks() == 0
+    }
+
+    /// All of them.
+    pub fn ticks(self) -> u64 {
+        self.asked + self.later
+    }
+
+    /// These, and another tick.
+    #[must_use]
+    pub fn or_later(self, weight: u64) -> PendingTicks {
+        match self.is_none() {
+            true => PendingTicks { asked: weight, later: 0 },
+            false => PendingTicks { later: self.later + weight, ..self },
+        }
+    }
 }
 
 /// What a stack tells beside its frames.
@@ -46,6 +83,7 @@ impl ThreadHistory {
             last_block: LastBlock::default(),
             backoff: IdleBackoff::default(),
             seen: Seen::default(),
+            pending: PendingTicks::default(),
             failure: None,
         }
     }
@@ -65,5 +103,20 @@ impl ThreadHistory {
         if self.last_block.was_passed_over(&mut self.known.thread) {
             self.known.rests();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tick_at_which_a_stop_was_asked_for_is_told_apart_from_those_since() {
+        let mut ticks = PendingTicks::default();
+        assert!(ticks.is_none());
+        ticks = ticks.or_later(3).or_later(2).or_later(1);
+        assert_eq!((ticks.asked, ticks.later, ticks.ticks()), (3, 3, 6));
+        assert_eq!(ticks.take().ticks(), 6);
+        assert!(ticks.is_none());
     }
 }

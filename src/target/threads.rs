@@ -7,12 +7,11 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::time::Duration;
 
 use super::descriptors::FileKind;
 use super::registers::Registers;
 use super::status::{Status, TaskState};
-use crate::types::{Addr, Pid, Tid};
+use crate::types::{Addr, Nanos, Pid, Tid};
 
 /// Listing again and again must end, also against a process that makes threads without pause.
 const MAX_LISTINGS: usize = 8;
@@ -23,6 +22,17 @@ const MAX_LISTINGS: usize = 8;
 pub struct RunCount {
     /// Time on a CPU, in nanoseconds.
     pub on_cpu: u64,
+    /// How often it was given a CPU.
+    pub timeslices: u64,
+}
+
+/// What the scheduler has counted of a thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// Time on a CPU; of a thread that is on one, up to the scheduler's last look at it.
+    pub on_cpu: Nanos,
+    /// Time in which it was ready and had no CPU; counted when it is given one.
+    pub waited: Nanos,
     /// How often it was given a CPU.
     pub timeslices: u64,
 }
@@ -132,18 +142,17 @@ impl Thread {
     pub fn run_count(&self) -> Option<RunCount> {
         match &self.source {
             Source::Live(thread) => {
-                let [on_cpu, _, timeslices] = thread.schedstat()?;
-                Some(RunCount { on_cpu, timeslices })
+                let Schedule { on_cpu, timeslices, .. } = thread.schedule()?;
+                Some(RunCount { on_cpu: on_cpu.0, timeslices })
             }
             // It never runs again.
             Source::Still(_) => Some(RunCount { on_cpu: 0, timeslices: 0 }),
         }
     }
 
-    /// How long the thread has been ready to run without having a CPU; `None` where the kernel does not tell or it is gone.
-    pub fn waited(&self) -> Option<Duration> {
-        let [_, waited, _] = self.live()?.schedstat()?;
-        Some(Duration::from_nanos(waited))
+    /// What the scheduler has counted of it; `None` where the kernel does not tell or it is gone.
+    pub fn schedule(&self) -> Option<Schedule> {
+        self.live()?.schedule()
     }
 
     /// What the thread is doing.
@@ -209,12 +218,12 @@ impl Thread {
 }
 
 impl LiveThread {
-    /// Nanoseconds on a CPU, nanoseconds that it has waited for one, and how often it had one.
-    fn schedstat(&self) -> Option<[u64; 3]> {
+    fn schedule(&self) -> Option<Schedule> {
         let mut buffer = [0; 96];
         let text = read_text(self.schedstat.as_ref()?, &mut buffer).ok()?;
         let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
-        Some([numbers.next()??, numbers.next()??, numbers.next()??])
+        let (on_cpu, waited) = (Nanos(numbers.next()??), Nanos(numbers.next()??));
+        Some(Schedule { on_cpu, waited, timeslices: numbers.next()?? })
     }
 
     fn activity(&mut self) -> io::Result<Activity> {

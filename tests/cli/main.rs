@@ -42,6 +42,7 @@ mod locals;
 mod memory;
 mod odd_processes;
 mod outputs;
+mod pending_stops;
 mod permissions;
 mod recordings;
 mod signals;

@@ -49,15 +49,20 @@ pub fn is_in_call(pid: i32, tid: i32, call: i64) -> bool {
     text.is_ok_and(|text| text.starts_with(&format!("{call} ")))
 }
 
-/// Nanoseconds that the main thread has been on a CPU.
+/// Nanoseconds that the threads of a process have been on a CPU.
 pub fn cpu_time(pid: i32) -> u64 {
-    thread_cpu_time(pid, pid)
+    // One of them may have ended since.
+    threads(pid).into_iter().filter_map(|tid| time_on_cpu(pid, tid)).sum()
 }
 
 /// Nanoseconds that a thread has been on a CPU.
 pub fn thread_cpu_time(pid: i32, tid: i32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).expect("the thread is there");
-    text.split(' ').next().and_then(|number| number.parse().ok()).expect("the kernel tells")
+    time_on_cpu(pid, tid).expect("the thread is there")
+}
+
+fn time_on_cpu(pid: i32, tid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?;
+    Some(text.split(' ').next().and_then(|number| number.parse().ok()).expect("the kernel tells"))
 }
 
 /// Checks that no thread of a process is traced and that none stands still for us.

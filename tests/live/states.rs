@@ -10,6 +10,7 @@ use std::time::Instant;
 use fpprof::sampler::clock::{Clock, Intervals, Tick};
 use fpprof::sampler::mode::Mode as Sampled;
 use fpprof::sampler::run_state::RunState;
+use fpprof::sampler::sample::Sample;
 use fpprof::sampler::session::Session;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -27,9 +28,9 @@ const TICKS: usize = 200;
 /// What each thread of the target does in one tick, by its thread id.
 fn look(session: &mut Session) -> BTreeMap<i32, String> {
     let mut states = BTreeMap::new();
-    session.tick(1, &mut |sample| {
-        states.insert(sample.tid.0, sample.run_state.to_string());
-    });
+    let mut take = |sample: Sample| drop(states.insert(sample.tid.0, sample.run_state.to_string()));
+    session.tick(1, &mut take);
+    session.serve_within(patience(), &mut take);
     states
 }
 
@@ -120,7 +121,8 @@ impl Seen {
         let before = session.statistics.gil;
         let mut states = BTreeMap::new();
         for sample in reading::samples(&mut session, 500.0, (usize::MAX, TICKS)) {
-            if running.contains(&sample.tid.0) {
+            // Others may have the CPUs: at such moments there is nothing to see of what it does with one.
+            if running.contains(&sample.tid.0) && sample.run_state != RunState::WaitingForCpu {
                 *states.entry(sample.run_state).or_default() += 1;
             }
         }
@@ -229,11 +231,13 @@ fn the_share_of_sleep_is_what_the_thread_says() {
         for _ in 0..3 * TICKS {
             while clock.wait(None) != Tick::Due {}
             in_truth += is_asleep();
-            session.tick(1, &mut |sample| {
+            let mut take = |sample: Sample| {
                 all += u32::from(sample.tid.0 == tid);
                 seen += 2 * u32::from(sample.tid.0 == tid && sample.run_state == RunState::Sleeping);
-            });
+            };
+            session.tick(1, &mut take);
             in_truth += is_asleep();
+            session.serve_within(patience(), &mut take);
             clock.skip_missed();
         }
         let [in_truth, seen] = [in_truth, seen].map(|count| f64::from(count) / f64::from(2 * all));

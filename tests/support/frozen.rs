@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fpprof::capture::native;
 use fpprof::capture::ptrace::{Stop, Wait};
@@ -23,6 +24,8 @@ use fpprof::types::{Addr, Pid, Tid};
 
 /// Larger mappings are left out: no interpreter keeps anything there that a stack needs.
 const MAX_MAPPING: u64 = 64 << 20;
+/// How long a thread may take to come to its stop.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A process as it was.
 #[derive(Debug)]
@@ -89,7 +92,8 @@ fn still_thread(pid: Pid, tid: Tid) -> StillThread {
 
 /// All registers, for which it is stopped.
 fn registers(pid: Pid, tid: Tid) -> Registers {
-    let stop = Stop::new(pid, tid, Wait::Sleep).expect("the thread can be stopped");
+    let stop =
+        Stop::new(pid, tid, Wait::SleepFor(PATIENCE)).expect("the thread can be stopped").expect("it stops in time");
     let mut buffer = [0; native::REGISTER_SET_SIZE];
     let set = stop.general_registers(&mut buffer).expect("it has registers");
     let registers = running::registers(&stop, set, &mut None).expect("they can be understood");

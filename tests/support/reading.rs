@@ -138,14 +138,34 @@ pub fn samples(session: &mut Session, rate: f64, (count, ticks): (usize, usize))
     let mut clock = Clock::new(rate, Intervals::Poisson, u64::from(std::process::id()));
     let mut taken = Vec::new();
     for _ in 0..ticks {
-        while clock.wait(None) != Tick::Due {}
-        session.tick(1, &mut |sample| taken.push(sample));
+        let mut take = |sample| taken.push(sample);
+        wait_for_tick(&mut clock, session, &mut take);
+        session.tick(1, &mut take);
         clock.skip_missed();
         if taken.len() >= count {
             break;
         }
     }
+    // A thread whose stop is pending would stand still when it comes to it.
+    session.serve_within(patience(), &mut |sample| taken.push(sample));
+    // That of one tick may have come with the next.
+    taken.truncate(count);
     taken
+}
+
+/// Waits for the next tick, and samples meanwhile the threads whose stops did not come at once.
+pub fn wait_for_tick(clock: &mut Clock, session: &mut Session, take: &mut dyn FnMut(Sample)) {
+    loop {
+        let woke_by = match session.has_pending_stops() {
+            true => clock.wait_with(None, |limit| session.sleep(limit)),
+            false => clock.wait(None),
+        };
+        if woke_by == Tick::Due {
+            break;
+        }
+        session.serve(take);
+    }
+    session.was_due(clock.due_at());
 }
 
 /// The target's address of a native frame, inside the instruction that is executing.

@@ -102,7 +102,10 @@ fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, 
 fn wait_for_libraries(session: &mut Session, program: &mut Launched, begin: Instant) {
     let found = Instant::now();
     let main = Thread::open(program.pid(), Tid(program.pid().0)).ok();
-    let waited = || main.as_ref().and_then(Thread::waited).unwrap_or_default();
+    let waited = || {
+        let schedule = main.as_ref().and_then(Thread::schedule).unwrap_or_default();
+        Duration::from_nanos(schedule.waited.0)
+    };
     let (mut last, mut waited_till_then, mut loaded) = (found, waited(), 0);
     let loads_on = |last: Instant, waited_till_then| {
         let not_let = waited().saturating_sub(waited_till_then);

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashMap;
 
@@ -14,6 +14,7 @@ use crate::profile::frame::{Frame, FrameKind};
 use crate::python::locals::Local;
 use crate::record::origin::with_origin;
 use crate::sampler::run_state::RunState;
+use crate::sampler::sample::Sample;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::SampleFailure;
 use crate::sampler::thread_history::ThreadHistory;
@@ -24,6 +25,8 @@ use crate::types::{Machine, Tid};
 
 /// How often threads are looked at until each has a stack: one that wakes and blocks all the time can escape a look.
 const LOOKS: usize = 3;
+/// How long threads that wait for a CPU may take to come to their stops.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How frames are named.
 #[derive(Debug, Clone, Copy)]
@@ -119,9 +122,9 @@ impl Dump {
         let time = SystemTime::now();
         let mut seen: FxHashMap<Tid, (Arc<[SampleFrame]>, RunState)> = FxHashMap::default();
         for _ in 0..LOOKS {
-            session.tick(1, &mut |sample| {
-                seen.insert(sample.tid, (sample.frames, sample.run_state));
-            });
+            let mut take = |sample: Sample| drop(seen.insert(sample.tid, (sample.frames, sample.run_state)));
+            session.tick(1, &mut take);
+            session.serve_within(PATIENCE, &mut take);
             if session.threads().iter().all(|history| history.failure.is_none()) {
                 break;
             }

@@ -26,7 +26,7 @@ use crate::cli::output_kind::OutputKind;
 use crate::profile::facts::RecordingFacts;
 use crate::record::facts::first_facts;
 use crate::record::naming::NamingOptions;
-use crate::record::recorder::{Ended, Recorder};
+use crate::record::recorder::{self, Ended};
 use crate::record::stream::Stream;
 use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
@@ -63,7 +63,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         _ => None,
     };
     let root = session.reader.root();
-    let recording = Recorder::new(plan, &stop, stream).run(session, &mut launched, &mut progress);
+    let recording = recorder::record(plan, &stop, stream, session, &mut launched, &mut progress).map_err(no_thread)?;
     drop(progress);
     let line = LiveLine::new(!hideprogress, " (Ctrl-C again to write nothing)");
     let (native, full_filenames) = (shown.native, shown.full_filenames);
@@ -90,6 +90,11 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
     let status = status.filter(|_| ended == Ended::TargetGone);
     Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
+}
+
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::new(format_args!("there can be no thread that records: {error}"))
+        .with_hint("`ulimit -u` and the container's limit of processes say how many threads there may be.")
 }
 
 /// The output, to write a recording to.

@@ -38,7 +38,7 @@ use crate::profile::clean::one_line;
 use crate::record::facts::first_facts;
 use crate::record::interim::temporary_file;
 use crate::record::program::StackLabels;
-use crate::record::recorder::{Counts, Ended, Plan, Recorder};
+use crate::record::recorder::{self, Counts, Ended, Plan};
 use crate::sampler::clock::Intervals;
 use crate::sampler::mode::Mode;
 use crate::target::launch::ProgramOutput;
@@ -81,17 +81,16 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     let ended = thread::scope(|scope| {
         let ((orders, ordered), (telling, news)) = (channel(), sync_channel(2));
         let (stop, launched) = (&*stop, &mut launched);
-        // The clock is made on the thread that it wakes.
         let recording = scope.spawn(move || {
-            Recorder::new(plan, stop, Some(stream)).run(session, launched, &mut Progress::counted(counts))
+            recorder::record(plan, stop, Some(stream), session, launched, &mut Progress::counted(counts))
         });
         scope.spawn(move || watch.run(&ordered, &telling));
         let screen = Screen { header, process, style: args.color.style(), orders, news, stop };
         // The screen's ends of the channels are gone with it, which ends the other thread.
         let shown = screen.show(state, || recording.is_finished());
         stop.store(true, Ordering::Relaxed);
-        let recording = recording.join();
-        shown.map(|()| recording.map_or(Ended::Signal, |recording| recording.ended))
+        let recording = recording.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        shown.and(recording.map(|recording| recording.ended))
     });
     let ended = ended.map_err(|error| {
         Failure::new(format_args!("the terminal cannot be used: {error}"))

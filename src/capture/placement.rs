@@ -1,0 +1,130 @@
+//! Whether a thread had a CPU at the moment for which it was asked to stop, and whether that moment was a fair one.
+//!
+//! Does: tell it from the scheduler's account of the thread before and after, and from our own. Where a ready thread stands is where
+//! it lost its CPU, and that is no fair draw of where it computes: calls that read the thread's CPU clock bring the account up to date,
+//! and a used-up slice ends there. So does a moment at which we got our CPU late: we got it because another's slice had ended.
+//! Does not: stop a thread.
+
+use std::time::{Duration, Instant};
+
+use crate::target::threads::{Schedule, Thread};
+use crate::types::{Pid, Tid};
+
+/// Who waits for a CPU no longer than this has pushed another off it, or found one free: no slice has ended for that.
+const AT_ONCE: Duration = Duration::from_micros(60);
+
+/// Where a thread was at the moment for which it was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// On a CPU, at a fair moment; or the kernel does not tell.
+    #[default]
+    OnCpu,
+    /// In the queue for a CPU.
+    Queued,
+    /// On a CPU, at a moment at which threads are more likely to be in some places of their code than they compute there.
+    Unfair,
+}
+
+/// The calling thread's turn on its CPU: since it slept last, or gave its CPU away.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// When it began.
+    pub began: Instant,
+    /// Whether it began at once: as soon as it was due.
+    pub at_once: bool,
+}
+
+impl Turn {
+    /// The turn that began at a moment, after the calling thread had waited so long for its CPU.
+    pub fn after(waited: Duration, began: Instant) -> Turn {
+        Turn { began, at_once: waited <= AT_ONCE }
+    }
+
+    /// Where a thread was whose account was `before` when it was asked, and `after` when it had come to its stop, by `seen` at the
+    /// latest.
+    pub fn placement(&self, before: Option<Schedule>, after: Option<Schedule>, seen: Instant) -> Placement {
+        let (Some(before), Some(after)) = (before, after) else { return Placement::OnCpu };
+        let queued = Duration::from_nanos(after.waited.0.saturating_sub(before.waited.0));
+        // We ourselves may have pushed it off its CPU when our turn began: it then has waited since, and no longer.
+        if queued > seen.saturating_duration_since(self.began) + AT_ONCE {
+            Placement::Queued
+        } else if self.at_once {
+            Placement::OnCpu
+        } else {
+            Placement::Unfair
+        }
+    }
+}
+
+/// The scheduler's account of the calling thread.
+#[derive(Debug, Default)]
+pub struct OwnAccount {
+    thread: Option<Thread>,
+    waited: Option<u64>,
+}
+
+impl OwnAccount {
+    /// How long the calling thread has waited for a CPU since it asked last; zero where the kernel does not tell.
+    pub fn waited(&mut self) -> Duration {
+        let tid = Tid(nix::unistd::gettid().as_raw());
+        if self.thread.as_ref().is_none_or(|thread| thread.tid != tid) {
+            // A file of this name shows the account of the thread that has opened it.
+            let own = Thread::open(Pid(std::process::id().cast_signed()), tid);
+            (self.thread, self.waited) = (own.ok(), None);
+        }
+        let Some(now) = self.thread.as_ref().and_then(Thread::schedule) else { return Duration::ZERO };
+        let before = self.waited.replace(now.waited.0).unwrap_or(now.waited.0);
+        Duration::from_nanos(now.waited.0.saturating_sub(before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Nanos;
+
+    /// The placement of a thread that has queued for so long, at a stop 500 µs after our turn began.
+    fn after_queueing(queued_us: u64, at_once: bool) -> Placement {
+        let began = Instant::now();
+        let schedule = |waited| Some(Schedule { on_cpu: Nanos(7), waited: Nanos(waited), timeslices: 3 });
+        let seen = began + Duration::from_micros(500);
+        Turn { began, at_once }.placement(schedule(1_000), schedule(1_000 + queued_us * 1_000), seen)
+    }
+
+    #[test]
+    fn who_has_queued_since_before_our_turn_had_no_cpu() {
+        assert_eq!(after_queueing(561, true), Placement::Queued);
+        assert_eq!(after_queueing(20_000, false), Placement::Queued);
+    }
+
+    #[test]
+    fn who_runs_or_was_pushed_off_by_us_had_one() {
+        assert_eq!(after_queueing(0, true), Placement::OnCpu);
+        assert_eq!(after_queueing(480, true), Placement::OnCpu);
+    }
+
+    #[test]
+    fn a_late_turn_of_ours_is_no_fair_moment() {
+        assert_eq!(after_queueing(0, false), Placement::Unfair);
+        assert!(Turn::after(AT_ONCE, Instant::now()).at_once);
+        assert!(!Turn::after(Duration::from_millis(2), Instant::now()).at_once);
+    }
+
+    #[test]
+    fn without_an_account_every_moment_counts() {
+        let turn = Turn::after(Duration::ZERO, Instant::now());
+        assert_eq!(turn.placement(None, None, Instant::now()), Placement::OnCpu);
+    }
+
+    #[test]
+    fn our_own_account_is_of_the_thread_that_asks() {
+        let mut account = OwnAccount::default();
+        assert_eq!(account.waited(), Duration::ZERO, "the first time there is nothing to compare with");
+        let own = account.thread.as_ref().map(|thread| thread.tid);
+        let other = std::thread::spawn(move || {
+            account.waited();
+            account.thread.as_ref().map(|thread| thread.tid)
+        });
+        assert!(own.is_some() && own != other.join().unwrap());
+    }
+}
