@@ -17,7 +17,7 @@ use crate::record::facts::first_facts;
 use crate::record::interim::temporary_file;
 use crate::record::naming::{NamingOptions, finish_stream};
 use crate::record::program::StackLabels;
-use crate::record::recorder::{self, Counts, Observer, Plan};
+use crate::record::recorder::{self, Counts, Observer, Plan, Requests};
 use crate::record::stream::Stream;
 use crate::report::RecordingPart;
 use crate::report::options::ReportOptions;
@@ -173,7 +173,8 @@ impl Recorder {
         let stream = file.try_clone().and_then(|file| Stream::new(file, facts.clone())).map_err(Error::new)?;
         let root = session.reader.root();
         let recorded =
-            recorder::record(plan, stop, Some(stream), session, &mut None, &mut Silent).map_err(Error::new)?;
+            recorder::record(plan, Requests { stop, suspend: None }, Some(stream), session, &mut None, &mut Silent)
+                .map_err(Error::new)?;
         let view =
             NamingOptions { native: NativeFrames::All, full_filenames: false, steps: Arc::new(Steps::default()) };
         finish_stream(recorded, facts, view).map_err(Error::new)?;

@@ -56,6 +56,10 @@ pub struct RecordArgs {
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<RecordingTime>,
 
+    /// Let a program that was started run on when the time is over, instead of ending it (SIGINT, and SIGTERM after two seconds).
+    #[arg(long, requires = "program")]
+    pub keep_running: bool,
+
     /// Which threads to sample.
     #[arg(long, value_enum, default_value_t = Mode::Cpu)]
     pub mode: Mode,

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::program::{Outcome, Program, StackLabels};
@@ -104,32 +104,61 @@ pub struct Recording {
     pub stream: Option<Stream>,
 }
 
-/// Records a session until the end, which is at the latest when `stop` becomes true, and writes to `stream` meanwhile. A program
-/// that we have started is waited for through `launched`.
+/// What is asked of a recording while it is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Requests<'a> {
+    /// To end, when it becomes true.
+    pub stop: &'a AtomicBool,
+    /// To let go of the target and then to stop this process as SIGSTOP does, when it becomes true: it is false again when the recording
+    /// goes on. Absent where nobody asks for that.
+    pub suspend: Option<&'a AtomicBool>,
+}
+
+impl Requests<'_> {
+    fn wants_suspension(&self) -> bool {
+        self.suspend.is_some_and(|suspend| suspend.load(Ordering::Relaxed))
+    }
+
+    fn suspend(&self) {
+        self.suspend.inspect(|suspend| suspend.store(false, Ordering::Relaxed));
+        // It returns when somebody has continued the process.
+        let _ = raise(Signal::SIGSTOP);
+    }
+}
+
+/// Records a session until the end, and writes to `stream` meanwhile. A program that we have started is waited for through `launched`.
 ///
 /// # Errors
 /// When there can be no thread.
 pub fn record(
     plan: Plan,
-    stop: &AtomicBool,
+    requests: Requests<'_>,
     stream: Option<Stream>,
     session: Session,
     launched: &mut Option<Launched>,
     observer: &mut dyn Observer,
 ) -> io::Result<Recording> {
+    let mut recorder = Recorder::new(plan, requests, stream, session);
+    loop {
+        match on_a_thread_of_its_own(|| recorder.go_on(launched, observer))? {
+            Some(ended) => return Ok(recorder.finish(ended)),
+            // A thread that this process held while it is stopped would stand still for as long.
+            None => requests.suspend(),
+        }
+    }
+}
+
+fn on_a_thread_of_its_own<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
-        let recording = thread::Builder::new().name("recorder".into()).spawn_scoped(scope, move || {
-            // The clock is made on the thread that it wakes.
-            Recorder::new(plan, stop, stream).run(session, launched, observer)
-        })?;
+        let working = thread::Builder::new().name("recorder".into()).spawn_scoped(scope, work)?;
         // Signals are for who sleeps until they come.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
-        let recording = recording.join();
+        let result = working.join();
         if let Ok(before) = before {
             // The mask was valid a moment ago.
             let _ = before.thread_set_mask();
         }
-        recording.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
+        result.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
     })
 }
 
@@ -139,64 +168,79 @@ struct Recorder<'a> {
     plan: Plan,
     clock: Clock,
     budget: Budget,
-    stop: &'a AtomicBool,
+    requests: Requests<'a>,
+    programs: Vec<Program>,
     failed: u64,
     statistics: Statistics,
     stream: Option<Stream>,
     started: Nanos,
+    limit: Option<Nanos>,
 }
 
 impl<'a> Recorder<'a> {
-    fn new(plan: Plan, stop: &'a AtomicBool, stream: Option<Stream>) -> Recorder<'a> {
+    fn new(plan: Plan, requests: Requests<'a>, stream: Option<Stream>, session: Session) -> Recorder<'a> {
+        let started = now();
         // Any seed will do that is not the same each time.
-        let seed = now().0 ^ (u64::from(std::process::id()) << 32);
-        Recorder {
+        let seed = started.0 ^ (u64::from(std::process::id()) << 32);
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let mut recorder = Recorder {
             plan,
-            clock: Clock::new(plan.rate, plan.intervals, seed),
+            clock: Clock::resting(plan.rate, plan.intervals, seed),
             budget: Budget::new(plan.limits),
-            stop,
+            requests,
+            programs: Vec::new(),
             failed: 0,
             statistics: Statistics::default(),
             stream,
-            started: now(),
-        }
+            started,
+            limit: plan.duration.map(|duration| Nanos(started.0.saturating_add(nanos(duration)))),
+        };
+        recorder.add_program(session);
+        recorder
     }
 
-    fn run(mut self, session: Session, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Recording {
-        let started = Instant::now();
-        self.started = now();
-        let keep = self.stream.is_some();
-        let limit = self
-            .plan
-            .duration
-            .map(|duration| Nanos(now().0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))));
-        let mut programs = vec![Program::new(0, session, keep)];
+    fn add_program(&mut self, session: Session) {
+        let program = Program::new(self.programs.len(), session, self.stream.is_some());
+        if let Some(stream) = &mut self.stream {
+            stream.begin(&program);
+        }
+        self.programs.push(program);
+    }
+
+    /// Records until the end, or until it is to be suspended: `None`.
+    fn go_on(&mut self, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Option<Ended> {
+        self.clock.begin();
         let ended = loop {
-            let Some(program) = programs.last_mut() else { break Ended::TargetGone };
-            if let Some(stream) = &mut self.stream {
-                stream.begin(program);
-            }
-            let pause = self.record(program, limit, launched, observer, started);
+            let Some(mut program) = self.programs.pop() else { break Some(Ended::TargetGone) };
+            let pause = self.record(&mut program, launched, observer);
             let outcome = program.settle(self.plan.labels, self.time());
             took(outcome, launched);
             if let Some(stream) = &mut self.stream {
-                stream.write(program);
+                stream.write(&mut program);
             }
-            match pause {
-                Pause::Ended(ended) => break ended,
-                Pause::Replaced => match open::replaced(&program.session, self.stop) {
-                    Some(session) => programs.push(Program::new(programs.len(), session, keep)),
-                    None => break after_replacement(program.session.identity().pid),
-                },
+            let replaced =
+                matches!(pause, Pause::Replaced).then(|| open::replaced(&program.session, self.requests.stop));
+            let pid = program.session.identity().pid;
+            self.programs.push(program);
+            match (pause, replaced.flatten()) {
+                (Pause::Ended(ended), _) => break Some(ended),
+                (Pause::Suspended, _) => break None,
+                (Pause::Replaced, Some(session)) => self.add_program(session),
+                (Pause::Replaced, None) => break Some(after_replacement(pid)),
             }
         };
-        for program in &mut programs {
+        self.clock.rest();
+        ended
+    }
+
+    fn finish(mut self, ended: Ended) -> Recording {
+        for program in &mut self.programs {
             self.statistics.add(std::mem::take(&mut program.session.statistics));
         }
         Recording {
-            programs,
+            duration: Duration::from_nanos(self.time().0),
+            programs: self.programs,
             ended,
-            duration: started.elapsed(),
             wanted: self.clock.wanted(),
             late: self.clock.late(),
             failed: self.failed,
@@ -207,18 +251,15 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    fn record(
-        &mut self,
-        program: &mut Program,
-        limit: Option<Nanos>,
-        launched: &mut Option<Launched>,
-        observer: &mut dyn Observer,
-        started: Instant,
-    ) -> Pause {
+    fn record(&mut self, program: &mut Program, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Pause {
+        let limit = self.limit;
         let mut looked = Instant::now();
         loop {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.requests.stop.load(Ordering::Relaxed) {
                 return Pause::Ended(Ended::Signal);
+            }
+            if self.requests.wants_suspension() {
+                return Pause::Suspended;
             }
             if limit.is_some_and(|limit| now() >= limit) {
                 return Pause::Ended(Ended::TimeOver);
@@ -245,7 +286,13 @@ impl<'a> Recorder<'a> {
                 let errors = self.statistics.failures() + program.session.statistics.failures();
                 let (late, left_out) = (self.clock.late(), self.budget.left_out());
                 let taken = self.clock.wanted() - late - left_out;
-                observer.progress(Counts { elapsed: started.elapsed(), taken, late, left_out, errors });
+                observer.progress(Counts {
+                    elapsed: Duration::from_nanos(self.time().0),
+                    taken,
+                    late,
+                    left_out,
+                    errors,
+                });
                 if launched.as_mut().is_some_and(|l| l.status().is_some()) || !program.session.target().is_alive() {
                     return Pause::Ended(Ended::TargetGone);
                 }
@@ -311,6 +358,8 @@ fn after_replacement(pid: Pid) -> Ended {
 /// Why sampling one program pauses.
 enum Pause {
     Ended(Ended),
+    /// This process is to be stopped.
+    Suspended,
     /// The process has another program now.
     Replaced,
 }

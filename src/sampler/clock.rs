@@ -59,7 +59,7 @@ pub struct Clock {
     deadline: Nanos,
     wanted: u64,
     late: u64,
-    _precedence: Option<Precedence>,
+    precedence: Option<Precedence>,
 }
 
 /// What ended a wait.
@@ -74,26 +74,32 @@ pub enum Tick {
 impl Clock {
     /// A clock for the calling thread, with `rate` ticks a second on average, beginning now. `seed` makes its intervals.
     pub fn new(rate: f64, intervals: Intervals, seed: u64) -> Clock {
+        let mut clock = Clock::resting(rate, intervals, seed);
+        clock.begin();
+        clock
+    }
+
+    /// The same, beginning when it is told to.
+    pub fn resting(rate: f64, intervals: Intervals, seed: u64) -> Clock {
+        let (due, deadline) = (Nanos(0), Nanos(0));
+        let (mean, random) = (1e9 / rate, seed | 1);
+        Clock { intervals, mean, dead_time: 0.0, random, due, deadline, wanted: 0, late: 0, precedence: None }
+    }
+
+    /// Begins, or goes on, now and for the calling thread: ticks that passed while it was resting are none.
+    pub fn begin(&mut self) {
         // A kernel that refuses this only makes ticks come later, by the 50 µs that are usual.
         let _ = set_timerslack(TIMER_SLACK);
-        let (mean, begin) = (1e9 / rate, now());
-        let random = seed | 1;
         // One that refuses this makes them later where the target has the CPU.
-        let precedence = Precedence::ask().ok();
-        let (due, deadline) = (begin, begin);
-        let mut clock = Clock {
-            intervals,
-            mean,
-            dead_time: 0.0,
-            random,
-            due,
-            deadline,
-            wanted: 0,
-            late: 0,
-            _precedence: precedence,
-        };
-        clock.advance();
-        clock
+        self.precedence = Precedence::ask().ok();
+        self.due = now();
+        self.deadline = self.due;
+        self.advance();
+    }
+
+    /// Rests until it begins again, maybe for another thread. The calling thread has the turn that it had before.
+    pub fn rest(&mut self) {
+        self.precedence = None;
     }
 
     /// Sleeps until the next tick or until `limit`, whichever is first.

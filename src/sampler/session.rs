@@ -249,17 +249,19 @@ impl Session {
         true
     }
 
-    /// Ends the sampling: threads that were passed over lately are looked at once more, and those that have not run since
+    /// Ends the sampling, at least for a while: nothing is held any more. Threads that were passed over lately are looked at once more, and those that have not run since
     /// are counted with the ticks that had passed them over.
     ///
     /// Returns what [`tick`](Self::tick) does.
     pub fn settle(&mut self, take: &mut dyn FnMut(Sample)) -> Option<i32> {
         let ended = self.serve_within(LAST_STOPS, take);
-        for history in &self.threads {
+        for history in &mut self.threads {
+            history.pending.take();
             if self.reader.stopper().pending().holds(history.tid()) {
                 self.statistics.fail(SampleFailure::NeverStopped);
             }
         }
+        self.reader.stopper().pending().clear();
         let mut threads = std::mem::take(&mut self.threads);
         for history in &mut threads {
             let weight = history.backoff.take_passed_over();

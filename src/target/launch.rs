@@ -1,15 +1,21 @@
-//! Starting a program in order to watch it.
+//! Starting a program in order to watch it, and ending it.
 //!
 //! Does: start it with our own input and output (its output can be sent to our standard error instead), and keep its exit status however it becomes known.
-//! Does not: end it, or send it anything: it is a target like any other.
+//! Does not: end it unless it is told to: it is a target like any other.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
 
 use crate::types::Pid;
+
+/// How often to look whether a program that is told to end has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Where the standard output of a program goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +83,25 @@ impl Launched {
         self.status
     }
 
+    /// Ends it: sends it one signal after the other, each when so much time has passed since the one before. Returns the last signal that
+    /// was sent and, unless it lives on, its status; `None` when it had ended before.
+    pub fn end(&mut self, signals: &[Signal], grace: Duration) -> Option<(Signal, Option<ExitStatus>)> {
+        let mut sent = None;
+        for signal in signals {
+            if self.status().is_some() {
+                break;
+            }
+            // Its number is no other's: it has not been waited for.
+            let _ = kill(nix::unistd::Pid::from_raw(self.pid().0), *signal);
+            sent = Some(*signal);
+            let start = Instant::now();
+            while self.status().is_none() && start.elapsed() < grace {
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+        sent.map(|signal| (signal, self.status()))
+    }
+
     /// Takes note of a wait status that was consumed elsewhere: a tracer that waits for a thread of its own child
     /// to stop may be told of the child's end instead.
     pub fn ended_with(&mut self, wait_status: i32) {
@@ -103,6 +128,27 @@ mod tests {
             }
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_program_is_ended_by_the_first_signal_that_it_heeds() {
+        let start = |script: &str| {
+            let script = format!("{script} echo; while :; do sleep 0.01; done");
+            let (mut reader, writer) = io::pipe().unwrap();
+            let child = Command::new("sh").args(["-c", &script]).stdout(writer).spawn().unwrap();
+            // It has said that it has set its traps.
+            io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+            Launched { child, status: None }
+        };
+        let long = Duration::from_secs(60);
+        let ended = |script: &str, grace| start(script).end(&[Signal::SIGINT, Signal::SIGTERM], grace);
+        let by = |signal: Signal| Some((signal, Some(ExitStatus::from_raw(signal as i32))));
+        assert_eq!(ended("", long), by(Signal::SIGINT));
+        assert_eq!(ended("trap 'exit 5' INT;", long), Some((Signal::SIGINT, Some(ExitStatus::from_raw(5 << 8)))));
+        let mut stubborn = start("trap '' INT TERM;");
+        assert_eq!(stubborn.end(&[Signal::SIGINT, Signal::SIGTERM], LOOK_EVERY), Some((Signal::SIGTERM, None)));
+        assert_eq!(stubborn.end(&[Signal::SIGKILL], long), by(Signal::SIGKILL));
+        assert_eq!(stubborn.end(&[Signal::SIGKILL], long), None);
     }
 
     #[test]

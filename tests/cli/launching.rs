@@ -141,19 +141,27 @@ fn a_virtual_environment_and_a_module() {
 }
 
 #[test]
-fn a_recording_that_ends_first_leaves_the_program_running() {
+fn a_program_runs_on_after_its_recording_when_it_is_kept() {
     let end = "import os; os.write(1, b'%d\\n' % os.getpid())";
-    let ended = record(&[
-        "-d",
-        "200ms",
-        "-o",
-        "o.txt",
-        "--",
-        &python3(),
-        "-c",
-        &format!("import os; os.dup2(1, 2)\n{}", code(end)),
-    ]);
+    let code = format!("import os; os.dup2(1, 2)\n{}", code(end));
+    let ended = record(&["-d", "200ms", "--keep-running", "-o", "o.txt", "--", &python3(), "-c", &code]);
     assert!(ended.recorded().contains("work"), "{ended:?}");
     // What it writes when its work is done has arrived: it ran on when fpprof had ended.
     assert!(ended.stdout.trim_end().parse::<i32>().is_ok(), "{ended:?}");
+}
+
+#[test]
+fn a_program_is_ended_when_the_time_of_its_recording_is_over() {
+    let recorded = |ignored: &str| {
+        let code = format!(
+            "import signal\nfor number in [{ignored}]: signal.signal(number, signal.SIG_IGN)\nwhile True: pass"
+        );
+        let ended = record(&["-d", "500ms", "-o", "o.txt", "--", &python3(), "-c", &code]);
+        assert!(ended.recorded().contains("<module> (<string>:3)"), "{ended:?}");
+        ended.stderr
+    };
+    let ended = recorded("");
+    assert!(ended.contains("was ended by SIGINT (signal: 2 (SIGINT))"), "{ended}");
+    let ended = recorded("signal.SIGINT");
+    assert!(ended.contains("was ended by SIGTERM (signal: 15 (SIGTERM))"), "{ended}");
 }

@@ -1,17 +1,17 @@
 //! A stop that does not come: nobody waits for it, and the thread goes on when it can.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
-use crate::patience::patience;
+use crate::patience::{eventually, patience};
 use crate::processes;
 use crate::python::{self, Program};
-use crate::run::{Scratch, start};
+use crate::run::{Running, Scratch, start};
 
 /// Works, and starts a program again and again whose standard input is a FIFO. Until that has a writer the new process cannot open it,
 /// and until it has become the program its parent waits as after vfork(2), where no stop comes.
@@ -37,36 +37,80 @@ fn let_go(fifo: &Path) {
     drop(OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(fifo));
 }
 
+/// A recording, and its target, which waits where its stop does not come until the FIFO has a writer.
+struct Held {
+    fifo: PathBuf,
+    target: Program,
+    recording: Running,
+    _scratch: Scratch,
+}
+
+impl Held {
+    fn new() -> Held {
+        let scratch = Scratch::new();
+        let fifo = scratch.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO can be made");
+        let target = starting_programs(&fifo);
+        let recording = start(&["-r", "5000", "--max-overhead", "none", "-o", "o.txt", "-p", &target.pid_text()]);
+        recording.wait_until_sampling(target.pid());
+        let held = Held { fifo, target, recording, _scratch: scratch };
+        let deadline = Instant::now() + patience();
+        loop {
+            // Between two looks it is let go if it was only on its way.
+            if held.is_held() {
+                std::thread::sleep(Duration::from_millis(20));
+                if held.is_held() {
+                    return held;
+                }
+            }
+            let_go(&held.fifo);
+            assert!(Instant::now() < deadline, "no stop was asked for that cannot come");
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        processes::tracer(self.target.pid()) != 0 && processes::state(self.target.pid()) == 'D'
+    }
+
+    /// Lets the target go on: none of its children waits from here on.
+    fn open(&self) -> File {
+        let writer = OpenOptions::new().write(true).open(&self.fifo).expect("a child waits for it");
+        std::fs::remove_file(&self.fifo).expect("it is there");
+        writer
+    }
+}
+
 #[test]
 fn a_stop_that_never_comes_holds_up_neither_a_recording_nor_its_end_nor_the_thread() {
-    let scratch = Scratch::new();
-    let fifo = scratch.path().join("fifo");
-    nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO can be made");
-    let target = starting_programs(&fifo);
-    let running = start(&["-r", "5000", "--max-overhead", "none", "-o", "o.txt", "-p", &target.pid_text()]);
-    running.wait_until_sampling(target.pid());
-    let is_held = || processes::tracer(target.pid()) != 0 && processes::state(target.pid()) == 'D';
-    let deadline = Instant::now() + patience();
-    loop {
-        // Between two looks it is let go if it was only on its way.
-        if is_held() {
-            std::thread::sleep(Duration::from_millis(20));
-            if is_held() {
-                break;
-            }
-        }
-        let_go(&fifo);
-        assert!(Instant::now() < deadline, "no stop was asked for that cannot come");
-    }
-    running.signal(Signal::SIGTERM);
+    let held = Held::new();
+    held.recording.signal(Signal::SIGTERM);
+    let pid = held.target.pid();
+    eventually("fpprof ends", || processes::state(held.recording.pid()) == 'Z');
     // Only now may the stop come.
-    let ended = running.wait();
+    assert_eq!((processes::tracer(pid), processes::state(pid)), (0, 'D'));
+    let writer = held.open();
+    let ended = held.recording.wait();
     assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
     assert!(ended.stderr.contains("thread did not come to its stop"), "{ended:?}");
-    assert_eq!((processes::tracer(target.pid()), processes::state(target.pid())), (0, 'D'), "{ended:?}");
-    // From here on none of its children waits.
-    let writer = OpenOptions::new().write(true).open(&fifo).expect("a child waits for it");
-    std::fs::remove_file(&fifo).expect("it is there");
-    assert!(target.end().success());
+    assert!(held.target.end().success());
+    drop(writer);
+}
+
+#[test]
+fn a_recording_that_is_suspended_holds_nothing() {
+    let held = Held::new();
+    let (pid, recording) = (held.target.pid(), held.recording.pid());
+    for signal in [Signal::SIGTSTP, Signal::SIGTTOU] {
+        held.recording.signal(signal);
+        eventually("fpprof is stopped", || processes::state(recording) == 'T');
+        assert_eq!(processes::tracer(pid), 0, "{signal}");
+        held.recording.signal(Signal::SIGCONT);
+        eventually("fpprof goes on", || processes::state(recording) != 'T');
+    }
+    let writer = held.open();
+    held.recording.signal(Signal::SIGINT);
+    let ended = held.recording.wait();
+    assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
+    assert!(held.target.end().success());
     drop(writer);
 }

@@ -9,13 +9,16 @@ pub(super) mod output_file;
 mod patience;
 pub(super) mod progress;
 pub(super) mod report;
+mod suspension;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use nix::sys::signal::Signal;
 
 use super::failure::Failure;
 use super::live_line::LiveLine;
@@ -26,7 +29,7 @@ use crate::cli::output_kind::OutputKind;
 use crate::profile::facts::RecordingFacts;
 use crate::record::facts::first_facts;
 use crate::record::naming::NamingOptions;
-use crate::record::recorder::{self, Ended};
+use crate::record::recorder::{self, Ended, Requests};
 use crate::record::stream::Stream;
 use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
@@ -36,13 +39,17 @@ use job::{Job, not_kept};
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
+use suspension::Suspension;
+
+/// How long a program that was started may take to end when its time is over, after each signal.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 ///
 /// # Errors
 /// What went wrong before anything was recorded, or that the result could not be written.
 pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
-    let stop = stop_on_signals()?;
+    let (stop, suspension) = (stop_on_signals()?, Suspension::new()?);
     let started = SystemTime::now();
     let Job { pid, program, program_output, plan, kind, output, force, interim, shown, labels, hideprogress } =
         Job::resolve(args)?;
@@ -63,7 +70,12 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         _ => None,
     };
     let root = session.reader.root();
-    let recording = recorder::record(plan, &stop, stream, session, &mut launched, &mut progress).map_err(no_thread)?;
+    let recording = suspension
+        .while_recording(|suspend| {
+            let requests = Requests { stop: &stop, suspend: Some(suspend) };
+            recorder::record(plan, requests, stream, session, &mut launched, &mut progress)
+        })
+        .map_err(no_thread)?;
     drop(progress);
     let line = LiveLine::new(!hideprogress, " (Ctrl-C again to write nothing)");
     let (native, full_filenames) = (shown.native, shown.full_filenames);
@@ -84,9 +96,16 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         output = write(output, made, &mut patience)?;
     }
     report::print(&ended, &facts, &output, kind);
+    let name = program_name(&program);
+    if let Some(launched) = launched.as_mut().filter(|_| ended == Ended::TimeOver && !args.keep_running)
+        && let Some((signal, status)) = launched.end(&[Signal::SIGINT, Signal::SIGTERM], GRACE)
+    {
+        report::print_ended_by(&name, launched.pid(), signal, status);
+        return Ok(ExitCode::SUCCESS);
+    }
     let status = launched.as_mut().and_then(Launched::status);
     if let Some(launched) = launched.filter(|_| status.is_none()) {
-        report::print_runs_on(&program_name(&program), launched.pid());
+        report::print_runs_on(&name, launched.pid());
     }
     let status = status.filter(|_| ended == Ended::TargetGone);
     Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
@@ -129,12 +148,14 @@ fn write(
 pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| {
-            Failure::new(format_args!("signals cannot be handled: {error}"))
-                .with_hint("A sandbox (a seccomp profile) forbids sigaction(2): run fpprof outside it.")
-        })?;
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| no_signals(&error))?;
     }
     Ok(stop)
+}
+
+pub(super) fn no_signals(error: &std::io::Error) -> Failure {
+    Failure::new(format_args!("signals cannot be handled: {error}"))
+        .with_hint("A sandbox (a seccomp profile) forbids sigaction(2): run fpprof outside it.")
 }
 
 fn default_output(session: &Session, started: SystemTime, kind: OutputKind) -> std::path::PathBuf {

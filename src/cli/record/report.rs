@@ -2,6 +2,10 @@
 //!
 //! Does: word it. Does not: record, or find it out.
 
+use std::process::ExitStatus;
+
+use nix::sys::signal::Signal;
+
 use super::output_file::OutputFile;
 use crate::cli::output_kind::OutputKind;
 use crate::profile::facts::RecordingFacts;
@@ -46,7 +50,15 @@ pub fn print(ended: &Ended, facts: &RecordingFacts, output: &OutputFile, kind: O
     }
 }
 
-/// Says that a program which we have started has not ended with its recording: a target is never ended by its profiler.
+/// Says how a program which we have started was ended when its time was over, or that it goes on all the same.
+pub fn print_ended_by(program: &str, pid: Pid, signal: Signal, status: Option<ExitStatus>) {
+    match status {
+        Some(status) => eprintln!("fpprof: the time is over: `{program}` was ended by {signal} ({status})"),
+        None => eprintln!("fpprof: `{program}` does not end by {signal}: `kill -9 {pid}` ends it"),
+    }
+}
+
+/// Says that a program which we have started has not ended with its recording.
 pub fn print_runs_on(program: &str, pid: Pid) {
     eprintln!("fpprof: `{program}` runs on as process {pid}: `kill {pid}` ends it");
 }

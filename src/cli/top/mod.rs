@@ -38,7 +38,7 @@ use crate::profile::clean::one_line;
 use crate::record::facts::first_facts;
 use crate::record::interim::temporary_file;
 use crate::record::program::StackLabels;
-use crate::record::recorder::{self, Counts, Ended, Plan};
+use crate::record::recorder::{self, Counts, Ended, Plan, Requests};
 use crate::sampler::clock::Intervals;
 use crate::sampler::mode::Mode;
 use crate::target::launch::ProgramOutput;
@@ -82,7 +82,14 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
         let ((orders, ordered), (telling, news)) = (channel(), sync_channel(2));
         let (stop, launched) = (&*stop, &mut launched);
         let recording = scope.spawn(move || {
-            recorder::record(plan, stop, Some(stream), session, launched, &mut Progress::counted(counts))
+            recorder::record(
+                plan,
+                Requests { stop, suspend: None },
+                Some(stream),
+                session,
+                launched,
+                &mut Progress::counted(counts),
+            )
         });
         scope.spawn(move || watch.run(&ordered, &telling));
         let screen = Screen { header, process, style: args.color.style(), orders, news, stop };
