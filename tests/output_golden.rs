@@ -55,6 +55,7 @@ fn facts() -> RecordingFacts {
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
         own_cpu: Some(Duration::from_millis(120)),
         fpprof_version: "0.1.0".into(),
+        effective_samples: None,
         shown_part: None,
     }
 }

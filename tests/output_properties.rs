@@ -40,6 +40,7 @@ fn facts(text: &str) -> RecordingFacts {
         stops: None,
         own_cpu: None,
         fpprof_version: "0".into(),
+        effective_samples: None,
         shown_part: None,
     }
 }

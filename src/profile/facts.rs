@@ -21,6 +21,8 @@ use wording::{count, date_and_time, microseconds, percent, plural, rate, seconds
 
 /// The longest command line in a title: with the 17 px letters of a flame graph's title, 700 px.
 const MAX_TITLE_COMMAND: usize = 55;
+/// With fewer samples a share is off by ten points and more.
+const FEW_SAMPLES: f64 = 96.0;
 /// The longest command line in a summary.
 const MAX_SUMMARY_COMMAND: usize = 300;
 
@@ -58,6 +60,9 @@ pub struct RecordingFacts {
     pub limit: Option<ExceededLimit>,
     /// How many threads' stacks could not be had, by reason.
     pub failures: BTreeMap<String, u64>,
+    /// How many samples of equal weight tell as much of shares as those that were had; absent when it was not recorded, or there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_samples: Option<f64>,
     /// Stacks that were counted: one for each sampled thread in each sample.
     pub stacks: u64,
     /// Those of them that are complete.
@@ -125,6 +130,7 @@ impl RecordingFacts {
             samples_left_out: 0,
             limit: None,
             failures: BTreeMap::new(),
+            effective_samples: None,
             stacks: 0,
             stacks_complete: 0,
             activity: ThreadActivity::default(),
@@ -147,11 +153,12 @@ impl RecordingFacts {
 
     /// The quality of the recording in one line of some 120 characters.
     pub fn subtitle(&self) -> String {
-        let mut parts = vec![
+        let mut parts: Vec<String> = self.few_samples().into_iter().collect();
+        parts.extend([
             format!("{} mode at {}", self.threads.name(), self.rate()),
             seconds(self.duration),
             self.samples_taken_of_wanted(),
-        ];
+        ]);
         if self.samples_late > 0 {
             parts.push(format!("{} late", count(self.samples_late)));
         }
@@ -184,12 +191,21 @@ impl RecordingFacts {
         format!("{} of {} taken", count(self.samples_taken), plural(self.samples_wanted, "sample", "samples"))
     }
 
+    /// What shares are worth, where samples are so few that it shows: `19 samples: shares are ± 22 points`. That is how far a share of a
+    /// half may lie beside the truth in one of twenty recordings: 1.96 times the binomial error.
+    fn few_samples(&self) -> Option<String> {
+        let samples = self.effective_samples.filter(|samples| *samples < FEW_SAMPLES)?;
+        let points = 196.0 * (0.25 / samples.max(1.0)).sqrt();
+        Some(format!("{}: shares are ± {points:.0} points", plural(samples.round() as u64, "sample", "samples")))
+    }
+
     /// Everything, a fact a line: `name: value`. The same words everywhere: at the end of a recording, and in files.
     pub fn summary_lines(&self) -> Vec<String> {
         let absent = || "not measured".to_owned();
         let python = self.python_version.as_deref().map_or("unknown version".into(), one_line);
         let stopped = self.stops.map_or_else(absent, |stops| stops.to_string());
-        let mut lines = vec![
+        let mut lines: Vec<String> = self.few_samples().into_iter().collect();
+        lines.extend([
             format!("command: {} (pid {})", shortened(&self.command(), MAX_SUMMARY_COMMAND), self.pid),
             format!("python: CPython {python}"),
             format!(
@@ -205,7 +221,7 @@ impl RecordingFacts {
                 count(self.samples_late),
                 count(self.samples_failed)
             ),
-        ];
+        ]);
         if let Some(part) = &self.shown_part {
             lines.push(format!("shown: a part of them, {}", one_line(part)));
         }

@@ -52,6 +52,7 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
         samples_left_out: recording.left_out,
         limit: recording.exceeded.map(limit),
         failures: reasons.chain(gaps).collect(),
+        effective_samples: statistics.tick_weights.effective(),
         stacks: statistics.taken,
         stacks_complete: statistics.complete,
         activity: activity(statistics),

@@ -104,11 +104,11 @@ impl Program {
             }
         };
         let failures = session.statistics.failures();
-        let mut taken = false;
+        let mut heaviest = 0;
         let mut new_threads = Vec::new();
         let status = sampling(session, &mut |sample| {
-            taken = true;
             let Sample { tid, frames, run_state, weight } = sample;
+            heaviest = weight.max(heaviest);
             let moment = SampledAt { time, weight };
             if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
                 keep(moment, tid, &run_state, same.node);
@@ -133,6 +133,9 @@ impl Program {
         if last.len() > session.thread_count() + ENDED_THREADS {
             last.clear();
         }
-        Outcome { failed: !taken && session.statistics.failures() > failures, status }
+        if heaviest > 0 {
+            session.statistics.tick_weights.add(heaviest);
+        }
+        Outcome { failed: heaviest == 0 && session.statistics.failures() > failures, status }
     }
 }

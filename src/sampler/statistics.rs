@@ -72,6 +72,27 @@ impl GilLooks {
     }
 }
 
+/// The weights of the ticks at which a stack was had: threads that are sampled together tell no more than one.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TickWeights {
+    sum: f64,
+    squares: f64,
+}
+
+impl TickWeights {
+    /// Adds a tick that stands for so many.
+    pub fn add(&mut self, weight: u64) {
+        let weight = weight as f64;
+        self.sum += weight;
+        self.squares += weight * weight;
+    }
+
+    /// How many ticks of equal weight tell as much of shares: (Σw)² / Σw² (Kish, "Survey Sampling", 1965); `None` of no ticks.
+    pub fn effective(&self) -> Option<f64> {
+        (self.squares > 0.0).then(|| self.sum * self.sum / self.squares)
+    }
+}
+
 /// The counts of one recording.
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
@@ -89,6 +110,8 @@ pub struct Statistics {
     pub run_states: BTreeMap<RunState, u64>,
     /// How much the GIL was held.
     pub gil: GilLooks,
+    /// How much the stacks tell.
+    pub tick_weights: TickWeights,
     /// What the sampling has cost the target.
     pub stops: Stops,
 }
@@ -129,11 +152,30 @@ impl Statistics {
             *self.run_states.entry(state).or_default() += count;
         }
         self.gil.add(other.gil);
+        self.tick_weights.sum += other.tick_weights.sum;
+        self.tick_weights.squares += other.tick_weights.squares;
         self.stops.add(&other.stops);
     }
 
     /// How many samples failed.
     pub fn failures(&self) -> u64 {
         self.failed.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unequal_weights_tell_as_much_as_fewer_equal_ones() {
+        let effective = |weights: &[u64]| {
+            let mut sums = TickWeights::default();
+            weights.iter().for_each(|weight| sums.add(*weight));
+            sums.effective()
+        };
+        assert_eq!(effective(&[]), None);
+        assert_eq!(effective(&[3; 50]), Some(50.0));
+        assert_eq!(effective(&[1, 1, 1, 1, 1, 5]), Some(100.0 / 30.0));
     }
 }

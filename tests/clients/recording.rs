@@ -57,6 +57,7 @@ fn facts(is_empty: bool) -> RecordingFacts {
         stops: None,
         own_cpu: None,
         fpprof_version: "0.1.0".into(),
+        effective_samples: None,
         shown_part: None,
     }
 }

@@ -26,6 +26,7 @@ fn facts() -> RecordingFacts {
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
         own_cpu: Some(Duration::from_millis(410)),
         fpprof_version: "0.1.0".into(),
+        effective_samples: None,
         shown_part: None,
     }
 }
@@ -83,6 +84,16 @@ fn the_subtitle_names_what_went_wrong_only_when_something_did() {
     );
     let good = RecordingFacts { samples_late: 0, samples_failed: 0, ..facts() };
     assert!(!good.subtitle().contains("late") && !good.subtitle().contains("failed"));
+}
+
+#[test]
+fn few_samples_say_what_shares_are_worth() {
+    let few = RecordingFacts { effective_samples: Some(19.2), ..facts() };
+    let said = "19 samples: shares are ± 22 points";
+    assert_eq!(few.summary_lines()[0], said);
+    assert!(few.subtitle().starts_with(&format!("{said} · ")), "{}", few.subtitle());
+    let enough = RecordingFacts { effective_samples: Some(400.0), ..facts() };
+    assert_eq!(enough.summary_lines(), facts().summary_lines());
 }
 
 #[test]
