@@ -9,13 +9,11 @@ pub(super) mod output_file;
 mod patience;
 pub(super) mod progress;
 pub(super) mod report;
-mod suspension;
+pub(super) mod signals;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
@@ -39,7 +37,7 @@ use job::{Job, not_kept};
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
-use suspension::Suspension;
+use signals::{Suspension, stop_on_signals};
 
 /// How long a program that was started may take to end when its time is over, after each signal.
 const GRACE: Duration = Duration::from_secs(2);
@@ -142,20 +140,6 @@ fn write(
     let written =
         patience.wait_for(move || output.write(|writer| io::copy(&mut made, writer).map(drop)).map(|()| output));
     written.unwrap_or_else(|| Err(refusal::given_up("the profile was written", "what reads it has not got all of it")))
-}
-
-/// Ctrl-C and SIGTERM end the recording, and nothing is lost; the second one is [`Patience`]'s.
-pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| no_signals(&error))?;
-    }
-    Ok(stop)
-}
-
-pub(super) fn no_signals(error: &std::io::Error) -> Failure {
-    Failure::new(format_args!("signals cannot be handled: {error}"))
-        .with_hint("A sandbox (a seccomp profile) forbids sigaction(2): run fpprof outside it.")
 }
 
 fn default_output(session: &Session, started: SystemTime, kind: OutputKind) -> std::path::PathBuf {

@@ -1,18 +1,32 @@
-//! Ctrl-Z, and the terminal's other ways of stopping a process (SIGTSTP, SIGTTIN, SIGTTOU).
+//! The signals that end a recording (Ctrl-C, SIGTERM) and those by which a terminal stops a process (Ctrl-Z: SIGTSTP; SIGTTIN, SIGTTOU).
 //!
-//! Does: have them stop fpprof at once, as they do every program, and while it records have them ask the recording to let go of its
-//! target first. Does not: stop anything itself while it records.
+//! Does: have the first end it, and nothing is lost; have the second stop fpprof at once, as they do every program, and while it records have
+//! them ask the recording to let go of its target first. Does not: end or stop anything itself while it records.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU};
 use signal_hook::flag;
 
-use super::no_signals;
 use crate::cli::failure::Failure;
 
-/// What these signals do.
+/// Ctrl-C and SIGTERM end the recording, and nothing is lost; the second one is `patience`'s.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register(signal, Arc::clone(&stop)).map_err(|error| no_signals(&error))?;
+    }
+    Ok(stop)
+}
+
+fn no_signals(error: &io::Error) -> Failure {
+    Failure::new(format_args!("signals cannot be handled: {error}"))
+        .with_hint("A sandbox (a seccomp profile) forbids sigaction(2): run fpprof outside it.")
+}
+
+/// What the signals do by which a terminal stops a process.
 #[derive(Debug)]
 pub struct Suspension {
     at_once: Arc<AtomicBool>,
