@@ -12,6 +12,10 @@ use crate::types::{Pid, Tid};
 
 /// Who waits for a CPU no longer than this has pushed another off it, or found one free: no slice has ended for that.
 const AT_ONCE: Duration = Duration::from_micros(60);
+/// Nor for who waits no longer than so many times what it takes at least on this machine: an emulated CPU has everybody wait for longer.
+const TIMES_THE_LEAST: u32 = 3;
+/// What it takes at least is forgotten so slowly: by an eighth and a microsecond with each wait that is longer.
+const FORGOTTEN: (u32, Duration) = (8, Duration::from_micros(1));
 
 /// Where a thread was at the moment for which it was asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,21 +36,18 @@ pub struct Turn {
     pub began: Instant,
     /// Whether it began at once: as soon as it was due.
     pub at_once: bool,
+    /// How long a wait may be that counts as none.
+    pub margin: Duration,
 }
 
 impl Turn {
-    /// The turn that began at a moment, after the calling thread had waited so long for its CPU.
-    pub fn after(waited: Duration, began: Instant) -> Turn {
-        Turn { began, at_once: waited <= AT_ONCE }
-    }
-
     /// Where a thread was whose account was `before` when it was asked, and `after` when it had come to its stop, by `seen` at the
     /// latest.
     pub fn placement(&self, before: Option<Schedule>, after: Option<Schedule>, seen: Instant) -> Placement {
         let (Some(before), Some(after)) = (before, after) else { return Placement::OnCpu };
         let queued = Duration::from_nanos(after.waited.0.saturating_sub(before.waited.0));
         // We ourselves may have pushed it off its CPU when our turn began: it then has waited since, and no longer.
-        if queued > seen.saturating_duration_since(self.began) + AT_ONCE {
+        if queued > seen.saturating_duration_since(self.began) + self.margin {
             Placement::Queued
         } else if self.at_once {
             Placement::OnCpu
@@ -61,6 +62,8 @@ impl Turn {
 pub struct OwnAccount {
     thread: Option<Thread>,
     waited: Option<u64>,
+    /// What a wait takes at least.
+    least: Duration,
 }
 
 impl OwnAccount {
@@ -76,6 +79,19 @@ impl OwnAccount {
         let before = self.waited.replace(now.waited.0).unwrap_or(now.waited.0);
         Duration::from_nanos(now.waited.0.saturating_sub(before))
     }
+
+    /// The turn that began at a moment, after the calling thread had slept and then waited so long for its CPU.
+    pub fn turn_after_sleep(&mut self, waited: Duration, began: Instant) -> Turn {
+        let (part, step) = FORGOTTEN;
+        self.least = waited.min(self.least + self.least / part + step);
+        self.turn_after(waited, began)
+    }
+
+    /// The turn that began at a moment, after the calling thread had waited so long for its CPU.
+    pub fn turn_after(&self, waited: Duration, began: Instant) -> Turn {
+        let margin = AT_ONCE.max(self.least * TIMES_THE_LEAST);
+        Turn { began, at_once: waited <= margin, margin }
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +104,7 @@ mod tests {
         let began = Instant::now();
         let schedule = |waited| Some(Schedule { on_cpu: Nanos(7), waited: Nanos(waited), timeslices: 3 });
         let seen = began + Duration::from_micros(500);
-        Turn { began, at_once }.placement(schedule(1_000), schedule(1_000 + queued_us * 1_000), seen)
+        Turn { began, at_once, margin: AT_ONCE }.placement(schedule(1_000), schedule(1_000 + queued_us * 1_000), seen)
     }
 
     #[test]
@@ -106,13 +122,19 @@ mod tests {
     #[test]
     fn a_late_turn_of_ours_is_no_fair_moment() {
         assert_eq!(after_queueing(0, false), Placement::Unfair);
-        assert!(Turn::after(AT_ONCE, Instant::now()).at_once);
-        assert!(!Turn::after(Duration::from_millis(2), Instant::now()).at_once);
+        let mut account = OwnAccount::default();
+        assert!(account.turn_after(AT_ONCE, Instant::now()).at_once);
+        assert!(!account.turn_after(Duration::from_millis(2), Instant::now()).at_once);
+        // Where it always takes as long it is no slice's end; where it is short now and then it is.
+        let mut slow = |wait: u64| account.turn_after_sleep(Duration::from_micros(wait), Instant::now()).at_once;
+        assert_eq!([0; 100].map(|_| slow(700))[99], true);
+        assert!(!slow(4_000));
+        assert_eq!([20, 4_000, 4_000, 4_000, 20, 4_000].map(&mut slow), [true, false, false, false, true, false]);
     }
 
     #[test]
     fn without_an_account_every_moment_counts() {
-        let turn = Turn::after(Duration::ZERO, Instant::now());
+        let turn = OwnAccount::default().turn_after(Duration::ZERO, Instant::now());
         assert_eq!(turn.placement(None, None, Instant::now()), Placement::OnCpu);
     }
 

@@ -88,7 +88,7 @@ impl Stopper {
     pub fn begin_turn(&mut self, began: Instant) {
         self.fresh_since = Some(Instant::now());
         let waited = self.own.waited();
-        self.turn = Some(Turn::after(waited, began));
+        self.turn = Some(self.own.turn_after_sleep(waited, began));
         self.pending.look(waited);
     }
 
@@ -106,7 +106,13 @@ impl Stopper {
 
     /// The turn of the calling thread, for a stop that begins now.
     fn turn(&mut self) -> Turn {
-        let before = self.turn.unwrap_or_else(|| Turn::after(self.own.waited(), Instant::now()));
+        let before = match self.turn {
+            Some(turn) => turn,
+            None => {
+                let waited = self.own.waited();
+                self.own.turn_after(waited, Instant::now())
+            }
+        };
         if self.fresh_since.is_some_and(|since| since.elapsed() <= MAX_TURN) {
             return before;
         }
@@ -117,9 +123,9 @@ impl Stopper {
         self.fresh_since = Some(now);
         // Where nobody else has run, whom our turn has pushed off its CPU still waits for it. Who was late stays late: it is another's
         // slice that has ended.
-        let renewed = Turn::after(waited, now);
+        let renewed = self.own.turn_after(waited, now);
         let began = if waited > GAVE_NOTHING { renewed.began } else { before.began };
-        *self.turn.insert(Turn { began, at_once: renewed.at_once && before.at_once })
+        *self.turn.insert(Turn { began, at_once: renewed.at_once && before.at_once, ..renewed })
     }
 
     /// Captures a thread: stops it for as long as copying takes, and fills `captured`.
@@ -175,7 +181,7 @@ impl Stopper {
             let now = Instant::now();
             let late_by = self.own.waited();
             pending.seen = has_come.then_some(Seen { at: now, late_by });
-            let renewed = Turn::after(late_by, now);
+            let renewed = self.own.turn_after(late_by, now);
             self.turn = Some(Turn { at_once: renewed.at_once && turn.at_once, ..renewed });
         } else {
             pending.asked.wait(Wait::SpinFor(spin));
