@@ -62,9 +62,9 @@ impl PendingStops {
         self.0.iter_mut().filter_map(|pending| pending.asked.has_come().then_some(pending.tid)).collect()
     }
 
-    /// Gives up all that are left: their threads are let go as soon as that is possible.
-    pub fn clear(&mut self) {
-        self.0.clear();
+    /// The threads whose stops they are.
+    pub fn tids(&self) -> Vec<Tid> {
+        self.0.iter().map(|pending| pending.tid).collect()
     }
 
     /// Gives up a thread that nobody wants any more: it is let go. Returns its wait status if it has ended.

@@ -193,7 +193,7 @@ impl RecordingFacts {
 
     /// What shares are worth, where samples are so few that it shows: `19 samples: shares are ± 22 points`. That is how far a share of a
     /// half may lie beside the truth in one of twenty recordings: 1.96 times the binomial error.
-    fn few_samples(&self) -> Option<String> {
+    pub fn few_samples(&self) -> Option<String> {
         let samples = self.effective_samples.filter(|samples| *samples < FEW_SAMPLES)?;
         let points = 196.0 * (0.25 / samples.max(1.0)).sqrt();
         Some(format!("{}: shares are ± {points:.0} points", plural(samples.round() as u64, "sample", "samples")))
@@ -204,8 +204,7 @@ impl RecordingFacts {
         let absent = || "not measured".to_owned();
         let python = self.python_version.as_deref().map_or("unknown version".into(), one_line);
         let stopped = self.stops.map_or_else(absent, |stops| stops.to_string());
-        let mut lines: Vec<String> = self.few_samples().into_iter().collect();
-        lines.extend([
+        let mut lines = vec![
             format!("command: {} (pid {})", shortened(&self.command(), MAX_SUMMARY_COMMAND), self.pid),
             format!("python: CPython {python}"),
             format!(
@@ -221,7 +220,8 @@ impl RecordingFacts {
                 count(self.samples_late),
                 count(self.samples_failed)
             ),
-        ]);
+        ];
+        lines.extend(self.few_samples());
         if let Some(part) = &self.shown_part {
             lines.push(format!("shown: a part of them, {}", one_line(part)));
         }

@@ -14,7 +14,7 @@ use super::mode::Mode;
 use super::run_state::RunState;
 use super::sample::Sample;
 use super::statistics::{SampleFailure, Statistics};
-use super::thread_history::ThreadHistory;
+use super::thread_history::{PendingTicks, ThreadHistory};
 use crate::process::find::OpenError;
 use crate::process::reader::Reader;
 use crate::process::reading::Reading;
@@ -254,14 +254,14 @@ impl Session {
     ///
     /// Returns what [`tick`](Self::tick) does.
     pub fn settle(&mut self, take: &mut dyn FnMut(Sample)) -> Option<i32> {
-        let ended = self.serve_within(LAST_STOPS, take);
-        for history in &mut self.threads {
-            history.pending.take();
-            if self.reader.stopper().pending().holds(history.tid()) {
-                self.statistics.fail(SampleFailure::NeverStopped);
+        let mut ended = self.serve_within(LAST_STOPS, take);
+        for tid in self.reader.stopper().pending().tids() {
+            match self.reader.stopper().pending().give_up(tid) {
+                Some(status) => ended = ended.or(Some(status).filter(|_| tid.0 == self.identity().pid.0)),
+                None => self.statistics.fail(SampleFailure::NeverStopped),
             }
         }
-        self.reader.stopper().pending().clear();
+        self.threads.iter_mut().for_each(|history| history.pending = PendingTicks::default());
         let mut threads = std::mem::take(&mut self.threads);
         for history in &mut threads {
             let weight = history.backoff.take_passed_over();

@@ -156,7 +156,9 @@ fn a_program_is_ended_when_the_time_of_its_recording_is_over() {
         let code = format!(
             "import signal\nfor number in [{ignored}]: signal.signal(number, signal.SIG_IGN)\nwhile True: pass"
         );
-        let ended = record(&["-d", "500ms", "-o", "o.txt", "--", &python3(), "-c", &code]);
+        // Long enough to come to its loop.
+        let time = format!("{}ms", milliseconds(500));
+        let ended = record(&["-d", &time, "-o", "o.txt", "--", &python3(), "-c", &code]);
         assert!(ended.recorded().contains("<module> (<string>:3)"), "{ended:?}");
         ended.stderr
     };

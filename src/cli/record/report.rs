@@ -45,7 +45,9 @@ pub fn print(ended: &Ended, facts: &RecordingFacts, output: &OutputFile, kind: O
     if let Some(path) = output.path() {
         eprintln!("fpprof: wrote {}: open it with {}", path.display(), kind.viewer());
     }
-    for line in facts.summary_lines() {
+    // First, for it is what the rest is worth.
+    let few = facts.few_samples();
+    for line in few.iter().chain(facts.summary_lines().iter().filter(|line| Some(*line) != few.as_ref())) {
         eprintln!("  {line}");
     }
 }

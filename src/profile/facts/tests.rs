@@ -90,7 +90,7 @@ fn the_subtitle_names_what_went_wrong_only_when_something_did() {
 fn few_samples_say_what_shares_are_worth() {
     let few = RecordingFacts { effective_samples: Some(19.2), ..facts() };
     let said = "19 samples: shares are ± 22 points";
-    assert_eq!(few.summary_lines()[0], said);
+    assert_eq!(few.summary_lines()[4], said, "behind the samples that were taken");
     assert!(few.subtitle().starts_with(&format!("{said} · ")), "{}", few.subtitle());
     let enough = RecordingFacts { effective_samples: Some(400.0), ..facts() };
     assert_eq!(enough.summary_lines(), facts().summary_lines());
