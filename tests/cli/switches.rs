@@ -144,7 +144,7 @@ fn file_names_are_short_unless_they_shall_be_full() {
 fn rate_and_duration_are_kept() {
     let target = Program::start(&python::newest(), BUSY);
     let ended = record(&["-r", "50", "-d", "2s", "-o", "o.txt", "-p", &target.pid_text()]);
-    let line = ended.stderr.lines().find(|line| line.contains("samples: ")).expect("it says so");
+    let line = ended.stderr.lines().find(|line| line.contains(" samples taken")).expect("it says so");
     // `95 of 102 samples taken`: Poisson, so 100 ± 4 standard deviations.
     let wanted: f64 = line.split(" of ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect(line);
     assert!((60.0..=140.0).contains(&wanted), "{ended:?}");
