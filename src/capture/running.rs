@@ -92,6 +92,11 @@ impl Stopper {
         self.pending.look(waited);
     }
 
+    /// Tells whether the calling thread goes before all threads without a priority: see [`OwnAccount::set_goes_first`].
+    pub fn set_goes_first(&mut self, goes_first: bool) {
+        self.own.set_goes_first(goes_first);
+    }
+
     /// Tells that the calling thread goes to sleep.
     pub fn end_turn(&mut self) {
         // What it has waited until now is not what it will have waited when it wakes.

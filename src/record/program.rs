@@ -57,6 +57,8 @@ struct LastStack {
 pub struct Outcome {
     /// Stacks were wanted, and none could be had.
     pub failed: bool,
+    /// There is no stack because no moment told anything of its thread.
+    pub told_nothing: bool,
     /// The wait status of the process, if sampling has consumed it: see [`Session::tick`].
     pub status: Option<i32>,
 }
@@ -103,7 +105,7 @@ impl Program {
                 pending.add(moment, tid, run_state, node);
             }
         };
-        let failures = session.statistics.failures();
+        let (failures, left) = (session.statistics.failures(), session.statistics.left_to_next);
         let mut heaviest = 0;
         let mut new_threads = Vec::new();
         let status = sampling(session, &mut |sample| {
@@ -136,6 +138,10 @@ impl Program {
         if heaviest > 0 {
             session.statistics.tick_weights.add(heaviest);
         }
-        Outcome { failed: heaviest == 0 && session.statistics.failures() > failures, status }
+        Outcome {
+            failed: heaviest == 0 && session.statistics.failures() > failures,
+            told_nothing: heaviest == 0 && session.statistics.left_to_next > left,
+            status,
+        }
     }
 }

@@ -252,6 +252,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn record(&mut self, program: &mut Program, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Pause {
+        program.session.set_goes_first(self.clock.goes_first());
         let limit = self.limit;
         let mut looked = Instant::now();
         loop {
@@ -318,6 +319,9 @@ impl<'a> Recorder<'a> {
         program.session.was_due(self.clock.due_at());
         let outcome = program.sample(self.plan.labels, time, weight);
         self.failed += u64::from(outcome.failed);
+        if outcome.told_nothing {
+            self.budget.told_nothing();
+        }
         took(outcome, launched);
         let at = now();
         if self.budget.is_review_due(at) {

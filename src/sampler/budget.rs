@@ -13,6 +13,9 @@ const REVIEW_EVERY: Nanos = Nanos(250_000_000);
 const REVIEWS_BEFORE_MORE: u32 = 4;
 /// The fewest ticks that are let through: one in so many.
 const MAX_STRIDE: u64 = 10_000;
+/// A look that has told nothing is repeated at the next tick, at most so many times: a machine on which each tells nothing is not to
+/// have one at each tick.
+const MAX_REPEATS: u32 = 3;
 
 /// The most that sampling may take.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,6 +65,10 @@ pub struct Budget {
     stride: u64,
     /// Ticks since the last that was let through, this one included.
     waiting: u64,
+    /// How often in a row the last look was repeated.
+    repeats: u32,
+    /// Whether the next tick repeats it.
+    repeat: bool,
     let_through: u64,
     left_out: u64,
     last: Option<(Spent, u64)>,
@@ -76,6 +83,8 @@ impl Budget {
             limits,
             stride: 1,
             waiting: 0,
+            repeats: 0,
+            repeat: false,
             let_through: 0,
             left_out: 0,
             last: None,
@@ -87,12 +96,20 @@ impl Budget {
     /// Whether a sample is to be taken at this tick; if so, for how many ticks it stands.
     pub fn admit(&mut self) -> Option<u64> {
         self.waiting += 1;
-        if self.waiting < self.stride {
+        if self.waiting < self.stride && !self.repeat {
             self.left_out += 1;
             return None;
         }
+        self.repeats = if self.repeat { self.repeats + 1 } else { 0 };
+        self.repeat = false;
         self.let_through += 1;
         Some(std::mem::take(&mut self.waiting))
+    }
+
+    /// Tells that the look which was let through last has told nothing. The next tick is let through, too: where one in dozens is, a
+    /// short program would end without a sample.
+    pub fn told_nothing(&mut self) {
+        self.repeat = self.repeats < MAX_REPEATS;
     }
 
     /// Ticks at which no sample was taken because of the limits.
@@ -221,6 +238,22 @@ mod tests {
         }
         assert!(run.budget.left_out() > 0);
         assert!((3900..=4000).contains(&run.weight), "{} of 4,000 ticks are accounted for", run.weight);
+    }
+
+    #[test]
+    fn a_look_that_has_told_nothing_is_repeated_a_few_times() {
+        let mut run = Simulation::new(Some(LIMITS));
+        run.second(1000, 1_000, 10);
+        let stride = run.budget.stride();
+        assert!(stride >= 100, "{stride}");
+        while run.budget.admit().is_none() {}
+        let weights: Vec<u64> = (0..2 * stride)
+            .filter_map(|_| {
+                run.budget.told_nothing();
+                run.budget.admit()
+            })
+            .collect();
+        assert_eq!(weights, [1, 1, 1, stride, 1, 1, 1]);
     }
 
     #[test]

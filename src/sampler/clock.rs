@@ -102,6 +102,11 @@ impl Clock {
         self.precedence = None;
     }
 
+    /// Whether the calling thread goes before all threads without a priority.
+    pub fn goes_first(&self) -> bool {
+        self.precedence.as_ref().is_some_and(Precedence::goes_first)
+    }
+
     /// Sleeps until the next tick or until `limit`, whichever is first.
     pub fn wait(&mut self, limit: Option<Nanos>) -> Tick {
         let until = limit.map_or(self.deadline, |limit| limit.min(self.deadline));

@@ -16,6 +16,7 @@ const PRIORITY: u32 = 1;
 #[derive(Debug)]
 pub struct Precedence {
     before: libc::sched_attr,
+    goes_first: bool,
 }
 
 impl Precedence {
@@ -31,8 +32,10 @@ impl Precedence {
     /// When a sandbox forbids the calls.
     pub fn ask() -> Result<Precedence, Errno> {
         let before = own_attributes()?;
+        let has_one_of = |policies: &[libc::c_int]| policies.contains(&before.sched_policy.cast_signed());
+        let mut goes_first = has_one_of(&[libc::SCHED_FIFO, libc::SCHED_RR, libc::SCHED_DEADLINE]);
         // Who gave another policy or a priority to fpprof wants it.
-        if [libc::SCHED_OTHER, libc::SCHED_BATCH].contains(&(before.sched_policy.cast_signed())) {
+        if has_one_of(&[libc::SCHED_OTHER, libc::SCHED_BATCH]) {
             // Neither is for a program that fpprof starts.
             let flags = before.sched_flags | libc::SCHED_FLAG_RESET_ON_FORK as u64;
             let first = libc::sched_attr {
@@ -43,10 +46,17 @@ impl Precedence {
                 sched_flags: flags,
                 ..before
             };
-            set_attributes(first)
-                .or_else(|_| set_attributes(libc::sched_attr { sched_runtime: SLICE, sched_flags: flags, ..before }))?;
+            goes_first = set_attributes(first).is_ok();
+            if !goes_first {
+                set_attributes(libc::sched_attr { sched_runtime: SLICE, sched_flags: flags, ..before })?;
+            }
         }
-        Ok(Precedence { before })
+        Ok(Precedence { before, goes_first })
+    }
+
+    /// Whether the sampling thread goes before all threads without a priority.
+    pub fn goes_first(&self) -> bool {
+        self.goes_first
     }
 }
 
@@ -95,6 +105,8 @@ mod tests {
         let (meanwhile, after) = std::thread::spawn(|| {
             let precedence = Precedence::ask().unwrap();
             let meanwhile = own_attributes().unwrap();
+            let has_priority = meanwhile.sched_policy == libc::SCHED_FIFO.cast_unsigned();
+            assert_eq!(precedence.goes_first(), has_priority);
             drop(precedence);
             (meanwhile, own_attributes().unwrap())
         })

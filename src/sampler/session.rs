@@ -132,6 +132,11 @@ impl Session {
         self.wants_fair_moments = true;
     }
 
+    /// Tells whether the calling thread, from now on, goes before all threads without a priority.
+    pub fn set_goes_first(&mut self, goes_first: bool) {
+        self.reader.stopper().set_goes_first(goes_first);
+    }
+
     /// Tells when the tick was due that is taken next: the calling thread woke no earlier.
     pub fn was_due(&mut self, at: Instant) {
         self.due_at = Some(at);
@@ -232,7 +237,10 @@ impl Session {
                 }
                 self.hand_over(Sample { tid, frames, run_state, weight: asked }, take);
             }
-            Outcome::Unfair => history.backoff.leave_to_next(weight + was_pending.ticks()),
+            Outcome::Unfair => {
+                self.statistics.left_to_next += 1;
+                history.backoff.leave_to_next(weight + was_pending.ticks());
+            }
             Outcome::NotWanted => drop(history.backoff.take_passed_over()),
             Outcome::Failed(reason) => {
                 history.backoff.take_passed_over();

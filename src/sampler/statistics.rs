@@ -106,6 +106,8 @@ pub struct Statistics {
     pub failed: BTreeMap<SampleFailure, u64>,
     /// Threads that ended while they were about to be sampled: nothing was missed.
     pub ended: u64,
+    /// Looks at a thread that told nothing of it, and were left to the next one.
+    pub left_to_next: u64,
     /// Ticks at which a stack was had, by what its thread did: a sample counts for all that it stands for.
     pub run_states: BTreeMap<RunState, u64>,
     /// How much the GIL was held.
@@ -142,6 +144,7 @@ impl Statistics {
         self.taken += other.taken;
         self.complete += other.complete;
         self.ended += other.ended;
+        self.left_to_next += other.left_to_next;
         for (kind, count) in other.gaps {
             *self.gaps.entry(kind).or_default() += count;
         }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
+use super::process::read_status;
 use crate::types::Pid;
 
 /// How often to look whether a program that is told to end has ended.
@@ -77,7 +78,8 @@ impl Launched {
 
     /// Its exit status, once it has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
-        if self.status.is_none() {
+        // Whoever waits for a child that it traces is told of its stops, too, asked for or not (ptrace(2)), and they are told once.
+        if self.status.is_none() && read_status(self.pid()).is_none_or(|status| status.has_ended()) {
             self.status = self.child.try_wait().ok().flatten();
         }
         self.status
@@ -118,6 +120,9 @@ pub fn exit_code(status: ExitStatus) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::ptrace::Asked;
+    use crate::target::status::TaskState;
+    use crate::types::Tid;
 
     fn run(script: &str) -> u8 {
         let mut launched =
@@ -149,6 +154,20 @@ mod tests {
         assert_eq!(stubborn.end(&[Signal::SIGINT, Signal::SIGTERM], LOOK_EVERY), Some((Signal::SIGTERM, None)));
         assert_eq!(stubborn.end(&[Signal::SIGKILL], long), by(Signal::SIGKILL));
         assert_eq!(stubborn.end(&[Signal::SIGKILL], long), None);
+    }
+
+    #[test]
+    fn a_stop_is_left_to_the_tracer() {
+        let mut launched = Launched::start(&["sleep".into(), "1000".into()], ProgramOutput::Inherited).unwrap();
+        let tid = Tid(launched.pid().0);
+        let mut asked = Asked::new(launched.pid(), tid).unwrap();
+        while read_status(launched.pid()).is_none_or(|status| status.state != TaskState::Stopped) {
+            assert_eq!(launched.status(), None);
+        }
+        assert_eq!(launched.status(), None);
+        assert!(asked.has_come());
+        drop(asked);
+        assert!(launched.end(&[Signal::SIGKILL], Duration::from_secs(60)).is_some());
     }
 
     #[test]

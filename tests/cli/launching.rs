@@ -154,7 +154,7 @@ fn a_program_runs_on_after_its_recording_when_it_is_kept() {
 fn a_program_is_ended_when_the_time_of_its_recording_is_over() {
     let recorded = |ignored: &str| {
         let code = format!(
-            "import signal\nfor number in [{ignored}]: signal.signal(number, signal.SIG_IGN)\nwhile True: pass"
+            "import _signal as signal\nfor number in [{ignored}]: signal.signal(number, signal.SIG_IGN)\nwhile True: pass"
         );
         // Long enough to come to its loop.
         let time = format!("{}ms", milliseconds(500));
