@@ -68,7 +68,7 @@ fn sample(
     let truth = settled_truth(expected(rig::thread(&threads, main), main));
     let mut session = reading::session(target.pid(), Sampled::Cpu);
     // The other threads are parked: each tick gives the main thread's stack, unless a late clock drops ticks.
-    let taken = reading::samples(&mut session, RATE, (count, 10 * count));
+    let taken = reading::samples(&mut session, RATE, (count, 30 * count));
     assert_eq!(taken.len(), count, "{:?}", session.statistics);
     assert!(taken.iter().all(|sample| sample.tid == Tid(main.native_id)));
     let outer = |stack: Vec<Settled>| stack.get(leaf(&stack)..).unwrap_or_default().to_vec();
