@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
-use crate::patience::{eventually, patience};
+use crate::patience::{eventually, milliseconds, patience};
 use crate::processes;
 use crate::python::{self, Program};
 use crate::run::{Running, Scratch, start};
 
-/// Works, and starts a program again and again whose standard input is a FIFO. Until that has a writer the new process cannot open it,
-/// and until it has become the program its parent waits as after vfork(2), where no stop comes.
+/// Works for long enough to be seen, and then starts a program again and again whose standard input is a FIFO. Until that has a writer
+/// the new process cannot open it, and until it has become the program its parent waits as after vfork(2), where no stop comes.
 fn starting_programs(fifo: &Path) -> Program {
+    let seen = milliseconds(500);
     let code = format!(
         "
 import os, time
@@ -23,6 +24,7 @@ def work(until):
     while time.monotonic() < until: pass
 fifo = {fifo:?}
 print('ready', flush=True)
+work(time.monotonic() + {seen} / 1000)
 while os.path.exists(fifo):
     work(time.monotonic() + 0.0005)
     child = os.posix_spawn('/bin/true', ['true'], {{}}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, fifo, os.O_RDONLY, 0)])

@@ -34,7 +34,7 @@ fn has_python_frames(program: &str) {
         let name = format!("{program} on {}", interpreter.name);
         let target = Target::spawn(&interpreter, program, Mode::Work, &[]);
         let mut session = reading::session(target.pid(), Sampled::Cpu);
-        let samples = reading::samples(&mut session, 500.0, (patience::samples(STACKS, 40), TICKS));
+        let samples = reading::samples(&mut session, 500.0, (patience::samples(STACKS, 80), TICKS));
         let evaluations: Vec<&Sample> = samples.iter().filter(|sample| evaluates(&session, sample)).collect();
         assert!(evaluations.len() >= 20, "{name}: {} of {}", evaluations.len(), samples.len());
         let has_python = |sample: &&&Sample| sample.frames.iter().any(|f| matches!(f, SampleFrame::Python { .. }));
