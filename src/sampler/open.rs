@@ -83,7 +83,10 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Attach
         };
         if let Some(replaced) = process.replaced() {
             process = replaced?;
-        } else if !process.is_alive() || pace.has_lasted(patience(&error, &process)) {
+        } else if !process.is_alive() {
+            // That explains every error before. Its number may be another's by now.
+            return Err(Process::open(pid).err().unwrap_or(ProcessError::NotFound(pid)).into());
+        } else if pace.has_lasted(patience(&error, &process)) {
             return Err(AttachError::unreadable(&process, error));
         }
         // A process that replaces its program again and again is not waited for without end.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::patience::emulated_or;
+use crate::patience::{emulated_or, milliseconds};
 use crate::python::{self, Program};
 use crate::run::{Ended, FPPROF, Scratch, fpprof, start_command};
 
@@ -28,8 +28,9 @@ fn recorded(folder: &Scratch, times: usize) -> String {
     let target = Program::start(&python::newest(), &WORK.replace("TIMES", &times.to_string()));
     let path: PathBuf = folder.path().join(format!("{times}.fpprof"));
     let path = path.to_string_lossy().into_owned();
+    let time = format!("{}ms", milliseconds(3_000));
     let ended =
-        fpprof(&["record", "-d", "3", "-r", "200", "--max-overhead", "none", "-o", &path, "-p", &target.pid_text()]);
+        fpprof(&["record", "-d", &time, "-r", "200", "--max-overhead", "none", "-o", &path, "-p", &target.pid_text()]);
     assert_eq!(ended.code, 0, "{ended:?}");
     path
 }

@@ -157,8 +157,8 @@ fn a_program_is_ended_when_the_time_of_its_recording_is_over() {
             "import _signal as signal\nfor number in [{ignored}]: signal.signal(number, signal.SIG_IGN)\nwhile True: pass"
         );
         // Long enough to come to its loop.
-        let time = format!("{}ms", milliseconds(500));
-        let ended = record(&["-d", &time, "-o", "o.txt", "--", &python3(), "-c", &code]);
+        let time = format!("{}ms", milliseconds(1_500));
+        let ended = record(&["-d", &time, "-o", "o.txt", "--", &python3(), "-IS", "-c", &code]);
         assert!(ended.recorded().contains("<module> (<string>:3)"), "{ended:?}");
         ended.stderr
     };

@@ -141,15 +141,14 @@ impl Running {
         self.scratch.path()
     }
 
-    /// Waits until it takes samples: then it has files of the target's threads open.
+    /// Waits until it takes samples: then it has the accounts of the target's threads open. Other files of theirs it looks into before.
     pub fn wait_until_sampling(&self, target: i32) {
         let fds = format!("/proc/{}/fd", self.pid());
         let opened = format!("/proc/{target}/task/");
         eventually("fpprof watches its target's threads", || {
             let Ok(entries) = fs::read_dir(&fds) else { return processes::state(self.pid()) == 'Z' };
-            entries
-                .flatten()
-                .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().starts_with(&opened)))
+            let is_account = |to: &str| to.starts_with(&opened) && to.ends_with("/schedstat");
+            entries.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| is_account(&to.to_string_lossy())))
         });
     }
 
