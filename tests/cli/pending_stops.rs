@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
-use crate::patience::{eventually, milliseconds, patience};
+use crate::patience::{eventually, patience};
 use crate::processes;
 use crate::python::{self, Program};
 use crate::run::{Running, Scratch, start};
 
-/// Works for long enough to be seen, and then starts a program again and again whose standard input is a FIFO. Until that has a writer
-/// the new process cannot open it, and until it has become the program its parent waits as after vfork(2), where no stop comes.
+/// Works until the FIFO is there, and then starts a program again and again whose standard input that is. Until it has a writer the new
+/// process cannot open it, and until it has become the program its parent waits as after vfork(2), where no stop comes.
 fn starting_programs(fifo: &Path) -> Program {
-    let seen = milliseconds(500);
     let code = format!(
         "
 import os, time
@@ -24,7 +23,8 @@ def work(until):
     while time.monotonic() < until: pass
 fifo = {fifo:?}
 print('ready', flush=True)
-work(time.monotonic() + {seen} / 1000)
+while not os.path.exists(fifo):
+    work(time.monotonic() + 0.005)
 while os.path.exists(fifo):
     work(time.monotonic() + 0.0005)
     child = os.posix_spawn('/bin/true', ['true'], {{}}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, fifo, os.O_RDONLY, 0)])
@@ -51,10 +51,11 @@ impl Held {
     fn new() -> Held {
         let scratch = Scratch::new();
         let fifo = scratch.path().join("fifo");
-        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO can be made");
         let target = starting_programs(&fifo);
         let recording = start(&["-r", "5000", "--max-overhead", "none", "-o", "o.txt", "-p", &target.pid_text()]);
         recording.wait_until_sampling(target.pid());
+        processes::let_work(target.pid(), 200);
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO can be made");
         let held = Held { fifo, target, recording, _scratch: scratch };
         let deadline = Instant::now() + patience();
         loop {
