@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
+
 use crate::target::threads::{Schedule, Thread};
 use crate::types::{Pid, Tid};
 
@@ -65,6 +67,8 @@ pub struct OwnAccount {
     /// What a wait takes at least.
     least: Duration,
     goes_first: bool,
+    /// The CPU time that the thread had used before it slept last.
+    before_sleep: Option<Duration>,
 }
 
 impl OwnAccount {
@@ -87,6 +91,17 @@ impl OwnAccount {
         Duration::from_nanos(now.waited.0.saturating_sub(before))
     }
 
+    /// Tells that the calling thread goes to sleep.
+    pub fn sleeps(&mut self) {
+        self.before_sleep = own_cpu_time();
+    }
+
+    /// For how long the calling thread has run since then: a little more than since it was given its CPU. Zero where that is not known.
+    pub fn ran_since_sleep(&mut self) -> Duration {
+        let before = self.before_sleep.take().zip(own_cpu_time());
+        before.map_or(Duration::ZERO, |(before, now)| now.saturating_sub(before))
+    }
+
     /// The turn that began at a moment, after the calling thread had slept and then waited so long for its CPU.
     pub fn turn_after_sleep(&mut self, waited: Duration, began: Instant) -> Turn {
         let (part, step) = FORGOTTEN;
@@ -99,6 +114,11 @@ impl OwnAccount {
         let margin = AT_ONCE.max(self.least * TIMES_THE_LEAST);
         Turn { began, at_once: self.goes_first || waited <= margin, margin }
     }
+}
+
+/// The CPU time of the calling thread, up to now.
+fn own_cpu_time() -> Option<Duration> {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok().map(Duration::from)
 }
 
 #[cfg(test)]

@@ -84,10 +84,13 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Tells that the calling thread has slept, and has been given its CPU at `began` at the earliest.
-    pub fn begin_turn(&mut self, began: Instant) {
-        self.fresh_since = Some(Instant::now());
+    /// Tells that the calling thread has slept, and was ready to run at `due` at the earliest.
+    pub fn begin_turn(&mut self, due: Instant) {
+        let now = Instant::now();
+        self.fresh_since = Some(now);
         let waited = self.own.waited();
+        // A timer can be late, in a virtual machine above all. Who lost its CPU before we had ours has lost it to another.
+        let began = now.checked_sub(self.own.ran_since_sleep()).map_or(due, |at| at.max(due + waited)).min(now);
         self.turn = Some(self.own.turn_after_sleep(waited, began));
         self.pending.look(waited);
     }
@@ -101,6 +104,7 @@ impl Stopper {
     pub fn end_turn(&mut self) {
         // What it has waited until now is not what it will have waited when it wakes.
         self.own.waited();
+        self.own.sleeps();
         self.turn = None;
     }
 
