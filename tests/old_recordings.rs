@@ -13,6 +13,7 @@ use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
 use fpprof::profile::recording::{self, More, Names, Record, RecordedProgram, Recording, RecordingWriter, Stacks};
 use fpprof::profile::samples::SampleColumns;
+use fpprof::profile::samples::Weights;
 use fpprof::report::RecordingPart;
 use fpprof::report::options::{ReportOptions, Span};
 use fpprof::symbolize::names::NativeFrames;
@@ -143,7 +144,7 @@ fn definitions(number: usize, recorded: &RecordedProgram) -> Vec<Record> {
 fn samples(number: usize, recorded: &RecordedProgram) -> Vec<Record> {
     let mut before = 0;
     let columns = recorded.samples.chunks(20).map(|samples| {
-        let columns = SampleColumns::of(number, samples, before);
+        let columns = SampleColumns::of(number, samples, before, Weights::Ticks);
         before = samples.last().map_or(before, |sample| sample.time);
         Record::Samples(columns)
     });

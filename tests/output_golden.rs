@@ -17,6 +17,7 @@ use fpprof::profile::facts::{RecordingFacts, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::profile::recording::{Module, Thread};
 use fpprof::profile::samples::TimedSample;
+use fpprof::profile::samples::Weights;
 use fpprof::profile::sources::{Source, Sources};
 use fpprof::profile::timeline::Timeline;
 use fpprof::sampler::mode::Mode;
@@ -56,6 +57,9 @@ fn facts() -> RecordingFacts {
         own_cpu: Some(Duration::from_millis(120)),
         fpprof_version: "0.1.0".into(),
         effective_samples: None,
+        weights: Weights::Ticks,
+        target_cpu: None,
+        not_sampled: None,
         shown_part: None,
     }
 }
@@ -129,7 +133,7 @@ fn timeline(profile: &Profile) -> Timeline {
             let time = 1_000_000 * (2 * number as u64 + part) + 123;
             let (thread, state) = (threads[number % 2], states[number / 4 % 2]);
             let weight = if part == 0 { node.self_weight / 3 } else { node.self_weight - node.self_weight / 3 };
-            timeline.add(TimedSample { time, thread, state, stack: stack as u32, weight });
+            timeline.add(TimedSample { time, thread, state, stack: stack as u32, ticks: weight, weight });
         }
     }
     timeline
@@ -249,13 +253,15 @@ fn difference() {
         FunctionChange { key: FunctionKey::of(frame), kind: frame.kind, own: change, total: change }
     };
     let changes: Vec<FunctionChange> = profile.frames().iter().enumerate().map(change).collect();
+    let facts = facts();
     let difference = Difference {
         stacks: &profile,
+        facts: &facts,
         changes: &changes,
         unit: Unit::Share,
         title: "from <before>.fpprof to after.fpprof".into(),
         subtitle: "change of total time".into(),
-        description: facts().summary_lines().join("\n"),
+        description: facts.summary_lines().join("\n"),
     };
     let mut out = Vec::new();
     write_difference(&difference, &mut out).expect("writing to memory succeeds");

@@ -10,6 +10,7 @@ use fpprof::profile::Profile;
 use fpprof::profile::facts::RecordingFacts;
 use fpprof::profile::facts::activity::ThreadActivity;
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
+use fpprof::profile::samples::Weights;
 use fpprof::sampler::mode::Mode;
 use fpprof::types::Pid;
 use proptest::prelude::*;
@@ -41,6 +42,9 @@ fn facts(text: &str) -> RecordingFacts {
         own_cpu: None,
         fpprof_version: "0".into(),
         effective_samples: None,
+        weights: Weights::Ticks,
+        target_cpu: None,
+        not_sampled: None,
         shown_part: None,
     }
 }

@@ -98,3 +98,27 @@ impl PendingStops {
         Some(self.0.swap_remove(index))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::Signal;
+
+    use super::*;
+    use crate::target::launch::{Launched, ProgramOutput};
+    use crate::target::process::read_status;
+    use crate::target::status::TaskState;
+
+    #[test]
+    fn a_stop_is_left_to_the_tracer() {
+        let mut launched = Launched::start(&["sleep".into(), "1000".into()], ProgramOutput::Inherited).unwrap();
+        let tid = Tid(launched.pid().0);
+        let mut asked = Asked::new(launched.pid(), tid).unwrap();
+        while read_status(launched.pid()).is_none_or(|status| status.state != TaskState::Stopped) {
+            assert_eq!(launched.status(), None);
+        }
+        assert_eq!(launched.status(), None);
+        assert!(asked.has_come());
+        drop(asked);
+        assert!(launched.end(&[Signal::SIGKILL], Duration::from_secs(60)).is_some());
+    }
+}

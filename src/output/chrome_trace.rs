@@ -1,6 +1,6 @@
 //! Trace events, which Perfetto and chrome://tracing show as tracks of threads ("Trace Event Format", the JSON object form).
 //!
-//! Does: write a slice for as long as a function was seen on its thread's stack, sample after sample, with the ticks of the
+//! Does: write a slice for as long as a function was seen on its thread's stack, sample after sample, with the samples of the
 //! samples that saw it. Does not: tell what happened between two samples; between samples that are far apart there is no slice.
 
 use std::io::{self, Write};
@@ -49,7 +49,7 @@ struct Name<'a> {
 
 #[derive(Serialize)]
 struct Seen<'a> {
-    /// The ticks that the samples stand for in which it was seen.
+    /// The samples in which it was seen.
     samples: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,
@@ -66,7 +66,7 @@ struct Slice {
     depth: usize,
     start: u64,
     end: u64,
-    ticks: u64,
+    samples: u64,
 }
 
 /// Writes the document. Without samples it has the names of the process only, and the reason.
@@ -81,7 +81,8 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     for (thread, samples) in timeline.by_thread() {
         let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
         events.name("thread_name", thread.tid, &name)?;
-        for slice in slices(&samples, facts.period(), |stack| table.stack(stacks, stack)) {
+        let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.ticks > 0).collect();
+        for slice in slices(&sampled, facts, |stack| table.stack(stacks, stack)) {
             if let Some(row) = table.rows.get(slice.row) {
                 events.slice(thread.tid, slice, row)?;
             }
@@ -91,20 +92,21 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
 }
 
 /// The slices of one thread, in the order of time, callers before what they call.
-fn slices(samples: &[&TimedSample], period: u64, stack: impl Fn(u32) -> Vec<usize>) -> Vec<Slice> {
+fn slices(samples: &[&TimedSample], facts: &RecordingFacts, stack: impl Fn(u32) -> Vec<usize>) -> Vec<Slice> {
     let mut done: Vec<Slice> = Vec::new();
     let mut open: Vec<Slice> = Vec::new();
-    for (sample, end) in samples.iter().zip(ends(samples, period)) {
+    for (sample, end) in samples.iter().zip(ends(samples, facts.period())) {
+        let count = facts.samples_in(sample);
         let rows = stack(sample.stack);
         let is_continued = open.first().is_some_and(|slice| slice.end == sample.time);
         let shared = open.iter().zip(&rows).take_while(|(slice, row)| is_continued && slice.row == **row).count();
         done.extend(open.drain(shared..));
         for slice in &mut open {
             slice.end = end;
-            slice.ticks = slice.ticks.saturating_add(sample.weight);
+            slice.samples = slice.samples.saturating_add(count);
         }
         let new = rows.iter().enumerate().skip(shared);
-        open.extend(new.map(|(depth, row)| Slice { row: *row, depth, start: sample.time, end, ticks: sample.weight }));
+        open.extend(new.map(|(depth, row)| Slice { row: *row, depth, start: sample.time, end, samples: count }));
     }
     done.append(&mut open);
     done.sort_by_key(|slice| (slice.start, slice.depth));
@@ -150,7 +152,7 @@ impl Events<'_> {
         // Whole microseconds: the end of a caller and of what it calls are the same number.
         let (start, end) = (slice.start / 1000, slice.end / 1000);
         let args =
-            Seen { samples: slice.ticks, file: row.file.as_deref(), line: row.line, module: row.module.as_deref() };
+            Seen { samples: slice.samples, file: row.file.as_deref(), line: row.line, module: row.module.as_deref() };
         let dur = Some(end.saturating_sub(start));
         let (name, pid) = (&*row.name, self.facts.pid.0);
         self.add(&Event { name, cat: row.kind.id(), ph: "X", pid, tid, ts: start, dur, args })
@@ -165,9 +167,11 @@ impl Events<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampler::mode::Mode;
+    use crate::types::Pid;
 
     fn sample(time: u64, stack: u32) -> TimedSample {
-        TimedSample { time, thread: 0, state: 0, stack, weight: 1 }
+        TimedSample { time, thread: 0, state: 0, stack, ticks: 1, weight: 1 }
     }
 
     #[test]
@@ -175,9 +179,11 @@ mod tests {
         let stacks = [vec![], vec![7, 8], vec![7, 9]];
         let samples = [sample(0, 1), sample(10, 1), sample(20, 2), sample(1000, 2)];
         let samples: Vec<&TimedSample> = samples.iter().collect();
-        let slices = slices(&samples, 10, |stack| stacks[stack as usize].clone());
+        // A tick stands for 10 ns.
+        let facts = RecordingFacts::of_nothing(Pid(1), Mode::Wall, 1e8);
+        let slices = slices(&samples, &facts, |stack| stacks[stack as usize].clone());
         let expected = [(7, 0, 30, 3), (8, 0, 20, 2), (9, 20, 30, 1), (7, 1000, 1010, 1), (9, 1000, 1010, 1)];
-        let slices: Vec<_> = slices.iter().map(|s| (s.row, s.start, s.end, s.ticks)).collect();
+        let slices: Vec<_> = slices.iter().map(|s| (s.row, s.start, s.end, s.samples)).collect();
         assert_eq!(slices, expected, "a long pause is no slice");
     }
 }

@@ -12,6 +12,7 @@ use super::label::LabelOptions;
 use super::labelled::LabelledStacks;
 use crate::profile::Profile;
 use crate::profile::facts::RecordingFacts;
+use crate::profile::samples::Weights;
 
 /// Writes a profile as collapsed stacks. An empty one has comments only, with the reason why it is empty.
 ///
@@ -20,6 +21,9 @@ use crate::profile::facts::RecordingFacts;
 pub fn write(profile: &Profile, facts: &RecordingFacts, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
     for line in facts.summary_lines() {
         writeln!(out, "{}", comment(&line))?;
+    }
+    if facts.weights == Weights::Time {
+        writeln!(out, "{}", comment(&format!("weights: microseconds of {}", facts.whole())))?;
     }
     if profile.total() == 0 {
         writeln!(out, "{}", comment(&format!("no samples: {}", facts.why_empty())))?;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use fxprof_processed_profile::{
     CategoryColor, CategoryHandle, CpuDelta, Frame as Interned, FrameFlags, FrameInfo, MarkerFieldFlags,
     MarkerFieldFormat, MarkerLocations, MarkerTiming, ProcessHandle, Profile, ReferenceTimestamp, SamplingInterval,
-    StackHandle, StaticSchemaMarker, StaticSchemaMarkerField, StringHandle, ThreadHandle, Timestamp,
+    StackHandle, StaticSchemaMarker, StaticSchemaMarkerField, StringHandle, ThreadHandle, Timestamp, WeightType,
 };
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use super::label::{LabelOptions, name_and_place};
 use super::labelled::NO_FRAMES;
 use crate::profile::clean::one_line;
 use crate::profile::frame::{Frame, FrameKind};
-use crate::profile::samples::TimedSample;
+use crate::profile::samples::{TimedSample, Weights};
 use crate::profile::timeline::ends;
 use crate::sampler::run_state::RunState;
 
@@ -126,11 +126,20 @@ impl Threads<'_> {
     fn add_samples(&self, profile: &mut Profile, thread: ThreadHandle, samples: &[&TimedSample]) {
         let SampledProfile { timeline, facts, .. } = self.sampled;
         let mut stacks: FxHashMap<u32, Option<StackHandle>> = FxHashMap::default();
+        let mut milliseconds = Milliseconds::default();
+        if facts.weights == Weights::Time {
+            profile.set_thread_samples_weight_type(thread, WeightType::TracingMs);
+        }
         for sample in samples {
             let stack = *stacks.entry(sample.stack).or_insert_with(|| self.stack(profile, thread, sample.stack));
-            let time = sample.weight.saturating_mul(facts.period());
+            let time = sample.weight.saturating_mul(facts.nanos_per_weight());
             let cpu = CpuDelta::from_nanos(if timeline.is_on_cpu(sample) { time } else { 0 });
-            let weight = i32::try_from(sample.weight).unwrap_or(i32::MAX);
+            let weight = i32::try_from(match facts.weights {
+                Weights::Ticks => sample.ticks,
+                // Whole ones are all that the format has: what a sample has too little, the next has more.
+                Weights::Time => milliseconds.of_next(sample.weight),
+            })
+            .unwrap_or(i32::MAX);
             profile.add_sample(thread, Timestamp::from_nanos_since_reference(sample.time), stack, cpu, weight);
         }
     }
@@ -166,6 +175,20 @@ impl Threads<'_> {
         let state = profile.intern_string(&one_line(&state.to_string()));
         let [start, end] = [start, end].map(Timestamp::from_nanos_since_reference);
         profile.add_marker(thread, MarkerTiming::Interval(start, end), StateMarker { state });
+    }
+}
+
+/// Microseconds, one number after the other, as whole milliseconds whose sums are right.
+#[derive(Default)]
+struct Milliseconds {
+    rest: u64,
+}
+
+impl Milliseconds {
+    fn of_next(&mut self, micros: u64) -> u64 {
+        let all = self.rest.saturating_add(micros);
+        self.rest = all % 1_000;
+        all / 1_000
     }
 }
 

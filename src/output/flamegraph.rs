@@ -21,6 +21,7 @@ use super::labelled::{Labelled, LabelledStacks, NARROW, NO_FRAMES, Narrow};
 use super::{SampledProfile, ShownProfile};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::frame::FrameKind;
+use crate::profile::samples::Weights;
 
 /// The most frames that are drawn, the widest ones: a browser shows this many within a second.
 const MAX_FRAMES: usize = 20_000;
@@ -37,6 +38,29 @@ struct Drawing {
     palette: PaletteMap,
     /// What the colours mean, and what is not in them.
     legend: legend::Legend,
+    /// What the lines' numbers are.
+    amount: Amount,
+}
+
+/// What the numbers of a picture are, as inferno words them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Amount {
+    name: &'static str,
+    /// By what a weight is multiplied.
+    factor: f64,
+}
+
+/// So much time in all, in microseconds, is told in milliseconds: inferno makes whole numbers of it, and shares of those.
+const LONG: u64 = 10_000_000;
+
+impl Amount {
+    fn of(facts: &RecordingFacts, total: u64) -> Amount {
+        match (facts.weights, total) {
+            (Weights::Ticks, _) => Amount { name: "samples", factor: 1.0 },
+            (Weights::Time, ..LONG) => Amount { name: "µs", factor: 1.0 },
+            (Weights::Time, LONG..) => Amount { name: "ms", factor: 1e-3 },
+        }
+    }
 }
 
 /// The texts around the frames.
@@ -45,13 +69,13 @@ struct Captions {
     subtitle: String,
     description: String,
     /// How to read the picture.
-    hint: &'static str,
+    hint: String,
 }
 
 /// How a picture is to be read.
 const CALLEES_BELOW: &str =
-    "Width: share of the samples. Callers stand above what they call. Click a frame to zoom, Ctrl-F to search.";
-const CALLERS_BELOW: &str = "Width: share of the samples. The top row is where samples were taken; callers stand below what \
+    "Width: share of the {}. Callers stand above what they call. Click a frame to zoom, Ctrl-F to search.";
+const CALLERS_BELOW: &str = "Width: share of the {}. The top row is where samples were taken; callers stand below what \
      they call. Click a frame to zoom, Ctrl-F to search.";
 const OVER_TIME: &str = "From left to right: samples in the order of time, thread by thread. Callers stand above what they \
      call. Click a frame to zoom, Ctrl-F to search.";
@@ -66,7 +90,8 @@ pub(super) fn write(shown: &ShownProfile<'_>, options: &LabelOptions, out: &mut 
     }
     let stacks = LabelledStacks::new(shown.stacks, options);
     let narrow = stacks.narrowest_of(MAX_FRAMES);
-    let drawing = Drawing::by_kind(stacks.lines(narrow.below), stacks.frames(), narrow);
+    let drawing =
+        Drawing::by_kind(stacks.lines(narrow.below), stacks.frames(), (narrow, shown.facts, shown.stacks.total()));
     let hint = if shown.is_inverted { CALLERS_BELOW } else { CALLEES_BELOW };
     draw(drawing, captions(shown.facts, hint), out)
 }
@@ -86,14 +111,19 @@ pub(super) use difference::write as write_difference;
 
 impl Drawing {
     /// Frames in the colours of their kinds.
-    fn by_kind(lines: Vec<String>, frames: &[Labelled], narrow: Narrow) -> Drawing {
-        let legend = legend::Legend::of_kinds(frames.iter().map(|frame| frame.kind), narrow);
+    fn by_kind(
+        lines: Vec<String>,
+        frames: &[Labelled],
+        (narrow, facts, total): (Narrow, &RecordingFacts, u64),
+    ) -> Drawing {
+        let legend = legend::Legend::of_kinds(frames.iter().map(|frame| frame.kind), (narrow, facts));
         let colors = frames.iter().map(|frame| (&*frame.text, colors::frame_color(frame.kind, &frame.text)));
-        Drawing { lines, palette: palette(colors), legend }
+        Drawing { lines, palette: palette(colors), legend, amount: Amount::of(facts, total) }
     }
 }
 
 fn captions(facts: &RecordingFacts, hint: &'static str) -> Captions {
+    let hint = hint.replace("{}", facts.whole());
     Captions { title: facts.title(), subtitle: facts.subtitle(), description: facts.summary_lines().join("\n"), hint }
 }
 
@@ -114,6 +144,8 @@ fn inferno(drawing: &mut Drawing, captions: &Captions) -> io::Result<Vec<u8>> {
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.font_size = FONT_SIZE;
     options.min_width = 0.0;
+    options.count_name = drawing.amount.name.to_owned();
+    options.factor = drawing.amount.factor;
     options.bgcolors = Some(BackgroundColor::Flat(Color { r: 236, g: 236, b: 239 }));
     options.palette_map = Some(&mut drawing.palette);
     // The only way to keep the order of lines without them being sorted as text, which separates lines of one caller

@@ -11,6 +11,7 @@ use super::SampledProfile;
 use super::frame_table::{FrameTable, Row};
 use super::label::LabelOptions;
 use crate::profile::clean::one_line;
+use crate::profile::samples::{TimedSample, Weights};
 use crate::sampler::run_state::RunState;
 
 /// The schema's version.
@@ -36,6 +37,9 @@ struct Header {
     duration_ns: u64,
     /// The ticks of all samples that follow.
     total_weight: u64,
+    /// The time of all samples that follow, where it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_ns: Option<u64>,
     /// Why there are none, if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     no_samples: Option<&'static str>,
@@ -49,6 +53,9 @@ struct Line<'a> {
     thread: Option<&'a str>,
     state: &'a str,
     weight: u64,
+    /// Its share of its thread's time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_ns: Option<u64>,
     /// Outermost first.
     stack: Vec<Element<'a>>,
 }
@@ -74,6 +81,8 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let table = FrameTable::new(stacks, &[], options);
     let started = facts.started.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let sum = |of: fn(&TimedSample) -> u64| timeline.samples().iter().map(of).fold(0, u64::saturating_add);
+    let has_times = facts.weights == Weights::Time;
     let header = Header {
         format: FORMAT,
         version: VERSION,
@@ -84,7 +93,8 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         period_ns: facts.period(),
         started_ns: started.map(nanos),
         duration_ns: nanos(facts.duration),
-        total_weight: timeline.samples().iter().fold(0, |sum, sample| sum.saturating_add(sample.weight)),
+        total_weight: sum(|sample| sample.ticks),
+        total_ns: has_times.then(|| sum(|sample| sample.weight).saturating_mul(facts.nanos_per_weight())),
         no_samples: timeline.samples().is_empty().then(|| facts.why_empty()),
         facts: facts.summary_lines(),
     };
@@ -100,7 +110,8 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
             tid: thread.tid,
             thread: name.as_deref(),
             state: states.get(sample.state as usize).unwrap_or(&unknown),
-            weight: sample.weight,
+            weight: sample.ticks,
+            weight_ns: has_times.then(|| sample.weight.saturating_mul(facts.nanos_per_weight())),
             stack: rows.into_iter().filter_map(|row| table.rows.get(row)).map(element).collect(),
         };
         line(&sample, out)?;

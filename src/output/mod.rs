@@ -58,6 +58,8 @@ pub struct Difference<'a> {
     pub stacks: &'a Profile,
     /// What has become of each function.
     pub changes: &'a [FunctionChange],
+    /// The facts of the recording that they are of.
+    pub facts: &'a RecordingFacts,
     /// What the changes are of.
     pub unit: Unit,
     /// What the picture is called.

@@ -67,12 +67,12 @@ struct ThreadProfile {
 pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
     let SampledProfile { stacks, timeline, facts } = sampled;
     let table = FrameTable::new(stacks, &[], options);
-    let period = facts.period();
+    let unit = facts.nanos_per_weight();
     let mut profiles: Vec<ThreadProfile> = Vec::new();
     for (thread, samples) in timeline.by_thread() {
         let runs = runs(&samples);
         let name = label(&Frame::thread(Tid(thread.tid), thread.name.as_deref()), options);
-        let weights = runs.iter().map(|run| run.weight.saturating_mul(period)).collect();
+        let weights = runs.iter().map(|run| run.weight.saturating_mul(unit)).collect();
         let samples = runs.iter().map(|run| table.stack(stacks, run.stack)).collect();
         profiles.push(thread_profile(name, samples, weights));
     }

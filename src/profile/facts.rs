@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::clean::{one_line, shortened};
+use crate::profile::samples::{TimedSample, Weights};
 use crate::sampler::mode::Mode;
 use crate::types::{Nanos, Pid};
 
@@ -63,6 +64,15 @@ pub struct RecordingFacts {
     /// How many samples of equal weight tell as much of shares as those that were had; absent when it was not recorded, or there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_samples: Option<f64>,
+    /// What the weights of its samples are.
+    #[serde(default, skip_serializing_if = "Weights::are_ticks")]
+    pub weights: Weights,
+    /// The CPU time that all threads of the target have used meanwhile, by the kernel's account; absent where it does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_cpu: Option<Duration>,
+    /// How much of that is of threads that were on no CPU whenever they were looked at; absent where it is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_sampled: Option<Duration>,
     /// Stacks that were counted: one for each sampled thread in each sample.
     pub stacks: u64,
     /// Those of them that are complete.
@@ -131,6 +141,9 @@ impl RecordingFacts {
             limit: None,
             failures: BTreeMap::new(),
             effective_samples: None,
+            weights: Weights::Ticks,
+            target_cpu: None,
+            not_sampled: None,
             stacks: 0,
             stacks_complete: 0,
             activity: ThreadActivity::default(),
@@ -180,6 +193,41 @@ impl RecordingFacts {
     /// The time that one tick of the clock stands for, in nanoseconds: at least one, also where no sensible rate was recorded.
     pub fn period(&self) -> u64 {
         (1e9 / self.rate_hz).clamp(1.0, 1e15) as u64
+    }
+
+    /// The time that a weight of one stands for, in nanoseconds: at least one.
+    pub fn nanos_per_weight(&self) -> u64 {
+        match self.weights {
+            Weights::Ticks => self.period(),
+            Weights::Time => 1_000,
+        }
+    }
+
+    /// What widths are shares of.
+    pub fn whole(&self) -> &'static str {
+        match (self.weights, self.threads) {
+            (Weights::Ticks, _) => "samples",
+            (Weights::Time, Mode::Cpu) => "CPU time",
+            (Weights::Time, Mode::Wall) => "threads' time",
+            (Weights::Time, Mode::Gil) => "time with the GIL",
+        }
+    }
+
+    /// Less than a weight, in words: `fewer than 3 samples`, `less than 2.1 ms`.
+    pub fn less_than(&self, weight: u64) -> String {
+        match self.weights {
+            Weights::Ticks => format!("fewer than {weight} samples"),
+            Weights::Time => format!("less than {}", microseconds(Nanos(weight.saturating_mul(1_000)))),
+        }
+    }
+
+    /// How many samples a sample counts for: itself where its weight is a time, else the ticks that it stands for. What was never sampled
+    /// stands for none.
+    pub fn samples_in(&self, sample: &TimedSample) -> u64 {
+        match self.weights {
+            Weights::Ticks => sample.ticks,
+            Weights::Time => sample.ticks.min(1),
+        }
     }
 
     fn rate(&self) -> String {
@@ -238,11 +286,19 @@ impl RecordingFacts {
                 percent(self.stacks_complete, stacks)
             ),
         });
+        lines.extend(self.target_cpu.map(|cpu| self.target_cpu_line(cpu)));
         lines.extend(self.activity.lines());
         lines.push(format!("target stopped: {stopped}"));
         lines.push(format!("fpprof's own CPU time: {}", self.own_cpu.map_or_else(absent, seconds)));
         lines.push(format!("recorded by: fpprof {}", one_line(&self.fpprof_version)));
         lines
+    }
+
+    fn target_cpu_line(&self, cpu: Duration) -> String {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let left = self.not_sampled.map_or(0, nanos);
+        let not_sampled = (left > 0).then(|| format!(", {} of it not sampled", percent(left, nanos(cpu))));
+        format!("target's CPU time: {} by the kernel's account{}", seconds(cpu), not_sampled.unwrap_or_default())
     }
 
     fn left_out_line(&self) -> String {
@@ -265,9 +321,12 @@ impl RecordingFacts {
         failures.into_iter().map(line).collect()
     }
 
-    /// The time that a tick of the clock stands for, in seconds. Late and failed ones have no sample: the others stand for
-    /// them, too.
-    pub fn seconds_per_tick(&self) -> f64 {
+    /// The time that a weight of one stands for, in seconds. Where it is a tick of the clock, late and failed ones have no sample: the
+    /// others stand for them, too.
+    pub fn seconds_per_weight(&self) -> f64 {
+        if self.weights == Weights::Time {
+            return 1e-6;
+        }
         let ticks = self.samples_wanted.saturating_sub(self.samples_late).saturating_sub(self.samples_failed);
         self.duration.as_secs_f64() / ticks.max(1) as f64
     }

@@ -163,6 +163,11 @@ impl Frame {
         Frame::new(FrameKind::RunState, &format!("[{state}]"))
     }
 
+    /// The place of time of which there is no sample.
+    pub fn not_sampled() -> Frame {
+        Frame::new(FrameKind::Gap, "[not sampled]")
+    }
+
     /// A place where frames are missing, with the reason in a few words.
     pub fn gap(reason: &str) -> Frame {
         Frame::new(FrameKind::Gap, &format!("[stack incomplete: {reason}]"))

@@ -115,7 +115,7 @@ impl Timeline {
 pub struct Run {
     /// The stack: a node's index.
     pub stack: u32,
-    /// The ticks that its samples stand for.
+    /// What its samples weigh.
     pub weight: u64,
 }
 
@@ -141,7 +141,7 @@ pub fn ends(samples: &[&TimedSample], period: u64) -> Vec<u64> {
     let next = samples.iter().skip(1).map(Some).chain([None]);
     let end = |(sample, next): (&&TimedSample, Option<&&TimedSample>)| {
         // A sample stands for the ticks that were left out before it, too.
-        let longest = |next: &TimedSample| next.weight.saturating_mul(period).saturating_mul(LONGEST_PAUSE);
+        let longest = |next: &TimedSample| next.ticks.saturating_mul(period).saturating_mul(LONGEST_PAUSE);
         let goes_on = next.filter(|next| next.time.saturating_sub(sample.time) <= longest(next));
         goes_on.map_or(sample.time.saturating_add(period), |next| next.time)
     };
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn sample(thread: u32, stack: u32) -> TimedSample {
-        TimedSample { time: 0, thread, state: 0, stack, weight: 2 }
+        TimedSample { time: 0, thread, state: 0, stack, ticks: 2, weight: 2 }
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_sample_lasts_to_the_next_one_unless_there_is_a_pause() {
-        let at = |time, weight| TimedSample { time, thread: 0, state: 0, stack: 0, weight };
+        let at = |time, weight| TimedSample { time, thread: 0, state: 0, stack: 0, ticks: weight, weight };
         let samples = [at(0, 1), at(25, 1), at(80, 1), at(180, 2)];
         assert_eq!(ends(&samples.iter().collect::<Vec<_>>(), 10), [25, 35, 180, 190]);
     }

@@ -2,17 +2,20 @@
 //!
 //! Does: turn counts into what outputs carry. Does not: word them.
 
-use std::time::SystemTime;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
+use super::program::Program;
 use super::recorder::{Plan, Recording, own_cpu};
 use crate::process::stops::Stops;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
 use crate::profile::facts::{ExceededLimit, RecordingFacts, StopFacts};
+use crate::profile::samples::Weights;
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::Intervals;
 use crate::sampler::run_state::RunState;
 use crate::sampler::session::Session;
-use crate::sampler::statistics::{GilLooks, Statistics};
+use crate::sampler::statistics::GilLooks;
 
 fn stop_facts(stops: &Stops) -> Option<StopFacts> {
     let at = |fraction| stops.durations.percentile(fraction);
@@ -34,6 +37,7 @@ pub fn first_facts(session: &Session, plan: &Plan, started: SystemTime) -> Recor
         fixed_intervals: plan.intervals == Intervals::Fixed,
         started: Some(started),
         fpprof_version: env!("CARGO_PKG_VERSION").to_owned(),
+        weights: Weights::Time,
         ..RecordingFacts::of_nothing(session.identity().pid, plan.mode, plan.rate)
     }
 }
@@ -42,6 +46,8 @@ pub fn first_facts(session: &Session, plan: &Plan, started: SystemTime) -> Recor
 pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
     let statistics = &recording.statistics;
     let reasons = statistics.failed.iter().map(|(reason, count)| (reason.reason().to_owned(), *count));
+    let cpu = recording.programs.iter().map(Program::cpu);
+    let (cpu, left) = cpu.fold((0, 0), |(cpu, left), (of_one, left_of_one)| (cpu + of_one.0, left + left_of_one.0));
     let gaps = statistics.gaps.iter().map(|(kind, count)| (format!("stack incomplete: {}", kind.reason()), *count));
     RecordingFacts {
         duration: recording.duration,
@@ -53,9 +59,11 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
         limit: recording.exceeded.map(limit),
         failures: reasons.chain(gaps).collect(),
         effective_samples: statistics.tick_weights.effective(),
+        target_cpu: (cpu > 0).then(|| Duration::from_nanos(cpu)),
+        not_sampled: (left > 0).then(|| Duration::from_nanos(left)),
         stacks: statistics.taken,
         stacks_complete: statistics.complete,
-        activity: activity(statistics),
+        activity: activity(recording),
         stops: stop_facts(&statistics.stops),
         own_cpu: own_cpu(),
         ..first
@@ -63,9 +71,12 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
 }
 
 /// What the threads did. The GIL is looked at in wall mode only.
-fn activity(statistics: &Statistics) -> ThreadActivity {
-    let states = &statistics.run_states;
-    let GilLooks { looks, held } = statistics.gil;
+fn activity(recording: &Recording) -> ThreadActivity {
+    let mut states = BTreeMap::new();
+    for (state, time) in recording.programs.iter().flat_map(|program| &program.time_in_states) {
+        *states.entry(state.clone()).or_default() += time;
+    }
+    let GilLooks { looks, held } = recording.statistics.gil;
     let waiting = states.get(&RunState::Gil).copied().unwrap_or(0);
-    ThreadActivity { states: states.clone(), gil: (looks > 0).then_some(GilUse { looks, held, waiting }) }
+    ThreadActivity { states, gil: (looks > 0).then_some(GilUse { looks, held, waiting }) }
 }

@@ -12,3 +12,4 @@ pub mod pending;
 pub mod program;
 pub mod recorder;
 pub mod stream;
+pub mod window;

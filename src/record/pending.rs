@@ -4,10 +4,10 @@
 
 use rustc_hash::FxHashMap;
 
+use super::window::Held;
 use crate::profile::samples::TimedSample;
-use crate::profile::tree::NodeId;
 use crate::sampler::run_state::RunState;
-use crate::types::{Nanos, Tid};
+use crate::types::Tid;
 
 /// Samples, and what numbers in them mean.
 #[derive(Debug, Default)]
@@ -22,24 +22,14 @@ pub struct PendingSamples {
     state_numbers: FxHashMap<RunState, u32>,
 }
 
-/// When a sample was taken, and what it stands for.
-#[derive(Debug, Clone, Copy)]
-pub struct SampledAt {
-    /// Since the recording began.
-    pub time: Nanos,
-    /// Ticks of the clock.
-    pub weight: u64,
-}
-
 impl PendingSamples {
-    /// Keeps a sample of one thread.
-    pub fn add(&mut self, at: SampledAt, tid: Tid, state: &RunState, stack: NodeId) {
-        let thread = number(&mut self.thread_numbers, &mut self.threads, &tid);
-        let state = number(&mut self.state_numbers, &mut self.states, state);
-        let (time, weight) = (at.time.0, at.weight);
+    /// Keeps a sample of one thread, with its time.
+    pub fn add(&mut self, held: &Held, micros: u64) {
+        let thread = number(&mut self.thread_numbers, &mut self.threads, &held.tid);
+        let state = number(&mut self.state_numbers, &mut self.states, &held.run_state);
         // There are no more nodes than 2^32.
-        let stack = u32::try_from(stack.index()).unwrap_or(0);
-        self.samples.push(TimedSample { time, thread, state, stack, weight });
+        let stack = u32::try_from(held.node.index()).unwrap_or(0);
+        self.samples.push(TimedSample { time: held.time.0, thread, state, stack, ticks: held.ticks, weight: micros });
     }
 }
 

@@ -1,23 +1,34 @@
 //! One program of the target, from its start or ours to its end or ours, and the stacks that it was seen with.
 //!
-//! Does: count the stacks of a sample. A thread that is still where it was is counted without looking at its frames.
+//! Does: count the stacks of a sample, with the time that it stands for once that is known. A thread that is still where it was is counted
+//! without looking at its frames.
 //! Does not: choose the moments, or look whether the program still runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::pending::{PendingSamples, SampledAt};
+use super::pending::PendingSamples;
+use super::window::{Held, Window};
 use crate::profile::counted::Counted;
 use crate::profile::tree::{NodeId, StackTree};
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::Sample;
 use crate::sampler::session::Session;
-use crate::stack::frame::SampleFrame;
+use crate::stack::frame::{GapKind, SampleFrame};
 use crate::types::{Nanos, Tid};
 
 /// Stacks of threads that have ended are forgotten when so many more are remembered than threads are known.
 const ENDED_THREADS: usize = 256;
+
+/// Accounts are compared this often, later where there are more threads: each costs some microseconds.
+const WINDOW: Duration = Duration::from_secs(1);
+const AND_FOR_EACH_THREAD: Duration = Duration::from_millis(1);
+
+/// Of the CPU time so small a part (one in so many) that no sample was seen of has no block of its own.
+const NOT_WORTH_A_BLOCK: u64 = 1_000;
 
 /// What a stack holds beside its frames.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,6 +52,10 @@ pub struct Program {
     pub thread_names: FxHashMap<Tid, String>,
     /// Its samples one by one, where they are kept.
     pub pending: Option<PendingSamples>,
+    /// How long its threads were in each state, in microseconds.
+    pub time_in_states: BTreeMap<RunState, u64>,
+    window: Window,
+    labels: StackLabels,
     last: FxHashMap<Tid, LastStack>,
 }
 
@@ -64,10 +79,14 @@ pub struct Outcome {
 }
 
 impl Program {
-    /// The program with this number, which has not been seen yet; `keep`: every sample is kept, too.
-    pub fn new(number: usize, mut session: Session, keep: bool) -> Program {
+    /// The program with this number, which has not been seen yet; `keep`: every sample is kept, too. A tick of the clock stands for
+    /// `period`.
+    pub fn new(number: usize, mut session: Session, keep: bool, (labels, period): (StackLabels, Nanos)) -> Program {
         session.want_fair_moments();
         Program {
+            time_in_states: BTreeMap::new(),
+            window: Window::new(session.mode(), period),
+            labels,
             number,
             session,
             stacks: StackTree::new(),
@@ -77,51 +96,101 @@ impl Program {
         }
     }
 
+    /// Begins, or goes on after a pause, at `time` after the beginning of the recording.
+    pub fn begin(&mut self, time: Nanos) {
+        self.session.list_threads();
+        self.window.begin(time, &self.session.accounts());
+    }
+
     /// Takes a sample at `time` after the beginning, which stands for so many ticks.
-    pub fn sample(&mut self, labels: StackLabels, time: Nanos, ticks: u64) -> Outcome {
-        self.count(labels, time, |session, take| session.tick(ticks, take))
+    pub fn sample(&mut self, time: Nanos, ticks: u64) -> Outcome {
+        self.window.tick(ticks);
+        self.count(time, |session, take| session.tick(ticks, take))
     }
 
     /// Serves the pending stops that have come, at `time` after the beginning.
-    pub fn serve(&mut self, labels: StackLabels, time: Nanos) -> Outcome {
-        self.count(labels, time, |session, take| session.serve(take))
+    pub fn serve(&mut self, time: Nanos) -> Outcome {
+        self.count(time, |session, take| session.serve(take))
     }
 
-    /// Counts what is still to be counted of threads that were passed over lately, at the end.
-    pub fn settle(&mut self, labels: StackLabels, time: Nanos) -> Outcome {
-        self.count(labels, time, |session, take| session.settle(take))
+    /// Counts what is still to be counted of threads that were passed over lately, before the end or a pause.
+    pub fn settle(&mut self, time: Nanos) -> Outcome {
+        let outcome = self.count(time, |session, take| session.settle(take));
+        self.close_window(time);
+        outcome
+    }
+
+    /// Gives the samples since the last time their times, when that is due.
+    pub fn close_window_if_due(&mut self, time: Nanos) {
+        let threads = u32::try_from(self.session.thread_count()).unwrap_or(u32::MAX);
+        let due = WINDOW.max(AND_FOR_EACH_THREAD.saturating_mul(threads));
+        if u128::from(time.0.saturating_sub(self.window.began().0)) >= due.as_nanos() {
+            self.close_window(time);
+        }
+    }
+
+    fn close_window(&mut self, time: Nanos) {
+        let held = self.window.close(time, &self.session.accounts());
+        // Threads that are sampled together tell no more than one.
+        for tick in held.chunk_by(|(a, _), (b, _)| a.time == b.time) {
+            self.session.statistics.tick_weights.add(tick.iter().map(|(_, weight)| *weight).max().unwrap_or(0));
+        }
+        for (held, weight) in held {
+            self.give(&held, weight);
+        }
+    }
+
+    /// Ends the recording of this program, at `time` after the beginning: time of which there is no sample is counted as such.
+    pub fn finish(&mut self, time: Nanos) {
+        for (held, micros) in self.window.finish() {
+            self.give(&Held { time, ..held }, micros);
+        }
+        let (all, left) = self.window.cpu();
+        let micros = left.0 / 1_000;
+        if left.0 > all.0 / NOT_WORTH_A_BLOCK {
+            let main = Tid(self.session.identity().pid.0);
+            let node = self.add_stack(main, &[SampleFrame::Missing(GapKind::NotSampled)], &RunState::NotSampled);
+            self.give(&Held { time, tid: main, run_state: RunState::NotSampled, node, ticks: 0 }, micros);
+        }
+    }
+
+    /// The CPU time of all its threads while it was recorded, and how much of that is of no sample.
+    pub fn cpu(&self) -> (Nanos, Nanos) {
+        self.window.cpu()
+    }
+
+    /// Counts a sample with its time, in microseconds.
+    fn give(&mut self, held: &Held, micros: u64) {
+        self.stacks.add_weight(held.node, micros);
+        *self.time_in_states.entry(held.run_state.clone()).or_default() += micros;
+        if let Some(pending) = &mut self.pending {
+            pending.add(held, micros);
+        }
+    }
+
+    fn add_stack(&mut self, tid: Tid, frames: &[SampleFrame], run_state: &RunState) -> NodeId {
+        add_stack(&mut self.stacks, self.labels, (tid, frames, run_state))
     }
 
     fn count(
         &mut self,
-        labels: StackLabels,
         time: Nanos,
         sampling: impl FnOnce(&mut Session, &mut dyn FnMut(Sample)) -> Option<i32>,
     ) -> Outcome {
-        let Program { session, stacks, thread_names, pending, last, .. } = self;
+        let Program { session, stacks, thread_names, pending, last, window, labels, .. } = self;
         let are_named = labels.thread || pending.is_some();
-        let mut keep = |moment: SampledAt, tid, run_state: &RunState, node| {
-            if let Some(pending) = pending.as_mut() {
-                pending.add(moment, tid, run_state, node);
-            }
-        };
         let (failures, left) = (session.statistics.failures(), session.statistics.left_to_next);
         let mut heaviest = 0;
         let mut new_threads = Vec::new();
         let status = sampling(session, &mut |sample| {
             let Sample { tid, frames, run_state, weight } = sample;
             heaviest = weight.max(heaviest);
-            let moment = SampledAt { time, weight };
+            let mut hold = |run_state, node| window.add(Held { time, tid, run_state, node, ticks: weight });
             if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
-                keep(moment, tid, &run_state, same.node);
-                return stacks.add_weight(same.node, weight);
+                return hold(run_state, same.node);
             }
-            let thread = labels.thread.then_some(Counted::Thread(tid));
-            let counted = frames.iter().rev().map(|frame| Counted::Frame(*frame));
-            let state = labels.state.then(|| Counted::RunState(run_state.clone()));
-            let stack: Vec<Counted> = thread.into_iter().chain(counted).chain(state).collect();
-            let node = stacks.add(&stack, weight);
-            keep(moment, tid, &run_state, node);
+            let node = add_stack(stacks, *labels, (tid, &frames, &run_state));
+            hold(run_state.clone(), node);
             last.insert(tid, LastStack { frames, run_state, node });
             if are_named && !thread_names.contains_key(&tid) {
                 new_threads.push(tid);
@@ -135,13 +204,23 @@ impl Program {
         if last.len() > session.thread_count() + ENDED_THREADS {
             last.clear();
         }
-        if heaviest > 0 {
-            session.statistics.tick_weights.add(heaviest);
-        }
         Outcome {
             failed: heaviest == 0 && session.statistics.failures() > failures,
             told_nothing: heaviest == 0 && session.statistics.left_to_next > left,
             status,
         }
     }
+}
+
+/// The stack of a thread, which is not counted yet.
+fn add_stack(
+    stacks: &mut StackTree<Counted>,
+    labels: StackLabels,
+    (tid, frames, run_state): (Tid, &[SampleFrame], &RunState),
+) -> NodeId {
+    let thread = labels.thread.then_some(Counted::Thread(tid));
+    let counted = frames.iter().rev().map(|frame| Counted::Frame(*frame));
+    let state = labels.state.then(|| Counted::RunState(run_state.clone()));
+    let stack: Vec<Counted> = thread.into_iter().chain(counted).chain(state).collect();
+    stacks.add(&stack, 0)
 }

@@ -200,7 +200,9 @@ impl<'a> Recorder<'a> {
     }
 
     fn add_program(&mut self, session: Session) {
-        let program = Program::new(self.programs.len(), session, self.stream.is_some());
+        let period = Nanos((1e9 / self.plan.rate) as u64);
+        let (number, keep) = (self.programs.len(), self.stream.is_some());
+        let program = Program::new(number, session, keep, (self.plan.labels, period));
         if let Some(stream) = &mut self.stream {
             stream.begin(&program);
         }
@@ -213,8 +215,11 @@ impl<'a> Recorder<'a> {
         let ended = loop {
             let Some(mut program) = self.programs.pop() else { break Some(Ended::TargetGone) };
             let pause = self.record(&mut program, launched, observer);
-            let outcome = program.settle(self.plan.labels, self.time());
+            let outcome = program.settle(self.time());
             took(outcome, launched);
+            if !matches!(pause, Pause::Suspended) {
+                program.finish(self.time());
+            }
             if let Some(stream) = &mut self.stream {
                 stream.write(&mut program);
             }
@@ -253,6 +258,7 @@ impl<'a> Recorder<'a> {
 
     fn record(&mut self, program: &mut Program, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Pause {
         program.session.set_goes_first(self.clock.goes_first());
+        program.begin(self.time());
         let limit = self.limit;
         let mut looked = Instant::now();
         loop {
@@ -277,7 +283,7 @@ impl<'a> Recorder<'a> {
                     self.clock.skip_missed();
                 }
                 Tick::Interrupted if program.session.has_pending_stops() => {
-                    let outcome = program.serve(self.plan.labels, self.time());
+                    let outcome = program.serve(self.time());
                     took(outcome, launched);
                 }
                 Tick::Interrupted => {}
@@ -297,6 +303,7 @@ impl<'a> Recorder<'a> {
                 if launched.as_mut().is_some_and(|l| l.status().is_some()) || !program.session.target().is_alive() {
                     return Pause::Ended(Ended::TargetGone);
                 }
+                program.close_window_if_due(self.time());
                 if self.stream.as_mut().is_some_and(|stream| !stream.write_if_due(program)) {
                     // The error is told when the recording is finished.
                     return Pause::Ended(Ended::TimeOver);
@@ -317,7 +324,7 @@ impl<'a> Recorder<'a> {
         let Some(weight) = self.budget.admit() else { return };
         let time = self.time();
         program.session.was_due(self.clock.due_at());
-        let outcome = program.sample(self.plan.labels, time, weight);
+        let outcome = program.sample(time, weight);
         self.failed += u64::from(outcome.failed);
         if outcome.told_nothing {
             self.budget.told_nothing();

@@ -13,6 +13,7 @@ use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
 use crate::profile::recording::{self, Module, More, Names, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
 use crate::profile::samples::SampleColumns;
+use crate::profile::samples::Weights;
 use crate::stack::frame::{GapKind, SampleFrame};
 
 /// How often to write: what a crash may lose.
@@ -149,7 +150,12 @@ impl Stream {
             add.writer.add(&Record::Stacks(Stacks { program, caller, frame }))?;
         }
         if let Some(last) = pending.samples.last() {
-            add.writer.add(&Record::Samples(SampleColumns::of(program, &pending.samples, written.time)))?;
+            add.writer.add(&Record::Samples(SampleColumns::of(
+                program,
+                &pending.samples,
+                written.time,
+                Weights::Time,
+            )))?;
             written.time = last.time;
             pending.samples.clear();
         }

@@ -23,11 +23,11 @@ pub fn of(recording: &Recording, choice: &ReportOptions) -> RecordingFacts {
 fn count(recording: &Recording, facts: &mut RecordingFacts) {
     let mut last = None;
     let (mut ticks, mut taken) = (0u64, 0u64);
-    for (time, weight) in moments(recording) {
+    for (time, of_tick) in moments(recording) {
         if last != Some(time) {
             last = Some(time);
             taken = taken.saturating_add(1);
-            ticks = ticks.saturating_add(weight);
+            ticks = ticks.saturating_add(of_tick);
         }
     }
     for program in &recording.programs {
@@ -49,10 +49,10 @@ fn count(recording: &Recording, facts: &mut RecordingFacts) {
     facts.duration = Duration::from_nanos(last.unwrap_or(0));
 }
 
-/// The times and weights of all samples in the order of time. The samples of each program are in it; only where programs were
+/// The times and ticks of all samples in the order of time. The samples of each program are in it; only where programs were
 /// sampled side by side is anything to be sorted.
 fn moments(recording: &Recording) -> Box<dyn Iterator<Item = (u64, u64)> + '_> {
-    let samples = || recording.programs.iter().flat_map(|program| &program.samples).map(|s| (s.time, s.weight));
+    let samples = || recording.programs.iter().flat_map(|program| &program.samples).map(|s| (s.time, s.ticks));
     if samples().is_sorted_by_key(|(time, _)| time) {
         return Box::new(samples());
     }

@@ -73,7 +73,7 @@ impl RecordingPart {
     /// Its samples by function, tick by tick. Inverted stacks have none.
     pub fn counts(&self) -> Counts {
         let none = Timeline::default();
-        Counts::of(&self.stacks, self.timeline.as_ref().unwrap_or(&none), self.facts.seconds_per_tick())
+        Counts::of(&self.stacks, self.timeline.as_ref().unwrap_or(&none), self.facts.seconds_per_weight())
     }
 
     /// Whether something was chosen, and there is nothing of it.
@@ -108,7 +108,7 @@ mod tests {
     fn program(number: usize, times: &[u64]) -> RecordedProgram {
         let pid = 70 + number as i32;
         let program = Program { number, pid: Some(Pid(pid)), command: None, interpreter: 0, project: None, home: None };
-        let sample = |time: &u64| TimedSample { time: *time, thread: 0, state: 0, stack: 0, weight: 2 };
+        let sample = |time: &u64| TimedSample { time: *time, thread: 0, state: 0, stack: 0, ticks: 2, weight: 2 };
         RecordedProgram {
             threads: vec![Thread { tid: pid, name: None }],
             states: vec![[RunState::Sleeping, RunState::Python][number].clone()],

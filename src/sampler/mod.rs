@@ -1,5 +1,6 @@
 //! When a process is sampled, which of its threads, and what a sample stands for.
 
+pub mod accounts;
 pub mod approach;
 pub mod budget;
 pub mod clock;

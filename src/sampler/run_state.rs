@@ -74,6 +74,8 @@ run_states! {
     Native: "cpu_native", ON_CPU, "on CPU: native";
     /// It runs, and collects garbage.
     GarbageCollection: "cpu_gc", ON_CPU, "on CPU: garbage collection";
+    /// It runs, and it is not known where: it was on a CPU at no moment at which it was looked at.
+    NotSampled: "not_sampled", ON_CPU, "on CPU: not sampled";
     /// It is ready to run, and has no CPU: it was woken or has lost it, and others have them.
     WaitingForCpu: "waiting_for_cpu", OFF_CPU, "waiting for a CPU";
     /// It waits for the GIL.

@@ -9,6 +9,7 @@ mod pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::accounts::Accounts;
 use super::idle_backoff::BackoffRound;
 use super::mode::Mode;
 use super::run_state::RunState;
@@ -142,6 +143,11 @@ impl Session {
         self.due_at = Some(at);
     }
 
+    /// Which threads are sampled.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// What is sampled.
     pub fn target(&self) -> &dyn Target {
         &**self.reader.target()
@@ -150,6 +156,12 @@ impl Session {
     /// Which process that is.
     pub fn identity(&self) -> &Identity {
         self.target().identity()
+    }
+
+    /// What the kernel tells of the time of the process and of those of its threads that are known, now.
+    pub fn accounts(&self) -> Accounts {
+        let schedule = |history: &ThreadHistory| Some((history.tid(), history.known.thread.schedule()?));
+        Accounts { threads: self.threads.iter().filter_map(schedule).collect(), cpu: self.target().cpu_time() }
     }
 
     /// Whether any thread is known.
@@ -296,7 +308,7 @@ impl Session {
     }
 
     /// Lists the threads when their number has changed, and now and then.
-    fn list_threads(&mut self) {
+    pub fn list_threads(&mut self) {
         if self.counted_at.is_some_and(|at| at.elapsed() < COUNT_THREADS_EVERY) {
             return;
         }

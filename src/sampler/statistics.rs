@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use super::run_state::RunState;
 use super::sample::Sample;
 use crate::process::stops::Stops;
 use crate::python::gil::Gil;
@@ -108,8 +107,6 @@ pub struct Statistics {
     pub ended: u64,
     /// Looks at a thread that told nothing of it, and were left to the next one.
     pub left_to_next: u64,
-    /// Ticks at which a stack was had, by what its thread did: a sample counts for all that it stands for.
-    pub run_states: BTreeMap<RunState, u64>,
     /// How much the GIL was held.
     pub gil: GilLooks,
     /// How much the stacks tell.
@@ -122,7 +119,6 @@ impl Statistics {
     /// Counts a stack.
     pub fn count(&mut self, sample: &Sample) {
         self.taken += 1;
-        *self.run_states.entry(sample.run_state.clone()).or_default() += sample.weight;
         if sample.is_complete() {
             self.complete += 1;
             return;
@@ -150,9 +146,6 @@ impl Statistics {
         }
         for (reason, count) in other.failed {
             *self.failed.entry(reason).or_default() += count;
-        }
-        for (state, count) in other.run_states {
-            *self.run_states.entry(state).or_default() += count;
         }
         self.gil.add(other.gil);
         self.tick_weights.sum += other.tick_weights.sum;

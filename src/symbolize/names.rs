@@ -20,7 +20,7 @@ use crate::profile::named::{NamedFrame, Role};
 use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
 use crate::stack::code_cache::Function;
-use crate::stack::frame::SampleFrame;
+use crate::stack::frame::{GapKind, SampleFrame};
 use crate::target::modules::ModuleId;
 use crate::types::{Svma, Tid};
 
@@ -155,6 +155,7 @@ pub fn name_frames<'c>(
                 NamedFrame::always(Frame::thread(*tid, origin.thread_names.get(tid).map(String::as_str)))
             }
             Counted::RunState(state) => NamedFrame::always(Frame::run_state(state)),
+            Counted::Frame(SampleFrame::Missing(GapKind::NotSampled)) => NamedFrame::always(Frame::not_sampled()),
             Counted::Frame(SampleFrame::Missing(gap)) => NamedFrame::always(Frame::gap(gap.reason())),
             Counted::Frame(SampleFrame::Unnamed(addr)) => {
                 let name =

@@ -120,9 +120,6 @@ pub fn exit_code(status: ExitStatus) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::ptrace::Asked;
-    use crate::target::status::TaskState;
-    use crate::types::Tid;
 
     fn run(script: &str) -> u8 {
         let mut launched =
@@ -154,20 +151,6 @@ mod tests {
         assert_eq!(stubborn.end(&[Signal::SIGINT, Signal::SIGTERM], LOOK_EVERY), Some((Signal::SIGTERM, None)));
         assert_eq!(stubborn.end(&[Signal::SIGKILL], long), by(Signal::SIGKILL));
         assert_eq!(stubborn.end(&[Signal::SIGKILL], long), None);
-    }
-
-    #[test]
-    fn a_stop_is_left_to_the_tracer() {
-        let mut launched = Launched::start(&["sleep".into(), "1000".into()], ProgramOutput::Inherited).unwrap();
-        let tid = Tid(launched.pid().0);
-        let mut asked = Asked::new(launched.pid(), tid).unwrap();
-        while read_status(launched.pid()).is_none_or(|status| status.state != TaskState::Stopped) {
-            assert_eq!(launched.status(), None);
-        }
-        assert_eq!(launched.status(), None);
-        assert!(asked.has_come());
-        drop(asked);
-        assert!(launched.end(&[Signal::SIGKILL], Duration::from_secs(60)).is_some());
     }
 
     #[test]

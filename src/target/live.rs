@@ -8,6 +8,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use nix::time::{clock_getcpuclockid, clock_gettime};
 
 use super::maps::{FileId, Mapping, Mappings};
 use super::memory::BulkMemory;
@@ -16,7 +19,7 @@ use super::process_memory::ProcessMemory;
 use super::root::TargetRoot;
 use super::threads::{self, Thread};
 use super::view::{Identity, Target};
-use crate::types::Tid;
+use crate::types::{Nanos, Tid};
 
 /// A live process.
 #[derive(Debug)]
@@ -84,6 +87,13 @@ impl Target for LiveTarget {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(thread)
+    }
+
+    fn cpu_time(&self) -> Option<Nanos> {
+        let clock = clock_getcpuclockid(nix::unistd::Pid::from_raw(self.process.identity.pid.0)).ok()?;
+        let time = Duration::from(clock_gettime(clock).ok()?);
+        // Its number may be another's by now.
+        self.is_alive().then(|| Nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     fn is_alive(&self) -> bool {

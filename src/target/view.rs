@@ -12,7 +12,7 @@ use super::maps::{FileId, Mapping, Mappings};
 use super::memory::BulkMemory;
 use super::root::TargetRoot;
 use super::threads::Thread;
-use crate::types::{Pid, Tid};
+use crate::types::{Nanos, Pid, Tid};
 
 /// Which process a target is, or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub trait Target: fmt::Debug + Send + Sync {
     /// # Errors
     /// When there is no such thread.
     fn thread(&self, tid: Tid) -> io::Result<Thread>;
+
+    /// The CPU time that all its threads have used, those that have ended too; `None` where that is not told, or not any more.
+    fn cpu_time(&self) -> Option<Nanos>;
 
     /// Whether any of it can still run.
     fn is_alive(&self) -> bool;

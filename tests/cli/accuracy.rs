@@ -5,6 +5,7 @@
 //! tests: too few samples make a test weak, never wrong.
 
 use std::collections::BTreeSet;
+use std::ops::Add;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -17,10 +18,25 @@ use crate::run::start;
 /// The standard errors that a share may be off by.
 const LIMIT: f64 = 5.0;
 
-/// What a target has logged, and its stacks, outermost frame first, each with its samples.
+/// What a target has logged, and its samples: the stack of each, outermost frame first, and its time in nanoseconds.
 struct Recorded {
     log: Value,
-    stacks: Vec<(Vec<String>, u64)>,
+    samples: Vec<(Vec<String>, u64)>,
+}
+
+/// How many samples there are of something, and their time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    samples: u64,
+    time: u64,
+}
+
+impl Add for Seen {
+    type Output = Seen;
+
+    fn add(self, other: Seen) -> Seen {
+        Seen { samples: self.samples + other.samples, time: self.time + other.time }
+    }
 }
 
 impl Recorded {
@@ -32,40 +48,43 @@ impl Recorded {
         let mut target = Program::spawn(command);
         assert_eq!(target.line(), "ready", "{program}");
         let pid = target.pid_text();
-        let always = ["-o", "o.txt", "--native", "none", "--max-overhead", "none", "-p", &pid];
+        let always = ["-f", "jsonl", "-o", "o.txt", "--native", "none", "--max-overhead", "none", "-p", &pid];
         let running = start(&[&always, switches].concat());
         running.wait_until_sampling(target.pid());
         target.say(&format!("{seconds}\n"));
         let log = serde_json::from_str(&target.line()).expect("the target logs JSON");
         running.signal(Signal::SIGINT);
         let ended = running.wait();
-        let lines = ended.recorded().lines().filter(|line| !line.starts_with('#'));
-        let stack = |line: &str| {
-            let (frames, count) = line.rsplit_once(' ').expect("a stack has a count");
-            (frames.split(';').map(str::to_owned).collect(), count.parse().expect("a number"))
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let frame = |frame: &Value| format!("{} ({}:{})", text(&frame["name"]), text(&frame["file"]), frame["line"]);
+        let sample = |line: &str| {
+            let sample: Value = serde_json::from_str(line).expect("it is JSON");
+            let frames = sample["stack"].as_array().expect("a list").iter().map(frame).collect();
+            (frames, sample["weight_ns"].as_u64().expect("a time"))
         };
-        Recorded { log, stacks: lines.map(stack).collect() }
+        Recorded { log, samples: ended.recorded().lines().skip(1).map(sample).collect() }
     }
 
     /// Samples whose innermost frame begins and ends so.
-    fn at(&self, begin: &str, end: &str) -> u64 {
+    fn at(&self, begin: &str, end: &str) -> Seen {
         let is_there =
             |frames: &Vec<String>| frames.last().is_some_and(|leaf| leaf.starts_with(begin) && leaf.ends_with(end));
-        self.stacks.iter().filter(|(frames, _)| is_there(frames)).map(|(_, count)| count).sum()
+        let there = self.samples.iter().filter(|(frames, _)| is_there(frames));
+        there.map(|(_, time)| Seen { samples: 1, time: *time }).fold(Seen::default(), Seen::add)
     }
 }
 
-/// Checks the samples of each part of the whole against the time that was logged of it.
+/// Checks the time of each part of the whole against what was logged of it: it is right but for the error of so many samples.
 #[track_caller]
-fn assert_shares(parts: &[(u64, &Value)]) {
-    let samples: u64 = parts.iter().map(|(samples, _)| samples).sum();
+fn assert_shares(parts: &[(Seen, &Value)]) {
+    let Seen { samples, time: all } = parts.iter().map(|(seen, _)| *seen).fold(Seen::default(), Seen::add);
     let logged = |value: &Value| value.as_f64().expect("the target logs nanoseconds");
     let time: f64 = parts.iter().map(|(_, value)| logged(value)).sum();
     assert!(samples > 0 && time > 0.0, "{parts:?}");
     for (part, value) in parts {
         let truth = logged(value) / time;
         let error = (truth * (1.0 - truth) / samples as f64).sqrt();
-        let told = *part as f64 / samples as f64;
+        let told = part.time as f64 / all as f64;
         assert!((told - truth).abs() <= LIMIT * error, "{told} of {samples} samples, {truth} in truth: {parts:?}");
     }
 }
@@ -106,7 +125,7 @@ fn no_stack_is_told_that_never_was() {
     for (way, pairs) in [("calls", &pairs[..]), ("generators", &generators), ("freed", &freed)] {
         let recorded = Recorded::of("impossible.py", &[way], seconds, &["-r", "5000", "--nolineno"]);
         let mut met = BTreeSet::new();
-        for (frames, _) in &recorded.stacks {
+        for (frames, _) in &recorded.samples {
             let names: Vec<&str> = frames.iter().filter_map(|frame| frame.split(" (").next()).collect();
             for pair in names.windows(2) {
                 let Some((caller, callee)) = pairs.iter().find(|(_, callee)| *callee == pair[1]) else { continue };
@@ -116,6 +135,6 @@ fn no_stack_is_told_that_never_was() {
                 met.insert(*callee);
             }
         }
-        assert!(!met.is_empty(), "{way}: none of these functions was seen: {:?}", recorded.stacks);
+        assert!(!met.is_empty(), "{way}: none of these functions was seen: {:?}", recorded.samples);
     }
 }

@@ -37,8 +37,8 @@ fn page_data(page: &str) -> Value {
     serde_json::from_str(data).expect("it is JSON")
 }
 
-/// The sum of the ticks in an output in JSON.
-fn ticks(format: &str, output: &str) -> u64 {
+/// The sum of the times in an output in JSON, in microseconds.
+fn micros(format: &str, output: &str) -> u64 {
     let sum = |values: &Value| -> u64 {
         values.as_array().expect("a list").iter().map(|n| n.as_u64().expect("a number")).sum()
     };
@@ -47,9 +47,9 @@ fn ticks(format: &str, output: &str) -> u64 {
     match format {
         "jsonl" => {
             let samples = output.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).expect("it is JSON"));
-            samples.map(|sample| sample["weight"].as_u64().expect("a number")).sum()
+            samples.map(|sample| sample["weight_ns"].as_u64().expect("a number")).sum::<u64>() / 1_000
         }
-        "speedscope" => list("profiles").iter().map(|profile| sum(&profile["weights"])).sum::<u64>() / 10_000_000,
+        "speedscope" => list("profiles").iter().map(|profile| sum(&profile["weights"])).sum::<u64>() / 1_000,
         "html" => {
             let page = page_data(output);
             let nodes = page["nodes"].as_array().expect("a list");
@@ -57,21 +57,34 @@ fn ticks(format: &str, output: &str) -> u64 {
             assert_eq!(page["total"], sum);
             sum
         }
-        "firefox" => list("threads").iter().map(|thread| sum(&thread["samples"]["weight"])).sum(),
-        "chrometrace" => {
-            let (mut total, mut end, mut tid) = (0, 0, Value::Null);
-            for event in list("traceEvents").iter().filter(|event| event["ph"] == "X") {
-                let time = |name: &str| event[name].as_u64().expect("a time");
-                // What begins later than everything before has ended is the outermost of its stack.
-                if event["tid"] != tid || time("ts") >= end {
-                    total += event["args"]["samples"].as_u64().expect("a number");
-                    (tid, end) = (event["tid"].clone(), time("ts") + time("dur"));
-                }
-            }
-            total
-        }
         other => panic!("{other}"),
     }
+}
+
+/// How many samples a trace of events tells of.
+fn samples_of_trace(output: &str) -> usize {
+    let document: Value = serde_json::from_str(output).expect("it is JSON");
+    let (mut total, mut end, mut tid) = (0, 0, Value::Null);
+    for event in document["traceEvents"].as_array().expect("a list").iter().filter(|event| event["ph"] == "X") {
+        let time = |name: &str| event[name].as_u64().expect("a time");
+        // What begins later than everything before has ended is the outermost of its stack.
+        if event["tid"] != tid || time("ts") >= end {
+            total += event["args"]["samples"].as_u64().expect("a number");
+            (tid, end) = (event["tid"].clone(), time("ts") + time("dur"));
+        }
+    }
+    usize::try_from(total).expect("it fits")
+}
+
+/// The milliseconds of each thread in a profile for Firefox.
+fn milliseconds_by_thread(output: &str) -> Vec<u64> {
+    let document: Value = serde_json::from_str(output).expect("it is JSON");
+    let of_thread = |thread: &Value| {
+        assert_eq!(thread["samples"]["weightType"], "tracing-ms");
+        let weights = thread["samples"]["weight"].as_array().expect("a list");
+        weights.iter().map(|weight| weight.as_u64().expect("a number")).sum()
+    };
+    document["threads"].as_array().expect("a list").iter().map(of_thread).collect()
 }
 
 #[test]
@@ -97,28 +110,35 @@ fn a_report_has_the_totals_of_its_recording_whatever_it_shows() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let recording = read(&path);
     assert_eq!(recording.cut_off, None);
-    // Two counts that do not know of each other: the samples in the file, and the statistics of the sampler.
-    let samples = recording.programs.iter().flat_map(|program| &program.samples);
-    let samples: u64 = samples.map(|sample| sample.weight).sum();
-    assert_eq!(recording.facts.activity.states.values().sum::<u64>(), samples);
-    assert!(samples > 20, "{recording:?}");
+    // Two counts that do not know of each other: the samples in the file, and what was counted meanwhile.
+    let samples = || recording.programs.iter().flat_map(|program| &program.samples);
+    let time: u64 = samples().map(|sample| sample.weight).sum();
+    assert_eq!(recording.facts.activity.states.values().sum::<u64>(), time);
+    let count = samples().filter(|sample| sample.ticks > 0).count();
+    assert!(count > 20, "{recording:?}");
     for view in [&[][..], &["--native", "all"], &["--native", "none", "-t"], &["--states", "-F"]] {
         let shown = report(&[&[&*path_text, "-f", "collapsed"], view].concat(), Scratch::new());
-        assert_eq!((shown.code, total(&shown.stdout)), (0, samples), "{view:?}: {shown:?}");
+        assert_eq!((shown.code, total(&shown.stdout)), (0, time), "{view:?}: {shown:?}");
     }
-    for format in ["jsonl", "speedscope", "chrometrace", "firefox", "html"] {
-        let shown = report(&[&path_text, "-f", format, "-o", "-"], Scratch::new());
-        assert_eq!((shown.code, ticks(format, &shown.stdout)), (0, samples), "{format}: {shown:?}");
+    let in_format = |format: &str| report(&[&path_text, "-f", format, "-o", "-"], Scratch::new());
+    for format in ["jsonl", "speedscope", "html"] {
+        let shown = in_format(format);
+        assert_eq!((shown.code, micros(format, &shown.stdout)), (0, time), "{format}: {shown:?}");
     }
+    assert_eq!(samples_of_trace(&in_format("chrometrace").stdout), count);
+    let threads = milliseconds_by_thread(&in_format("firefox").stdout);
+    let sum = threads.iter().sum::<u64>();
+    // Of each thread whole ones are told.
+    assert!((time / 1_000).abs_diff(sum) <= threads.len() as u64, "{sum} ms of {time} µs");
     let part = |arguments: &[&str]| {
         let shown = report(&[&[&*path_text, "-f", "collapsed"], arguments].concat(), Scratch::new());
         assert!(shown.stdout.contains("shown: a part of them"), "{shown:?}");
         total(&shown.stdout)
     };
-    assert_eq!(part(&["--to", "1"]) + part(&["--from", "1"]), samples);
-    assert_eq!(part(&["--focus", "<module>"]) + part(&["--ignore", "<module>"]), samples);
+    assert_eq!(part(&["--to", "1"]) + part(&["--from", "1"]), time);
+    assert_eq!(part(&["--focus", "<module>"]) + part(&["--ignore", "<module>"]), time);
     let threads = recording.programs.iter().flat_map(|program| &program.threads);
-    assert_eq!(threads.map(|thread| part(&["--thread", &thread.tid.to_string()])).sum::<u64>(), samples);
+    assert_eq!(threads.map(|thread| part(&["--thread", &thread.tid.to_string()])).sum::<u64>(), time);
     assert_eq!(part(&["--thread", "no such thread"]), 0);
     // It would be lost.
     let over = report(&[&path_text, "-o", &path_text], Scratch::new());

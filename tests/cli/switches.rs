@@ -149,7 +149,8 @@ fn rate_and_duration_are_kept() {
     let wanted: f64 = line.split(" of ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).expect(line);
     assert!((60.0..=140.0).contains(&wanted), "{ended:?}");
     let total: u64 = stacks(&ended).iter().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum();
-    assert!(total as f64 <= wanted && total > 20, "{ended:?}");
+    // What one thread can use in two seconds and what it takes to stop.
+    assert!((1..2_500_000).contains(&total), "{total} µs: {ended:?}");
     assert!(ended.stderr.contains("at 50 Hz for 2.0"), "{ended:?}");
 }
 
@@ -223,11 +224,14 @@ fn a_recording_keeps_to_its_budget_and_counts_what_it_leaves_out() {
     let left_out: u64 = left_out.split(' ').next().map_or(0, |digits| digits.replace(',', "").parse().unwrap_or(0));
     assert!(left_out > wanted / 4, "{ended:?}");
     assert_eq!(taken + late + left_out, wanted, "every tick is accounted for: {ended:?}");
-    assert!(counted >= taken, "a sample stands for those left out before it: {ended:?}");
-    assert!(counted <= taken + left_out, "and for no others: {ended:?}");
+    let two_seconds = 1_500_000..2_500_000;
+    // A tick is a millisecond.
+    assert!(counted >= taken * 1_000, "a sample stands for those left out before it, {counted} µs: {ended:?}");
+    assert!(counted < two_seconds.end, "and for no others, {counted} µs: {ended:?}");
     let (taken, wanted, late, counted, ended) = record("none");
     assert!(!ended.stderr.contains("left out"), "{ended:?}");
-    assert_eq!((taken + late, counted), (wanted, taken), "{ended:?}");
+    assert_eq!(taken + late, wanted, "{ended:?}");
+    assert!(two_seconds.contains(&counted), "{counted} µs: {ended:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use fpprof::profile::named::{NamedFrame, Role};
 use fpprof::profile::recording::{
     Module, More, Names, Program, Record, RecordedFrame, RecordingWriter, Stacks, Thread,
 };
+use fpprof::profile::samples::Weights;
 use fpprof::profile::samples::{SampleColumns, TimedSample};
 use fpprof::sampler::mode::Mode;
 use fpprof::sampler::run_state::RunState;
@@ -58,6 +59,9 @@ fn facts(is_empty: bool) -> RecordingFacts {
         own_cpu: None,
         fpprof_version: "0.1.0".into(),
         effective_samples: None,
+        weights: Weights::Ticks,
+        target_cpu: None,
+        not_sampled: None,
         shown_part: None,
     }
 }
@@ -131,7 +135,7 @@ fn samples() -> Vec<TimedSample> {
         let main = [(2, 0), (2, 0), (4, 1), (3, 0)][(tick / 10 % 4) as usize];
         let weight = if tick % 10 == 0 { 3 } else { 1 };
         for (thread, (stack, state), weight) in [(0, main, weight), (1, (5, 2), 1), (2, (6, 2), 1)] {
-            samples.push(TimedSample { time, thread, state, stack, weight });
+            samples.push(TimedSample { time, thread, state, stack, ticks: weight, weight });
         }
     }
     samples
@@ -154,7 +158,7 @@ pub fn write(path: &Path, is_empty: bool) {
     let folder = path.parent().expect("it is in a folder");
     write_source(folder);
     records.extend(definitions(folder));
-    records.push(Record::Samples(SampleColumns::of(0, &samples, 0)));
+    records.push(Record::Samples(SampleColumns::of(0, &samples, 0, Weights::Ticks)));
     records.extend([names(), facts, Record::End {}]);
     let file = File::create(path).expect("the recording can be written");
     let mut writer = RecordingWriter::new(file).expect("the recording can be written");

@@ -20,7 +20,7 @@ use fpprof::target::registers::Registers;
 use fpprof::target::root::TargetRoot;
 use fpprof::target::threads::{self, Activity, StillThread, Thread};
 use fpprof::target::view::{Identity, Target};
-use fpprof::types::{Addr, Pid, Tid};
+use fpprof::types::{Addr, Nanos, Pid, Tid};
 
 /// Larger mappings are left out: no interpreter keeps anything there that a stack needs.
 const MAX_MAPPING: u64 = 64 << 20;
@@ -169,6 +169,10 @@ impl Target for Frozen {
     fn thread(&self, tid: Tid) -> io::Result<Thread> {
         let thread = self.threads.iter().find(|thread| thread.tid == tid);
         thread.cloned().map(Thread::of_still).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn cpu_time(&self) -> Option<Nanos> {
+        None
     }
 
     fn is_alive(&self) -> bool {

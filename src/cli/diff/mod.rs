@@ -125,6 +125,7 @@ impl Comparison<'_> {
         Difference {
             stacks: drawn.part.stacks(),
             changes: &self.changes,
+            facts: &drawn.part.facts,
             unit: self.unit,
             title: format!("from {} to {}", name(old), name(new)),
             subtitle: format!(

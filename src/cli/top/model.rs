@@ -46,6 +46,15 @@ struct Functions {
     stacks: FxHashMap<(usize, u32), Arc<[u32]>>,
 }
 
+/// A sample of the last seconds.
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    time: u64,
+    key: Key,
+    ticks: u64,
+    weight: u64,
+}
+
 /// What has been seen.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -53,7 +62,7 @@ pub struct Model {
     pub names: Vec<Vec<Option<NamedFrame>>>,
     is_complete: FxHashMap<(usize, u32), bool>,
     overall: FxHashMap<Key, u64>,
-    recent: VecDeque<(u64, Key, u64)>,
+    recent: VecDeque<Recent>,
     last_time: u64,
     samples: u64,
     complete: u64,
@@ -64,7 +73,7 @@ impl Model {
     /// Takes in samples of a program, in the order of time.
     pub fn add(&mut self, (number, program): (usize, &RecordedProgram), samples: Vec<TimedSample>) {
         let is_gap = |frame: &usize| matches!(program.frames.get(*frame), Some(RecordedFrame::Missing(_)));
-        for TimedSample { time, thread, state, stack, weight } in samples {
+        for TimedSample { time, thread, state, stack, ticks, weight } in samples {
             let key = Key { program: number, thread, state, stack };
             let is_new = !self.is_complete.contains_key(&(number, stack));
             if is_new {
@@ -72,13 +81,13 @@ impl Model {
             }
             let count = self.overall.entry(key).or_default();
             *count = count.saturating_add(weight);
-            self.recent.push_back((time, key, weight));
+            self.recent.push_back(Recent { time, key, ticks, weight });
             self.last_time = self.last_time.max(time);
             self.samples += 1;
             self.complete += u64::from(self.is_complete.get(&(number, stack)) == Some(&true));
         }
         let since = self.last_time.saturating_sub(NOW);
-        while self.recent.front().is_some_and(|(time, ..)| *time < since) {
+        while self.recent.front().is_some_and(|recent| recent.time < since) {
             self.recent.pop_front();
         }
     }
@@ -97,23 +106,31 @@ impl Model {
     /// stand for more.
     fn recent_ticks(&self) -> u64 {
         let (mut ticks, mut last) = (0, None);
-        for (time, _, weight) in &self.recent {
+        for Recent { time, ticks: of_sample, .. } in &self.recent {
             match last {
-                Some((at, least)) if at == *time => last = Some((at, std::cmp::min(least, *weight))),
+                Some((at, least)) if at == *time => last = Some((at, std::cmp::min(least, *of_sample))),
                 _ => {
                     ticks += last.map_or(0, |(_, least)| least);
-                    last = Some((*time, *weight));
+                    last = Some((*time, *of_sample));
                 }
             }
         }
         ticks + last.map_or(0, |(_, least)| least)
     }
 
+    /// What a thread weighs that was there all the last seconds.
+    fn weight_of_all(&self) -> f64 {
+        let sum = |of: fn(&Recent) -> u64| self.recent.iter().map(of).fold(0, u64::saturating_add) as f64;
+        let of_a_tick = sum(|recent| recent.weight) / sum(|recent| recent.ticks).max(1.0);
+        // Before the first samples there is nothing to divide.
+        self.recent_ticks().max(1) as f64 * if of_a_tick > 0.0 { of_a_tick } else { 1.0 }
+    }
+
     /// Sums up what is wanted.
     pub fn summary(&mut self, programs: &[RecordedProgram], wanted: Wanted) -> Summary {
         self.functions.show(wanted.native);
         let mut recent: FxHashMap<Key, u64> = FxHashMap::default();
-        for (_, key, weight) in &self.recent {
+        for Recent { key, weight, .. } in &self.recent {
             *recent.entry(*key).or_default() += weight;
         }
         let is_shown = |key: &Key| {
@@ -150,12 +167,12 @@ impl Model {
             share: weight as f64 / now.max(1) as f64,
             frames: stack.iter().rev().map(|number| self.functions.labelled(*number)).collect(),
         });
-        let ticks = self.recent_ticks().max(1);
+        let all_the_time = self.weight_of_all();
         Summary {
             functions,
             hot: hot.collect(),
-            activity: activity(programs, &recent, ticks),
-            threads: threads(programs, &recent, ticks),
+            activity: activity(programs, &recent, all_the_time),
+            threads: threads(programs, &recent, all_the_time),
             ..Summary::default()
         }
     }
@@ -220,10 +237,10 @@ fn thread<'a>(programs: &'a [RecordedProgram], key: &Key) -> Option<&'a Thread> 
 }
 
 /// How many threads did what, on average.
-fn activity(programs: &[RecordedProgram], recent: &FxHashMap<Key, u64>, ticks: u64) -> Activity {
+fn activity(programs: &[RecordedProgram], recent: &FxHashMap<Key, u64>, all_the_time: f64) -> Activity {
     let threads = |is_it: &dyn Fn(&RunState) -> bool| {
         let weights = recent.iter().filter(|(key, _)| is_it(state(programs, key))).map(|(_, weight)| weight);
-        weights.sum::<u64>() as f64 / ticks as f64
+        weights.sum::<u64>() as f64 / all_the_time
     };
     let is = |run_state: RunState| threads(&|state| *state == run_state);
     Activity {
@@ -236,7 +253,7 @@ fn activity(programs: &[RecordedProgram], recent: &FxHashMap<Key, u64>, ticks: u
 }
 
 /// The threads that were seen lately, the busiest first.
-fn threads(programs: &[RecordedProgram], recent: &FxHashMap<Key, u64>, ticks: u64) -> Vec<ThreadRow> {
+fn threads(programs: &[RecordedProgram], recent: &FxHashMap<Key, u64>, all_the_time: f64) -> Vec<ThreadRow> {
     let mut rows: FxHashMap<i32, (ThreadRow, u64)> = FxHashMap::default();
     for (key, weight) in recent {
         let Some(thread) = thread(programs, key) else { continue };
@@ -246,7 +263,7 @@ fn threads(programs: &[RecordedProgram], recent: &FxHashMap<Key, u64>, ticks: u6
             (ThreadRow { tid, name, cpu: 0.0, mostly: RunState::Unknown }, 0)
         });
         if state.is_on_cpu() {
-            row.cpu += *weight as f64 / ticks as f64;
+            row.cpu += *weight as f64 / all_the_time;
         }
         if *weight > *most {
             *most = *weight;

@@ -37,7 +37,8 @@ pub(super) fn drawing(sampled: SampledProfile<'_>, options: &LabelOptions, max: 
     let chart = chart(sampled, options);
     let weights: Vec<u64> = chart.blocks.iter().map(|block| block.weight).collect();
     let narrow = narrowest(&weights, max);
-    Drawing::by_kind(chart.lines(narrow), &chart.frames(), narrow)
+    let total = chart.seen.iter().fold(0, |sum: u64, (_, weight)| sum.saturating_add(*weight));
+    Drawing::by_kind(chart.lines(narrow), &chart.frames(), (narrow, sampled.facts, total))
 }
 
 fn chart(sampled: SampledProfile<'_>, options: &LabelOptions) -> Chart {

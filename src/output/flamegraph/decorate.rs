@@ -63,7 +63,7 @@ pub(super) fn decorate(svg: &[u8], legend: &Legend, captions: &Captions, out: &m
             Event::Text(_) if in_details => {
                 changed += 1;
                 in_details = false;
-                writer.write_event(Event::Text(BytesText::new(captions.hint)))?;
+                writer.write_event(Event::Text(BytesText::new(&captions.hint)))?;
             }
             Event::End(element) => {
                 if element.name().as_ref() == b"style" {

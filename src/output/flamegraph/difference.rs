@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use rustc_hash::FxHashMap;
 
 use super::legend::{Entry, Legend};
-use super::{Captions, Drawing, MAX_FRAMES, draw, palette};
+use super::{Amount, Captions, Drawing, MAX_FRAMES, draw, palette};
 use crate::output::Difference;
 use crate::output::colors::Rgb;
 use crate::output::label::foldable_name;
@@ -22,7 +22,8 @@ const SHRANK: Rgb = Rgb { r: 98, g: 170, b: 244 };
 /// The smallest change has so much of its colour.
 const LEAST: f64 = 0.25;
 
-const HINT: &str = "Width: samples. Colour and number: the change of the function's total time. Click a frame to zoom, Ctrl-F to search.";
+const HINT: &str =
+    "Width: {}. Colour and number: the change of the function's total time. Click a frame to zoom, Ctrl-F to search.";
 
 /// Writes the picture.
 ///
@@ -46,13 +47,14 @@ pub(in crate::output) fn write(difference: &Difference<'_>, out: &mut dyn Write)
     let drawing = Drawing {
         lines: stacks.lines(narrow.below),
         palette: palette(colors.iter().map(|(text, color)| (&**text, *color))),
-        legend: Legend::new(legend().into(), narrow),
+        legend: Legend::new(legend().into(), (narrow, difference.facts)),
+        amount: Amount::of(difference.facts, difference.stacks.total()),
     };
     let captions = Captions {
         title: difference.title.clone(),
         subtitle: difference.subtitle.clone(),
         description: difference.description.clone(),
-        hint: HINT,
+        hint: HINT.replace("{}", difference.facts.whole()),
     };
     draw(drawing, captions, out)
 }
@@ -60,8 +62,8 @@ pub(in crate::output) fn write(difference: &Difference<'_>, out: &mut dyn Write)
 fn legend() -> [Entry; 3] {
     let entry = |color, text: &str, explanation| Entry { color: Some(color), text: text.to_owned(), explanation };
     [
-        entry(GREW, "grew", "the stronger the colour, the more of all samples"),
-        entry(SHRANK, "shrank", "the stronger the colour, the more of all samples"),
+        entry(GREW, "grew", "the stronger the colour, the larger the change"),
+        entry(SHRANK, "shrank", "the stronger the colour, the larger the change"),
         entry(SAME, "no more change than sampling explains", "3.5 standard errors"),
     ]
 }

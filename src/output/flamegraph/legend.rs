@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::output::colors::{Rgb, kind_color};
 use crate::output::labelled::Narrow;
+use crate::profile::facts::RecordingFacts;
 use crate::profile::frame::FrameKind;
 
 /// Where inferno's frames begin, and so the legend, in pixels from the left.
@@ -39,7 +40,7 @@ pub(super) struct Entry {
 
 impl Legend {
     /// The legend of the kinds that occur, and of what was left out.
-    pub(super) fn of_kinds(kinds: impl Iterator<Item = FrameKind>, narrow: Narrow) -> Legend {
+    pub(super) fn of_kinds(kinds: impl Iterator<Item = FrameKind>, narrow: (Narrow, &RecordingFacts)) -> Legend {
         let kinds: BTreeSet<FrameKind> = kinds.collect();
         let entry = |kind: FrameKind| Entry {
             color: Some(kind_color(kind)),
@@ -50,11 +51,11 @@ impl Legend {
     }
 
     /// A legend of these, and of what was left out.
-    pub(super) fn new(mut entries: Vec<Entry>, narrow: Narrow) -> Legend {
+    pub(super) fn new(mut entries: Vec<Entry>, (narrow, facts): (Narrow, &RecordingFacts)) -> Legend {
         if narrow.frames > 0 {
             entries.push(Entry {
                 color: None,
-                text: format!("not drawn: {} frames with fewer than {} samples", narrow.frames, narrow.below),
+                text: format!("not drawn: {} frames with {}", narrow.frames, facts.less_than(narrow.below)),
                 explanation: "The collapsed format has them all: -f collapsed",
             });
         }
@@ -123,21 +124,27 @@ fn explanation(kind: FrameKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampler::mode::Mode;
+    use crate::types::Pid;
+
+    fn facts() -> RecordingFacts {
+        RecordingFacts::of_nothing(Pid(1), Mode::Cpu, 100.0)
+    }
 
     const ALL_DRAWN: Narrow = Narrow { frames: 0, below: 0 };
 
     #[test]
     fn only_kinds_that_occur_are_listed_once() {
         let kinds = [FrameKind::System, FrameKind::UserCode, FrameKind::System];
-        let svg = Legend::of_kinds(kinds.into_iter(), ALL_DRAWN).svg(0);
+        let svg = Legend::of_kinds(kinds.into_iter(), (ALL_DRAWN, &facts())).svg(0);
         assert_eq!(svg.matches("<rect").count(), 2);
         assert!(svg.find("your code") < svg.find("libc and system"));
     }
 
     #[test]
     fn many_kinds_take_several_rows() {
-        let one = Legend::of_kinds([FrameKind::UserCode].into_iter(), ALL_DRAWN);
-        let all = Legend::of_kinds(FrameKind::ALL.into_iter(), Narrow { frames: 7, below: 3 });
+        let one = Legend::of_kinds([FrameKind::UserCode].into_iter(), (ALL_DRAWN, &facts()));
+        let all = Legend::of_kinds(FrameKind::ALL.into_iter(), (Narrow { frames: 7, below: 3 }, &facts()));
         assert_eq!(one.height(), ROW_HEIGHT);
         assert!(all.height() > one.height());
         assert!(all.positions().iter().all(|(x, _)| *x < ROW_WIDTH));

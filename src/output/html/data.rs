@@ -13,6 +13,7 @@ use crate::output::colors::{Rgb, kind_color};
 use crate::output::label::LabelOptions;
 use crate::output::labelled::LabelledStacks;
 use crate::profile::frame::FrameKind;
+use crate::profile::samples::Weights;
 use crate::profile::sources::Sources;
 use crate::sampler::run_state::RunState;
 
@@ -28,7 +29,10 @@ pub(super) struct Data {
     /// Why there is nothing to see.
     empty: Option<&'static str>,
     total: u64,
-    seconds_per_tick: f64,
+    seconds_per_weight: f64,
+    /// What shares are of, where weights are times; of the samples where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times_of: Option<&'static str>,
     kinds: Vec<KindRow>,
     /// Of each label its text and its kind.
     labels: Vec<(String, usize)>,
@@ -72,7 +76,8 @@ impl Data {
             facts: facts.summary_lines(),
             empty: (stacks.total() == 0).then(|| facts.why_empty()),
             total: stacks.total(),
-            seconds_per_tick: facts.seconds_per_tick(),
+            seconds_per_weight: facts.seconds_per_weight(),
+            times_of: (facts.weights == Weights::Time).then(|| facts.whole()),
             kinds: FrameKind::ALL.map(kind_row).into(),
             labels: labels.collect(),
             nodes: labelled.nodes(narrow.below),

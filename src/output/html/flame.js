@@ -34,7 +34,14 @@ class FlameGraph {
     new ResizeObserver(() => this.place.clientWidth !== this.width && this.draw()).observe(this.place);
     this.legend();
     const [frames, most] = data.left_out;
-    if (frames > 0) byId('left-out').textContent = `${count(frames, 'frame')} with at most ${count(most, 'sample')} each are not in this page.`;
+    if (frames > 0) byId('left-out').textContent = `${count(frames, 'frame')} with at most ${this.amount(most)} each are not in this page.`;
+  }
+
+  /// A weight in words.
+  amount(weight) {
+    const { seconds_per_weight, times_of } = this.data;
+    const time = seconds(weight * seconds_per_weight);
+    return times_of ? time : `${count(weight, 'sample')}, ${time}`;
   }
 
   label(index) {
@@ -92,11 +99,11 @@ class FlameGraph {
   }
 
   describe(index) {
-    const { total, seconds_per_tick } = this.data;
-    const [samples, own] = [this.totals[index], this.data.nodes[index][2]];
+    const { total } = this.data;
+    const [weight, own] = [this.totals[index], this.data.nodes[index][2]];
     const kind = this.label(index)[1];
     const what = kind < 0 ? '' : `${this.data.kinds[kind].name}, `;
-    return `${this.label(index)[0]}: ${what}${percent(samples, total)}, ${count(samples, 'sample')}, ${seconds(samples * seconds_per_tick)}; itself ${percent(own, total)}`;
+    return `${this.label(index)[0]}: ${what}${percent(weight, total)}, ${this.amount(weight)}; itself ${percent(own, total)}`;
   }
 
   tell(index) {
@@ -150,7 +157,7 @@ class FlameGraph {
       if (fits[label] && !inside.has(caller)) samples += this.totals[index];
       if (fits[label] || inside.has(caller)) inside.add(index);
     }
-    this.found = wanted ? { fits, text: `“${text}” is in ${percent(samples, this.data.total)} of the samples` } : null;
+    this.found = wanted ? { fits, text: `“${text}” is in ${percent(samples, this.data.total)} of the ${this.data.times_of ?? 'samples'}` } : null;
     this.mark();
     this.tell(this.zoomed);
   }

@@ -38,11 +38,12 @@ pub(super) fn threads(timeline: &Timeline, facts: &RecordingFacts) -> (usize, f6
             let weight = states.entry(sample.state).or_default();
             *weight = weight.saturating_add(sample.weight);
         }
+        let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.ticks > 0).collect();
         ThreadRow {
             tid: thread.tid,
             name: thread.name.as_deref().map(|name| one_line(name).into_owned()),
             total: states.values().copied().fold(0, u64::saturating_add),
-            bins: bins(&samples, facts.period(), duration),
+            bins: bins(&sampled, facts.period(), duration),
             states,
         }
     };
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn parts_of_the_time_hold_what_was_in_them() {
-        let sample = |time, state| TimedSample { time, thread: 0, state, stack: 0, weight: 1 };
+        let sample = |time, state| TimedSample { time, thread: 0, state, stack: 0, ticks: 1, weight: 1 };
         // A part is 10 long; samples of 5 each, then none for a long time.
         let samples = [sample(0, 0), sample(5, 1), sample(10, 1), sample(3_000, 0)];
         let samples: Vec<&TimedSample> = samples.iter().collect();
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn times_beyond_the_end_are_cut_off() {
-        let sample = TimedSample { time: u64::MAX, thread: 0, state: 0, stack: 0, weight: 1 };
+        let sample = TimedSample { time: u64::MAX, thread: 0, state: 0, stack: 0, ticks: 1, weight: 1 };
         assert_eq!(bins(&[&sample], u64::MAX, 1), []);
     }
 }

@@ -166,22 +166,23 @@ fn value_types(threads: Mode) -> &'static [(&'static str, &'static str)] {
 /// The values of each stack, thread and state, in the order in which they were first seen.
 fn counted(timeline: &Timeline, facts: &RecordingFacts) -> Vec<(Key, Vec<i64>)> {
     let mut places: FxHashMap<Key, usize> = FxHashMap::default();
-    let mut counted: Vec<(Key, u64, bool)> = Vec::new();
+    let mut counted: Vec<(Key, [u64; 2], bool)> = Vec::new();
     for sample in timeline.samples() {
         let key = (sample.stack, sample.thread, sample.state);
         let place = *places.entry(key).or_insert_with(|| {
-            counted.push((key, 0, timeline.is_on_cpu(sample)));
+            counted.push((key, [0; 2], timeline.is_on_cpu(sample)));
             counted.len() - 1
         });
-        if let Some((_, weight, _)) = counted.get_mut(place) {
+        if let Some((_, [samples, weight], _)) = counted.get_mut(place) {
+            *samples = samples.saturating_add(facts.samples_in(sample));
             *weight = weight.saturating_add(sample.weight);
         }
     }
-    let values = |(key, weight, is_on_cpu): (Key, u64, bool)| {
-        let time = int(u128::from(weight) * u128::from(facts.period()));
+    let values = |(key, [samples, weight], is_on_cpu): (Key, [u64; 2], bool)| {
+        let time = int(u128::from(weight) * u128::from(facts.nanos_per_weight()));
         // What was sampled because it ran has run, also where it had just begun to wait.
         let cpu = if is_on_cpu || facts.threads == Mode::Cpu { time } else { 0 };
-        let values = [int(weight.into()), cpu, time];
+        let values = [int(samples.into()), cpu, time];
         (key, values.into_iter().take(value_types(facts.threads).len()).collect())
     };
     counted.into_iter().map(values).collect()

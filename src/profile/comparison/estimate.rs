@@ -10,7 +10,7 @@
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Shares of the samples, from 0 to 1: for recordings of whatever length.
+    /// Shares of the time, from 0 to 1: for recordings of whatever length.
     Share,
     /// Seconds of thread time: for recordings of the same work.
     Seconds,
@@ -20,7 +20,7 @@ impl Unit {
     /// What is compared, in words.
     pub fn description(self) -> &'static str {
         match self {
-            Unit::Share => "share of the samples",
+            Unit::Share => "share of the time",
             Unit::Seconds => "seconds of thread time",
         }
     }
@@ -111,20 +111,20 @@ pub(super) struct Whole {
     /// How many ticks had samples.
     pub ticks: u64,
     /// The time that a weight of 1 stands for.
-    seconds_per_tick: f64,
+    seconds_per_weight: f64,
 }
 
 impl Whole {
     /// Nothing yet.
-    pub fn new(seconds_per_tick: f64) -> Whole {
-        Whole { seconds_per_tick, ..Whole::default() }
+    pub fn new(seconds_per_weight: f64) -> Whole {
+        Whole { seconds_per_weight, ..Whole::default() }
     }
 
-    /// Adds a tick.
-    pub fn add(&mut self, weight: f64) {
+    /// Adds a tick, or time of which there is no sample.
+    pub fn add(&mut self, weight: f64, is_sampled: bool) {
         self.weight += weight;
         self.squares += weight * weight;
-        self.ticks += 1;
+        self.ticks += u64::from(is_sampled);
     }
 
     /// What a count stands for. An error is never less than that of one tick more or less: what was never seen may be rare.
@@ -139,7 +139,7 @@ impl Whole {
             }
             Unit::Seconds => {
                 let one = self.weight / ticks;
-                let seconds = |weight: f64| weight * self.seconds_per_tick;
+                let seconds = |weight: f64| weight * self.seconds_per_weight;
                 Estimate { value: seconds(count.weight), error: seconds(count.squares.sqrt().max(one)) }
             }
         }

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::Profile;
 use super::frame::{Frame, FrameKind};
+use super::samples::TimedSample;
 use super::timeline::Timeline;
 pub use estimate::{Change, Estimate, Unit};
 use estimate::{Count, Whole};
@@ -62,9 +63,9 @@ pub struct FunctionChange {
 }
 
 impl Counts {
-    /// Counts the samples of a profile, each tick of which stands for so many seconds
-    /// ([`RecordingFacts::seconds_per_tick`](super::facts::RecordingFacts::seconds_per_tick)). Samples of several threads at one tick are not independent: they are counted as one.
-    pub fn of(stacks: &Profile, timeline: &Timeline, seconds_per_tick: f64) -> Counts {
+    /// Counts the samples of a profile, a weight of one in which stands for so many seconds
+    /// ([`RecordingFacts::seconds_per_weight`](super::facts::RecordingFacts::seconds_per_weight)). Samples of several threads at one tick are not independent: they are counted as one.
+    pub fn of(stacks: &Profile, timeline: &Timeline, seconds_per_weight: f64) -> Counts {
         let mut keys: FxHashMap<FunctionKey, usize> = FxHashMap::default();
         let mut functions: Vec<FunctionCounts> = Vec::new();
         let mut by_frame: Vec<usize> = Vec::with_capacity(stacks.frames().len());
@@ -75,7 +76,7 @@ impl Counts {
             }
             by_frame.push(number);
         }
-        let mut whole = Whole::new(seconds_per_tick);
+        let mut whole = Whole::new(seconds_per_weight);
         let mut tick = Tick::default();
         // A stack is seen many times.
         let mut seen: FxHashMap<u32, OfStack> = FxHashMap::default();
@@ -83,7 +84,7 @@ impl Counts {
             for sample in samples {
                 let functions =
                     seen.entry(sample.stack).or_insert_with_key(|stack| OfStack::new(stacks, *stack, &by_frame));
-                tick.add(sample.weight, functions);
+                tick.add(sample, functions);
             }
             tick.count(&mut functions, &mut whole);
         }
@@ -122,10 +123,14 @@ struct Tick {
     /// Of each function that was seen its own weight, and its total one.
     seen: BTreeMap<usize, (u64, u64)>,
     all: u64,
+    /// Whether anything of it was sampled, and not only known of.
+    is_sampled: bool,
 }
 
 impl Tick {
-    fn add(&mut self, weight: u64, functions: &OfStack) {
+    fn add(&mut self, sample: &TimedSample, functions: &OfStack) {
+        let weight = sample.weight;
+        self.is_sampled |= sample.ticks > 0;
         self.all = self.all.saturating_add(weight);
         if let Some(innermost) = functions.innermost {
             let (own, _) = self.seen.entry(innermost).or_default();
@@ -146,8 +151,8 @@ impl Tick {
                 counts.total.add(total as f64, all);
             }
         }
-        whole.add(all);
-        self.all = 0;
+        whole.add(all, self.is_sampled);
+        (self.all, self.is_sampled) = (0, false);
     }
 }
 

@@ -19,7 +19,7 @@ fn counts(moments: &[Moment<'_>], line: u32) -> Counts {
             let frames: Vec<Frame> = stack.split(' ').map(|name| frame(name, line)).collect();
             let node = stacks.add(&frames, *weight);
             let [thread, stack] = [thread, node.index()].map(|number| u32::try_from(number).unwrap());
-            timeline.add(TimedSample { time: time as u64, thread, state: 0, stack, weight: *weight });
+            timeline.add(TimedSample { time: time as u64, thread, state: 0, stack, ticks: *weight, weight: *weight });
         }
     }
     Counts::of(&stacks, &timeline, 0.01)

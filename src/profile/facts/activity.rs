@@ -16,7 +16,7 @@ const MAX_LINES: usize = 12;
 /// What the sampled threads did, in the samples in which they were had.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadActivity {
-    /// How many stacks were of threads in each state; together as many as there are stacks.
+    /// How long threads were in each state: what the samples with it weigh (see [`Weights`](super::Weights)).
     #[serde(rename = "run_states", default, with = "pairs")]
     pub states: BTreeMap<RunState, u64>,
     /// How the GIL was used; absent where it was not measured: in other modes than wall mode, and where there is none.
@@ -30,7 +30,7 @@ pub struct GilUse {
     pub looks: u64,
     /// Those of them at which a thread held it.
     pub held: u64,
-    /// Stacks of threads that waited for it.
+    /// How long threads waited for it, in what `states` is in.
     pub waiting: u64,
 }
 

@@ -27,6 +27,9 @@ fn facts() -> RecordingFacts {
         own_cpu: Some(Duration::from_millis(410)),
         fpprof_version: "0.1.0".into(),
         effective_samples: None,
+        weights: Weights::Ticks,
+        target_cpu: None,
+        not_sampled: None,
         shown_part: None,
     }
 }

@@ -10,6 +10,7 @@ use flate2::write::GzEncoder;
 use super::*;
 use crate::profile::frame::Frame;
 use crate::profile::samples::SampleColumns;
+use crate::profile::samples::Weights;
 use crate::sampler::mode::Mode;
 use crate::target::descriptors::FileKind;
 
@@ -22,7 +23,7 @@ fn facts() -> RecordingFacts {
 }
 
 fn sample(time: u64, stack: u32) -> TimedSample {
-    TimedSample { time, thread: 0, state: 0, stack, weight: 1 }
+    TimedSample { time, thread: 0, state: 0, stack, ticks: 1, weight: 1 }
 }
 
 fn begin(number: usize) -> Record {
@@ -71,7 +72,12 @@ fn with(record: Record) -> Recording {
 #[test]
 fn what_was_written_is_read_and_what_was_not_ended_is_kept_up_to_its_last_whole_block() {
     let samples = |times: &[u64], before| {
-        Record::Samples(SampleColumns::of(0, &times.iter().map(|time| sample(*time, 2)).collect::<Vec<_>>(), before))
+        Record::Samples(SampleColumns::of(
+            0,
+            &times.iter().map(|time| sample(*time, 2)).collect::<Vec<_>>(),
+            before,
+            Weights::Ticks,
+        ))
     };
     let blocks = [definitions(), vec![samples(&[10, 20], 0)], vec![samples(&[30], 20)], vec![Record::End {}]];
     let (bytes, ends) = written(&blocks);
@@ -95,7 +101,7 @@ fn what_was_written_is_read_and_what_was_not_ended_is_kept_up_to_its_last_whole_
 
 #[test]
 fn damage_is_found_by_the_checksum_and_ends_the_recording() {
-    let samples = Record::Samples(SampleColumns::of(0, &[sample(1, 1)], 0));
+    let samples = Record::Samples(SampleColumns::of(0, &[sample(1, 1)], 0, Weights::Ticks));
     let (mut bytes, ends) = written(&[definitions(), vec![samples], vec![Record::End {}]]);
     // The checksum is in the 8 bytes at the end of a gzip member (RFC 1952, section 2.3).
     bytes[ends[1] as usize - 8] ^= 1;
@@ -106,7 +112,7 @@ fn damage_is_found_by_the_checksum_and_ends_the_recording() {
 
 #[test]
 fn numbers_that_refer_to_nothing_are_refused() {
-    let samples = |sample: TimedSample| Record::Samples(SampleColumns::of(0, &[sample], 0));
+    let samples = |sample: TimedSample| Record::Samples(SampleColumns::of(0, &[sample], 0, Weights::Ticks));
     let names = |program, first, count| Record::Names(Names { program, first, names: vec![None; count] });
     let stacks = |caller, frame| Record::Stacks(Stacks { program: 0, caller, frame });
     for record in [
@@ -169,7 +175,7 @@ fn a_block_that_unfolds_to_too_much_is_refused() {
 fn programs_side_by_side_are_told_apart() {
     let samples = |program, times: &[u64], before| {
         let samples: Vec<TimedSample> = times.iter().map(|time| sample(*time, 1 + program as u32)).collect();
-        Record::Samples(SampleColumns::of(program, &samples, before))
+        Record::Samples(SampleColumns::of(program, &samples, before, Weights::Ticks))
     };
     let more = |program, name: &str| {
         Record::Threads(More { program, list: vec![Thread { tid: 70, name: Some(name.into()) }] })
@@ -211,7 +217,7 @@ fn with_lines(blocks: &[Vec<Record>], edit: impl Fn(&str) -> String) -> Recordin
 
 #[test]
 fn what_a_later_version_adds_is_passed_over() {
-    let samples = Record::Samples(SampleColumns::of(0, &[sample(10, 2)], 0));
+    let samples = Record::Samples(SampleColumns::of(0, &[sample(10, 2)], 0, Weights::Ticks));
     let blocks = [definitions(), vec![samples], vec![Record::End {}]];
     let plain = with_lines(&blocks, str::to_owned);
     assert_eq!((plain.cut_off.as_deref(), plain.programs[0].samples.len()), (None, 1));

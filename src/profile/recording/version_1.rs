@@ -91,7 +91,7 @@ pub(super) fn add(gathered: &mut Gathered, line: &[u8]) -> Result<(), &'static s
         Record1::Frames(list) => Record::Frames(More { program: program?, list }),
         Record1::Stacks { caller, frame } => Record::Stacks(Stacks { program: program?, caller, frame }),
         Record1::Samples(Columns { after, thread, state, stack, weight }) => {
-            Record::Samples(SampleColumns { program: program?, after, thread, state, stack, weight })
+            Record::Samples(SampleColumns { program: program?, after, thread, state, stack, weight, time: Vec::new() })
         }
         Record1::Names(names) => Record::Names(names),
         Record1::End {} => Record::End {},

@@ -42,7 +42,7 @@ fn names() -> Vec<Option<NamedFrame>> {
 }
 
 fn sample(time: u64, thread: u32, state: u32, stack: u32) -> TimedSample {
-    TimedSample { time, thread, state, stack, weight: 1 }
+    TimedSample { time, thread, state, stack, ticks: 1, weight: 1 }
 }
 
 fn model(samples: Vec<TimedSample>) -> Model {
@@ -100,7 +100,7 @@ fn now_is_the_last_seconds() {
 
 #[test]
 fn ticks_are_those_of_the_clock_and_not_of_samples() {
-    let long = TimedSample { weight: 16, ..sample(10 * MS, 1, 1, 1) };
+    let long = TimedSample { ticks: 16, weight: 16, ..sample(10 * MS, 1, 1, 1) };
     let model = model(vec![sample(0, 0, 0, 2), sample(10 * MS, 0, 0, 2), long]);
     assert_eq!((model.recent_ticks(), model.samples(), model.complete()), (2, 3, 3));
 }
