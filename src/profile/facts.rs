@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::profile::clean::{one_line, shortened};
 use crate::profile::samples::{TimedSample, Weights};
 use crate::sampler::mode::Mode;
+use crate::target::cpu_quota::CpuQuota;
 use crate::types::{Nanos, Pid};
 
 pub mod activity;
 mod wording;
 
 use activity::ThreadActivity;
-use wording::{count, date_and_time, microseconds, percent, plural, rate, seconds};
+use wording::{count, cpus, date_and_time, microseconds, percent, plural, rate, seconds};
 
 /// The longest command line in a title: with the 17 px letters of a flame graph's title, 700 px.
 const MAX_TITLE_COMMAND: usize = 55;
@@ -97,6 +98,8 @@ pub enum ExceededLimit {
     TargetTime,
     /// CPU time of fpprof's own.
     OwnCpu,
+    /// The CPU quota of fpprof's own control group.
+    OwnQuota(CpuQuota),
 }
 
 /// What the stops of a recording cost the target.
@@ -303,12 +306,17 @@ impl RecordingFacts {
 
     fn left_out_line(&self) -> String {
         let cost = match self.limit {
-            Some(ExceededLimit::TargetTime) => "stops would have taken more of the target's time",
-            Some(ExceededLimit::OwnCpu) => "fpprof would have used more CPU time",
-            None => "they would have cost more",
+            Some(ExceededLimit::TargetTime) => {
+                "stops would have taken more of the target's time than --max-overhead allows"
+            }
+            Some(ExceededLimit::OwnCpu) => "fpprof would have used more CPU time than --max-overhead allows",
+            Some(ExceededLimit::OwnQuota(quota)) => {
+                &format!("they might have used up the CPU quota of fpprof's own cgroup ({})", cpus(quota))
+            }
+            None => "they would have cost more than --max-overhead allows",
         };
         let left_out = plural(self.samples_left_out, "sample", "samples");
-        format!("left out: {left_out}: {cost} than --max-overhead allows; a sample stands for those left out before it")
+        format!("left out: {left_out}: {cost}; a sample stands for those left out before it")
     }
 
     /// The reasons of failures, the most frequent first: `failed: 12 times, REASON`.

@@ -26,6 +26,7 @@ fn limit(exceeded: Exceeded) -> ExceededLimit {
     match exceeded {
         Exceeded::Target => ExceededLimit::TargetTime,
         Exceeded::Own => ExceededLimit::OwnCpu,
+        Exceeded::Quota(quota) => ExceededLimit::OwnQuota(quota),
     }
 }
 

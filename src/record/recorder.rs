@@ -19,8 +19,10 @@ use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
 use crate::sampler::clock::{Clock, Intervals, Tick, now};
 use crate::sampler::mode::Mode;
 use crate::sampler::open;
+use crate::sampler::own_quota::OwnQuota;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::Statistics;
+use crate::target::cgroup::CpuGroups;
 use crate::target::launch::Launched;
 use crate::target::process::{Process, ProcessError};
 use crate::types::{Nanos, Pid};
@@ -168,6 +170,7 @@ struct Recorder<'a> {
     plan: Plan,
     clock: Clock,
     budget: Budget,
+    quota: OwnQuota,
     requests: Requests<'a>,
     programs: Vec<Program>,
     failed: u64,
@@ -187,6 +190,7 @@ impl<'a> Recorder<'a> {
             plan,
             clock: Clock::resting(plan.rate, plan.intervals, seed),
             budget: Budget::new(plan.limits),
+            quota: OwnQuota::new(CpuGroups::here(), session.identity().pid),
             requests,
             programs: Vec::new(),
             failed: 0,
@@ -259,8 +263,10 @@ impl<'a> Recorder<'a> {
     fn record(&mut self, program: &mut Program, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Pause {
         program.session.set_goes_first(self.clock.goes_first());
         program.begin(self.time());
+        self.quota.set_applies(!self.clock.goes_first());
         let limit = self.limit;
         let mut looked = Instant::now();
+        let mut has_looked = false;
         loop {
             if self.requests.stop.load(Ordering::Relaxed) {
                 return Pause::Ended(Ended::Signal);
@@ -279,17 +285,20 @@ impl<'a> Recorder<'a> {
             };
             match woke_by {
                 Tick::Due => {
-                    self.sample(program, launched);
+                    has_looked |= self.sample(program, launched);
                     self.clock.skip_missed();
                 }
                 Tick::Interrupted if program.session.has_pending_stops() => {
+                    self.quota.begin_serving();
                     let outcome = program.serve(self.time());
+                    self.quota.end_tick();
                     took(outcome, launched);
                 }
                 Tick::Interrupted => {}
             }
-            if looked.elapsed() >= LOOK_EVERY || !program.session.has_threads() {
+            if looked.elapsed() >= LOOK_EVERY || has_looked && !program.session.has_threads() {
                 looked = Instant::now();
+                self.quota.look();
                 let errors = self.statistics.failures() + program.session.statistics.failures();
                 let (late, left_out) = (self.clock.late(), self.budget.left_out());
                 let taken = self.clock.wanted() - late - left_out;
@@ -320,11 +329,22 @@ impl<'a> Recorder<'a> {
         Nanos(now().0.saturating_sub(self.started.0))
     }
 
-    fn sample(&mut self, program: &mut Program, launched: &mut Option<Launched>) {
-        let Some(weight) = self.budget.admit() else { return };
+    /// Serves a tick, if the limits allow it. Returns whether they did.
+    fn sample(&mut self, program: &mut Program, launched: &mut Option<Launched>) -> bool {
+        self.quota.look();
+        let mut no_room = None;
+        let fits = || self.quota.begin_tick().map_err(|error| no_room.insert(error).quota);
+        let Some(weight) = self.budget.admit(fits) else {
+            if let Some(no_room) = no_room {
+                // Waking for ticks that will not fit either would use up what they wait for.
+                self.budget.leave_out(self.clock.pass_over(no_room.until));
+            }
+            return false;
+        };
         let time = self.time();
         program.session.was_due(self.clock.due_at());
         let outcome = program.sample(time, weight);
+        self.quota.end_tick();
         self.failed += u64::from(outcome.failed);
         if outcome.told_nothing {
             self.budget.told_nothing();
@@ -340,6 +360,7 @@ impl<'a> Recorder<'a> {
                 own_cpu: own_cpu().map_or(Nanos(0), |time| Nanos(time.as_nanos() as u64)),
             });
         }
+        true
     }
 }
 

@@ -5,6 +5,7 @@
 //! their shares.
 //! Does not: measure, or keep time.
 
+use crate::target::cpu_quota::CpuQuota;
 use crate::types::Nanos;
 
 /// What was spent is looked at this often: in this time enough samples are taken to judge by, and no target has suffered.
@@ -56,6 +57,8 @@ pub enum Exceeded {
     Target,
     /// That of fpprof's own CPU time.
     Own,
+    /// The quota that the kernel holds fpprof to.
+    Quota(CpuQuota),
 }
 
 /// Lets as many ticks through as the limits allow.
@@ -93,10 +96,16 @@ impl Budget {
         }
     }
 
-    /// Whether a sample is to be taken at this tick; if so, for how many ticks it stands.
-    pub fn admit(&mut self) -> Option<u64> {
+    /// Whether a sample is to be taken at this tick; if so, for how many ticks it stands. `fits` is asked where the limits allow one,
+    /// and may forbid it because of a quota.
+    pub fn admit(&mut self, fits: impl FnOnce() -> Result<(), CpuQuota>) -> Option<u64> {
         self.waiting += 1;
         if self.waiting < self.stride && !self.repeat {
+            self.left_out += 1;
+            return None;
+        }
+        if let Err(quota) = fits() {
+            self.exceeded = Some(Exceeded::Quota(quota));
             self.left_out += 1;
             return None;
         }
@@ -104,6 +113,12 @@ impl Budget {
         self.repeat = false;
         self.let_through += 1;
         Some(std::mem::take(&mut self.waiting))
+    }
+
+    /// Leaves so many ticks out besides.
+    pub fn leave_out(&mut self, ticks: u64) {
+        self.waiting += ticks;
+        self.left_out += ticks;
     }
 
     /// Tells that the look which was let through last has told nothing. The next tick is let through, too: where one in dozens is, a
@@ -187,7 +202,7 @@ mod tests {
             let mut taken = 0;
             for _ in 0..rate {
                 self.spent.at.0 += 1_000_000_000 / rate;
-                if let Some(weight) = self.budget.admit() {
+                if let Some(weight) = self.budget.admit(|| Ok(())) {
                     self.weight += weight;
                     taken += 1;
                     self.spent.stops += 1;
@@ -246,14 +261,38 @@ mod tests {
         run.second(1000, 1_000, 10);
         let stride = run.budget.stride();
         assert!(stride >= 100, "{stride}");
-        while run.budget.admit().is_none() {}
+        while run.budget.admit(|| Ok(())).is_none() {}
         let weights: Vec<u64> = (0..2 * stride)
             .filter_map(|_| {
                 run.budget.told_nothing();
-                run.budget.admit()
+                run.budget.admit(|| Ok(()))
             })
             .collect();
         assert_eq!(weights, [1, 1, 1, stride, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_sample_stands_for_the_ticks_that_did_not_fit_in_a_quota() {
+        let quota = CpuQuota { time: Nanos(2_000_000), period: Nanos(100_000_000) };
+        let mut budget = Budget::new(Some(LIMITS));
+        assert_eq!(budget.admit(|| Ok(())), Some(1));
+        assert_eq!([(); 3].map(|()| budget.admit(|| Err(quota))), [None; 3]);
+        budget.leave_out(2);
+        assert_eq!(budget.admit(|| Ok(())), Some(6));
+        assert_eq!((budget.left_out(), budget.exceeded()), (5, Some(Exceeded::Quota(quota))));
+    }
+
+    #[test]
+    fn a_quota_is_not_asked_where_the_limits_allow_no_sample() {
+        let mut run = Simulation::new(Some(LIMITS));
+        run.second(1000, 1_000, 10);
+        let asked = std::cell::Cell::new(0);
+        let fits = || {
+            asked.set(asked.get() + 1);
+            Ok(())
+        };
+        let taken = (0..1000).filter_map(|_| run.budget.admit(fits)).count();
+        assert_eq!(asked.get(), taken);
     }
 
     #[test]

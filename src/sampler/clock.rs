@@ -171,6 +171,16 @@ impl Clock {
         }
     }
 
+    /// Passes over the ticks before `until`, without a wake for each. Returns how many.
+    pub fn pass_over(&mut self, until: Nanos) -> u64 {
+        let before = self.wanted;
+        while self.deadline < until {
+            self.wanted += 1;
+            self.advance();
+        }
+        self.wanted - before
+    }
+
     /// Takes note of how long a sample took.
     fn learn(&mut self, sample: f64) {
         let longer = sample > self.dead_time;
@@ -277,6 +287,17 @@ mod tests {
         assert!((60..160).contains(&clock.late()), "about 100 ticks of 1 kHz in 100 ms, not {}", clock.late());
         assert_eq!(clock.wanted(), clock.late());
         assert!(clock.deadline >= start, "the next tick is ahead");
+    }
+
+    #[test]
+    fn ticks_that_are_passed_over_are_wanted_and_not_late() {
+        let mut clock = Clock::new(1000.0, Intervals::Poisson, 7);
+        let until = Nanos(now().0 + 100_000_000);
+        let passed = clock.pass_over(until);
+        assert!((60..160).contains(&passed), "about 100 ticks of 1 kHz in 100 ms, not {passed}");
+        assert_eq!((clock.wanted(), clock.late()), (passed, 0));
+        assert!(clock.deadline >= until);
+        assert_eq!(clock.pass_over(until), 0);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod last_block;
 pub mod mode;
 pub mod observe;
 pub mod open;
+pub mod own_quota;
+pub mod quota_window;
 pub mod run_state;
 pub mod sample;
 pub mod session;

@@ -1,6 +1,8 @@
 //! WHO: the process as the operating system shows it.
 
 pub mod access;
+pub mod cgroup;
+pub mod cpu_quota;
 pub mod descriptors;
 pub mod elf;
 pub mod elf_files;

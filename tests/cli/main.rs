@@ -31,6 +31,7 @@ mod run;
 mod accuracy;
 mod bad_targets;
 mod bug_report;
+mod cgroups;
 mod debugger;
 mod diff;
 mod doctor;

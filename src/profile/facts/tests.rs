@@ -100,6 +100,21 @@ fn few_samples_say_what_shares_are_worth() {
 }
 
 #[test]
+fn what_was_left_out_names_the_limit() {
+    let quota = CpuQuota { time: Nanos(2_000_000), period: Nanos(100_000_000) };
+    let limited = RecordingFacts { samples_left_out: 12, limit: Some(ExceededLimit::OwnQuota(quota)), ..facts() };
+    assert_eq!(
+        limited.summary_lines()[4],
+        "left out: 12 samples: they might have used up the CPU quota of fpprof's own cgroup (0.02 of a CPU); a sample stands for those \
+         left out before it"
+    );
+    let json = serde_json::to_string(&limited).unwrap();
+    assert_eq!(serde_json::from_str::<RecordingFacts>(&json).unwrap(), limited);
+    let own = RecordingFacts { limit: Some(ExceededLimit::OwnCpu), ..limited };
+    assert!(own.summary_lines()[4].contains("more CPU time than --max-overhead allows"), "{:?}", own.summary_lines());
+}
+
+#[test]
 fn a_title_is_short_and_on_one_line() {
     let long = RecordingFacts { command: format!("python3 -c import\nos {}", "x".repeat(5000)), ..facts() };
     let title = long.title();

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::target::cpu_quota::CpuQuota;
 use crate::types::Nanos;
 
 /// `1,234,567`.
@@ -62,6 +63,18 @@ pub(super) fn microseconds(duration: Nanos) -> String {
     }
 }
 
+/// `0.25 of a CPU`, `1.5 CPUs`.
+pub(super) fn cpus(quota: CpuQuota) -> String {
+    let cpus = quota.time.0 as f64 / quota.period.0.max(1) as f64;
+    // Three digits at most: quotas are round.
+    let rounded = if cpus < 1.0 { (cpus * 1000.0).round() / 1000.0 } else { (cpus * 100.0).round() / 100.0 };
+    match rounded {
+        1.0 => "1 CPU".to_owned(),
+        ..1.0 => format!("{rounded} of a CPU"),
+        _ => format!("{rounded} CPUs"),
+    }
+}
+
 /// `2026-03-01 12:00:59 UTC`; `None` for times before 1970 or that no calendar reaches.
 pub(super) fn date_and_time(time: SystemTime) -> Option<String> {
     let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
@@ -107,6 +120,15 @@ mod tests {
             [0.42, 303.9, 7205.0].map(|s| seconds(Duration::from_secs_f64(s))),
             ["0.42 s", "5 m 03 s", "2 h 00 m"]
         );
+    }
+
+    #[test]
+    fn quotas_are_told_in_cpus() {
+        let of = |us: u64| cpus(CpuQuota { time: Nanos(us * 1000), period: Nanos(100_000_000) });
+        assert_eq!(of(2_000), "0.02 of a CPU");
+        assert_eq!([25_000, 33_333].map(of), ["0.25 of a CPU", "0.333 of a CPU"]);
+        assert_eq!([100_000, 250_000].map(of), ["1 CPU", "2.5 CPUs"]);
+        assert_eq!(cpus(CpuQuota { time: Nanos(u64::MAX), period: Nanos(0) }), "18446744073709552000 CPUs");
     }
 
     #[test]
