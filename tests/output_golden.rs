@@ -54,6 +54,7 @@ fn facts() -> RecordingFacts {
             gil: Some(GilUse { looks: 1000, held: 612, waiting: 330 }),
         },
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
+        throttling: None,
         own_cpu: Some(Duration::from_millis(120)),
         fpprof_version: "0.1.0".into(),
         effective_samples: None,

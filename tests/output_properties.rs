@@ -39,6 +39,7 @@ fn facts(text: &str) -> RecordingFacts {
         stacks_complete: 100,
         activity: ThreadActivity::default(),
         stops: None,
+        throttling: None,
         own_cpu: None,
         fpprof_version: "0".into(),
         effective_samples: None,

@@ -16,9 +16,11 @@ use crate::target::cpu_quota::CpuQuota;
 use crate::types::{Nanos, Pid};
 
 pub mod activity;
+pub mod throttling;
 mod wording;
 
 use activity::ThreadActivity;
+use throttling::ThrottlingFacts;
 use wording::{count, cpus, date_and_time, microseconds, percent, plural, rate, seconds};
 
 /// The longest command line in a title: with the 17 px letters of a flame graph's title, 700 px.
@@ -82,6 +84,9 @@ pub struct RecordingFacts {
     pub activity: ThreadActivity,
     /// What the stops cost the target; absent when no thread was stopped.
     pub stops: Option<StopFacts>,
+    /// How often the kernel stopped the target because of a CPU quota; absent when it did not, or that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttling: Option<ThrottlingFacts>,
     /// The CPU time that fpprof itself has used; absent when it was not measured.
     pub own_cpu: Option<Duration>,
     /// The version of fpprof.
@@ -151,6 +156,7 @@ impl RecordingFacts {
             stacks_complete: 0,
             activity: ThreadActivity::default(),
             stops: None,
+            throttling: None,
             own_cpu: None,
             fpprof_version: String::new(),
             shown_part: None,
@@ -292,6 +298,7 @@ impl RecordingFacts {
         lines.extend(self.target_cpu.map(|cpu| self.target_cpu_line(cpu)));
         lines.extend(self.activity.lines());
         lines.push(format!("target stopped: {stopped}"));
+        lines.extend(self.throttling.map(|throttling| format!("throttled: {throttling}")));
         lines.push(format!("fpprof's own CPU time: {}", self.own_cpu.map_or_else(absent, seconds)));
         lines.push(format!("recorded by: fpprof {}", one_line(&self.fpprof_version)));
         lines

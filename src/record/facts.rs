@@ -66,6 +66,7 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
         stacks_complete: statistics.complete,
         activity: activity(recording),
         stops: stop_facts(&statistics.stops),
+        throttling: recording.throttling,
         own_cpu: own_cpu(),
         ..first
     }

@@ -12,4 +12,5 @@ pub mod pending;
 pub mod program;
 pub mod recorder;
 pub mod stream;
+pub mod throttling;
 pub mod window;

@@ -15,6 +15,8 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::program::{Outcome, Program, StackLabels};
 use super::stream::Stream;
+use super::throttling::TargetThrottling;
+use crate::profile::facts::throttling::ThrottlingFacts;
 use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
 use crate::sampler::clock::{Clock, Intervals, Tick, now};
 use crate::sampler::mode::Mode;
@@ -100,6 +102,8 @@ pub struct Recording {
     pub left_out: u64,
     /// The limit that was exceeded last.
     pub exceeded: Option<Exceeded>,
+    /// How often the kernel stopped the target because of a CPU quota, if it did.
+    pub throttling: Option<ThrottlingFacts>,
     /// What was counted, in all programs together.
     pub statistics: Statistics,
     /// Where it is written, if it was written while it was made.
@@ -171,6 +175,7 @@ struct Recorder<'a> {
     clock: Clock,
     budget: Budget,
     quota: OwnQuota,
+    throttling: TargetThrottling,
     requests: Requests<'a>,
     programs: Vec<Program>,
     failed: u64,
@@ -185,12 +190,14 @@ impl<'a> Recorder<'a> {
         let started = now();
         // Any seed will do that is not the same each time.
         let seed = started.0 ^ (u64::from(std::process::id()) << 32);
+        let (groups, pid) = (CpuGroups::here(), session.identity().pid);
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let mut recorder = Recorder {
             plan,
             clock: Clock::resting(plan.rate, plan.intervals, seed),
             budget: Budget::new(plan.limits),
-            quota: OwnQuota::new(CpuGroups::here(), session.identity().pid),
+            quota: OwnQuota::new(groups.clone(), pid),
+            throttling: TargetThrottling::new(groups, pid),
             requests,
             programs: Vec::new(),
             failed: 0,
@@ -255,6 +262,7 @@ impl<'a> Recorder<'a> {
             failed: self.failed,
             left_out: self.budget.left_out(),
             exceeded: self.budget.exceeded(),
+            throttling: self.throttling.until_now(),
             statistics: self.statistics,
             stream: self.stream,
         }
@@ -299,6 +307,7 @@ impl<'a> Recorder<'a> {
             if looked.elapsed() >= LOOK_EVERY || has_looked && !program.session.has_threads() {
                 looked = Instant::now();
                 self.quota.look();
+                self.throttling.look();
                 let errors = self.statistics.failures() + program.session.statistics.failures();
                 let (late, left_out) = (self.clock.late(), self.budget.left_out());
                 let taken = self.clock.wanted() - late - left_out;

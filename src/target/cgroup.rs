@@ -99,6 +99,12 @@ impl Mount {
 }
 
 impl CpuGroup {
+    /// A group that is gone, for tests.
+    #[cfg(test)]
+    pub(crate) fn gone() -> CpuGroup {
+        CpuGroup { version: Version::Two, folder: PathBuf::from("/nonexistent") }
+    }
+
     /// Its quota; `None` if it has none of its own.
     pub fn quota(&self) -> Option<CpuQuota> {
         match self.version {

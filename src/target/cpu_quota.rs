@@ -18,7 +18,7 @@ pub struct CpuQuota {
 }
 
 /// How often a group has used up its quota, since it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttled {
     /// Periods in which it wanted to run.
     pub periods: u64,

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use crate::patience::eventually;
 use crate::processes::{self, assert_runs_on};
 use crate::python::{self, BUSY, Program};
-use crate::run::{FPPROF, Scratch, start_command};
+use crate::run::{FPPROF, Scratch, start, start_command};
 
 /// A control group with a CPU quota; removed when dropped, once nobody is in it.
 struct Group(PathBuf);
@@ -122,5 +122,22 @@ fn a_quota_that_fpprof_shares_with_its_target_leaves_no_sample_out() {
     let ended = recording.wait();
     ended.recorded();
     assert!(!ended.stderr.contains("left out: "), "{ended:?}");
+    assert_runs_on(target.pid());
+}
+
+#[test]
+fn what_the_targets_quota_stopped_is_told() {
+    let Some(group) = group(20_000) else { return };
+    let target = Program::start(&python::newest(), BUSY);
+    group.take_in(target.pid());
+    let recording = start(&["-o", "o.txt", "-p", &target.pid_text()]);
+    recording.wait_until_sampling(target.pid());
+    let before = group.throttled();
+    eventually("the group is throttled", || group.throttled() > before + 5);
+    recording.signal(Signal::SIGINT);
+    let ended = recording.wait();
+    ended.recorded();
+    let said = "throttled: the CPU quota of the target's cgroup (0.2 of a CPU) stopped it in ";
+    assert!(ended.stderr.contains(said), "{ended:?}");
     assert_runs_on(target.pid());
 }

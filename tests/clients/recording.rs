@@ -56,6 +56,7 @@ fn facts(is_empty: bool) -> RecordingFacts {
         stacks_complete: if is_empty { 0 } else { 400 },
         activity: ThreadActivity::default(),
         stops: None,
+        throttling: None,
         own_cpu: None,
         fpprof_version: "0.1.0".into(),
         effective_samples: None,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sampler::run_state::RunState;
+use crate::target::cpu_quota::Throttled;
 
 fn facts() -> RecordingFacts {
     RecordingFacts {
@@ -23,6 +24,7 @@ fn facts() -> RecordingFacts {
         stacks: 2990,
         stacks_complete: 2989,
         activity: ThreadActivity { states: BTreeMap::from([(RunState::Python, 2990)]), gil: None },
+        throttling: None,
         stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
         own_cpu: Some(Duration::from_millis(410)),
         fpprof_version: "0.1.0".into(),
@@ -112,6 +114,20 @@ fn what_was_left_out_names_the_limit() {
     assert_eq!(serde_json::from_str::<RecordingFacts>(&json).unwrap(), limited);
     let own = RecordingFacts { limit: Some(ExceededLimit::OwnCpu), ..limited };
     assert!(own.summary_lines()[4].contains("more CPU time than --max-overhead allows"), "{:?}", own.summary_lines());
+}
+
+#[test]
+fn what_the_kernel_stopped_is_told_where_it_did() {
+    let quota = CpuQuota { time: Nanos(25_000_000), period: Nanos(100_000_000) };
+    let throttled = Throttled { periods: 400, throttled: 310, time: Nanos(18_200_000_000) };
+    let facts = RecordingFacts { throttling: Some(ThrottlingFacts { quota, throttled }), ..facts() };
+    let said = "throttled: the CPU quota of the target's cgroup (0.25 of a CPU) stopped it in 310 of 400 periods, for 18.20 s summed over CPUs";
+    assert!(facts.summary_lines().iter().any(|line| line == said), "{:?}", facts.summary_lines());
+    let json = serde_json::to_string(&facts).unwrap();
+    assert_eq!(serde_json::from_str::<RecordingFacts>(&json).unwrap(), facts);
+    let absent = serde_json::to_string(&RecordingFacts { throttling: None, ..facts }).unwrap();
+    assert!(!absent.contains("throttling"), "{absent}");
+    assert_eq!(serde_json::from_str::<RecordingFacts>(&absent).unwrap().throttling, None);
 }
 
 #[test]
