@@ -116,6 +116,18 @@ pub struct StopFacts {
     pub p99: Nanos,
     /// System calls that may have ended early because of a stop.
     pub disturbed_calls: u64,
+    /// How long threads took to come to their stops; absent when it was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<ArrivalFacts>,
+}
+
+/// How long threads took to come to their stops after they were asked, their waits for a CPU included: nothing is taken from them until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrivalFacts {
+    /// The median.
+    pub median: Nanos,
+    /// The 99th percentile.
+    pub p99: Nanos,
 }
 
 impl fmt::Display for StopFacts {
@@ -123,9 +135,12 @@ impl fmt::Display for StopFacts {
         let (median, p99) = (microseconds(self.median), microseconds(self.p99));
         write!(f, "{median} a sample (median), {p99} (99th percentile), ")?;
         match self.disturbed_calls {
-            0 => f.write_str("no system call disturbed"),
-            calls => write!(f, "{} disturbed", plural(calls, "system call", "system calls")),
+            0 => f.write_str("no system call disturbed")?,
+            calls => write!(f, "{} disturbed", plural(calls, "system call", "system calls"))?,
         }
+        let Some(ArrivalFacts { median, p99 }) = self.arrivals else { return Ok(()) };
+        let (median, p99) = (microseconds(median), microseconds(p99));
+        write!(f, "; stops came after {median} (median), {p99} (99th percentile)")
     }
 }
 

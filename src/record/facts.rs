@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use super::program::Program;
 use super::recorder::{Plan, Recording, own_cpu};
+use crate::process::durations::DurationHistogram;
 use crate::process::stops::Stops;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
-use crate::profile::facts::{ExceededLimit, RecordingFacts, StopFacts};
+use crate::profile::facts::{ArrivalFacts, ExceededLimit, RecordingFacts, StopFacts};
 use crate::profile::samples::Weights;
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::Intervals;
@@ -18,8 +19,10 @@ use crate::sampler::session::Session;
 use crate::sampler::statistics::GilLooks;
 
 fn stop_facts(stops: &Stops) -> Option<StopFacts> {
-    let at = |fraction| stops.durations.percentile(fraction);
-    Some(StopFacts { median: at(0.5)?, p99: at(0.99)?, disturbed_calls: stops.disturbed_calls })
+    let median_and_p99 = |histogram: &DurationHistogram| histogram.percentile(0.5).zip(histogram.percentile(0.99));
+    let (median, p99) = median_and_p99(&stops.durations)?;
+    let arrivals = median_and_p99(&stops.arrivals).map(|(median, p99)| ArrivalFacts { median, p99 });
+    Some(StopFacts { median, p99, disturbed_calls: stops.disturbed_calls, arrivals })
 }
 
 fn limit(exceeded: Exceeded) -> ExceededLimit {

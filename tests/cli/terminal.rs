@@ -96,7 +96,14 @@ fn a_pipe_has_none() {
     let target = Program::start(&python::newest(), BUSY);
     let ended = record(&["-d", "600ms", "-o", "o.txt", "-p", &target.pid_text()]);
     assert!(!ended.stderr.contains(['\r', '\x1b']), "{ended:?}");
-    for fact in ["wrote o.txt: open it with", "samples: ", "stacks: ", "target stopped: ", "fpprof's own CPU time: "] {
+    for fact in [
+        "wrote o.txt: open it with",
+        "samples: ",
+        "stacks: ",
+        "target stopped: ",
+        "; stops came after ",
+        "fpprof's own CPU time: ",
+    ] {
         assert!(ended.stderr.contains(fact), "{fact:?} is missing in {ended:?}");
     }
     assert_eq!(ended.stdout, "");

@@ -25,7 +25,7 @@ fn facts() -> RecordingFacts {
         stacks_complete: 2989,
         activity: ThreadActivity { states: BTreeMap::from([(RunState::Python, 2990)]), gil: None },
         throttling: None,
-        stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0 }),
+        stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0, arrivals: None }),
         own_cpu: Some(Duration::from_millis(410)),
         fpprof_version: "0.1.0".into(),
         effective_samples: None,
@@ -78,6 +78,20 @@ fn what_was_not_measured_is_said_to_be_absent() {
     }
     assert!(!lines.iter().any(|line| line.starts_with("GIL") || line.starts_with("threads")), "{lines:#?}");
     assert!(!unmeasured.subtitle().contains("stopped"));
+}
+
+#[test]
+fn how_long_stops_took_to_come_is_said_where_it_was_recorded() {
+    let stops = facts().stops.unwrap();
+    let with = StopFacts { arrivals: Some(ArrivalFacts { median: Nanos(31_000), p99: Nanos(14_100_000) }), ..stops };
+    assert_eq!(
+        with.to_string(),
+        "10.3 µs a sample (median), 48.0 µs (99th percentile), no system call disturbed; \
+         stops came after 31.0 µs (median), 14.1 ms (99th percentile)"
+    );
+    let again = |stops: StopFacts| serde_json::from_str::<StopFacts>(&serde_json::to_string(&stops).unwrap()).unwrap();
+    assert_eq!([again(with), again(stops)], [with, stops]);
+    assert!(!serde_json::to_string(&stops).unwrap().contains("arrivals"), "older recordings are written as they were");
 }
 
 #[test]
