@@ -14,6 +14,7 @@ pub mod range;
 pub mod read;
 pub mod running;
 pub mod still;
+pub mod watchdog;
 pub mod x86_64;
 
 #[cfg(target_arch = "aarch64")]

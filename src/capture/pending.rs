@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::placement::Turn;
 use super::ptrace::{Asked, StopError, sleep_until_a_stop};
+use super::watchdog;
 use crate::target::threads::Schedule;
 use crate::types::Tid;
 
@@ -77,6 +78,7 @@ impl PendingStops {
 
     /// Sleeps until one comes, a signal arrives or the time is over; see [`sleep_until_a_stop`].
     pub fn sleep(&mut self, limit: Duration) {
+        watchdog::put_off();
         sleep_until_a_stop(limit, || self.0.iter_mut().any(|pending| pending.asked.has_come()));
     }
 

@@ -1,7 +1,8 @@
 //! The ptrace(2) calls that stop one thread, read its registers and let it run on.
 //!
 //! Does: hold a thread stopped for the life of a [`Stop`], which detaches when it is dropped; pass on a signal
-//! that arrived meanwhile; find out whether a thread may be traced without stopping it. All of this folder's `unsafe`.
+//! that arrived meanwhile; find out whether a thread may be traced without stopping it. All of this folder's `unsafe` but
+//! for a timer's.
 //! Does not: write to the target, decide when to stop it, or read its memory.
 //!
 //! No wait is without an end. nix's wrappers are not used for waiting: its `waitpid` cannot represent a stop by a real-time signal, and the
@@ -263,6 +264,11 @@ fn let_go(process: libc::pid_t, tid: libc::pid_t) {
 /// Lets go of those that have come to their stops, or ended, since they were given up.
 fn let_go_of_late_ones() {
     LATE.with_borrow_mut(|late| late.retain(|(process, tid)| !has_let_go(*process, *tid)));
+}
+
+/// Whether any is still to come.
+pub(super) fn has_late_ones() -> bool {
+    LATE.with_borrow(|late| !late.is_empty())
 }
 
 /// Lets go of a thread if it has come to its stop. Returns whether it is traced no more.

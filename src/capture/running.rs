@@ -15,6 +15,7 @@ use super::pending::{Pending, PendingStops, Seen};
 use super::placement::{OwnAccount, Placement, Turn};
 use super::ptrace::{self, Asked, Stop, StopError, Wait};
 use super::read::{Plan, copy_ahead, fill, warm_up};
+use super::watchdog;
 use crate::target::memory::BulkMemory;
 use crate::target::registers::Registers;
 use crate::target::threads::{Activity, Thread};
@@ -106,6 +107,9 @@ impl Stopper {
         self.own.waited();
         self.own.sleeps();
         self.turn = None;
+        if self.pending.is_empty() && !ptrace::has_late_ones() {
+            watchdog::rest();
+        }
     }
 
     /// The stops that have not come yet.
@@ -173,6 +177,7 @@ impl Stopper {
         stopping: Stopping,
     ) -> Result<Pending, RunningError> {
         let turn = self.turn();
+        watchdog::put_off();
         warm_up(captured, memory, plan);
         let shares_our_cpu = nix::sched::sched_getcpu().ok().is_some_and(|cpu| thread.last_cpu() == Some(cpu));
         let spin = (self.latency * 2).clamp(*SPIN.start(), *SPIN.end());

@@ -16,6 +16,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use super::program::{Outcome, Program, StackLabels};
 use super::stream::Stream;
 use super::throttling::TargetThrottling;
+use crate::capture::watchdog;
 use crate::profile::facts::throttling::ThrottlingFacts;
 use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
 use crate::sampler::clock::{Clock, Intervals, Tick, now};
@@ -115,8 +116,9 @@ pub struct Recording {
 pub struct Requests<'a> {
     /// To end, when it becomes true.
     pub stop: &'a AtomicBool,
-    /// To let go of the target and then to stop this process as SIGSTOP does, when it becomes true: it is false again when the recording
-    /// goes on. Absent where nobody asks for that.
+    /// To let go of the target and then to stop this process as SIGSTOP does, when a signal that asks for it has made this true: it is false
+    /// again when the recording goes on. The same happens when SIGSTOP has stopped this process while it held a thread. Absent where neither is
+    /// wanted.
     pub suspend: Option<&'a AtomicBool>,
 }
 
@@ -127,8 +129,11 @@ impl Requests<'_> {
 
     fn suspend(&self) {
         self.suspend.inspect(|suspend| suspend.store(false, Ordering::Relaxed));
-        // It returns when somebody has continued the process.
-        let _ = raise(Signal::SIGSTOP);
+        // Who has continued the process since it was to stop wants it to go on.
+        if !watchdog::is_continued() {
+            // It returns when somebody has continued the process.
+            let _ = raise(Signal::SIGSTOP);
+        }
     }
 }
 
@@ -145,11 +150,22 @@ pub fn record(
     observer: &mut dyn Observer,
 ) -> io::Result<Recording> {
     let mut recorder = Recorder::new(plan, requests, stream, session);
+    let is_watched = requests.suspend.is_some() && watchdog::prepare();
+    let mut is_suspended = false;
     loop {
-        match on_a_thread_of_its_own(|| recorder.go_on(launched, observer))? {
+        let ended = on_a_thread_of_its_own(|| {
+            if is_watched {
+                watchdog::start();
+            }
+            // Now that the thread before has ended: a thread that this process held while it is stopped would stand still for as long.
+            if is_suspended {
+                requests.suspend();
+            }
+            recorder.go_on(launched, observer)
+        })?;
+        match ended {
             Some(ended) => return Ok(recorder.finish(ended)),
-            // A thread that this process held while it is stopped would stand still for as long.
-            None => requests.suspend(),
+            None => is_suspended = true,
         }
     }
 }
@@ -279,7 +295,7 @@ impl<'a> Recorder<'a> {
             if self.requests.stop.load(Ordering::Relaxed) {
                 return Pause::Ended(Ended::Signal);
             }
-            if self.requests.wants_suspension() {
+            if self.requests.wants_suspension() || watchdog::has_continued_us() {
                 return Pause::Suspended;
             }
             if limit.is_some_and(|limit| now() >= limit) {

@@ -57,16 +57,22 @@ impl Held {
         processes::let_work(target.pid(), 200);
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO can be made");
         let held = Held { fifo, target, recording, _scratch: scratch };
+        held.wait_until_held();
+        held
+    }
+
+    /// Lets the target start programs until a stop was asked for that cannot come.
+    fn wait_until_held(&self) {
         let deadline = Instant::now() + patience();
         loop {
             // Between two looks it is let go if it was only on its way.
-            if held.is_held() {
+            if self.is_held() {
                 std::thread::sleep(Duration::from_millis(20));
-                if held.is_held() {
-                    return held;
+                if self.is_held() {
+                    return;
                 }
             }
-            let_go(&held.fifo);
+            let_go(&self.fifo);
             assert!(Instant::now() < deadline, "no stop was asked for that cannot come");
         }
     }
@@ -112,6 +118,42 @@ fn a_recording_that_is_suspended_holds_nothing() {
     }
     let writer = held.open();
     held.recording.signal(Signal::SIGINT);
+    let ended = held.recording.wait();
+    assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
+    assert!(held.target.end().success());
+    drop(writer);
+}
+
+#[test]
+fn a_recording_that_is_stopped_by_sigstop_lets_go_and_stays_stopped() {
+    let held = Held::new();
+    let (pid, recording) = (held.target.pid(), held.recording.pid());
+    for _ in 0..3 {
+        held.recording.signal(Signal::SIGSTOP);
+        eventually("fpprof lets go, and is stopped", || {
+            processes::tracer(pid) == 0 && processes::state(recording) == 'T'
+        });
+        held.recording.signal(Signal::SIGCONT);
+        held.wait_until_held();
+    }
+    let writer = held.open();
+    held.recording.signal(Signal::SIGINT);
+    let ended = held.recording.wait();
+    assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
+    assert!(held.target.end().success());
+    drop(writer);
+}
+
+#[test]
+fn a_thread_that_comes_to_its_stop_while_fpprof_is_stopped_gets_on() {
+    let held = Held::new();
+    let (pid, recording) = (held.target.pid(), held.recording.pid());
+    held.recording.signal(Signal::SIGSTOP);
+    // Now its stop can come.
+    let writer = held.open();
+    eventually("the target gets on to its end", || processes::state(pid) == 'Z');
+    eventually("fpprof stays stopped", || processes::state(recording) == 'T');
+    held.recording.signal(Signal::SIGCONT);
     let ended = held.recording.wait();
     assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
     assert!(held.target.end().success());

@@ -52,6 +52,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let Job { pid, program, program_output, plan, kind, output, force, interim, shown, labels, hideprogress } =
         Job::resolve(args)?;
     let Opened { session, mut launched } = opening::open(pid, (&program, program_output), plan.mode, &stop)?;
+    Suspension::leave_sigcont_to_recording();
     if plan.mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
         return Err(refusal::no_gil(session.identity(), launched.is_some()));
     }

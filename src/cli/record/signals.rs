@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU};
 use signal_hook::flag;
 
+use crate::capture::watchdog;
 use crate::cli::failure::Failure;
 
 /// Ctrl-C and SIGTERM end the recording, and nothing is lost; the second one is `patience`'s.
@@ -45,6 +46,12 @@ impl Suspension {
             flag::register(signal, Arc::clone(&wanted)).map_err(|error| no_signals(&error))?;
         }
         Ok(Suspension { at_once, wanted })
+    }
+
+    /// Leaves SIGCONT to the recording: it lets go of its target, too, when SIGSTOP has stopped fpprof, which no program can put off.
+    /// Is called when the program to record has been started, which would inherit this, and before any thread is.
+    pub fn leave_sigcont_to_recording() {
+        watchdog::block_sigcont();
     }
 
     /// They only ask `recording` to, through what it is given.

@@ -32,7 +32,7 @@ use super::opening::{self, Opened, program_name};
 use super::record::job::{limits, not_kept};
 use super::record::output_file::default_name;
 use super::record::progress::Progress;
-use super::record::signals::stop_on_signals;
+use super::record::signals::{Suspension, stop_on_signals};
 use super::record::{report, stream};
 use super::style::Style;
 use crate::profile::clean::one_line;
@@ -60,6 +60,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals()?;
     let opened = opening::open(args.pid, (&args.program, ProgramOutput::Discarded), Mode::Wall, &stop)?;
     let Opened { session, mut launched } = opened;
+    Suspension::leave_sigcont_to_recording();
     let plan = Plan {
         rate: args.rate,
         duration: None,
@@ -82,10 +83,11 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     let ended = thread::scope(|scope| {
         let ((orders, ordered), (telling, news)) = (channel(), sync_channel(2));
         let (stop, launched) = (&*stop, &mut launched);
+        let suspend = AtomicBool::new(false);
         let recording = scope.spawn(move || {
             recorder::record(
                 plan,
-                Requests { stop, suspend: None },
+                Requests { stop, suspend: Some(&suspend) },
                 Some(stream),
                 session,
                 launched,
