@@ -32,6 +32,10 @@ const MAX_TURN: Duration = Duration::from_micros(25);
 const GAVE_NOTHING: Duration = Duration::from_micros(2);
 /// A thread that shares our CPU comes to its stop as soon as we sleep, unless others have their turns before it.
 const OWN_CPU_PATIENCE: Duration = Duration::from_micros(200);
+/// A thread that another tracer holds is asked again after these pauses: a profiler holds it for microseconds, a debugger for so long that
+/// no more than the first of its threads is asked again.
+const ASK_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_micros(100), Duration::from_micros(200), Duration::from_micros(400)];
 /// How long a stop that must be had may take to come: that of a thread that is read once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -82,6 +86,22 @@ pub struct Stopper {
     fresh_since: Option<Instant>,
     own: OwnAccount,
     pending: PendingStops,
+    /// Whether the thread that was asked last was another tracer's, to the end.
+    is_refused: bool,
+}
+
+/// Why a thread was not asked to stop.
+enum NotAsked {
+    /// Another tracer holds it, and that looks like this.
+    HeldByAnother(RunningError),
+    /// Another reason.
+    Other(RunningError),
+}
+
+impl From<RunningError> for NotAsked {
+    fn from(error: RunningError) -> NotAsked {
+        NotAsked::Other(error)
+    }
 }
 
 impl Stopper {
@@ -110,6 +130,11 @@ impl Stopper {
         if self.pending.is_empty() && !ptrace::has_late_ones() {
             watchdog::rest();
         }
+    }
+
+    /// Whether the thread that was asked last was another tracer's, however often it was asked.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// The stops that have not come yet.
@@ -169,13 +194,41 @@ impl Stopper {
         self.copy(thread, pending, (memory, plan, captured), stopping)
     }
 
-    /// Asks a thread to stop, and waits for as long as that usually takes.
+    /// Asks a thread to stop, a few times if another tracer holds it.
     fn ask(
         &mut self,
         thread: &mut Thread,
         (memory, plan, captured): (&dyn BulkMemory, &mut dyn Plan, &mut Captured),
         stopping: Stopping,
     ) -> Result<Pending, RunningError> {
+        let mut pauses = if self.is_refused { [].iter() } else { ASK_AGAIN_AFTER.iter() };
+        loop {
+            let error = match self.ask_once(thread, (memory, plan, captured), stopping) {
+                Ok(pending) => {
+                    self.is_refused = false;
+                    return Ok(pending);
+                }
+                Err(NotAsked::Other(error)) => return Err(error),
+                Err(NotAsked::HeldByAnother(error)) => error,
+            };
+            let Some(pause) = pauses.next() else {
+                self.is_refused = true;
+                return Err(error);
+            };
+            self.end_turn();
+            let until = Instant::now() + *pause;
+            std::thread::sleep(*pause);
+            self.begin_turn(until);
+        }
+    }
+
+    /// Asks a thread to stop, and waits for as long as that usually takes.
+    fn ask_once(
+        &mut self,
+        thread: &mut Thread,
+        (memory, plan, captured): (&dyn BulkMemory, &mut dyn Plan, &mut Captured),
+        stopping: Stopping,
+    ) -> Result<Pending, NotAsked> {
         let turn = self.turn();
         watchdog::put_off();
         warm_up(captured, memory, plan);
@@ -184,11 +237,24 @@ impl Stopper {
         let before = thread.schedule();
         // The last look before the stop decides, and nothing comes between: a system call in which a thread waits can
         // return EINTR or short when the thread is stopped (ptrace(2), BUGS; signal(7)).
-        if stopping != Stopping::InAnyState && thread.activity()? != Activity::Running {
-            return Err(RunningError::Blocked);
+        if stopping != Stopping::InAnyState {
+            match thread.activity().map_err(RunningError::from)? {
+                Activity::Running => {}
+                Activity::Blocked { call: None, .. } if thread.is_in_tracing_stop() => {
+                    return Err(NotAsked::HeldByAnother(RunningError::Blocked));
+                }
+                _ => return Err(RunningError::Blocked.into()),
+            }
         }
         let at = Instant::now();
-        let asked = Asked::new(thread.live_process().ok_or(StopError::Gone)?, thread.tid)?;
+        let process = thread.live_process().ok_or(RunningError::Stop(StopError::Gone))?;
+        let asked = match Asked::new(process, thread.tid) {
+            // A thread that is ending cannot be traced any more.
+            Err(StopError::Denied) if !thread.has_ended() => {
+                return Err(NotAsked::HeldByAnother(StopError::Denied.into()));
+            }
+            asked => asked.map_err(RunningError::from)?,
+        };
         let mut pending = Pending { tid: thread.tid, asked, at, before, turn, is_late: false, seen: None };
         if shares_our_cpu {
             let has_come = pending.asked.wait(Wait::SleepFor(OWN_CPU_PATIENCE));

@@ -15,8 +15,7 @@ use crate::target::view::Identity;
 use crate::types::Pid;
 
 /// The system does not let us read a process.
-fn denied(pid: Pid) -> Failure {
-    let obstacle = diagnose(pid);
+fn denied(pid: Pid, obstacle: &Obstacle) -> Failure {
     let what = match obstacle {
         Obstacle::TracedBy { .. } => format!("process {pid} cannot be read: {obstacle}"),
         _ => format!("no permission to read process {pid}: {obstacle}"),
@@ -28,7 +27,7 @@ fn denied(pid: Pid) -> Failure {
 pub fn attach(error: &AttachError) -> Failure {
     match error {
         AttachError::Process(error) => process(error),
-        AttachError::Denied(pid) => denied(*pid),
+        AttachError::Denied(pid, obstacle) => denied(*pid, obstacle),
         AttachError::NoTracing(..) => Failure::new(error)
             .with_hint("A kernel or sandbox without ptrace (gVisor, a seccomp profile) cannot be profiled into."),
         AttachError::Unreadable { process, error } => open(&process.identity, error),
@@ -61,13 +60,13 @@ fn process(error: &ProcessError) -> Failure {
         ProcessError::ForeignArchitecture { .. } => {
             failure.with_hint("fpprof reads 64-bit programs of the machine that it runs on.")
         }
-        ProcessError::Denied { pid, .. } => denied(*pid),
+        ProcessError::Denied { pid, .. } => denied(*pid, &diagnose(*pid)),
     }
 }
 
 /// A process holds no interpreter that can be read.
 fn open(process: &Identity, error: &OpenError) -> Failure {
-    let OpenError::Interpreter(error) = error else { return denied(process.pid) };
+    let OpenError::Interpreter(error) = error else { return denied(process.pid, &diagnose(process.pid)) };
     let (pid, program) = (process.pid, process.executable.display());
     let failure = Failure::new(format_args!("process {pid} ({program}): {error}"));
     failure.with_hint(match error {

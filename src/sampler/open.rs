@@ -14,10 +14,11 @@ use super::session::Session;
 use crate::capture::ptrace::{StopError, may_trace};
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
+use crate::target::access::{Obstacle, diagnose};
 use crate::target::launch::Launched;
 use crate::target::living::LivingThread;
 use crate::target::process::{Process, ProcessError, read_status};
-use crate::types::Pid;
+use crate::types::{Pid, Tid};
 
 /// How long a running process may need to finish what it has begun: its start, or the end of a thread.
 const ATTACH_LIMIT: Duration = Duration::from_secs(2);
@@ -28,6 +29,8 @@ const LOADER_LIMIT: Duration = Duration::from_millis(300);
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// The same for a program that another one has replaced itself by.
 const REPLACED_LIMIT: Duration = Duration::from_secs(1);
+/// How long another tracer may hold a process: a debugger holds it for longer.
+const TRACER_LIMIT: Duration = Duration::from_millis(500);
 /// How often to look meanwhile: the first samples of a program are as welcome as later ones.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// What has not become Python for some time is looked at less often, for a look costs CPU.
@@ -39,9 +42,9 @@ pub enum AttachError {
     /// The process is not there, or is none that can be read.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// It may not be traced.
-    #[error("process {0} may not be traced")]
-    Denied(Pid),
+    /// It may not be traced, because of that.
+    #[error("process {0} may not be traced: {1}")]
+    Denied(Pid, Obstacle),
     /// The system cannot trace.
     #[error("process {0} cannot be traced: {1}")]
     NoTracing(Pid, Errno),
@@ -147,7 +150,9 @@ pub fn launched(launched: &mut Launched, mode: Mode, stop: &AtomicBool) -> Resul
                     Ok(process) => AttachError::unreadable(&process, error),
                     Err(error) => error.into(),
                 },
-                Err(_) | Ok(Ok(_)) => process.err().map_or(AttachError::Denied(pid), AttachError::from),
+                Err(_) | Ok(Ok(_)) => {
+                    process.err().map_or_else(|| AttachError::Denied(pid, diagnose(pid)), AttachError::from)
+                }
             });
         }
     }
@@ -168,21 +173,40 @@ pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
     }
 }
 
-/// Tries the one thing that needs permission: the kernel's answer is the only sure one.
+/// Tries the one thing that needs permission: the kernel's answer is the only sure one. Another tracer may let go soon: a profiler holds
+/// a thread for microseconds.
 fn check_permission(pid: Pid) -> Result<(), AttachError> {
-    // A first thread that has ended cannot be traced, and the others can.
-    let tid = LivingThread::of(pid).tid();
+    let mut pace = Pace::new(TRACER_LIMIT);
+    let mut tracer = None;
+    loop {
+        // A first thread that has ended cannot be traced, and the others can.
+        let tid = LivingThread::of(pid).tid();
+        let error = match ask_permission(tid) {
+            Err(StopError::Denied) => diagnose(Pid(tid.0)),
+            Ok(()) | Err(StopError::Gone | StopError::Exited(_)) => return Ok(()),
+            Err(StopError::System(errno)) => return Err(AttachError::NoTracing(pid, errno)),
+        };
+        match &error {
+            Obstacle::TracedBy { .. } => tracer = Some(error),
+            // It may have been traced a moment ago.
+            Obstacle::Unknown => {}
+            _ => return Err(AttachError::Denied(pid, error)),
+        }
+        if !pace.wait() {
+            return Err(AttachError::Denied(pid, tracer.unwrap_or(Obstacle::Unknown)));
+        }
+    }
+}
+
+/// Asks the kernel for permission to trace a thread, and waits until that is over.
+fn ask_permission(tid: Tid) -> Result<(), StopError> {
     let answer = may_trace(tid);
     // Who asked may not have let go yet, and nobody else could trace the process until then.
     let since = Instant::now();
     while since.elapsed() < ATTACH_LIMIT && is_traced_by_us(Pid(tid.0)) {
         std::thread::yield_now();
     }
-    match answer {
-        Ok(()) | Err(StopError::Gone | StopError::Exited(_)) => Ok(()),
-        Err(StopError::Denied) => Err(AttachError::Denied(pid)),
-        Err(StopError::System(errno)) => Err(AttachError::NoTracing(pid, errno)),
-    }
+    answer
 }
 
 fn is_traced_by_us(pid: Pid) -> bool {

@@ -78,7 +78,10 @@ impl Obstacle {
     /// What the user can do.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Obstacle::TracedBy { .. } => "A process has at most one tracer: end the debugger or tracer and try again.",
+            Obstacle::TracedBy { .. } => {
+                "A process has at most one tracer at a time, and this one has not let go for half a second: end that program, or have it \
+                 detach, and try again."
+            }
             Obstacle::YamaNever => "kernel.yama.ptrace_scope is 3, which only a reboot with another setting changes.",
             Obstacle::YamaAdmin => {
                 "Run fpprof as root (`sudo fpprof …`), or give it the capability: `sudo setcap cap_sys_ptrace=ep $(which fpprof)`."

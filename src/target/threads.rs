@@ -182,6 +182,14 @@ impl Thread {
         }
     }
 
+    /// Whether a tracer has it stand still.
+    pub fn is_in_tracing_stop(&mut self) -> bool {
+        match &mut self.source {
+            Source::Live(thread) => thread.stat_field(3).is_some_and(|state| state == "t"),
+            Source::Still(_) => false,
+        }
+    }
+
     /// Whether it has ended: gone, or a zombie, as a first thread that ends before the others stays one.
     pub fn has_ended(&self) -> bool {
         self.live().is_some_and(|thread| thread.status().is_none_or(|status| status.has_ended()))

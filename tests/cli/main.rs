@@ -51,3 +51,4 @@ mod snapshots;
 mod switches;
 mod terminal;
 mod top;
+mod two_profilers;

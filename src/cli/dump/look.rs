@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustc_hash::FxHashMap;
 
@@ -25,6 +25,10 @@ use crate::types::{Machine, Tid};
 
 /// How often threads are looked at until each has a stack: one that wakes and blocks all the time can escape a look.
 const LOOKS: usize = 3;
+/// For so long are they looked at when another tracer holds one: a profiler holds it for microseconds, or until it has a CPU.
+const TRACER_PATIENCE: Duration = Duration::from_millis(300);
+/// How often, then.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long threads that wait for a CPU may take to come to their stops.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -121,12 +125,18 @@ impl Dump {
     pub fn take(mut session: Session, view: DumpOptions) -> Dump {
         let time = SystemTime::now();
         let mut seen: FxHashMap<Tid, (Arc<[SampleFrame]>, RunState)> = FxHashMap::default();
-        for _ in 0..LOOKS {
+        let began = Instant::now();
+        for look in 1.. {
             let mut take = |sample: Sample| drop(seen.insert(sample.tid, (sample.frames, sample.run_state)));
             session.tick(1, &mut take);
             session.serve_within(PATIENCE, &mut take);
-            if session.threads().iter().all(|history| history.failure.is_none()) {
+            let failures: Vec<SampleFailure> = session.threads().iter().filter_map(|history| history.failure).collect();
+            let waits_for_tracer = failures.contains(&SampleFailure::Denied) && began.elapsed() < TRACER_PATIENCE;
+            if failures.is_empty() || look >= LOOKS && !waits_for_tracer {
                 break;
+            }
+            if waits_for_tracer {
+                std::thread::sleep(LOOK_EVERY);
             }
         }
         let outermost_first =

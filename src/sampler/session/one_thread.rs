@@ -32,6 +32,12 @@ impl Session {
                     Ok(Activity::Running) => Met::Runs,
                     // It stands still at our own stop.
                     Ok(Activity::Blocked { .. }) if self.reader.stopper().pending().has_come(tid) => Met::Runs,
+                    // It stands still for a moment, at another profiler's stop; or for a debugger, which does not let go.
+                    Ok(Activity::Blocked { call: None, .. })
+                        if !self.reader.stopper().is_refused() && history.known.thread.is_in_tracing_stop() =>
+                    {
+                        Met::Runs
+                    }
                     Ok(Activity::Blocked { .. }) => Met::IsBlocked,
                     Ok(Activity::Still) => Met::IsStill,
                     Err(error) => Met::CannotLook(error),
