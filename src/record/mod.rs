@@ -11,6 +11,7 @@ pub mod origin;
 pub mod pending;
 pub mod program;
 pub mod recorder;
+pub mod requests;
 pub mod stream;
 pub mod throttling;
 pub mod window;

@@ -5,15 +5,16 @@
 //! Does not: count stacks, parse arguments, name frames or write files.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
+use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::program::{Outcome, Program, StackLabels};
+use super::requests::Requests;
 use super::stream::Stream;
 use super::throttling::TargetThrottling;
 use crate::capture::watchdog;
@@ -109,32 +110,6 @@ pub struct Recording {
     pub statistics: Statistics,
     /// Where it is written, if it was written while it was made.
     pub stream: Option<Stream>,
-}
-
-/// What is asked of a recording while it is made.
-#[derive(Debug, Clone, Copy)]
-pub struct Requests<'a> {
-    /// To end, when it becomes true.
-    pub stop: &'a AtomicBool,
-    /// To let go of the target and then to stop this process as SIGSTOP does, when a signal that asks for it has made this true: it is false
-    /// again when the recording goes on. The same happens when SIGSTOP has stopped this process while it held a thread. Absent where neither is
-    /// wanted.
-    pub suspend: Option<&'a AtomicBool>,
-}
-
-impl Requests<'_> {
-    fn wants_suspension(&self) -> bool {
-        self.suspend.is_some_and(|suspend| suspend.load(Ordering::Relaxed))
-    }
-
-    fn suspend(&self) {
-        self.suspend.inspect(|suspend| suspend.store(false, Ordering::Relaxed));
-        // Who has continued the process since it was to stop wants it to go on.
-        if !watchdog::is_continued() {
-            // It returns when somebody has continued the process.
-            let _ = raise(Signal::SIGSTOP);
-        }
-    }
 }
 
 /// Records a session until the end, and writes to `stream` meanwhile. A program that we have started is waited for through `launched`.
