@@ -58,13 +58,13 @@ def record(bench, interpreter, program, arguments, rate, seconds, switches=()):
             try:
                 if target.stdout.readline().strip() != "ready":
                     raise Failed(f"the target {program} has not started on CPython {interpreter.name}")
-                return _record(bench, target, scratch.outside / "profile.txt", rate, seconds, switches)
+                return _record(bench, target, scratch.outside / "profile.jsonl", rate, seconds, switches)
             finally:
                 target.kill()
 
 
 def _record(bench, target, output, rate, seconds, switches):
-    command = [bench.executable, "record", "-p", target.pid, "-r", rate, "-f", "collapsed", "-o", output, "--native", "none",
+    command = [bench.executable, "record", "-p", target.pid, "-r", rate, "-f", "jsonl", "-o", output, "--native", "none",
                "--max-overhead", "none", *switches]
     with tempfile.TemporaryFile("w+") as words:
         with subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stderr=words) as fpprof:
@@ -85,12 +85,13 @@ def _record(bench, target, output, rate, seconds, switches):
 
 
 def _wait_until_sampling(fpprof, pid):
-    """Waits until fpprof has the files of the target's threads open: it opens them with its first tick."""
+    """Waits until fpprof has the accounts of the target's threads open: it opens them with its first tick."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and fpprof.poll() is None:
         for fd in Path(f"/proc/{fpprof.pid}/fd").iterdir():
             try:
-                if os.readlink(fd).startswith(f"/proc/{pid}/task/"):
+                file = os.readlink(fd)
+                if file.startswith(f"/proc/{pid}/task/") and file.endswith("/schedstat"):
                     return
             except OSError:
                 continue
@@ -99,7 +100,15 @@ def _wait_until_sampling(fpprof, pid):
 
 
 def _stacks(text):
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            stack, count = line.rsplit(" ", 1)
-            yield stack.split(";"), int(count)
+    """Each sample as a stack that was seen once: samples have errors, and the times that they stand for are the kernel's."""
+    for line in text.splitlines()[1:]:
+        sample = json.loads(line)
+        if sample["weight"]:
+            yield [_label(frame) for frame in sample["stack"]], 1
+
+
+def _label(frame):
+    if "file" not in frame:
+        return frame["name"]
+    place = f"{frame['file']}:{frame['line']}" if "line" in frame else frame["file"]
+    return f"{frame['name']} ({place})"
