@@ -134,7 +134,9 @@ fn timeline(profile: &Profile) -> Timeline {
             let time = 1_000_000 * (2 * number as u64 + part) + 123;
             let (thread, state) = (threads[number % 2], states[number / 4 % 2]);
             let weight = if part == 0 { node.self_weight / 3 } else { node.self_weight - node.self_weight / 3 };
-            timeline.add(TimedSample { time, thread, state, stack: stack as u32, ticks: weight, weight });
+            // Where weights are times, one sample each.
+            let ticks = if weight < 1_000 { weight } else { 1 };
+            timeline.add(TimedSample { time, thread, state, stack: stack as u32, ticks, weight });
         }
     }
     timeline
@@ -208,6 +210,33 @@ fn collapsed_by_function() {
 fn collapsed_without_line_numbers() {
     let options = LabelOptions { by_function: false, no_line_numbers: true };
     check("no_line_numbers.txt", Format::Collapsed, &profile(), &facts(), options);
+}
+
+/// The same recording as one whose weights are times: a tick is 10 ms of the thread's, and 90 ms were used of which there is no sample.
+fn with_times() -> (Profile, RecordingFacts) {
+    let mut profile = Profile::new();
+    for (stack, weight) in self::profile().stacks() {
+        profile.add(stack, weight * 10_000);
+    }
+    profile.add([&Frame::not_sampled()], 90_000);
+    let facts = RecordingFacts {
+        weights: Weights::Time,
+        target_cpu: Some(Duration::from_millis(10_490)),
+        not_sampled: Some(Duration::from_millis(90)),
+        ..facts()
+    };
+    (profile, facts)
+}
+
+#[test]
+fn times() {
+    let (profile, facts) = with_times();
+    check("times.svg", Format::FlameGraph, &profile, &facts, LabelOptions::default());
+    check("times.txt", Format::Collapsed, &profile, &facts, LabelOptions::default());
+    check("times.jsonl", Format::JsonLines, &profile, &facts, LabelOptions::default());
+    check_json("times.firefox.json", Format::Firefox, &profile, &facts);
+    check_json("times.speedscope.json", Format::Speedscope, &profile, &facts);
+    check_page("times.html.json", &profile, &facts);
 }
 
 fn empty_facts() -> RecordingFacts {
