@@ -93,7 +93,12 @@ fn assert_shares(parts: &[(Seen, &Value)]) {
 fn functions_have_the_shares_that_they_log() {
     let recorded = Recorded::of("shares.py", &["10", "60", "30"], 2, &["-r", "2000"]);
     let spent = &recorded.log["spent"];
-    assert_shares(&["first", "second", "third"].map(|name| (recorded.at(&format!("{name} ("), ")"), &spent[name])));
+    let parts = ["first", "second", "third"].map(|name| (recorded.at(&format!("{name} ("), ")"), &spent[name]));
+    assert_shares(&parts);
+    // All that the target has used is the logged time, that of its readings of the clock, and what it did around its work.
+    let logged: f64 = parts.iter().filter_map(|(_, time)| time.as_f64()).sum();
+    let all = recorded.samples.iter().map(|(_, time)| *time).sum::<u64>() as f64;
+    assert!((0.99 * logged..1.5 * logged).contains(&all), "{all} ns of samples, {logged} ns in the log");
 }
 
 #[test]
