@@ -14,6 +14,7 @@ use super::pending::PendingSamples;
 use super::window::{Held, Window};
 use crate::profile::counted::Counted;
 use crate::profile::tree::{NodeId, StackTree};
+use crate::sampler::accounts::Accounts;
 use crate::sampler::run_state::RunState;
 use crate::sampler::sample::Sample;
 use crate::sampler::session::Session;
@@ -120,17 +121,24 @@ impl Program {
         outcome
     }
 
-    /// Gives the samples since the last time their times, when that is due.
+    /// Gives the samples since the last time their times, when that is due. To be called several times a second.
     pub fn close_window_if_due(&mut self, time: Nanos) {
         let threads = u32::try_from(self.session.thread_count()).unwrap_or(u32::MAX);
         let due = WINDOW.max(AND_FOR_EACH_THREAD.saturating_mul(threads));
         if u128::from(time.0.saturating_sub(self.window.began().0)) >= due.as_nanos() {
             self.close_window(time);
+        } else if let Some(cpu) = self.session.target().cpu_time() {
+            self.window.note(time, cpu);
         }
     }
 
     fn close_window(&mut self, time: Nanos) {
-        let held = self.window.close(time, &self.session.accounts());
+        let mut accounts = self.session.accounts();
+        // What they tell may be of another program by now.
+        if self.session.target().is_replaced() {
+            accounts = Accounts::default();
+        }
+        let held = self.window.close(time, &accounts);
         // Threads that are sampled together tell no more than one.
         for tick in held.chunk_by(|(a, _), (b, _)| a.time == b.time) {
             self.session.statistics.tick_weights.add(tick.iter().map(|(_, weight)| *weight).max().unwrap_or(0));

@@ -58,6 +58,8 @@ pub struct Window {
     held: Vec<Held>,
     accounts: FxHashMap<Tid, Account>,
     process: Option<u64>,
+    /// The process's CPU time when that was looked at last, and when that was: all that is known of one that has ended since.
+    latest: Option<(Nanos, u64)>,
     /// CPU time of threads that have ended and of those that were never listed, in nanoseconds, that was given to no sample. Below zero
     /// for a while where a thread's account was read later than its process's.
     of_ended: i64,
@@ -77,6 +79,7 @@ impl Window {
             held: Vec::new(),
             accounts: FxHashMap::default(),
             process: None,
+            latest: None,
             of_ended: 0,
             cpu: 0,
             last: FxHashMap::default(),
@@ -91,6 +94,12 @@ impl Window {
             (account.on_cpu, account.waited) = (schedule.on_cpu.0, schedule.waited.0);
         }
         self.process = accounts.cpu.map(|cpu| cpu.0);
+        self.latest = None;
+    }
+
+    /// Takes note of the CPU time of the process, between two windows: it may end before the next.
+    pub fn note(&mut self, now: Nanos, cpu: Nanos) {
+        self.latest = Some((now, cpu.0));
     }
 
     /// When it began, since the recording did.
@@ -180,31 +189,45 @@ impl Window {
         };
         self.of_ended = self.of_ended.saturating_add_unsigned(before.iter().map(has_ended).sum());
         let ended: Vec<usize> = of_threads.into_values().flatten().collect();
-        let mode = self.mode;
-        let by_ticks = |what: Use| {
-            let is_it = |(sample, _): &&(Held, u64)| use_of(mode, sample) == what;
-            let ticks: u64 =
-                ended.iter().filter_map(|index| held.get(*index)).filter(is_it).map(|(h, _)| h.ticks).sum();
-            ticks.saturating_mul(tick)
-        };
-        let mut times = USES.map(by_ticks);
-        match (self.process, accounts.cpu) {
-            (Some(before), Some(after)) => {
-                let all = after.0.saturating_sub(before);
-                self.cpu = self.cpu.saturating_add(all);
-                self.of_ended = self.of_ended.saturating_add_unsigned(all).saturating_sub_unsigned(used);
-                times[Use::OnCpu as usize] = self.of_ended.max(0).unsigned_abs();
-            }
-            // The kernel does not tell, or not any more: ticks are all that is known.
-            _ => self.cpu = self.cpu.saturating_add(used).saturating_add(times[Use::OnCpu as usize]),
-        }
-        self.process = accounts.cpu.map(|cpu| cpu.0);
-        for (what, time) in USES.into_iter().zip(times) {
-            let given = self.divide(what, time, &ended, held);
-            if what == Use::OnCpu && accounts.cpu.is_some() {
+        let cpu = self.cpu_of_ended(tick, (accounts, used), ended.iter().filter_map(|index| held.get(*index)));
+        self.cpu = self.cpu.saturating_add(used).saturating_add_signed(cpu);
+        self.of_ended = self.of_ended.saturating_add(cpu);
+        (self.process, self.latest) = (accounts.cpu.map(|cpu| cpu.0), None);
+        for what in USES {
+            if what == Use::OnCpu {
+                let given = self.divide(what, self.of_ended.max(0).unsigned_abs(), &ended, held);
                 self.of_ended = self.of_ended.saturating_sub_unsigned(given);
+            } else {
+                let is_it = |(sample, _): &&(Held, u64)| use_of(self.mode, sample) == what;
+                let ticks: u64 =
+                    ended.iter().filter_map(|index| held.get(*index)).filter(is_it).map(|(h, _)| h.ticks).sum();
+                self.divide(what, ticks.saturating_mul(tick), &ended, held);
             }
         }
+    }
+
+    /// The CPU time of threads that have ended or were never listed, in nanoseconds: what is the process's, and not `used` by those that
+    /// live. Where the kernel does not tell, or not any more, what it told last, and since then what the ticks of their samples say.
+    fn cpu_of_ended<'a>(
+        &self,
+        tick: u64,
+        (accounts, used): (&Accounts, u64),
+        samples: impl Iterator<Item = &'a (Held, u64)>,
+    ) -> i64 {
+        let (known, until) = match (self.process, accounts.cpu, self.latest) {
+            (Some(before), Some(after), _) => {
+                return 0_i64.saturating_add_unsigned(after.0.saturating_sub(before)).saturating_sub_unsigned(used);
+            }
+            (Some(before), None, Some((until, latest))) => {
+                (latest.saturating_sub(before).saturating_sub(used), Some(until))
+            }
+            _ => (0, None),
+        };
+        let is_later = |(sample, _): &&(Held, u64)| {
+            until.is_none_or(|until| sample.time > until) && use_of(self.mode, sample) == Use::OnCpu
+        };
+        let ticks: u64 = samples.filter(is_later).map(|(sample, _)| sample.ticks).sum();
+        i64::try_from(known.saturating_add(ticks.saturating_mul(tick))).unwrap_or(i64::MAX)
     }
 
     /// Divides a time, in nanoseconds, among those of the samples that are of this use. Returns how much was given: none where there is

@@ -117,6 +117,17 @@ fn where_the_kernel_tells_nothing_ticks_do() {
 }
 
 #[test]
+fn a_process_that_has_ended_has_used_what_it_had_lately_and_what_ticks_say_since() {
+    let mut window = window(Mode::Cpu);
+    window.begin(Nanos(0), &accounts(&[(1, 100, 0)], Some(100)));
+    window.note(Nanos(900 * MS), Nanos(300 * MS));
+    // A tick stands for 10 ms.
+    let at = |ms: u64, ticks: u64| Held { time: Nanos(ms * MS), ..sample(1, RunState::Python, ticks) };
+    assert_eq!(weights(&mut window, vec![at(500, 6), at(950, 2)], &Accounts::default()), [165, 55]);
+    assert_eq!(window.cpu(), (Nanos(220 * MS), Nanos(0)));
+}
+
+#[test]
 fn late_ticks_are_stood_for_and_few_ones_tell_no_time() {
     let mut window = window(Mode::Gil);
     window.tick(20);
