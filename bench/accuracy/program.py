@@ -15,7 +15,7 @@ import places
 import verdict
 from recording import Failed
 
-FIGURES = ("shares", "aliasing", "impossible", "causality", "waiting", "lines")
+FIGURES = ("shares", "aliasing", "impossible", "causality", "waiting", "lines", "calls")
 
 
 class Bench:
