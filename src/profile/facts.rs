@@ -311,7 +311,7 @@ impl RecordingFacts {
             ),
         });
         lines.extend(self.target_cpu.map(|cpu| self.target_cpu_line(cpu)));
-        lines.extend(self.activity.lines());
+        lines.extend(self.activity.lines(self.effective_samples));
         lines.push(format!("target stopped: {stopped}"));
         lines.extend(self.throttling.map(|throttling| format!("throttled: {throttling}")));
         lines.push(format!("fpprof's own CPU time: {}", self.own_cpu.map_or_else(absent, seconds)));

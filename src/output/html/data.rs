@@ -33,6 +33,9 @@ pub(super) struct Data {
     /// What shares are of, where weights are times; of the samples where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     times_of: Option<&'static str>,
+    /// How many samples of equal weight tell as much of shares, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_samples: Option<f64>,
     kinds: Vec<KindRow>,
     /// Of each label its text and its kind.
     labels: Vec<(String, usize)>,
@@ -78,6 +81,7 @@ impl Data {
             total: stacks.total(),
             seconds_per_weight: facts.seconds_per_weight(),
             times_of: (facts.weights == Weights::Time).then(|| facts.whole()),
+            effective_samples: facts.effective_samples,
             kinds: FrameKind::ALL.map(kind_row).into(),
             labels: labels.collect(),
             nodes: labelled.nodes(narrow.below),

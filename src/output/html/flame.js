@@ -44,6 +44,16 @@ class FlameGraph {
     return times_of ? time : `${count(weight, 'sample')}, ${time}`;
   }
 
+  /// A share with its error, where that is known: what it is off by at most in 19 of 20 recordings, and never less than one sample.
+  share(weight, total) {
+    const samples = this.data.effective_samples;
+    if (!samples || weight === total) return percent(weight, total);
+    const part = weight / total;
+    const error = Math.max(196 * Math.sqrt((part * (1 - part)) / samples), 100 / samples);
+    const digits = error >= 0.95 ? 0 : error >= 0.095 ? 1 : 2;
+    return `${(100 * part).toFixed(digits)} ± ${error.toFixed(digits)} %`;
+  }
+
   label(index) {
     return index === 0 ? ['all', -1] : this.data.labels[this.data.nodes[index][1]];
   }
@@ -103,7 +113,7 @@ class FlameGraph {
     const [weight, own] = [this.totals[index], this.data.nodes[index][2]];
     const kind = this.label(index)[1];
     const what = kind < 0 ? '' : `${this.data.kinds[kind].name}, `;
-    return `${this.label(index)[0]}: ${what}${percent(weight, total)}, ${this.amount(weight)}; itself ${percent(own, total)}`;
+    return `${this.label(index)[0]}: ${what}${this.share(weight, total)}, ${this.amount(weight)}; itself ${percent(own, total)}`;
   }
 
   tell(index) {

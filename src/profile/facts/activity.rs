@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::wording::percent;
+use super::wording::{decimals, percent, percents};
 use crate::profile::clean::one_line;
 use crate::sampler::run_state::RunState;
 
@@ -35,21 +35,28 @@ pub struct GilUse {
 }
 
 impl ThreadActivity {
-    /// `GIL: …`, then the states, a line each, the largest share first. Nothing where nothing was had.
-    pub fn lines(&self) -> Vec<String> {
+    /// `GIL: …`, then the states, a line each, the largest share first. Nothing where nothing was had. `samples`: as many samples of equal
+    /// weight tell as much of shares, where that is known; shares then have the digits that they deserve.
+    pub fn lines(&self, samples: Option<f64>) -> Vec<String> {
         let all = self.states.values().copied().fold(0, u64::saturating_add);
         let gil = self.gil.map(|GilUse { looks, held, waiting }| {
             format!("GIL: held {}, waited for {} of thread time", percent(held, looks), percent(waiting, all))
         });
         let mut states: Vec<_> = self.states.iter().map(|(state, stacks)| (state.to_string(), *stacks)).collect();
         states.sort_by(|(words, stacks), (others, other)| (other, words).cmp(&(stacks, others)));
-        let line = |(words, stacks): &(String, u64)| {
-            format!("threads: {} of their time {}", percent(*stacks, all), one_line(words))
-        };
         let (own, rest) = states.split_at(states.len().min(MAX_LINES));
         let rest = rest.iter().fold(0, |sum: u64, (_, stacks)| sum.saturating_add(*stacks));
-        let rest = (rest > 0).then(|| format!("threads: {} of their time in other states", percent(rest, all)));
-        gil.into_iter().chain(own.iter().map(line)).chain(rest).collect()
+        let rest = (rest > 0).then(|| ("in other states".to_owned(), rest));
+        let told: Vec<&(String, u64)> = own.iter().chain(&rest).collect();
+        let times: Vec<u64> = told.iter().map(|(_, time)| *time).collect();
+        let shares = match samples {
+            Some(samples) => percents(&times, decimals(samples)),
+            None => times.iter().map(|time| percent(*time, all)).collect(),
+        };
+        let line = |((words, _), share): (&&(String, u64), String)| {
+            format!("threads: {share} of their time {}", one_line(words))
+        };
+        gil.into_iter().chain(told.iter().zip(shares).map(line)).collect()
     }
 }
 
@@ -83,7 +90,7 @@ mod tests {
         let gil = GilUse { looks: 50, held: 30, waiting: 50 };
         let states = [(RunState::Gil, 50), (RunState::Sleeping, 100), (RunState::Python, 50)];
         assert_eq!(
-            activity(&states, Some(gil)).lines(),
+            activity(&states, Some(gil)).lines(None),
             [
                 "GIL: held 60 %, waited for 25 % of thread time",
                 "threads: 50 % of their time sleeping",
@@ -94,18 +101,26 @@ mod tests {
     }
 
     #[test]
+    fn shares_have_as_many_digits_as_samples_make_certain() {
+        let states = [(RunState::Python, 2), (RunState::Native, 1)];
+        let of = |samples| activity(&states, None).lines(Some(samples)).remove(0);
+        assert_eq!(of(300.0), "threads: 67 % of their time on CPU: Python");
+        assert_eq!(of(100_000.0), "threads: 66.7 % of their time on CPU: Python");
+    }
+
+    #[test]
     fn what_was_not_measured_has_no_line() {
-        assert_eq!(activity(&[], None).lines(), [""; 0]);
-        assert_eq!(activity(&[(RunState::Sleeping, 3)], None).lines(), ["threads: 100 % of their time sleeping"]);
+        assert_eq!(activity(&[], None).lines(None), [""; 0]);
+        assert_eq!(activity(&[(RunState::Sleeping, 3)], None).lines(None), ["threads: 100 % of their time sleeping"]);
         let never_looked = GilUse { looks: 0, held: 0, waiting: 0 };
-        assert_eq!(activity(&[], Some(never_looked)).lines(), ["GIL: held none, waited for none of thread time"]);
+        assert_eq!(activity(&[], Some(never_looked)).lines(None), ["GIL: held none, waited for none of thread time"]);
     }
 
     #[test]
     fn many_states_are_summed_up() {
         let state = |n| RunState::Io { call: format!("call{n}").into(), file: None };
         let states: Vec<(RunState, u64)> = (0..40).map(|n| (state(n), 1)).collect();
-        let lines = activity(&states, None).lines();
+        let lines = activity(&states, None).lines(None);
         assert_eq!(lines.len(), MAX_LINES + 1);
         assert_eq!(lines.last().map(String::as_str), Some("threads: 70 % of their time in other states"));
     }

@@ -38,6 +38,44 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// How many decimals a share in percent deserves that was estimated from so many samples: the last digit is smaller than the error.
+pub(super) fn decimals(samples: f64) -> u32 {
+    // Of a half, 19 times of 20: 1.96 times the binomial error, in points.
+    let error = 98.0 / samples.max(1.0).sqrt();
+    match error {
+        0.5.. => 0,
+        0.05.. => 1,
+        _ => 2,
+    }
+}
+
+/// The shares of a whole in percent, which sum to 100: rounded by the largest remainders. None that is some is told as 0 %, and none that is
+/// less as 100 %.
+pub(super) fn percents(parts: &[u64], decimals: u32) -> Vec<String> {
+    let unit = 10_u128.pow(decimals);
+    let whole: u128 = parts.iter().map(|part| u128::from(*part)).sum::<u128>().max(1);
+    let scaled: Vec<u128> = parts.iter().map(|part| u128::from(*part) * 100 * unit).collect();
+    let mut rounded: Vec<u128> = scaled.iter().map(|scaled| scaled / whole).collect();
+    let left = (100 * unit).saturating_sub(rounded.iter().sum());
+    let mut by_remainder: Vec<usize> = (0..parts.len()).collect();
+    by_remainder.sort_by_key(|index| std::cmp::Reverse(scaled.get(*index).map(|scaled| scaled % whole)));
+    for index in by_remainder.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+        if let Some(share) = rounded.get_mut(index) {
+            *share += 1;
+        }
+    }
+    let text = |share: u128| match decimals {
+        0 => format!("{share} %"),
+        _ => format!("{}.{:0width$} %", share / unit, share % unit, width = decimals as usize),
+    };
+    let share = |(part, share): (&u64, &u128)| match share {
+        0 if *part > 0 => format!("< {}", text(1)),
+        share if *share == 100 * unit && u128::from(*part) < whole => format!("> {}", text(share - 1)),
+        share => text(*share),
+    };
+    parts.iter().zip(&rounded).map(share).collect()
+}
+
 /// `100 Hz`, `0.5 Hz`.
 pub(super) fn rate(hz: f64) -> String {
     format!("{hz} Hz")
@@ -129,6 +167,18 @@ mod tests {
         assert_eq!([25_000, 33_333].map(of), ["0.25 of a CPU", "0.333 of a CPU"]);
         assert_eq!([100_000, 250_000].map(of), ["1 CPU", "2.5 CPUs"]);
         assert_eq!(cpus(CpuQuota { time: Nanos(u64::MAX), period: Nanos(0) }), "18446744073709552000 CPUs");
+    }
+
+    #[test]
+    fn shares_have_the_digits_that_they_deserve_and_sum_to_all() {
+        assert_eq!([10.0, 400.0, 40_000.0, 5_000_000.0].map(decimals), [0, 0, 1, 2]);
+        assert_eq!(percents(&[1, 1, 1], 0), ["34 %", "33 %", "33 %"]);
+        assert_eq!(percents(&[2, 1], 1), ["66.7 %", "33.3 %"]);
+        assert_eq!(percents(&[999, 1, 0], 0), ["> 99 %", "< 1 %", "0 %"]);
+        assert_eq!(percents(&[7, 0], 2), ["100.00 %", "0.00 %"]);
+        assert_eq!(percents(&[], 1), [""; 0]);
+        assert_eq!(percents(&[0, 0], 0), ["0 %", "0 %"]);
+        assert_eq!(percents(&[u64::MAX, u64::MAX], 2), ["50.00 %", "50.00 %"]);
     }
 
     #[test]
