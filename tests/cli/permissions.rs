@@ -11,7 +11,7 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 
 use crate::executables;
-use crate::patience::eventually;
+use crate::patience::{eventually, milliseconds};
 use crate::processes::{self, assert_untouched};
 use crate::python::{self, BUSY, Program};
 use crate::run::{Ended, FPPROF, Scratch, start_command};
@@ -21,7 +21,8 @@ const NOBODY: &str = "65534";
 
 /// Runs `fpprof record` through `setpriv` with these switches.
 fn record_as<S: AsRef<OsStr>>(setpriv: &[S], pid: i32) -> Ended {
-    run_as(setpriv, &["record", "-d", "300ms", "-o", "o.txt", "-p", &pid.to_string()])
+    let time = format!("{}ms", milliseconds(500));
+    run_as(setpriv, &["record", "-d", &time, "-o", "o.txt", "-p", &pid.to_string()])
 }
 
 /// Runs fpprof through `setpriv` with these switches, from a copy that any user can reach.
