@@ -55,7 +55,7 @@ const WAITS: &str = "os.read(libc.eventfd(0, 0), 8)";
 #[track_caller]
 fn lead_through(ended: &Ended, functions: &[&str]) {
     let (mut all, mut right) = (0, 0);
-    for line in ended.recorded().lines().filter(|line| !line.starts_with('#')) {
+    for line in ended.stacks() {
         let (stack, count) = line.rsplit_once(' ').expect("a count is at the end");
         let count: u64 = count.parse().expect("it is a number");
         all += count;

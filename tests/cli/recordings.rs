@@ -95,7 +95,7 @@ fn inverted_stacks_are_for_formats_that_sum_them_up() {
     assert_eq!(ended.code, 2);
     record(&["-f", "fpprof", "--inverted", "-p", &target.pid_text()]).assert_refused(&["`fpprof report`"]);
     let ended = record(&["-d", "300ms", "-o", "o.txt", "--inverted", "--native", "none", "-p", &target.pid_text()]);
-    let stacks: Vec<&str> = ended.recorded().lines().filter(|line| !line.starts_with('#')).collect();
+    let stacks = ended.stacks();
     let ends_outermost = |line: &&str| line.rsplit(';').next().is_some_and(|frame| frame.starts_with("<module> ("));
     assert!(!stacks.is_empty() && stacks.iter().all(ends_outermost), "{ended:?}");
 }

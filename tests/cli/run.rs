@@ -80,6 +80,12 @@ impl Ended {
         assert_eq!(self.code, 0, "{self:?}");
         self.output.as_deref().unwrap_or_else(|| panic!("no output: {self:?}"))
     }
+
+    /// The lines of collapsed stacks, without comments, and without the time of which a busy machine has no sample.
+    #[track_caller]
+    pub fn stacks(&self) -> Vec<&str> {
+        self.recorded().lines().filter(|line| !line.starts_with('#') && !line.contains("[not sampled]")).collect()
+    }
 }
 
 /// A run that goes on.

@@ -35,7 +35,7 @@ fn recorded(target: &Program, switches: &[&str]) -> Ended {
 
 /// The lines of stacks, without the header.
 fn stacks(ended: &Ended) -> Vec<&str> {
-    ended.recorded().lines().filter(|line| !line.starts_with('#')).collect()
+    ended.stacks()
 }
 
 #[track_caller]

@@ -56,7 +56,8 @@ pub(super) fn percents(parts: &[u64], decimals: u32) -> Vec<String> {
     let whole: u128 = parts.iter().map(|part| u128::from(*part)).sum::<u128>().max(1);
     let scaled: Vec<u128> = parts.iter().map(|part| u128::from(*part) * 100 * unit).collect();
     let mut rounded: Vec<u128> = scaled.iter().map(|scaled| scaled / whole).collect();
-    let left = (100 * unit).saturating_sub(rounded.iter().sum());
+    let all = if parts.iter().any(|part| *part > 0) { 100 * unit } else { 0 };
+    let left = all.saturating_sub(rounded.iter().sum());
     let mut by_remainder: Vec<usize> = (0..parts.len()).collect();
     by_remainder.sort_by_key(|index| std::cmp::Reverse(scaled.get(*index).map(|scaled| scaled % whole)));
     for index in by_remainder.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
