@@ -55,7 +55,8 @@ pub struct Window {
     period: u64,
     began: Nanos,
     ticks: u64,
-    held: Vec<Held>,
+    /// Each with no time yet.
+    held: Vec<(Held, u64)>,
     accounts: FxHashMap<Tid, Account>,
     process: Option<u64>,
     /// The process's CPU time when that was looked at last, and when that was: all that is known of one that has ended since.
@@ -114,13 +115,13 @@ impl Window {
 
     /// Holds a sample.
     pub fn add(&mut self, sample: Held) {
-        self.held.push(sample);
+        self.held.push((sample, 0));
     }
 
     /// Ends the window and begins the next one. Returns its samples, each with its time in microseconds.
     pub fn close(&mut self, now: Nanos, accounts: &Accounts) -> Vec<(Held, u64)> {
         let tick = self.time_of_a_tick(now);
-        let mut held: Vec<(Held, u64)> = std::mem::take(&mut self.held).into_iter().map(|held| (held, 0)).collect();
+        let mut held = std::mem::take(&mut self.held);
         if self.mode == Mode::Gil {
             // The kernel keeps no account of who holds it.
             held.iter_mut().for_each(|(held, weight)| *weight = held.ticks.saturating_mul(tick) / 1_000);
