@@ -4,6 +4,7 @@
 //! Does not: know how to obtain, read or print anything beyond the number itself.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,13 @@ pub struct FileOffset(pub u64);
 /// A span of time, or a point of a monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Nanos(pub u64);
+
+impl From<Duration> for Nanos {
+    /// The longest that there is where it is longer.
+    fn from(duration: Duration) -> Nanos {
+        Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
 
 impl Addr {
     /// The null pointer.

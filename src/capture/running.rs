@@ -297,10 +297,10 @@ impl Stopper {
         let released = Instant::now();
         let after = known.unwrap_or_else(|| thread.schedule());
         captured.placement = placement_by(after);
-        captured.came_after = Some(nanos(came_at.saturating_duration_since(at)));
+        captured.came_after = Some(Nanos::from(came_at.saturating_duration_since(at)));
         let has_queued = before.zip(after).is_some_and(|(before, after)| after.waited > before.waited);
         let since = if has_queued || is_late { came_at } else { at };
-        captured.stood_still = Some(nanos(released.saturating_duration_since(since)));
+        captured.stood_still = Some(Nanos::from(released.saturating_duration_since(since)));
         if let Some(status) = ended {
             return Err(StopError::Exited(status).into());
         }
@@ -365,8 +365,4 @@ fn copy_stopped(
     captured.registers = registers(stop, set, known_mask)?;
     fill(captured, memory, plan);
     Ok(Some(buffer))
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }

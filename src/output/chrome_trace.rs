@@ -81,7 +81,7 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     for (thread, samples) in timeline.by_thread() {
         let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
         events.name("thread_name", thread.tid, &name)?;
-        let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.ticks > 0).collect();
+        let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.was_taken()).collect();
         for slice in slices(&sampled, facts, |stack| table.stack(stacks, stack)) {
             if let Some(row) = table.rows.get(slice.row) {
                 events.slice(thread.tid, slice, row)?;

@@ -13,6 +13,7 @@ use super::label::LabelOptions;
 use crate::profile::clean::one_line;
 use crate::profile::samples::{TimedSample, Weights};
 use crate::sampler::run_state::RunState;
+use crate::types::Nanos;
 
 /// The schema's version.
 const VERSION: u32 = 1;
@@ -80,7 +81,6 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let SampledProfile { stacks, timeline, facts } = sampled;
     let table = FrameTable::new(stacks, &[], options);
     let started = facts.started.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-    let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let sum = |of: fn(&TimedSample) -> u64| timeline.samples().iter().map(of).fold(0, u64::saturating_add);
     let has_times = facts.weights == Weights::Time;
     let header = Header {
@@ -91,8 +91,8 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         pid: facts.pid.0,
         mode: facts.threads.name(),
         period_ns: facts.period(),
-        started_ns: started.map(nanos),
-        duration_ns: nanos(facts.duration),
+        started_ns: started.map(|since| Nanos::from(since).0),
+        duration_ns: Nanos::from(facts.duration).0,
         total_weight: sum(|sample| sample.ticks),
         total_ns: has_times.then(|| sum(|sample| sample.weight).saturating_mul(facts.nanos_per_weight())),
         no_samples: timeline.samples().is_empty().then(|| facts.why_empty()),

@@ -21,7 +21,7 @@ mod wording;
 
 use activity::ThreadActivity;
 use throttling::ThrottlingFacts;
-use wording::{count, cpus, date_and_time, microseconds, percent, plural, rate, seconds};
+use wording::{count, cpus, date_and_time, error_of_a_half, microseconds, percent, plural, rate, seconds};
 
 /// The longest command line in a title: with the 17 px letters of a flame graph's title, 700 px.
 const MAX_TITLE_COMMAND: usize = 55;
@@ -250,7 +250,7 @@ impl RecordingFacts {
     pub fn samples_in(&self, sample: &TimedSample) -> u64 {
         match self.weights {
             Weights::Ticks => sample.ticks,
-            Weights::Time => sample.ticks.min(1),
+            Weights::Time => u64::from(sample.was_taken()),
         }
     }
 
@@ -267,7 +267,7 @@ impl RecordingFacts {
     /// half may lie beside the truth in one of twenty recordings: 1.96 times the binomial error.
     pub fn few_samples(&self) -> Option<String> {
         let samples = self.effective_samples.filter(|samples| *samples < FEW_SAMPLES)?;
-        let points = 196.0 * (0.25 / samples.max(1.0)).sqrt();
+        let points = error_of_a_half(samples);
         Some(format!("{}: shares are ± {points:.0} points", plural(samples.round() as u64, "sample", "samples")))
     }
 
@@ -320,9 +320,8 @@ impl RecordingFacts {
     }
 
     fn target_cpu_line(&self, cpu: Duration) -> String {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let left = self.not_sampled.map_or(0, nanos);
-        let not_sampled = (left > 0).then(|| format!(", {} of it not sampled", percent(left, nanos(cpu))));
+        let left = self.not_sampled.map_or(0, |left| Nanos::from(left).0);
+        let not_sampled = (left > 0).then(|| format!(", {} of it not sampled", percent(left, Nanos::from(cpu).0)));
         format!("target's CPU time: {} by the kernel's account{}", seconds(cpu), not_sampled.unwrap_or_default())
     }
 

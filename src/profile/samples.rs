@@ -40,6 +40,13 @@ pub struct TimedSample {
     pub weight: u64,
 }
 
+impl TimedSample {
+    /// Whether it was taken at a tick; else it has time of which there is no sample.
+    pub fn was_taken(&self) -> bool {
+        self.ticks > 0
+    }
+}
+
 /// The most samples that are kept in memory at once: hundreds of hours of one thread at the default rate.
 pub const MAX_SAMPLES: usize = 1 << 28;
 

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::program::Program;
-use super::recorder::{Plan, Recording, own_cpu};
+use super::recorder::{Plan, Recording};
 use crate::process::durations::DurationHistogram;
 use crate::process::stops::Stops;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
 use crate::profile::facts::{ArrivalFacts, ExceededLimit, RecordingFacts, StopFacts};
 use crate::profile::samples::Weights;
 use crate::sampler::budget::Exceeded;
-use crate::sampler::clock::Intervals;
+use crate::sampler::clock::{Intervals, own_cpu_time};
 use crate::sampler::run_state::RunState;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::GilLooks;
@@ -70,7 +70,7 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
         activity: activity(recording),
         stops: stop_facts(&statistics.stops),
         throttling: recording.throttling,
-        own_cpu: own_cpu(),
+        own_cpu: own_cpu_time().map(|time| Duration::from_nanos(time.0)),
         ..first
     }
 }

@@ -125,7 +125,7 @@ impl Program {
     pub fn close_window_if_due(&mut self, time: Nanos) {
         let threads = u32::try_from(self.session.thread_count()).unwrap_or(u32::MAX);
         let due = WINDOW.max(AND_FOR_EACH_THREAD.saturating_mul(threads));
-        if u128::from(time.0.saturating_sub(self.window.began().0)) >= due.as_nanos() {
+        if time.0.saturating_sub(self.window.began().0) >= Nanos::from(due).0 {
             self.close_window(time);
         } else if let Some(cpu) = self.session.target().cpu_time() {
             self.window.note(time, cpu);
@@ -154,11 +154,11 @@ impl Program {
             self.give(&Held { time, ..held }, micros);
         }
         let (all, left) = self.window.cpu();
-        let micros = left.0 / 1_000;
         if left.0 > all.0 / NOT_WORTH_A_BLOCK {
             let main = Tid(self.session.identity().pid.0);
-            let node = self.add_stack(main, &[SampleFrame::Missing(GapKind::NotSampled)], &RunState::NotSampled);
-            self.give(&Held { time, tid: main, run_state: RunState::NotSampled, node, ticks: 0 }, micros);
+            let (frames, run_state) = ([SampleFrame::Missing(GapKind::NotSampled)], RunState::NotSampled);
+            let node = add_stack(&mut self.stacks, self.labels, (main, &frames, &run_state));
+            self.give(&Held { time, tid: main, run_state, node, ticks: 0 }, left.0 / 1_000);
         }
     }
 
@@ -174,10 +174,6 @@ impl Program {
         if let Some(pending) = &mut self.pending {
             pending.add(held, micros);
         }
-    }
-
-    fn add_stack(&mut self, tid: Tid, frames: &[SampleFrame], run_state: &RunState) -> NodeId {
-        add_stack(&mut self.stacks, self.labels, (tid, frames, run_state))
     }
 
     fn count(

@@ -9,9 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::program::{Outcome, Program, StackLabels};
 use super::requests::Requests;
@@ -20,7 +18,7 @@ use super::throttling::TargetThrottling;
 use crate::capture::watchdog;
 use crate::profile::facts::throttling::ThrottlingFacts;
 use crate::sampler::budget::{Budget, Exceeded, Limits, Spent};
-use crate::sampler::clock::{Clock, Intervals, Tick, now};
+use crate::sampler::clock::{Clock, Intervals, Tick, now, own_cpu_time};
 use crate::sampler::mode::Mode;
 use crate::sampler::open;
 use crate::sampler::own_quota::OwnQuota;
@@ -182,7 +180,6 @@ impl<'a> Recorder<'a> {
         // Any seed will do that is not the same each time.
         let seed = started.0 ^ (u64::from(std::process::id()) << 32);
         let (groups, pid) = (CpuGroups::here(), session.identity().pid);
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let mut recorder = Recorder {
             plan,
             clock: Clock::resting(plan.rate, plan.intervals, seed),
@@ -195,7 +192,7 @@ impl<'a> Recorder<'a> {
             statistics: Statistics::default(),
             stream,
             started,
-            limit: plan.duration.map(|duration| Nanos(started.0.saturating_add(nanos(duration)))),
+            limit: plan.duration.map(|duration| Nanos(started.0.saturating_add(Nanos::from(duration).0))),
         };
         recorder.add_program(session);
         recorder
@@ -276,7 +273,7 @@ impl<'a> Recorder<'a> {
             if limit.is_some_and(|limit| now() >= limit) {
                 return Pause::Ended(Ended::TimeOver);
             }
-            let next_look = Nanos(now().0.saturating_add(LOOK_EVERY.as_nanos() as u64));
+            let next_look = Nanos(now().0.saturating_add(Nanos::from(LOOK_EVERY).0));
             let until = Some(limit.map_or(next_look, |limit| limit.min(next_look)));
             let woke_by = match program.session.has_pending_stops() {
                 true => self.clock.wait_with(until, |limit| program.session.sleep(limit)),
@@ -357,7 +354,7 @@ impl<'a> Recorder<'a> {
                 at,
                 stops: stops.map(|stops| stops.durations.count()).iter().sum(),
                 stopped: Nanos(stops.map(|stops| stops.total.0).iter().sum()),
-                own_cpu: own_cpu().map_or(Nanos(0), |time| Nanos(time.as_nanos() as u64)),
+                own_cpu: own_cpu_time().unwrap_or_default(),
             });
         }
         true
@@ -369,13 +366,6 @@ fn took(outcome: Outcome, launched: &mut Option<Launched>) {
     if let (Some(status), Some(launched)) = (outcome.status, launched) {
         launched.ended_with(status);
     }
-}
-
-/// The CPU time that this process has used so far.
-pub fn own_cpu() -> Option<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-    let time = |value: TimeVal| Duration::from_micros(value.num_microseconds().unsigned_abs());
-    Some(time(usage.user_time()) + time(usage.system_time()))
 }
 
 /// What a process has become whose new program is not recorded.

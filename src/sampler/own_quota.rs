@@ -5,9 +5,11 @@
 //! Does not: keep the account (`quota_window` does), weight what is left out (`budget` does), or reckon with a thread that goes first: the
 //! kernel throttles only threads without such a priority (SCHED_FIFO; sched-bwc.rst).
 
+use std::time::Duration;
+
 use nix::time::{ClockId, clock_gettime};
 
-use super::clock::now;
+use super::clock::{now, own_cpu_time};
 use super::quota_window::QuotaWindow;
 use crate::target::cgroup::{CpuGroup, CpuGroups, UsedTime};
 use crate::target::cpu_quota::CpuQuota;
@@ -79,16 +81,16 @@ impl OwnQuota {
 
     /// Looks quotas up when it is time for it, and takes note of what was used until now.
     pub fn look(&mut self) {
-        let at = now();
         if !self.applies {
             return;
         }
+        let at = now();
         if self.looked_at.is_none_or(|looked| at.0.saturating_sub(looked.0) >= LOOK_EVERY.0) {
             self.looked_at = Some(at);
             self.look_up(at);
         }
         for limited in self.limited.iter_mut().filter(|limited| limited.window.is_due(at)) {
-            let used = limited.used(own_cpu());
+            let used = limited.used(own_cpu_time().unwrap_or_default());
             limited.window.note(at, used);
         }
     }
@@ -122,7 +124,7 @@ impl OwnQuota {
             return Ok(());
         }
         // The kernel brings its account of the calling thread up to date for this, that of its group with it.
-        let (at, own) = (now(), own_cpu());
+        let (at, own) = (now(), own_cpu_time().unwrap_or_default());
         for limited in &mut self.limited {
             let used = limited.used(own);
             let quota = limited.window.quota();
@@ -139,13 +141,13 @@ impl OwnQuota {
     /// fits, and what it costs is learned.
     pub fn begin_serving(&mut self) {
         if !self.limited.is_empty() && self.applies {
-            self.cost.began = cpu_time(ClockId::CLOCK_THREAD_CPUTIME_ID);
+            self.cost.began = thread_cpu_time();
         }
     }
 
     /// Ends a tick, or what was served.
     pub fn end_tick(&mut self) {
-        let ended = self.cost.began.take().zip(cpu_time(ClockId::CLOCK_THREAD_CPUTIME_ID));
+        let ended = self.cost.began.take().zip(thread_cpu_time());
         if let Some((began, ended)) = ended {
             self.cost.learn(ended.0.saturating_sub(began.0));
         }
@@ -155,15 +157,19 @@ impl OwnQuota {
 impl LimitedGroup {
     fn new(group: CpuGroup, quota: CpuQuota, at: Nanos) -> LimitedGroup {
         let used = group.used_time();
-        let mut limited = LimitedGroup { window: QuotaWindow::new(quota, at, Nanos(0)), group, used };
-        limited.window = QuotaWindow::new(quota, at, limited.used(own_cpu()));
-        limited
+        let window = QuotaWindow::new(quota, at, used_by(used.as_ref(), own_cpu_time().unwrap_or_default()));
+        LimitedGroup { group, window, used }
     }
 
     /// What was used in all, if fpprof itself has used `own`.
     fn used(&self, own: Nanos) -> Nanos {
-        self.used.as_ref().map_or(Some(own), UsedTime::now).unwrap_or_default()
+        used_by(self.used.as_ref(), own)
     }
+}
+
+/// What a group has used, by the file that tells it; where there is none, what fpprof has.
+fn used_by(told: Option<&UsedTime>, own: Nanos) -> Nanos {
+    told.map_or(Some(own), UsedTime::now).unwrap_or_default()
 }
 
 impl TickCost {
@@ -178,14 +184,10 @@ impl TickCost {
     }
 }
 
-/// The CPU time that all threads of this process have used.
-fn own_cpu() -> Nanos {
-    cpu_time(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default()
-}
-
-fn cpu_time(clock: ClockId) -> Option<Nanos> {
-    let time = std::time::Duration::from(clock_gettime(clock).ok()?);
-    u64::try_from(time.as_nanos()).ok().map(Nanos)
+/// The CPU time of the calling thread.
+fn thread_cpu_time() -> Option<Nanos> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
+    Some(Nanos::from(Duration::from(time)))
 }
 
 #[cfg(test)]

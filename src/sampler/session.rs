@@ -260,7 +260,7 @@ impl Session {
                 self.statistics.fail(reason);
             }
             Outcome::Gone(status) => {
-                *ended = ended.or(status.filter(|_| tid.0 == self.identity().pid.0));
+                *ended = ended.or(self.of_process(tid, status));
                 self.statistics.ended += 1;
                 (self.listed_at, self.counted_at) = (None, None);
                 return false;
@@ -269,17 +269,18 @@ impl Session {
         true
     }
 
-    /// Ends the sampling, at least for a while: nothing is held any more. Threads that were passed over lately are looked at once more, and those that have not run since
-    /// are counted with the ticks that had passed them over.
+    /// Ends the sampling, at least for a while: nothing is held any more. Threads that were passed over lately are looked at once more, and
+    /// those that have not run since are counted with the ticks that had passed them over.
     ///
     /// Returns what [`tick`](Self::tick) does.
     pub fn settle(&mut self, take: &mut dyn FnMut(Sample)) -> Option<i32> {
         let mut ended = self.serve_within(LAST_STOPS, take);
         for tid in self.reader.stopper().pending().tids() {
-            match self.reader.stopper().pending().give_up(tid) {
-                Some(status) => ended = ended.or(Some(status).filter(|_| tid.0 == self.identity().pid.0)),
-                None => self.statistics.fail(SampleFailure::NeverStopped),
+            let status = self.reader.stopper().pending().give_up(tid);
+            if status.is_none() {
+                self.statistics.fail(SampleFailure::NeverStopped);
             }
+            ended = ended.or(self.of_process(tid, status));
         }
         self.threads.iter_mut().for_each(|history| history.pending = PendingTicks::default());
         let mut threads = std::mem::take(&mut self.threads);
@@ -295,6 +296,11 @@ impl Session {
         }
         self.threads = threads;
         ended
+    }
+
+    /// The wait status of a thread where it is its process's: the first thread's.
+    fn of_process(&self, tid: Tid, status: Option<i32>) -> Option<i32> {
+        status.filter(|_| tid.0 == self.identity().pid.0)
     }
 
     fn hand_over(&mut self, sample: Sample, take: &mut dyn FnMut(Sample)) {

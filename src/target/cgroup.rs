@@ -5,10 +5,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::cpu_quota::{self, CpuQuota, Throttled};
+use super::threads;
 use crate::types::{Nanos, Pid};
 
 /// A machine with many containers has thousands of mounts.
@@ -136,8 +136,7 @@ impl UsedTime {
     /// The CPU time that the group has used so far; `None` when it is gone.
     pub fn now(&self) -> Option<Nanos> {
         let mut buffer = [0; MAX_FILE];
-        let length = self.file.read_at(&mut buffer, 0).ok()?;
-        let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
+        let text = threads::read_text(&self.file, &mut buffer).ok()?;
         match self.version {
             Version::One => cpu_quota::used_of_cpuacct(text),
             Version::Two => cpu_quota::used_of_cpu_stat(text),

@@ -93,7 +93,7 @@ impl Target for LiveTarget {
         let clock = clock_getcpuclockid(nix::unistd::Pid::from_raw(self.process.identity.pid.0)).ok()?;
         let time = Duration::from(clock_gettime(clock).ok()?);
         // Its number may be another's by now.
-        self.is_alive().then(|| Nanos(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+        self.is_alive().then(|| Nanos::from(time))
     }
 
     fn is_alive(&self) -> bool {

@@ -315,7 +315,8 @@ fn list_once(pid: Pid) -> io::Result<Vec<Tid>> {
     Ok(tids)
 }
 
-fn read_text<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b str> {
+/// The text of a file that the kernel makes anew for each read from its beginning.
+pub(super) fn read_text<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b str> {
     let len = file.read_at(buffer, 0)?;
     let bytes = buffer.get(..len).unwrap_or_default();
     std::str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())

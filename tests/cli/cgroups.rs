@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use crate::patience::eventually;
 use crate::processes::{self, assert_runs_on};
 use crate::python::{self, BUSY, Program};
-use crate::run::{FPPROF, Scratch, start, start_command};
+use crate::run::{Ended, FPPROF, Running, Scratch, start, start_command};
 
 /// A control group with a CPU quota; removed when dropped, once nobody is in it.
 struct Group(PathBuf);
@@ -82,23 +82,34 @@ fn group(quota: u64) -> Option<Group> {
     Group::with_quota(quota).inspect_err(|why| eprintln!("skipped: no group with a CPU quota here ({why})")).ok()
 }
 
+/// A recording that takes samples, without the right to a priority: with one it would not be throttled at all.
+fn recording_without_priority(target: &Program, arguments: &[&str]) -> Running {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-sys_nice", "--inh-caps=-sys_nice", FPPROF, "record", "--max-overhead", "none"]);
+    command.args(["-o", "o.txt", "-p", &target.pid_text()]).args(arguments);
+    let recording = start_command(command, Scratch::new());
+    recording.wait_until_sampling(target.pid());
+    recording
+}
+
+/// Ends a recording that has written its output.
+fn end(recording: Running) -> Ended {
+    recording.signal(Signal::SIGINT);
+    let ended = recording.wait();
+    ended.recorded();
+    ended
+}
+
 #[test]
 fn samples_that_do_not_fit_in_fpprofs_own_quota_are_left_out_and_the_quota_is_named() {
     let Some(group) = group(5_000) else { return };
     let target = Program::start(&python::newest(), BUSY);
-    let mut command = Command::new("setpriv");
-    // With a priority it would not be throttled at all.
-    command.args(["--bounding-set=-sys_nice", "--inh-caps=-sys_nice", FPPROF, "record", "--max-overhead", "none"]);
-    command.args(["-r", "1000", "-o", "o.txt", "-p", &target.pid_text()]);
-    let recording = start_command(command, Scratch::new());
-    recording.wait_until_sampling(target.pid());
+    let recording = recording_without_priority(&target, &["-r", "1000"]);
     group.take_in(recording.pid());
     // With 5 ms of each 100 ms that takes 2 s, and quotas are looked up once a second.
     processes::let_work(recording.pid(), 100);
     group.let_go(recording.pid());
-    recording.signal(Signal::SIGINT);
-    let ended = recording.wait();
-    ended.recorded();
+    let ended = end(recording);
     let line = ended.stderr.lines().find(|line| line.contains("left out: ")).unwrap_or_else(|| panic!("{ended:?}"));
     assert!(line.contains("the CPU quota of fpprof's own cgroup (0.05 of a CPU)"), "{line}");
     assert_runs_on(target.pid());
@@ -108,19 +119,13 @@ fn samples_that_do_not_fit_in_fpprofs_own_quota_are_left_out_and_the_quota_is_na
 fn a_quota_that_fpprof_shares_with_its_target_leaves_no_sample_out() {
     let Some(group) = group(20_000) else { return };
     let target = Program::start(&python::newest(), BUSY);
-    let mut command = Command::new("setpriv");
-    command.args(["--bounding-set=-sys_nice", "--inh-caps=-sys_nice", FPPROF, "record", "--max-overhead", "none"]);
-    command.args(["-o", "o.txt", "-p", &target.pid_text()]);
-    let recording = start_command(command, Scratch::new());
-    recording.wait_until_sampling(target.pid());
+    let recording = recording_without_priority(&target, &[]);
     group.take_in(target.pid());
     group.take_in(recording.pid());
     let before = group.throttled();
     eventually("the group is throttled", || group.throttled() > before + 20);
     group.let_go(recording.pid());
-    recording.signal(Signal::SIGINT);
-    let ended = recording.wait();
-    ended.recorded();
+    let ended = end(recording);
     assert!(!ended.stderr.contains("left out: "), "{ended:?}");
     assert_runs_on(target.pid());
 }
@@ -134,9 +139,7 @@ fn what_the_targets_quota_stopped_is_told() {
     recording.wait_until_sampling(target.pid());
     let before = group.throttled();
     eventually("the group is throttled", || group.throttled() > before + 5);
-    recording.signal(Signal::SIGINT);
-    let ended = recording.wait();
-    ended.recorded();
+    let ended = end(recording);
     let said = "throttled: the CPU quota of the target's cgroup (0.2 of a CPU) stopped it in ";
     assert!(ended.stderr.contains(said), "{ended:?}");
     assert_runs_on(target.pid());

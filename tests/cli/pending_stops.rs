@@ -11,7 +11,7 @@ use nix::sys::stat::Mode;
 use crate::patience::{eventually, patience};
 use crate::processes;
 use crate::python::{self, Program};
-use crate::run::{Running, Scratch, start};
+use crate::run::{Ended, Running, Scratch, start};
 
 /// Works until the FIFO is there, and then starts a program again and again whose standard input that is. Until it has a writer the new
 /// process cannot open it, and until it has become the program its parent waits as after vfork(2), where no stop comes.
@@ -87,6 +87,14 @@ impl Held {
         std::fs::remove_file(&self.fifo).expect("it is there");
         writer
     }
+
+    /// Waits for the ends of the recording, which has seen the target work, and of the target, which nobody has disturbed.
+    fn end(self) -> Ended {
+        let ended = self.recording.wait();
+        assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
+        assert!(self.target.end().success());
+        ended
+    }
 }
 
 #[test]
@@ -98,10 +106,8 @@ fn a_stop_that_never_comes_holds_up_neither_a_recording_nor_its_end_nor_the_thre
     // Only now may the stop come.
     assert_eq!((processes::tracer(pid), processes::state(pid)), (0, 'D'));
     let writer = held.open();
-    let ended = held.recording.wait();
-    assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
+    let ended = held.end();
     assert!(ended.stderr.contains("thread did not come to its stop"), "{ended:?}");
-    assert!(held.target.end().success());
     drop(writer);
 }
 
@@ -118,9 +124,7 @@ fn a_recording_that_is_suspended_holds_nothing() {
     }
     let writer = held.open();
     held.recording.signal(Signal::SIGINT);
-    let ended = held.recording.wait();
-    assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
-    assert!(held.target.end().success());
+    held.end();
     drop(writer);
 }
 
@@ -138,9 +142,7 @@ fn a_recording_that_is_stopped_by_sigstop_lets_go_and_stays_stopped() {
     }
     let writer = held.open();
     held.recording.signal(Signal::SIGINT);
-    let ended = held.recording.wait();
-    assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
-    assert!(held.target.end().success());
+    held.end();
     drop(writer);
 }
 
@@ -154,8 +156,6 @@ fn a_thread_that_comes_to_its_stop_while_fpprof_is_stopped_gets_on() {
     eventually("the target gets on to its end", || processes::state(pid) == 'Z');
     eventually("fpprof stays stopped", || processes::state(recording) == 'T');
     held.recording.signal(Signal::SIGCONT);
-    let ended = held.recording.wait();
-    assert!(ended.recorded().contains("work (<string>:4)"), "{ended:?}");
-    assert!(held.target.end().success());
+    held.end();
     drop(writer);
 }

@@ -114,7 +114,7 @@ fn a_report_has_the_totals_of_its_recording_whatever_it_shows() {
     let samples = || recording.programs.iter().flat_map(|program| &program.samples);
     let time: u64 = samples().map(|sample| sample.weight).sum();
     assert_eq!(recording.facts.activity.states.values().sum::<u64>(), time);
-    let count = samples().filter(|sample| sample.ticks > 0).count();
+    let count = samples().filter(|sample| sample.was_taken()).count();
     assert!(count > 20, "{recording:?}");
     for view in [&[][..], &["--native", "all"], &["--native", "none", "-t"], &["--states", "-F"]] {
         let shown = report(&[&[&*path_text, "-f", "collapsed"], view].concat(), Scratch::new());

@@ -10,6 +10,7 @@ use crate::profile::clean::one_line;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::samples::TimedSample;
 use crate::profile::timeline::{Timeline, ends};
+use crate::types::Nanos;
 
 /// Into how many parts the time is divided: more cannot be told apart on most screens.
 const BINS: usize = 600;
@@ -31,14 +32,14 @@ pub(super) struct ThreadRow {
 /// Into how many parts the time is divided, how long all of it is in seconds, and the threads.
 pub(super) fn threads(timeline: &Timeline, facts: &RecordingFacts) -> (usize, f64, Vec<ThreadRow>) {
     let last = timeline.samples().last().map_or(0, |sample| sample.time);
-    let duration = u64::try_from(facts.duration.as_nanos()).unwrap_or(u64::MAX).max(last).max(1);
+    let duration = Nanos::from(facts.duration).0.max(last).max(1);
     let row = |(thread, samples): (&crate::profile::recording::Thread, Vec<&TimedSample>)| {
         let mut states: BTreeMap<u32, u64> = BTreeMap::new();
         for sample in &samples {
             let weight = states.entry(sample.state).or_default();
             *weight = weight.saturating_add(sample.weight);
         }
-        let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.ticks > 0).collect();
+        let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.was_taken()).collect();
         ThreadRow {
             tid: thread.tid,
             name: thread.name.as_deref().map(|name| one_line(name).into_owned()),

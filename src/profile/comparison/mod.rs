@@ -130,7 +130,7 @@ struct Tick {
 impl Tick {
     fn add(&mut self, sample: &TimedSample, functions: &OfStack) {
         let weight = sample.weight;
-        self.is_sampled |= sample.ticks > 0;
+        self.is_sampled |= sample.was_taken();
         self.all = self.all.saturating_add(weight);
         if let Some(innermost) = functions.innermost {
             let (own, _) = self.seen.entry(innermost).or_default();

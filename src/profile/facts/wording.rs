@@ -38,11 +38,15 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// How far a share of a half that was estimated from so many samples may lie beside the truth in one of twenty recordings, in points: 1.96
+/// times the binomial error.
+pub(super) fn error_of_a_half(samples: f64) -> f64 {
+    196.0 * (0.25 / samples.max(1.0)).sqrt()
+}
+
 /// How many decimals a share in percent deserves that was estimated from so many samples: the last digit is smaller than the error.
 pub(super) fn decimals(samples: f64) -> u32 {
-    // Of a half, 19 times of 20: 1.96 times the binomial error, in points.
-    let error = 98.0 / samples.max(1.0).sqrt();
-    match error {
+    match error_of_a_half(samples) {
         0.5.. => 0,
         0.05.. => 1,
         _ => 2,

@@ -38,7 +38,7 @@ impl Session {
                 // It has left the list.
                 Err(_) => {
                     let status = self.reader.stopper().pending().give_up(tid);
-                    ended = ended.or(status.filter(|_| tid.0 == self.identity().pid.0));
+                    ended = ended.or(self.of_process(tid, status));
                 }
             }
         }
