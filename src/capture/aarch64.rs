@@ -5,6 +5,7 @@
 //! Does not: obtain registers, or unwind.
 
 use crate::target::registers::Registers;
+use crate::target::threads::SystemCall;
 use crate::types::Machine;
 
 /// This architecture.
@@ -82,6 +83,26 @@ pub fn interrupted_call(set: &[u8], before_pc: impl FnOnce() -> Option<u32>) -> 
     call().unwrap_or(false) && before_pc() == Some(SYSTEM_CALL)
 }
 
+/// The system call in which a thread slept until it was stopped; `None` of one that had left its call by then.
+///
+/// `code_at` returns the instruction so many bytes from the program counter. A call that begins anew has its first argument and
+/// its instruction back by the time of the stop (`do_signal` in arch/arm64/kernel/signal.c). One that ends early has its result
+/// where its first argument was: that is then told as no value that a call takes.
+pub fn call_slept_in(set: &[u8], code_at: impl Fn(i64) -> Option<u32>) -> Option<SystemCall> {
+    let word = |index: usize| Some(u64::from_le_bytes(*set.as_chunks::<8>().0.get(index)?));
+    let mut arguments = [0; 6];
+    for (index, argument) in arguments.iter_mut().enumerate() {
+        *argument = word(X0 + index)?;
+    }
+    if code_at(0) != Some(SYSTEM_CALL) {
+        if !interrupted_call(set, || code_at(-4)) {
+            return None;
+        }
+        arguments[0] = u64::MAX;
+    }
+    Some(SystemCall { number: word(X8)?, arguments })
+}
+
 const WRITE: libc::c_long = 64;
 const SENDTO: libc::c_long = 206;
 const RECVFROM: libc::c_long = 207;
@@ -135,5 +156,27 @@ mod tests {
         (words[X8], words[X0]) = (22, eintr.cast_unsigned());
         assert!(!interrupted_call(&bytes(words), || Some(0xd503_201f)) && !interrupted_call(&bytes(words), || None));
         assert!(!interrupted_call(&[0; 16], || Some(SYSTEM_CALL)));
+    }
+
+    #[test]
+    fn the_call_in_which_a_thread_slept_is_told_with_its_arguments() {
+        let mut words: [u64; 34] = std::array::from_fn(|number| number as u64 + 1);
+        words[X8] = 98;
+        let code = |here: u32, before: u32| {
+            move |offset| match offset {
+                0 => Some(here),
+                -4 => Some(before),
+                _ => None,
+            }
+        };
+        let other = 0xd503_201f;
+        let futex = SystemCall { number: 98, arguments: [1, 2, 3, 4, 5, 6] };
+        assert_eq!(call_slept_in(&bytes(words), code(SYSTEM_CALL, other)), Some(futex), "it begins anew");
+        assert_eq!(call_slept_in(&bytes(words), code(other, SYSTEM_CALL)), None, "it has left the call");
+        words[X0] = (-i64::from(libc::EINTR)).cast_unsigned();
+        let early = SystemCall { arguments: [u64::MAX, 2, 3, 4, 5, 6], ..futex };
+        assert_eq!(call_slept_in(&bytes(words), code(other, SYSTEM_CALL)), Some(early));
+        assert_eq!(call_slept_in(&bytes(words), |_| None), None);
+        assert_eq!(call_slept_in(&[0; 16], code(SYSTEM_CALL, other)), None);
     }
 }

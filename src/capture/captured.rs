@@ -8,6 +8,7 @@ use super::placement::Placement;
 use super::range::Range;
 use crate::target::memory::{Memory, ReadError, Region};
 use crate::target::registers::Registers;
+use crate::target::status::TaskState;
 use crate::target::threads::SystemCall;
 use crate::types::{Addr, Nanos};
 
@@ -32,6 +33,8 @@ pub struct Captured {
     pub disturbed: bool,
     /// The system call in which the thread was blocked.
     pub system_call: Option<SystemCall>,
+    /// The kernel's word on a thread that was stopped although it was blocked: nothing else told where it was.
+    pub asleep: Option<TaskState>,
 }
 
 impl Captured {
@@ -44,7 +47,7 @@ impl Captured {
         self.copies.clear();
         (self.stood_still, self.came_after, self.placement) = (None, None, Placement::OnCpu);
         self.disturbed = false;
-        self.system_call = None;
+        (self.system_call, self.asleep) = (None, None);
     }
 
     /// The copy of the stack, if there is one: its buffer waits for the next where there is none.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::placement::Turn;
 use super::ptrace::{Asked, StopError, sleep_until_a_stop};
 use super::watchdog;
+use crate::target::status::TaskState;
 use crate::target::threads::Schedule;
 use crate::types::Tid;
 
@@ -23,6 +24,8 @@ pub struct Pending {
     pub before: Option<Schedule>,
     /// The turn of the calling thread then.
     pub turn: Turn,
+    /// The kernel's word on the thread then, if it was blocked.
+    pub asleep: Option<TaskState>,
     /// Whether it was left pending: it did not come while it was waited for.
     pub is_late: bool,
     /// When it was seen to have come, if that was after a sleep.
@@ -108,7 +111,6 @@ mod tests {
     use super::*;
     use crate::target::launch::{Launched, ProgramOutput};
     use crate::target::process::read_status;
-    use crate::target::status::TaskState;
 
     #[test]
     fn a_stop_is_left_to_the_tracer() {

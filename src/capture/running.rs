@@ -18,6 +18,7 @@ use super::read::{Plan, copy_ahead, fill, warm_up};
 use super::watchdog;
 use crate::target::memory::BulkMemory;
 use crate::target::registers::Registers;
+use crate::target::status::TaskState;
 use crate::target::threads::{Activity, Thread};
 use crate::types::{Addr, Nanos};
 
@@ -69,7 +70,9 @@ pub enum Stopping {
     IfRunning,
     /// Those that were on a CPU when they were asked, at a fair moment.
     IfOnCpu,
-    /// Blocked ones, too, which a program can notice: for programs of one's own.
+    /// Blocked ones, too, which a program can notice, where nothing else tells where they are: [`Activity::Asleep`].
+    EvenAsleep,
+    /// Blocked ones, too: for programs of one's own.
     InAnyState,
 }
 
@@ -184,7 +187,8 @@ impl Stopper {
             None => self.ask(thread, (memory, plan, captured), stopping)?,
         };
         if !pending.asked.has_come() {
-            let is_blocked = !matches!(thread.activity(), Ok(Activity::Running));
+            // One that was asked in its sleep comes to its stop when it can be woken.
+            let is_blocked = pending.asleep.is_none() && !matches!(thread.activity(), Ok(Activity::Running));
             // A thread that has come to its stop meanwhile does not run either.
             if !is_blocked || !pending.asked.has_come() {
                 self.pending.keep(pending);
@@ -237,12 +241,14 @@ impl Stopper {
         let before = thread.schedule();
         // The last look before the stop decides, and nothing comes between: a system call in which a thread waits can
         // return EINTR or short when the thread is stopped (ptrace(2), BUGS; signal(7)).
+        let mut asleep = None;
         if stopping != Stopping::InAnyState {
             match thread.activity().map_err(RunningError::from)? {
                 Activity::Running => {}
-                Activity::Blocked { call: None, .. } if thread.is_in_tracing_stop() => {
+                Activity::Blocked { call: None, .. } | Activity::Asleep if thread.is_in_tracing_stop() => {
                     return Err(NotAsked::HeldByAnother(RunningError::Blocked));
                 }
+                Activity::Asleep if stopping == Stopping::EvenAsleep => asleep = thread.task_state(),
                 _ => return Err(RunningError::Blocked.into()),
             }
         }
@@ -255,7 +261,7 @@ impl Stopper {
             }
             asked => asked.map_err(RunningError::from)?,
         };
-        let mut pending = Pending { tid: thread.tid, asked, at, before, turn, is_late: false, seen: None };
+        let mut pending = Pending { tid: thread.tid, asked, at, before, turn, asleep, is_late: false, seen: None };
         if shares_our_cpu {
             let has_come = pending.asked.wait(Wait::SleepFor(OWN_CPU_PATIENCE));
             let now = Instant::now();
@@ -281,7 +287,7 @@ impl Stopper {
         (memory, plan, captured): (&dyn BulkMemory, &mut dyn Plan, &mut Captured),
         stopping: Stopping,
     ) -> Result<(), RunningError> {
-        let Pending { asked, at, before, turn, is_late, seen, .. } = pending;
+        let Pending { asked, at, before, turn, asleep, is_late, seen, .. } = pending;
         // Of a stop that came late it is known now what it was that it had to wait for, and of most that they are not wanted.
         let known = is_late.then(|| thread.schedule());
         let seen = seen.unwrap_or_else(|| Seen { at: Instant::now(), late_by: Duration::ZERO });
@@ -304,11 +310,20 @@ impl Stopper {
         if let Some(status) = ended {
             return Err(StopError::Exited(status).into());
         }
-        let interrupted = copied?;
-        // Code does not change: what is in front of the program counter can be read while the thread runs.
+        let set = copied?;
+        // Code does not change: what is around the program counter can be read while the thread runs.
         let pc = captured.registers.get(native::PC);
-        let before_pc = || memory.read_u32(Addr(pc?.checked_sub(4)?)).ok();
-        captured.disturbed = !holds_signal && interrupted.is_some_and(|set| native::interrupted_call(&set, before_pc));
+        let code_at = |offset: i64| memory.read_u32(Addr(pc?.checked_add_signed(offset)?)).ok();
+        captured.disturbed = !holds_signal && set.is_some_and(|set| native::interrupted_call(&set, || code_at(-4)));
+        if let Some(state) = asleep {
+            captured.system_call = set.and_then(|set| native::call_slept_in(&set, code_at));
+            // One that has left its call was woken before the stop came, and ran.
+            captured.asleep = (captured.system_call.is_some() || state != TaskState::Blocked).then_some(state);
+        }
+        if captured.asleep.is_some() {
+            // It queued for a CPU only because it was asked.
+            captured.placement = Placement::OnCpu;
+        }
         match captured.placement {
             placement if is_wanted(placement) => Ok(()),
             Placement::Unfair => Err(RunningError::UnfairMoment),

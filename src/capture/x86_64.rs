@@ -4,6 +4,7 @@
 //! Does not: obtain registers, or unwind.
 
 use crate::target::registers::Registers;
+use crate::target::threads::SystemCall;
 use crate::types::{Addr, Machine};
 
 /// This architecture.
@@ -92,6 +93,25 @@ pub fn interrupted_call(set: &[u8], _: impl FnOnce() -> Option<u32>) -> bool {
     call().unwrap_or(false)
 }
 
+/// The kernel's internal codes of a call that it starts anew, which no program sees: ERESTARTSYS, ERESTARTNOINTR,
+/// ERESTARTNOHAND and ERESTART_RESTARTBLOCK (linux/errno.h).
+const RESTARTED: [i64; 4] = [-512, -513, -514, -516];
+/// Where `struct user_regs_struct` has a call's arguments: rdi, rsi, rdx, r10, r8, r9.
+const ARGUMENTS: [usize; 6] = [14, 13, RDX, R10, 9, 8];
+
+/// The system call in which a thread slept until it was stopped; `None` of one that had left its call by then.
+/// The instructions around the program counter are not needed: `orig_rax` tells.
+pub fn call_slept_in(set: &[u8], _: impl Fn(i64) -> Option<u32>) -> Option<SystemCall> {
+    let word = |index: usize| Some(u64::from_le_bytes(set.get(index * 8..index * 8 + 8)?.try_into().ok()?));
+    let number = word(ORIG_RAX)?;
+    let is_left_early = RESTARTED.contains(&word(RAX)?.cast_signed()) || interrupted_call(set, || None);
+    let mut arguments = [0; 6];
+    for (argument, index) in arguments.iter_mut().zip(ARGUMENTS) {
+        *argument = word(index)?;
+    }
+    (number.cast_signed() >= 0 && is_left_early).then_some(SystemCall { number, arguments })
+}
+
 // asm/unistd_64.h: the names of the C library are those of the machine that this is built for.
 const WRITE: libc::c_long = 1;
 const SENDTO: libc::c_long = 44;
@@ -131,5 +151,20 @@ mod tests {
         let all = i64::from(libc::MSG_WAITALL);
         assert!(left_with(RECVFROM, 10, 20, all) && !left_with(RECVFROM, 10, 20, 0));
         assert!(!interrupted_call(&[0; 16], || None));
+    }
+
+    #[test]
+    fn the_call_in_which_a_thread_slept_is_told_with_its_arguments() {
+        let left_with = |number: i64, result: i64| {
+            let mut words: [i64; 27] = std::array::from_fn(|index| index as i64);
+            (words[ORIG_RAX], words[RAX]) = (number, result);
+            call_slept_in(&words.into_iter().flat_map(i64::to_le_bytes).collect::<Vec<u8>>(), |_| None)
+        };
+        let futex = SystemCall { number: 202, arguments: [14, 13, 12, 7, 9, 8] };
+        for restarted in [-512, -513, -514, -516, -i64::from(libc::EINTR)] {
+            assert_eq!(left_with(202, restarted), Some(futex), "{restarted}");
+        }
+        assert_eq!([left_with(202, 0), left_with(202, -110), left_with(-1, -512)], [None; 3], "it had left the call");
+        assert_eq!(call_slept_in(&[0; 16], |_| None), None);
     }
 }

@@ -8,8 +8,9 @@ use super::failure::Failure;
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
 use crate::sampler::open::AttachError;
-use crate::target::access::{Obstacle, diagnose};
+use crate::target::access::diagnose;
 use crate::target::launch::{LaunchError, exit_code};
+use crate::target::obstacle::Obstacle;
 use crate::target::process::ProcessError;
 use crate::target::view::Identity;
 use crate::types::Pid;
@@ -52,6 +53,9 @@ fn process(error: &ProcessError) -> Failure {
     match error {
         ProcessError::NotFound(_) => failure.with_hint(
             "`pgrep -af python` lists the Python processes; in a container, use the pid that fpprof's own pid namespace shows.",
+        ),
+        ProcessError::Hidden(_) => failure.with_hint(
+            "/proc is mounted with `hidepid`, or is another pid namespace's: run fpprof as root (`sudo fpprof …`), or where /proc shows all.",
         ),
         ProcessError::IsThread { process, .. } => failure.with_hint(format!("Give the process: `--pid {process}`.")),
         ProcessError::Zombie(_) | ProcessError::KernelThread(_) => {

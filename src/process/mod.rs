@@ -12,6 +12,7 @@ pub mod pthreads;
 pub mod read_around;
 pub mod reader;
 pub mod reading;
+pub mod sleep_mark;
 pub mod stops;
 pub mod thread;
 pub mod thread_states;

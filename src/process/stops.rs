@@ -17,6 +17,8 @@ pub struct Stops {
     pub total: Nanos,
     /// System calls that may have ended early because their thread was stopped just as it entered them.
     pub disturbed_calls: u64,
+    /// Stops of threads that were blocked, of which nothing else told where they were.
+    pub of_sleepers: u64,
 }
 
 impl Stops {
@@ -29,6 +31,7 @@ impl Stops {
             }
             self.total.0 = self.total.0.saturating_add(stood_still.0);
             self.disturbed_calls += u64::from(captured.disturbed);
+            self.of_sleepers += u64::from(captured.asleep.is_some());
         }
     }
 
@@ -38,5 +41,6 @@ impl Stops {
         self.arrivals.add(&other.arrivals);
         self.total.0 = self.total.0.saturating_add(other.total.0);
         self.disturbed_calls += other.disturbed_calls;
+        self.of_sleepers += other.of_sleepers;
     }
 }

@@ -116,6 +116,9 @@ pub struct StopFacts {
     pub p99: Nanos,
     /// System calls that may have ended early because of a stop.
     pub disturbed_calls: u64,
+    /// Stops of blocked threads, which fpprof had to stop because it may not read where they wait.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub of_sleepers: u64,
     /// How long threads took to come to their stops; absent when it was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<ArrivalFacts>,
@@ -130,6 +133,11 @@ pub struct ArrivalFacts {
     pub p99: Nanos,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl fmt::Display for StopFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (median, p99) = (microseconds(self.median), microseconds(self.p99));
@@ -138,9 +146,18 @@ impl fmt::Display for StopFacts {
             0 => f.write_str("no system call disturbed")?,
             calls => write!(f, "{} disturbed", plural(calls, "system call", "system calls"))?,
         }
-        let Some(ArrivalFacts { median, p99 }) = self.arrivals else { return Ok(()) };
-        let (median, p99) = (microseconds(median), microseconds(p99));
-        write!(f, "; stops came after {median} (median), {p99} (99th percentile)")
+        if let Some(ArrivalFacts { median, p99 }) = self.arrivals {
+            let (median, p99) = (microseconds(median), microseconds(p99));
+            write!(f, "; stops came after {median} (median), {p99} (99th percentile)")?;
+        }
+        match self.of_sleepers {
+            0 => Ok(()),
+            stops => write!(
+                f,
+                "; {} of blocked threads, for without CAP_DAC_READ_SEARCH their own user alone may read where they wait",
+                plural(stops, "stop", "stops")
+            ),
+        }
     }
 }
 

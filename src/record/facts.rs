@@ -22,7 +22,8 @@ fn stop_facts(stops: &Stops) -> Option<StopFacts> {
     let median_and_p99 = |histogram: &DurationHistogram| histogram.percentile(0.5).zip(histogram.percentile(0.99));
     let (median, p99) = median_and_p99(&stops.durations)?;
     let arrivals = median_and_p99(&stops.arrivals).map(|(median, p99)| ArrivalFacts { median, p99 });
-    Some(StopFacts { median, p99, disturbed_calls: stops.disturbed_calls, arrivals })
+    let Stops { disturbed_calls, of_sleepers, .. } = *stops;
+    Some(StopFacts { median, p99, disturbed_calls, of_sleepers, arrivals })
 }
 
 fn limit(exceeded: Exceeded) -> ExceededLimit {

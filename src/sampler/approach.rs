@@ -20,6 +20,8 @@ pub enum Approach {
     Look,
     /// It is stopped and read, if it still runs then.
     Stop,
+    /// It is stopped and read, although it is blocked: nothing else tells where it is.
+    StopAsleep,
     /// It is read without being stopped, if it is still blocked then.
     LeaveBlocked,
     /// It is read: it cannot run.
@@ -33,6 +35,8 @@ pub enum Met<'a> {
     Runs,
     /// It is blocked.
     IsBlocked,
+    /// It is blocked, and where is not told.
+    IsAsleep,
     /// It does not run any more: its process is not alive.
     IsStill,
     /// It could not be asked.
@@ -78,17 +82,19 @@ impl Approach {
 
     /// What follows from what this approach has met.
     pub fn after(self, mode: Mode, met: &Met<'_>) -> Step {
-        use Approach::{LeaveBlocked, Look, ReadStill, Stop};
+        use Approach::{LeaveBlocked, Look, ReadStill, Stop, StopAsleep};
         match (self, met) {
             (Stop, Met::States) => Step::Next(Stop),
+            (StopAsleep, Met::States) => Step::Next(StopAsleep),
             (_, Met::States) => Step::Next(Look),
             (_, Met::Ended) => Step::Gone(None),
             (_, Met::CannotLook(error)) => cannot_look(error),
             (_, Met::Runs) => Step::Next(Stop),
             (_, Met::IsStill) => Step::Next(ReadStill),
+            (_, Met::IsAsleep) => Step::Next(StopAsleep),
             (_, Met::IsBlocked | Met::WaitsAgain) => Step::Next(LeaveBlocked),
             // It has changed between two looks at it.
-            (Stop, Met::Failed(ReadFailure::Running(RunningError::Blocked))) => match mode {
+            (Stop | StopAsleep, Met::Failed(ReadFailure::Running(RunningError::Blocked))) => match mode {
                 Mode::Cpu => Step::PassOver,
                 Mode::Wall | Mode::Gil => Step::Next(Look),
             },
@@ -105,7 +111,7 @@ impl Approach {
 
 fn cannot_look(error: &io::Error) -> Step {
     match error.kind() {
-        io::ErrorKind::PermissionDenied => Step::Fail(SampleFailure::Denied),
+        io::ErrorKind::PermissionDenied => Step::Fail(SampleFailure::Traced),
         // ESRCH: the files of a thread outlive it.
         _ if error.raw_os_error() == Some(Errno::ESRCH as i32) => Step::Gone(None),
         io::ErrorKind::NotFound => Step::Gone(None),
@@ -118,7 +124,7 @@ fn cannot_read(failure: &ReadFailure) -> Step {
         ReadFailure::Running(RunningError::Stop(error)) => match error {
             StopError::Gone => Step::Gone(None),
             StopError::Exited(status) => Step::Gone(Some(*status)),
-            StopError::Denied => Step::Fail(SampleFailure::Denied),
+            StopError::Denied => Step::Fail(SampleFailure::Traced),
             StopError::System(_) => Step::Fail(SampleFailure::Unreadable),
         },
         ReadFailure::Running(RunningError::Unreadable(error))
@@ -135,10 +141,10 @@ fn cannot_read(failure: &ReadFailure) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Approach::{LeaveBlocked, Look, ReadStill, Stop};
+    use Approach::{LeaveBlocked, Look, ReadStill, Stop, StopAsleep};
 
     const MODES: [Mode; 3] = [Mode::Cpu, Mode::Wall, Mode::Gil];
-    const APPROACHES: [Approach; 4] = [Look, Stop, LeaveBlocked, ReadStill];
+    const APPROACHES: [Approach; 5] = [Look, Stop, StopAsleep, LeaveBlocked, ReadStill];
 
     fn failed(approach: Approach, mode: Mode, failure: ReadFailure) -> Step {
         approach.after(mode, &Met::Failed(&failure))
@@ -172,6 +178,19 @@ mod tests {
     fn a_thread_that_cannot_run_is_read_as_it_is() {
         assert_eq!(MODES.map(|mode| Look.after(mode, &Met::IsStill)), [const { Step::Next(ReadStill) }; 3]);
         assert_eq!(failed(ReadStill, Mode::Wall, ReadFailure::CodeReplaced), Step::Fail(SampleFailure::CodeReplaced));
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_where_nothing_tells_is_stopped_and_looked_at_again_if_it_is_blocked_elsewhere_by_then() {
+        for mode in MODES {
+            assert_eq!(Look.after(mode, &Met::IsAsleep), Step::Next(StopAsleep));
+            assert_eq!(StopAsleep.after(mode, &Met::States), Step::Next(StopAsleep));
+            let stopped = |error| failed(StopAsleep, mode, ReadFailure::Running(error));
+            assert_eq!(stopped(RunningError::Pending), Step::Wait);
+            if mode != Mode::Cpu {
+                assert_eq!(stopped(RunningError::Blocked), Step::Next(Look));
+            }
+        }
     }
 
     #[test]
@@ -240,8 +259,8 @@ mod tests {
     #[test]
     fn what_the_system_refuses_is_told_as_such() {
         let refused = || io::Error::from_raw_os_error(Errno::EACCES as i32);
-        assert_eq!(Look.after(Mode::Wall, &Met::CannotLook(&refused())), Step::Fail(SampleFailure::Denied));
-        assert_eq!(failed(Stop, Mode::Cpu, stop_error(StopError::Denied)), Step::Fail(SampleFailure::Denied));
+        assert_eq!(Look.after(Mode::Wall, &Met::CannotLook(&refused())), Step::Fail(SampleFailure::Traced));
+        assert_eq!(failed(Stop, Mode::Cpu, stop_error(StopError::Denied)), Step::Fail(SampleFailure::Traced));
         let system = stop_error(StopError::System(Errno::EIO));
         assert_eq!(failed(Stop, Mode::Cpu, system), Step::Fail(SampleFailure::Unreadable));
         let garbage = io::Error::from(io::ErrorKind::InvalidData);

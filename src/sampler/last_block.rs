@@ -6,8 +6,18 @@ use std::sync::Arc;
 
 use super::run_state::RunState;
 use super::transfers;
+use crate::process::sleep_mark::SleepMark;
 use crate::stack::frame::SampleFrame;
+use crate::target::memory::BulkMemory;
 use crate::target::threads::{Activity, RunCount, SystemCall, Thread};
+
+/// What a thread was doing that was stopped in its sleep.
+#[derive(Debug)]
+struct Sleep {
+    mark: SleepMark,
+    frames: Arc<[SampleFrame]>,
+    run_state: RunState,
+}
 
 /// The last time that one thread was seen blocked.
 #[derive(Debug, Default)]
@@ -20,6 +30,8 @@ pub struct LastBlock {
     at: Option<RunCount>,
     /// The stack that it had then, and what it waited for.
     stack: Option<(Arc<[SampleFrame]>, RunState)>,
+    /// The sleep in which it was stopped last, until it is known whether it has gone back to it.
+    sleep: Option<Sleep>,
 }
 
 impl LastBlock {
@@ -44,11 +56,30 @@ impl LastBlock {
         (self.at, self.stack) = (Some(at), Some((Arc::clone(frames), run_state)));
     }
 
+    /// Takes note of the stack of a thread that was stopped in its sleep, and what shows that it has gone back to it.
+    pub fn was_woken(&mut self, mark: SleepMark, frames: &Arc<[SampleFrame]>, run_state: RunState) {
+        self.sleep = Some(Sleep { mark, frames: Arc::clone(frames), run_state });
+    }
+
+    /// Whether the thread has gone back to the sleep in which it was stopped: then it is seen blocked there again.
+    pub fn sleeps_on(&mut self, thread: &mut Thread, memory: &dyn BulkMemory) -> bool {
+        let Some(Sleep { mark, frames, run_state }) = self.sleep.take() else { return false };
+        let Some(before) = thread.run_count() else { return false };
+        let sleeps_on = matches!(thread.activity(), Ok(Activity::Asleep))
+            && !thread.is_in_tracing_stop()
+            && mark.holds(memory)
+            && thread.run_count() == Some(before);
+        if sleeps_on {
+            self.was_read(before, &frames, run_state);
+        }
+        sleeps_on
+    }
+
     /// Takes note of a blocked thread that is not to be read: what proves that it has not run since. Returns whether it was
     /// blocked.
     pub fn was_passed_over(&mut self, thread: &mut Thread) -> bool {
         let before = thread.run_count();
-        let Ok(activity @ Activity::Blocked { .. }) = thread.activity() else { return false };
+        let Ok(activity @ (Activity::Blocked { .. } | Activity::Asleep)) = thread.activity() else { return false };
         self.transfer = transfers::of(activity);
         self.at = before;
         true

@@ -23,7 +23,7 @@ pub fn run_state(reader: &Reader, history: &mut ThreadHistory, states: &ThreadSt
     if captured.placement == Placement::Queued {
         return RunState::WaitingForCpu;
     }
-    if captured.stood_still.is_some() {
+    if captured.stood_still.is_some() && captured.asleep.is_none() {
         return RunState::of_running(frames, interpreter, states.is_collecting(known, reader, captured));
     }
     let call = captured.system_call;
@@ -31,7 +31,7 @@ pub fn run_state(reader: &Reader, history: &mut ThreadHistory, states: &ThreadSt
     let meant = call.map(|call| system_calls::restarted(numbers, call, last_block.call));
     let wait = meant.and_then(|call| system_calls::wait(numbers, &call));
     let before = known.thread.run_count();
-    let task = known.thread.task_state();
+    let task = captured.asleep.or_else(|| known.thread.task_state());
     // On AArch64 the kernel names no call while a thread is stopped, and restarts the one that it was in when it goes on.
     last_block.call = meant.or(last_block.call.filter(|_| task == Some(TaskState::Stopped)));
     let file = match wait {
@@ -42,9 +42,9 @@ pub fn run_state(reader: &Reader, history: &mut ThreadHistory, states: &ThreadSt
     let is_in_it = match known.thread.activity() {
         Ok(Activity::Blocked { call: now, .. }) => now == call,
         Ok(Activity::Still) => true,
-        Ok(Activity::Running) | Err(_) => false,
+        Ok(Activity::Running | Activity::Asleep) | Err(_) => false,
     };
-    let still_there = is_in_it && known.thread.run_count() == before;
+    let still_there = captured.asleep.is_some() || is_in_it && known.thread.run_count() == before;
     let blocked = match still_there {
         true => Blocked { wait, task, file },
         false => Blocked { wait, task: None, file: None },

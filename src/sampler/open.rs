@@ -11,12 +11,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::mode::Mode;
 use super::session::Session;
-use crate::capture::ptrace::{StopError, may_trace};
+use crate::capture::ptrace::{StopError, ask_of_a_child, may_trace};
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
-use crate::target::access::{Obstacle, diagnose};
+use crate::target::access::diagnose;
 use crate::target::launch::Launched;
 use crate::target::living::LivingThread;
+use crate::target::obstacle::{Obstacle, Unexplained};
 use crate::target::process::{Process, ProcessError, read_status};
 use crate::types::{Pid, Tid};
 
@@ -182,19 +183,30 @@ fn check_permission(pid: Pid) -> Result<(), AttachError> {
         // A first thread that has ended cannot be traced, and the others can.
         let tid = LivingThread::of(pid).tid();
         let error = match ask_permission(tid) {
-            Err(StopError::Denied) => diagnose(Pid(tid.0)),
+            Err(StopError::Denied) => explained(diagnose(Pid(tid.0))),
             Ok(()) | Err(StopError::Gone | StopError::Exited(_)) => return Ok(()),
             Err(StopError::System(errno)) => return Err(AttachError::NoTracing(pid, errno)),
         };
         match &error {
-            Obstacle::TracedBy { .. } => tracer = Some(error),
+            Obstacle::TracedBy { .. } => tracer = Some(error.clone()),
             // It may have been traced a moment ago.
-            Obstacle::Unknown => {}
+            Obstacle::Unknown(_) => {}
             _ => return Err(AttachError::Denied(pid, error)),
         }
         if !pace.wait() {
-            return Err(AttachError::Denied(pid, tracer.unwrap_or(Obstacle::Unknown)));
+            return Err(AttachError::Denied(pid, tracer.unwrap_or(error)));
         }
+    }
+}
+
+/// A refusal with what a child of our own shows of it: who may trace that is not kept from tracing by a filter of system calls.
+fn explained(obstacle: Obstacle) -> Obstacle {
+    match obstacle {
+        Obstacle::Unknown(unexplained) if unexplained.filters_system_calls => Obstacle::Unknown(Unexplained {
+            filters_system_calls: ask_of_a_child(|_| Some(())).is_none(),
+            ..unexplained
+        }),
+        obstacle => obstacle,
     }
 }
 

@@ -351,8 +351,14 @@ impl Session {
                 (_, None) => {}
             }
         }
-        history.backoff.found_running();
         history.last_block.is_over();
+        if self.sleeps_on(history)
+            && let Some((stack, run_state)) = history.last_block.stack()
+        {
+            history.backoff.found_unchanged(&self.round, history.tid().0.unsigned_abs().into());
+            return Outcome::Stack(stack, run_state);
+        }
+        history.backoff.found_running();
         self.states.assign(&mut history.known, &mut self.reader);
         match self.read(history) {
             Ok(read) => self.take(history, read),

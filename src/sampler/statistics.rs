@@ -13,7 +13,9 @@ use crate::target::memory::Memory;
 /// Why a thread that should have been sampled was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SampleFailure {
-    /// The system does not let it be traced: another program traces it, or permission was withdrawn.
+    /// Another program traces it.
+    Traced,
+    /// The system does not let it be stopped any more.
     Denied,
     /// It woke up each time it was read without being stopped.
     Woke,
@@ -31,7 +33,8 @@ impl SampleFailure {
     /// What to tell a user.
     pub fn reason(self) -> &'static str {
         match self {
-            SampleFailure::Denied => "thread traced by another program",
+            SampleFailure::Traced => "thread traced by another program",
+            SampleFailure::Denied => "thread may not be stopped any more (`fpprof doctor` tells why)",
             SampleFailure::Woke => "blocked thread woke while it was read",
             SampleFailure::CodeReplaced => "code object replaced while it was read",
             SampleFailure::ModuleReplaced => "library replaced while it was read",

@@ -6,6 +6,8 @@
 //! The first thread of a process can end before the others (`pthread_exit` in `main`). It stays, as a zombie, under the process's
 //! number, and has neither memory nor mappings, root or program any more; each of the others has them all (proc_pid_task(5)).
 
+use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::threads;
@@ -54,6 +56,12 @@ impl LivingThread {
     /// A file of `/proc` that only whole processes list, and the number of any of its threads leads to as well.
     pub fn process_path(&self, file: &str) -> String {
         format!("/proc/{}/{file}", self.tid())
+    }
+
+    /// Whether the system does not let us see in which system calls the threads of the process are blocked:
+    /// [`Activity::Asleep`](super::threads::Activity::Asleep).
+    pub fn hides_calls(&self) -> bool {
+        File::open(self.path("syscall")).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
     }
 
     /// Whether any thread of the process lives.

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -32,6 +34,9 @@ pub enum ProcessError {
     /// There is no such process.
     #[error("there is no process {0}")]
     NotFound(Pid),
+    /// There is one, and `/proc` does not show it.
+    #[error("process {0} is there, and /proc does not show it to fpprof")]
+    Hidden(Pid),
     /// The id is that of a thread, not of a process.
     #[error("{tid} is a thread of process {process}")]
     IsThread {
@@ -83,7 +88,7 @@ impl Process {
     /// # Errors
     /// See [`ProcessError`]; permission to read `/proc/PID` files that ptrace's rules protect is part of it.
     pub fn open(pid: Pid) -> Result<Process, ProcessError> {
-        let status = read_status(pid).ok_or(ProcessError::NotFound(pid))?;
+        let status = read_status(pid).ok_or_else(|| unseen(pid))?;
         if status.thread_group != pid {
             return Err(ProcessError::IsThread { tid: pid, process: status.thread_group });
         }
@@ -115,7 +120,7 @@ impl Process {
             command_line: command_line(&living),
             current_directory: current_directory.map(|path| root.as_target_names(path)),
             namespace_pid: status.innermost_id().unwrap_or(pid.0),
-            effective_uid: Some(status.effective_uid),
+            effective_uid: Some(status.uids.effective),
         };
         Ok(Process { identity, start_time, program: program.map(Arc::new), living: Arc::new(living) })
     }
@@ -176,6 +181,14 @@ impl Process {
         let mut text = Vec::new();
         File::open(self.living.path("maps"))?.take(MAX_PROC_FILE).read_to_end(&mut text)?;
         Ok(Mappings::parse(&text))
+    }
+}
+
+/// Why `/proc` has no such process: a mount of it can hide those of other users (hidepid, proc(5)).
+fn unseen(pid: Pid) -> ProcessError {
+    match kill(nix::unistd::Pid::from_raw(pid.0), None) {
+        Ok(()) | Err(Errno::EPERM) => ProcessError::Hidden(pid),
+        Err(_) => ProcessError::NotFound(pid),
     }
 }
 

@@ -22,6 +22,24 @@ pub enum TaskState {
     Dead,
 }
 
+/// The user ids of a task, or its group ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    /// Whose task it is.
+    pub real: u32,
+    /// As whom it acts.
+    pub effective: u32,
+    /// As whom it may act again.
+    pub saved: u32,
+}
+
+impl Ids {
+    /// Whether there is no other than this one.
+    pub fn are_all(&self, id: u32) -> bool {
+        [self.real, self.effective, self.saved] == [id; 3]
+    }
+}
+
 /// What `/proc/PID/status` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -33,10 +51,16 @@ pub struct Status {
     pub thread_group: Pid,
     /// The thread that traces it, or 0.
     pub tracer: Pid,
-    /// The effective user id.
-    pub effective_uid: u32,
-    /// The effective capabilities, as the kernel's bit mask.
+    /// Its users.
+    pub uids: Ids,
+    /// Its groups, without the supplementary ones.
+    pub gids: Ids,
+    /// The capabilities that it may make effective, as the kernel's bit mask.
+    pub permitted_capabilities: u64,
+    /// The effective capabilities.
     pub effective_capabilities: u64,
+    /// Whether a seccomp filter judges its system calls.
+    pub filters_system_calls: bool,
     /// Its id in each nested pid namespace, outermost (ours) first.
     pub namespace_ids: Vec<i32>,
     /// Whether it is a kernel thread.
@@ -68,13 +92,23 @@ impl Status {
         let field =
             |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
         let first_number = |name: &str, index: usize| field(name)?.split_whitespace().nth(index)?.parse().ok();
+        let ids = |name: &str| {
+            let mut numbers = field(name)?.split_whitespace().map(str::parse);
+            let mut next = || numbers.next()?.ok();
+            Some(Ids { real: next()?, effective: next()?, saved: next()? })
+        };
+        let mask = |name: &str| u64::from_str_radix(field(name)?, 16).ok();
         Some(Status {
             name: field("Name")?.to_owned(),
             state: TaskState::of_letter(field("State")?.bytes().next()?),
             thread_group: Pid(first_number("Tgid", 0)?),
             tracer: Pid(first_number("TracerPid", 0)?),
-            effective_uid: field("Uid")?.split_whitespace().nth(1)?.parse().ok()?,
-            effective_capabilities: u64::from_str_radix(field("CapEff")?, 16).ok()?,
+            uids: ids("Uid")?,
+            gids: ids("Gid")?,
+            permitted_capabilities: mask("CapPrm")?,
+            effective_capabilities: mask("CapEff")?,
+            // SECCOMP_MODE_FILTER (linux/seccomp.h).
+            filters_system_calls: field("Seccomp") == Some("2"),
             namespace_ids: field("NSpid").unwrap_or("").split_whitespace().filter_map(|n| n.parse().ok()).collect(),
             kernel_thread: field("Kthread") == Some("1"),
         })
@@ -91,14 +125,18 @@ mod tests {
     use super::*;
 
     const STATUS: &str = "Name:\tpython3\nState:\tS (sleeping)\nTgid:\t41\nPid:\t42\nTracerPid:\t7\n\
-        Uid:\t1000\t1001\t1000\t1000\nNSpid:\t42\t3\nKthread:\t0\nCapEff:\t0000000000080000\n";
+        Uid:\t1000\t1001\t1002\t1000\nGid:\t5\t5\t5\t5\nNSpid:\t42\t3\nKthread:\t0\n\
+        CapPrm:\t00000000000800ff\nCapEff:\t0000000000080000\nSeccomp:\t2\n";
 
     #[test]
     fn the_lines_that_matter_are_taken() {
         let status = Status::parse(STATUS).unwrap();
         assert_eq!((status.name.as_str(), status.state), ("python3", TaskState::Blocked));
-        assert_eq!((status.thread_group, status.tracer, status.effective_uid), (Pid(41), Pid(7), 1001));
+        assert_eq!((status.thread_group, status.tracer), (Pid(41), Pid(7)));
+        assert_eq!(status.uids, Ids { real: 1000, effective: 1001, saved: 1002 });
+        assert!(status.gids.are_all(5) && !status.uids.are_all(1000) && status.filters_system_calls);
         assert_eq!((status.innermost_id(), status.effective_capabilities), (Some(3), 1 << 19));
+        assert_eq!(status.permitted_capabilities, 1 << 19 | 0xff);
         assert!(!status.kernel_thread);
     }
 

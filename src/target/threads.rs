@@ -1,13 +1,15 @@
 //! The threads of a process: which there are, and what each is doing right now.
 //!
-//! Does: list `/proc/PID/task` completely; read a thread's `schedstat` and `syscall` through files kept open.
-//! Source: proc_pid_syscall(5), Documentation/scheduler/sched-stats.rst of the kernel.
+//! Does: list `/proc/PID/task` completely; tell what is known of a thread, alive or not.
 //! Does not: stop a thread or read its stack.
+
+mod live_thread;
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use self::live_thread::LiveThread;
 use super::descriptors::FileKind;
 use super::registers::Registers;
 use super::status::{Status, TaskState};
@@ -60,6 +62,9 @@ pub enum Activity {
         /// The program counter.
         pc: Addr,
     },
+    /// It is blocked, and its registers are not told: the kernel shows them to the thread's own user and to who has
+    /// `CAP_DAC_READ_SEARCH` (`/proc/PID/task/TID/syscall` has mode 0400), and some kernels to nobody.
+    Asleep,
     /// It stands still for good, and all of its registers are known: [`Thread::still`].
     Still,
 }
@@ -95,27 +100,13 @@ enum Source {
     Still(Box<StillThread>),
 }
 
-/// The files that tell what a thread does.
-#[derive(Debug)]
-struct LiveThread {
-    pid: Pid,
-    directory: String,
-    schedstat: Option<File>,
-    syscall: Option<File>,
-    stat: Option<File>,
-}
-
 impl Thread {
     /// Opens the files of a live thread.
     ///
     /// # Errors
     /// When the thread is gone.
     pub fn open(pid: Pid, tid: Tid) -> io::Result<Thread> {
-        let directory = format!("/proc/{pid}/task/{tid}");
-        fs::metadata(&directory)?;
-        // A kernel without CONFIG_SCHED_INFO has no schedstat: such a thread is looked at every time.
-        let schedstat = File::open(format!("{directory}/schedstat")).ok();
-        Ok(Thread { tid, source: Source::Live(LiveThread { pid, directory, schedstat, syscall: None, stat: None }) })
+        Ok(Thread { tid, source: Source::Live(LiveThread::open(pid, tid)?) })
     }
 
     /// A thread that does not run any more.
@@ -198,10 +189,7 @@ impl Thread {
     /// Its name, as the kernel knows it (at most 15 bytes).
     pub fn name(&self) -> Option<String> {
         match &self.source {
-            Source::Live(thread) => {
-                let bytes = fs::read(format!("{}/comm", thread.directory)).ok()?;
-                Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
-            }
+            Source::Live(thread) => thread.name(),
             Source::Still(thread) => thread.name.clone(),
         }
     }
@@ -216,63 +204,12 @@ impl Thread {
 
     /// The process that a live thread belongs to.
     pub fn live_process(&self) -> Option<Pid> {
-        Some(self.live()?.pid)
+        Some(self.live()?.pid())
     }
 
     /// The kind of the file that one of its descriptors stands for.
     pub fn file_kind(&self, descriptor: i32) -> Option<FileKind> {
         FileKind::of(self.live_process()?, self.tid, descriptor)
-    }
-}
-
-impl LiveThread {
-    fn schedule(&self) -> Option<Schedule> {
-        let mut buffer = [0; 96];
-        let text = read_text(self.schedstat.as_ref()?, &mut buffer).ok()?;
-        let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().ok());
-        let (on_cpu, waited) = (Nanos(numbers.next()??), Nanos(numbers.next()??));
-        Some(Schedule { on_cpu, waited, timeslices: numbers.next()?? })
-    }
-
-    fn activity(&mut self) -> io::Result<Activity> {
-        if self.syscall.is_none() {
-            self.syscall = Some(File::open(format!("{}/syscall", self.directory))?);
-        }
-        let file = self.syscall.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let mut buffer = [0; 256];
-        match parse_syscall(read_text(file, &mut buffer)?) {
-            // What a zombie shows, which has no memory any more.
-            Some(Activity::Blocked { call: None, sp: Addr::NULL, pc: Addr::NULL }) => {
-                Err(io::ErrorKind::NotFound.into())
-            }
-            // A thread that another CPU is waking is neither blocked any more nor queued for a CPU yet (TASK_WAKING,
-            // linux/sched.h): in a virtual machine, whose CPUs may themselves be waiting for one, for milliseconds.
-            Some(Activity::Blocked { call: None, .. }) if self.task_state() == Some(TaskState::Running) => {
-                Ok(Activity::Running)
-            }
-            activity => activity.ok_or_else(|| io::ErrorKind::InvalidData.into()),
-        }
-    }
-
-    fn task_state(&mut self) -> Option<TaskState> {
-        Some(TaskState::of_letter(*self.stat_field(3)?.as_bytes().first()?))
-    }
-
-    /// A field of `stat` behind the name, as proc_pid_stat(5) counts them: from 3 on.
-    fn stat_field(&mut self, number: usize) -> Option<String> {
-        if self.stat.is_none() {
-            self.stat = File::open(format!("{}/stat", self.directory)).ok();
-        }
-        // Fifty numbers of up to twenty digits and a name of up to 64 bytes.
-        let mut buffer = [0; 1200];
-        let text = read_text(self.stat.as_ref()?, &mut buffer).ok()?;
-        // The name, in parentheses, may itself hold spaces and parentheses: fields are counted behind the last one.
-        let field = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(number.checked_sub(3)?)?;
-        Some(field.to_owned())
-    }
-
-    fn status(&self) -> Option<Status> {
-        read_status(&self.directory)
     }
 }
 
@@ -322,53 +259,9 @@ pub(super) fn read_text<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b
     std::str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// `running`, or `-1 SP PC`, or `NUMBER ARG0 … ARG5 SP PC`.
-fn parse_syscall(text: &str) -> Option<Activity> {
-    let text = text.trim_end();
-    if text == "running" {
-        return Some(Activity::Running);
-    }
-    let hex = |word: &str| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok();
-    let mut words = text.split_ascii_whitespace();
-    let number: i64 = words.next()?.parse().ok()?;
-    let call = match u64::try_from(number) {
-        Err(_) => None,
-        Ok(number) => {
-            let mut arguments = [0; 6];
-            for argument in &mut arguments {
-                *argument = hex(words.next()?)?;
-            }
-            Some(SystemCall { number, arguments })
-        }
-    };
-    let sp = Addr(hex(words.next()?)?);
-    let pc = Addr(hex(words.next()?)?);
-    Some(Activity::Blocked { call, sp, pc })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_three_forms_of_the_syscall_file() {
-        assert_eq!(parse_syscall("running\n"), Some(Activity::Running));
-        assert_eq!(
-            parse_syscall("-1 0x10 0x20\n"),
-            Some(Activity::Blocked { call: None, sp: Addr(0x10), pc: Addr(0x20) })
-        );
-        assert_eq!(
-            parse_syscall("230 0x1 0x2 0x3 0x4 0x5 0x6 0x7ffe 0x7f01\n"),
-            Some(Activity::Blocked {
-                call: Some(SystemCall { number: 230, arguments: [1, 2, 3, 4, 5, 6] }),
-                sp: Addr(0x7ffe),
-                pc: Addr(0x7f01)
-            })
-        );
-        for garbage in ["", "x", "1 0x1", "-1", "-1 0x1", "1 2 3 4 5 6 7 8 9"] {
-            assert_eq!(parse_syscall(garbage), None, "{garbage:?}");
-        }
-    }
 
     #[test]
     fn a_blocked_thread_is_listed_and_seen_blocked_in_its_call() {

@@ -2,7 +2,7 @@
 //!
 //! Does: judge a report, in words. Does not: examine anything.
 
-use super::examine::{ProcessReport, Report};
+use super::examine::{Lack, ProcessReport, Report};
 use super::module::{ModuleReport, Tables, Verdict};
 use crate::profile::frame::FrameKind;
 use crate::symbolize::SymbolSource;
@@ -12,7 +12,7 @@ use crate::symbolize::SymbolSource;
 pub struct Finding {
     /// What it is, for programs.
     pub id: &'static str,
-    /// The files that it is about.
+    /// The files that it is about; of what fpprof may not do, what that is for.
     pub modules: Vec<String>,
     /// What is so.
     pub what: &'static str,
@@ -34,7 +34,29 @@ pub fn findings(report: &Report) -> Vec<Finding> {
     let has_symbols =
         |m: &ModuleReport| !matches!(m.sources.symbols, SymbolSource::ExportsOnly | SymbolSource::Nothing);
     let is_file = |m: &ModuleReport| m.error.is_none() && !m.name.starts_with('[');
+    let lacks = |lack: Lack, what_for: &str| -> Vec<String> {
+        let process = report.process.as_ref().filter(|process| process.lacks.contains(&lack));
+        process.map(|_| what_for.to_owned()).into_iter().collect()
+    };
     let all = [
+        Finding {
+            id: "blocked_threads_are_stopped",
+            modules: lacks(Lack::BlockedCalls, "threads that are blocked"),
+            what: "fpprof may not see where they are blocked: their own user may, and who has CAP_DAC_READ_SEARCH.",
+            repair: "It stops them to read them, once for as long as they do not run. Few calls notice that (epoll_wait, recv with a \
+                     time limit), and those are counted.",
+            remedy: Some(
+                "Add the capability DAC_READ_SEARCH to SYS_PTRACE, or run fpprof as the program's user: blocked threads are read \
+                 without a stop then.",
+            ),
+        },
+        Finding {
+            id: "no_precedence",
+            modules: lacks(Lack::Precedence, "samples on a full machine"),
+            what: "fpprof's sampling thread may not go before other programs (CAP_SYS_NICE, or a limit of `ulimit -r`).",
+            repair: "Where all CPUs are busy samples come late, and some are left out; the end of a recording tells how many.",
+            remedy: Some("Add the capability SYS_NICE."),
+        },
         Finding {
             id: "unreadable_file",
             modules: named(&|m| m.error.is_some()),

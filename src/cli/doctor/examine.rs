@@ -9,9 +9,11 @@ use std::sync::Arc;
 use super::module::ModuleReport;
 use crate::python::layout::Support;
 use crate::python::layout::debug_offsets::has_cookie;
+use crate::sampler::precedence::Precedence;
 use crate::sampler::session::Session;
 use crate::symbolize::{ModuleFile, Symbolizer};
 use crate::target::elf::{ElfError, ElfFile};
+use crate::target::living::LivingThread;
 use crate::target::process::read_status;
 use crate::target::view::Identity;
 use crate::types::{Addr, Pid};
@@ -41,10 +43,33 @@ pub struct ProcessReport {
     pub command: String,
     /// Its effective user, and ours.
     pub users: Option<(u32, u32)>,
+    /// What fpprof may not do beside tracing it.
+    pub lacks: Vec<Lack>,
     /// Its interpreter.
     pub interpreter: InterpreterReport,
     /// Bytes of code without a file: a JIT's, or a foreign function interface's.
     pub unnamed_code: u64,
+}
+
+/// What fpprof may not do, and could do better with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// See in which system calls threads are blocked.
+    BlockedCalls,
+    /// Sample before other programs have their turns.
+    Precedence,
+}
+
+impl Lack {
+    /// All of them, with a process.
+    fn with(pid: Pid) -> Vec<Lack> {
+        // The thread ends at once, and what it has got with it.
+        let goes_first = || Precedence::ask().is_ok_and(|precedence| precedence.goes_first());
+        let goes_first = std::thread::Builder::new().spawn(goes_first).is_ok_and(|asks| asks.join().unwrap_or(false));
+        let hides_calls = LivingThread::of(pid).hides_calls();
+        let lacks = [(Lack::BlockedCalls, hides_calls), (Lack::Precedence, !goes_first)];
+        lacks.into_iter().filter_map(|(lack, is_so)| is_so.then_some(lack)).collect()
+    }
 }
 
 /// What was found of an interpreter.
@@ -87,6 +112,7 @@ impl Report {
             pid: session.identity().pid,
             command: session.identity().command_line.join(" "),
             users: users(session.identity()),
+            lacks: Lack::with(session.identity().pid),
             interpreter: InterpreterReport {
                 version: interpreter.version.to_string(),
                 path,
@@ -126,5 +152,5 @@ impl Report {
 
 fn users(target: &Identity) -> Option<(u32, u32)> {
     let ours = read_status(Pid(std::process::id() as i32))?;
-    Some((target.effective_uid?, ours.effective_uid))
+    Some((target.effective_uid?, ours.uids.effective))
 }

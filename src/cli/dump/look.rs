@@ -131,7 +131,7 @@ impl Dump {
             session.tick(1, &mut take);
             session.serve_within(PATIENCE, &mut take);
             let failures: Vec<SampleFailure> = session.threads().iter().filter_map(|history| history.failure).collect();
-            let waits_for_tracer = failures.contains(&SampleFailure::Denied) && began.elapsed() < TRACER_PATIENCE;
+            let waits_for_tracer = failures.contains(&SampleFailure::Traced) && began.elapsed() < TRACER_PATIENCE;
             if failures.is_empty() || look >= LOOKS && !waits_for_tracer {
                 break;
             }

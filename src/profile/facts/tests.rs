@@ -25,7 +25,13 @@ fn facts() -> RecordingFacts {
         stacks_complete: 2989,
         activity: ThreadActivity { states: BTreeMap::from([(RunState::Python, 2990)]), gil: None },
         throttling: None,
-        stops: Some(StopFacts { median: Nanos(10_300), p99: Nanos(48_000), disturbed_calls: 0, arrivals: None }),
+        stops: Some(StopFacts {
+            median: Nanos(10_300),
+            p99: Nanos(48_000),
+            disturbed_calls: 0,
+            of_sleepers: 0,
+            arrivals: None,
+        }),
         own_cpu: Some(Duration::from_millis(410)),
         fpprof_version: "0.1.0".into(),
         effective_samples: None,
@@ -92,6 +98,18 @@ fn how_long_stops_took_to_come_is_said_where_it_was_recorded() {
     let again = |stops: StopFacts| serde_json::from_str::<StopFacts>(&serde_json::to_string(&stops).unwrap()).unwrap();
     assert_eq!([again(with), again(stops)], [with, stops]);
     assert!(!serde_json::to_string(&stops).unwrap().contains("arrivals"), "older recordings are written as they were");
+}
+
+#[test]
+fn stops_of_blocked_threads_are_told_with_the_reason() {
+    let stops = facts().stops.unwrap();
+    let with = StopFacts { of_sleepers: 1, ..stops };
+    let said =
+        "; 1 stop of blocked threads, for without CAP_DAC_READ_SEARCH their own user alone may read where they wait";
+    assert_eq!(with.to_string(), format!("{stops}{said}"));
+    let json = |stops: StopFacts| serde_json::to_string(&stops).unwrap();
+    assert_eq!(serde_json::from_str::<StopFacts>(&json(with)).unwrap(), with);
+    assert!(!json(stops).contains("of_sleepers"), "older recordings are written as they were");
 }
 
 #[test]

@@ -9,12 +9,15 @@ use crate::capture::placement::Placement;
 use crate::capture::ptrace::StopError;
 use crate::capture::running::{RunningError, Stopping};
 use crate::process::reading::ReadFailure;
+use crate::process::sleep_mark::SleepMark;
 use crate::sampler::approach::{Approach, Met, Step};
 use crate::sampler::mode::Mode;
 use crate::sampler::run_state::RunState;
 use crate::sampler::statistics::SampleFailure;
 use crate::sampler::thread_history::{Seen, ThreadHistory};
 use crate::sampler::{observe, transfers};
+use crate::target::access;
+use crate::target::obstacle::Obstacle;
 use crate::target::threads::Activity;
 
 /// A thread that falls asleep and wakes all the time is looked at so often.
@@ -31,14 +34,19 @@ impl Session {
                 let met = match &activity {
                     Ok(Activity::Running) => Met::Runs,
                     // It stands still at our own stop.
-                    Ok(Activity::Blocked { .. }) if self.reader.stopper().pending().has_come(tid) => Met::Runs,
+                    Ok(Activity::Blocked { .. } | Activity::Asleep)
+                        if self.reader.stopper().pending().has_come(tid) =>
+                    {
+                        Met::Runs
+                    }
                     // It stands still for a moment, at another profiler's stop; or for a debugger, which does not let go.
-                    Ok(Activity::Blocked { call: None, .. })
+                    Ok(Activity::Blocked { call: None, .. } | Activity::Asleep)
                         if !self.reader.stopper().is_refused() && history.known.thread.is_in_tracing_stop() =>
                     {
                         Met::Runs
                     }
                     Ok(Activity::Blocked { .. }) => Met::IsBlocked,
+                    Ok(Activity::Asleep) => Met::IsAsleep,
                     Ok(Activity::Still) => Met::IsStill,
                     Err(error) => Met::CannotLook(error),
                 };
@@ -55,13 +63,18 @@ impl Session {
                 history.last_block.transfer = transfer;
                 approach = self.next(approach, history, &Met::WaitsAgain)?;
             }
-            let blocked_at = if approach == Approach::Stop { None } else { history.known.thread.run_count() };
+            let stops = matches!(approach, Approach::Stop | Approach::StopAsleep);
+            let blocked_at = if stops { None } else { history.known.thread.run_count() };
             let result = match approach {
                 Approach::Stop => {
                     let stops = &mut self.statistics.stops;
                     let only_fair = self.mode == Mode::Cpu && self.wants_fair_moments;
                     let stopping = if only_fair { Stopping::IfOnCpu } else { Stopping::IfRunning };
                     self.reader.read_stopped(&mut history.known, stops, stopping)
+                }
+                Approach::StopAsleep => {
+                    let stops = &mut self.statistics.stops;
+                    self.reader.read_stopped(&mut history.known, stops, Stopping::EvenAsleep)
                 }
                 Approach::Look | Approach::LeaveBlocked => self.reader.read_blocked(&mut history.known),
                 Approach::ReadStill => self.reader.read_still(&mut history.known),
@@ -92,6 +105,17 @@ impl Session {
         Err(Outcome::Failed(SampleFailure::Woke))
     }
 
+    /// Whether a thread that was stopped in its sleep has gone back to it, and is to be left there.
+    pub(super) fn sleeps_on(&mut self, history: &mut ThreadHistory) -> bool {
+        let is_held = self.reader.stopper().pending().holds(history.tid());
+        !is_held && history.last_block.sleeps_on(&mut history.known.thread, self.reader.memory())
+    }
+
+    /// Whether nothing but another tracer stands in the way: a process can change its user, or make itself undumpable.
+    fn may_trace(&self) -> bool {
+        matches!(access::diagnose(self.identity().pid), Obstacle::TracedBy { .. } | Obstacle::Unknown(_))
+    }
+
     /// What is done next after `approach` has met something, or what that has come to.
     fn next(&self, approach: Approach, history: &mut ThreadHistory, met: &Met<'_>) -> Result<Approach, Outcome> {
         match approach.after(self.mode, met) {
@@ -104,6 +128,7 @@ impl Session {
             Step::NotOnCpu => Err(Outcome::NotWanted),
             Step::LeaveToNext => Err(Outcome::Unfair),
             Step::Gone(status) => Err(Outcome::Gone(status)),
+            Step::Fail(SampleFailure::Traced) if !self.may_trace() => Err(Outcome::Failed(SampleFailure::Denied)),
             Step::Fail(reason) => Err(Outcome::Failed(reason)),
         }
     }
@@ -125,6 +150,9 @@ impl Session {
         let frames = Arc::clone(&reading.frames);
         if let Some(at) = blocked_at {
             history.last_block.was_read(at, &frames, run_state.clone());
+        }
+        if let Some(mark) = SleepMark::of(&reading) {
+            history.last_block.was_woken(mark, &frames, run_state.clone());
         }
         let holds_gil = self.states.holds_gil(&history.known, &reading.captured);
         history.seen = Seen { holds_gil, capture_calls: reading.capture_calls, locals: self.reader.reuse(reading) };
