@@ -33,7 +33,7 @@ pub fn diagnose(pid: Pid) -> Obstacle {
     let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").ok();
     let system = System {
         yama: yama.as_deref().map_or(0, yama_scope),
-        owner: fs::metadata(format!("/proc/{pid}")).ok().map(|metadata| metadata.uid()),
+        owner: fs::metadata(format!("/proc/{pid}/status")).ok().map(|metadata| metadata.uid()),
         in_user_namespace: fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !is_initial(&map)),
         security_module: fs::read_to_string("/proc/self/attr/current").ok().and_then(|label| confinement(&label)),
     };
@@ -45,7 +45,8 @@ pub fn diagnose(pid: Pid) -> Obstacle {
 struct System {
     /// `kernel.yama.ptrace_scope`.
     yama: u32,
-    /// Who owns the target's folder in `/proc`: root where the target is not dumpable (`task_dump_owner` in fs/proc/base.c).
+    /// Who owns the target's files in `/proc`: root where the target is not dumpable. Its folder itself stays its user's (`task_dump_owner`
+    /// in fs/proc/base.c).
     owner: Option<u32>,
     /// Whether we are in a user namespace other than the system's first.
     in_user_namespace: bool,
@@ -100,7 +101,7 @@ fn obstacle(target: &Status, ours: &Status, system: System) -> Obstacle {
     match system.yama {
         2 => Obstacle::YamaAdmin,
         1 => Obstacle::YamaDescendants,
-        // Who is root has a folder that is root's in any case.
+        // The files of who is root are root's in any case.
         _ if is_root => Obstacle::RootWithoutCapability,
         _ => Obstacle::Unknown(unknown),
     }

@@ -153,6 +153,9 @@ impl fmt::Display for Obstacle {
                 write!(f, "fpprof runs as root, but without the capability CAP_SYS_PTRACE")
             }
             Obstacle::Unknown(unexplained) => match (&unexplained.security_module, unexplained.filters_system_calls) {
+                (None, false) if unexplained.in_user_namespace => {
+                    write!(f, "it seems to be outside of fpprof's user namespace")
+                }
                 (None, false) => {
                     write!(f, "the kernel refuses it, and neither users, groups, capabilities nor Yama are why")
                 }

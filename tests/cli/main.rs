@@ -46,6 +46,7 @@ mod outputs;
 mod pending_stops;
 mod permissions;
 mod recordings;
+mod sidecar;
 mod signals;
 mod snapshots;
 mod switches;

@@ -43,6 +43,21 @@ pub fn as_nobody() -> Vec<String> {
     vec![format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".into()]
 }
 
+/// Runs the newest interpreter as the user who owns nothing, who can reach it in its own root.
+pub fn of_nobody() -> Command {
+    let newest = python::newest();
+    let run = newest.command();
+    let arguments: Vec<_> = run.get_args().collect();
+    let (root, program) = match arguments[..] {
+        [root, program] => (root, program),
+        _ => ("/".as_ref(), run.get_program()),
+    };
+    let mut command = Command::new("chroot");
+    // chroot(2) needs root: chroot(1) changes the user, and the program may be read again after its exec.
+    command.arg(format!("--userspec={NOBODY}:{NOBODY}")).args([root, program]);
+    command
+}
+
 #[test]
 fn the_process_of_another_user() {
     let target = Program::start(&python::newest(), BUSY);
@@ -53,20 +68,51 @@ fn the_process_of_another_user() {
 
 #[test]
 fn an_unprivileged_user_records_processes_of_its_own() {
-    let newest = python::newest();
-    let run = newest.command();
-    let mut command = Command::new("setpriv");
-    // chroot(2) needs root: the user is changed by the program itself, which may be read again after its next exec.
-    let arguments: Vec<_> = run.get_args().collect();
-    let (root, program) = match arguments[..] {
-        [root, program] => (root, program),
-        _ => ("/".as_ref(), run.get_program()),
-    };
-    command.args(["--reuid=0", "chroot", &format!("--userspec={NOBODY}:{NOBODY}")]).args([root, program]);
-    let target = Program::start_command(command, BUSY);
+    let target = Program::start_command(of_nobody(), BUSY);
     let ended = record_as(&as_nobody(), target.pid());
     assert!(ended.recorded().contains(";inner (<string>:"), "{ended:?}");
     assert_untouched(target.pid());
+}
+
+#[test]
+fn a_process_with_another_group() {
+    let target = Program::start_command(of_nobody(), BUSY);
+    let ended = record_as(&["--reuid=65534", "--regid=1", "--clear-groups"], target.pid());
+    ended.assert_refused(&["it runs with group 65534, and fpprof with group 1", "--regid 65534"]);
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn a_process_that_is_not_dumpable() {
+    let made_so = "import ctypes; ctypes.CDLL(None).prctl(4, 0)\n";
+    let target = Program::start_command(of_nobody(), &format!("{made_so}{BUSY}"));
+    let said = ["it is not dumpable", "PR_SET_DUMPABLE", "sudo fpprof", "SYS_PTRACE"];
+    record_as(&as_nobody(), target.pid()).assert_refused(&said);
+    // One that was root looks the same.
+    let was_root = "import os; os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n";
+    let dropped = Program::start(&python::newest(), &format!("{was_root}{BUSY}"));
+    record_as(&as_nobody(), dropped.pid()).assert_refused(&said);
+    let ended = record_as(&["--reuid=0"], dropped.pid());
+    assert!(ended.recorded().contains(";inner (<string>:"), "{ended:?}");
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn a_process_outside_of_the_user_namespace() {
+    let target = Program::start_command(of_nobody(), BUSY);
+    let mut switches = as_nobody();
+    switches.extend(["unshare", "--user", "--map-root-user"].map(str::to_owned));
+    let ended = record_as(&switches, target.pid());
+    ended.assert_refused(&["outside of fpprof's user namespace", "run it where the process was started"]);
+    assert!(!ended.stderr.contains("sudo"), "it is root already: {ended:?}");
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn itself() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" dump --pid $$", FPPROF]);
+    start_command(command, Scratch::new()).wait().assert_refused(&["it is fpprof itself", "pgrep -af python"]);
 }
 
 #[test]
