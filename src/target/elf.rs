@@ -113,6 +113,25 @@ impl ElfFile {
         ElfFile::read(Source::bytes(bytes))
     }
 
+    /// Reads the headers of a file of which only the mapped parts are known, each at its offset, from the memory in which one mapping of
+    /// it begins at `start`.
+    pub fn from_image(
+        mut image: Vec<u8>,
+        start: Addr,
+        offset: FileOffset,
+        executable: bool,
+    ) -> Result<ElfFile, ElfError> {
+        let end =
+            ElfFile::from_bytes(image.clone())?.load_segments().map(|s| s.offset.0.saturating_add(s.file_size)).max();
+        // What is behind it in its last page are variables that begin as zero, and not what the file has there: section headers.
+        image.truncate(end.and_then(|end| usize::try_from(end).ok()).unwrap_or(0));
+        let headers = ElfFile::from_bytes(image.clone())?;
+        if let Some(bias) = headers.load_bias(start, offset, executable) {
+            headers.undo_relocation(&mut image, bias);
+        }
+        ElfFile::from_bytes(image)
+    }
+
     fn read(source: Source) -> Result<ElfFile, ElfError> {
         let header = source.read(0, FILE_HEADER_SIZE as u64, "file header").map_err(|error| match error {
             ElfError::Malformed(_) => ElfError::NotElf,
@@ -177,6 +196,19 @@ impl ElfFile {
         let (_, segment) = nearest(executable).or_else(|| nearest(!executable))?;
         let svma = segment.svma.0.wrapping_add(offset.0).wrapping_sub(segment.offset.0);
         Some(start.0.wrapping_sub(svma))
+    }
+
+    /// Where the file's first byte would be, before the load bias, if it were mapped with the code of that many bytes at an address;
+    /// `None` where the file has no code there.
+    pub fn code_base(&self, svma: Svma, len: u64) -> Option<u64> {
+        let page = |address: u64| address & !(MAX_PAGE - 1);
+        let mut code = self.load_segments().filter(|s| s.is_executable());
+        let segment = code.find(|s| {
+            // Mappings begin and end with pages.
+            let end = s.svma.0.saturating_add(s.memory_size).saturating_add(MAX_PAGE - 1);
+            page(s.svma.0) <= svma.0 && svma.0.saturating_add(len) <= page(end) && s.memory_size > 0
+        })?;
+        Some(segment.svma.0.wrapping_sub(segment.offset.0))
     }
 
     /// Whether an address lies in memory that can hold code.

@@ -14,7 +14,7 @@ use nix::time::{clock_getcpuclockid, clock_gettime};
 
 use super::maps::{FileId, Mapping, Mappings};
 use super::memory::BulkMemory;
-use super::process::Process;
+use super::process::{Process, without_deleted};
 use super::process_memory::ProcessMemory;
 use super::root::TargetRoot;
 use super::threads::{self, Thread};
@@ -60,11 +60,14 @@ impl Target for LiveTarget {
         if let Ok(file) = File::open(living.process_path(&format!("map_files/{start:x}-{end:x}"))) {
             return Some(file);
         }
+        // The link to the program needs no capability beyond what tracing takes, and works for one that is gone, too.
+        let is_program = || std::fs::read_link(living.path("exe")).is_ok_and(|link| without_deleted(link) == path);
+        let program = is_program().then(|| File::open(living.path("exe")).ok()).flatten();
         // A path in maps is relative to the reader's root where it can be reached from there, else to the target's.
         let in_its_root = self.root.open(&self.root.as_target_names(path.to_owned()));
         let in_ours = TargetRoot::at(Path::new("/")).and_then(|root| root.open(path));
         let is_it = |file: &File| file.metadata().is_ok_and(|metadata| metadata.ino() == id.inode);
-        [in_its_root, in_ours].into_iter().flatten().find(is_it)
+        program.into_iter().chain([in_its_root, in_ours].into_iter().flatten()).find(is_it)
     }
 
     fn root(&self) -> Arc<TargetRoot> {

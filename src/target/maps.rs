@@ -90,6 +90,18 @@ impl Mappings {
         self.list.get(index).filter(|m| m.contains(addr))
     }
 
+    /// The mappings that end at `addr` or before it, by ascending address.
+    pub fn before(&self, addr: Addr) -> std::slice::Iter<'_, Mapping> {
+        let index = self.list.partition_point(|m| m.end <= addr);
+        self.list.get(..index).unwrap_or_default().iter()
+    }
+
+    /// The mappings that begin at `addr` or behind it, by ascending address.
+    pub fn behind(&self, addr: Addr) -> std::slice::Iter<'_, Mapping> {
+        let index = self.list.partition_point(|m| m.start < addr);
+        self.list.get(index..).unwrap_or_default().iter()
+    }
+
     /// The mapping of the stack that `sp` points into. The main thread's may have grown since the mappings were read: the
     /// kernel extends it downwards when it is used (proc(5), `[stack]`).
     pub fn find_stack(&self, sp: Addr) -> Option<&Mapping> {
@@ -209,6 +221,10 @@ mod tests {
         assert_eq!(maps.find(Addr(0x7f00_b000_2000)), None);
         assert_eq!(maps.find(Addr(0)), None);
         assert_eq!(maps.find(Addr(u64::MAX)), None);
+        let (all, at) = (maps.iter().count(), code.start);
+        assert_eq!(maps.before(at).count() + maps.behind(at).count(), all);
+        assert_eq!(maps.before(code.end).next_back(), Some(code));
+        assert_eq!((maps.before(Addr(0)).count(), maps.behind(Addr(u64::MAX)).count()), (0, 0));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The modules of a process: the ELF files that it has mapped, and where.
 //!
-//! Does: open each mapped file once, or read it from the target's memory where it is gone; number it for the life of a recording.
+//! Does: open each mapped file once, or read it from the target's memory where it is gone; number it for the life of a recording; find
+//! the file of code that a program has moved onto other memory.
 //! Does not: interpret unwind tables or symbols.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::elf::{ElfError, ElfFile};
 use super::elf_files::ElfFiles;
@@ -17,6 +18,9 @@ use crate::types::{Addr, Svma};
 
 /// The most bytes of a module that are taken from memory when its file cannot be opened.
 const MAX_IMAGE: u64 = 256 << 20;
+
+/// So many mappings on each side of code without a file can belong to the file that it is from.
+const NEAR: usize = 16;
 
 /// A module's number: its index in [`Modules::list`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +46,12 @@ impl Module {
     /// The file's own address for an address of the target.
     pub fn svma(&self, addr: Addr) -> Svma {
         Svma(addr.0.wrapping_sub(self.bias))
+    }
+
+    /// Where the file's first byte would be mapped if a range of code were the file's at that place; `None` where its code does not belong.
+    fn code_base(&self, code: &MappedCode) -> Option<u64> {
+        let base = self.elf.as_ref().ok()?.code_base(self.svma(code.start), code.end.0 - code.start.0)?;
+        Some(base.wrapping_add(self.bias))
     }
 
     /// The target's address for one of the file.
@@ -75,6 +85,8 @@ struct Identity {
 pub struct Modules {
     list: Vec<Module>,
     known: FxHashMap<Identity, ModuleId>,
+    /// Files without code that are mapped beside code without a file.
+    without_code: FxHashSet<FileId>,
 }
 
 impl Modules {
@@ -92,25 +104,80 @@ impl Modules {
     pub fn update(&mut self, target: &dyn Target, maps: &Mappings, files: &ElfFiles) -> Vec<MappedCode> {
         let mut code = Vec::new();
         for mapping in maps.iter().filter(|m| m.executable) {
-            let (file, path) = match &mapping.backing {
-                Backing::File { id, path, .. } => (Some(*id), path.clone()),
-                Backing::Vdso => (None, PathBuf::from("[vdso]")),
-                Backing::Stack | Backing::Anonymous => {
-                    code.push(MappedCode { start: mapping.start, end: mapping.end, module: None });
-                    continue;
-                }
-            };
-            let identity = Identity { file, path, base: mapping.start.0.wrapping_sub(mapping.offset.0) };
-            let module = self.known.get(&identity).copied().unwrap_or_else(|| {
-                let module = open(target, maps, mapping, files);
-                let id = ModuleId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
-                self.list.push(module);
-                self.known.insert(identity, id);
-                id
-            });
-            code.push(MappedCode { start: mapping.start, end: mapping.end, module: Some(module) });
+            let has_file = matches!(mapping.backing, Backing::File { .. } | Backing::Vdso);
+            let module = has_file.then(|| self.module(target, maps, mapping, files)).filter(|id| !self.is_no_elf(*id));
+            code.push(MappedCode { start: mapping.start, end: mapping.end, module });
+        }
+        for range in code.iter_mut().filter(|range| range.module.is_none()) {
+            range.module = self.module_around(target, maps, range, files);
         }
         code
+    }
+
+    /// The module of a mapping with a file, or of the vDSO.
+    fn module(&mut self, target: &dyn Target, maps: &Mappings, mapping: &Mapping, files: &ElfFiles) -> ModuleId {
+        let (file, path) = match &mapping.backing {
+            Backing::File { id, path, .. } => (Some(*id), path.clone()),
+            _ => (None, PathBuf::from("[vdso]")),
+        };
+        let identity = Identity { file, path, base: mapping.start.0.wrapping_sub(mapping.offset.0) };
+        self.known.get(&identity).copied().unwrap_or_else(|| self.add(identity, open(target, maps, mapping, files)))
+    }
+
+    fn add(&mut self, identity: Identity, module: Module) -> ModuleId {
+        let id = ModuleId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
+        self.list.push(module);
+        self.known.insert(identity, id);
+        id
+    }
+
+    /// Whether what is mapped is no ELF file: memory that programs share is a file, too, and JITs put code there.
+    fn is_no_elf(&self, id: ModuleId) -> bool {
+        self.get(id).is_some_and(|module| matches!(module.elf, Err(ElfError::NotElf)))
+    }
+
+    /// The module in whose place a range of code lies that has no file of its own: a program has moved it onto other memory (large pages),
+    /// and its file is still mapped around it.
+    fn module_around(
+        &mut self,
+        target: &dyn Target,
+        maps: &Mappings,
+        code: &MappedCode,
+        files: &ElfFiles,
+    ) -> Option<ModuleId> {
+        let has_file = |mapping: &&Mapping| matches!(mapping.backing, Backing::File { .. });
+        let before = maps.before(code.start).rev().take(NEAR).find(has_file);
+        let behind = maps.behind(code.end).take(NEAR).find(has_file);
+        before.into_iter().chain(behind).find_map(|around| self.module_of(target, maps, (around, code), files))
+    }
+
+    /// The module whose file is mapped at `around`, if `code` lies where that file's code belongs.
+    fn module_of(
+        &mut self,
+        target: &dyn Target,
+        maps: &Mappings,
+        (around, code): (&Mapping, &MappedCode),
+        files: &ElfFiles,
+    ) -> Option<ModuleId> {
+        let Backing::File { id: file, path, .. } = &around.backing else { return None };
+        let base = |module: &Module| module.code_base(code);
+        let mut same = self.known.iter().filter(|(identity, _)| identity.file == Some(*file)).peekable();
+        if same.peek().is_some() {
+            let is_it = |(identity, id): &(&Identity, &ModuleId)| self.get(**id).and_then(base) == Some(identity.base);
+            return same.find(is_it).map(|(_, id)| *id);
+        }
+        if self.without_code.contains(file) {
+            return None;
+        }
+        let module = open(target, maps, around, files);
+        match base(&module) {
+            // Known by where its code would be mapped, as a module is whose code has its file.
+            Some(base) => Some(self.add(Identity { file: Some(*file), path: path.clone(), base }, module)),
+            None => {
+                self.without_code.insert(*file);
+                None
+            }
+        }
     }
 }
 
@@ -119,13 +186,13 @@ fn open(target: &dyn Target, maps: &Mappings, mapping: &Mapping, files: &ElfFile
         Backing::File { id, path, .. } => {
             let elf = match target.open_mapped(mapping, *id, path) {
                 Some(file) => ElfFile::open(file),
-                None => from_memory(maps, *id, target.memory()),
+                None => from_memory(maps, mapping, *id, target.memory()),
             };
             (target.root().as_target_names(path.clone()), elf)
         }
         _ => (PathBuf::from("[vdso]"), vdso(mapping, target.memory())),
     };
-    let bias = elf.as_ref().ok().and_then(|elf| elf.load_bias(mapping.start, mapping.offset, true));
+    let bias = elf.as_ref().ok().and_then(|elf| elf.load_bias(mapping.start, mapping.offset, mapping.executable));
     // A file whose headers do not explain the mapping is shown by its offsets.
     let bias = bias.unwrap_or_else(|| mapping.start.0.wrapping_sub(mapping.offset.0));
     Module { path, bias, elf: elf.map(|elf| files.shared(elf)) }
@@ -133,7 +200,7 @@ fn open(target: &dyn Target, maps: &Mappings, mapping: &Mapping, files: &ElfFile
 
 /// The parts of the file that are mapped, each at its offset. Section headers are not among them; the program headers
 /// lead to the unwind tables and the dynamic symbols.
-fn from_memory(maps: &Mappings, id: FileId, memory: &dyn BulkMemory) -> Result<ElfFile, ElfError> {
+fn from_memory(maps: &Mappings, mapping: &Mapping, id: FileId, memory: &dyn BulkMemory) -> Result<ElfFile, ElfError> {
     let mut image = Vec::new();
     for part in maps.iter().filter(|m| matches!(&m.backing, Backing::File { id: other, .. } if *other == id)) {
         let len = part.end.0 - part.start.0;
@@ -149,7 +216,7 @@ fn from_memory(maps: &Mappings, id: FileId, memory: &dyn BulkMemory) -> Result<E
             let _ = memory.read(part.start, &mut image[part.offset.0 as usize..end as usize]);
         }
     }
-    ElfFile::from_bytes(image)
+    ElfFile::from_image(image, mapping.start, mapping.offset, mapping.executable)
 }
 
 fn vdso(mapping: &Mapping, memory: &dyn BulkMemory) -> Result<ElfFile, ElfError> {

@@ -204,7 +204,7 @@ fn maps_of_first(pid: Pid) -> String {
 }
 
 /// The path of a program that has been unlinked or replaced since it was started, as it was.
-fn without_deleted(path: PathBuf) -> PathBuf {
+pub(super) fn without_deleted(path: PathBuf) -> PathBuf {
     let bytes = path.as_os_str().as_bytes();
     bytes.strip_suffix(b" (deleted)").map_or(path.clone(), |name| PathBuf::from(OsStr::from_bytes(name)))
 }

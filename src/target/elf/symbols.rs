@@ -134,6 +134,26 @@ impl ElfFile {
         })
     }
 
+    /// Turns the addresses by which the dynamic section leads to the symbols back into the file's own: the GNU loader adds the load bias
+    /// to them where they are (`ADJUST_DYN_INFO` in elf/get-dynamic-info.h).
+    pub(super) fn undo_relocation(&self, image: &mut [u8], bias: u64) {
+        let Some(segment) = self.segments_of(elf::PT_DYNAMIC).next() else { return };
+        let start = usize::try_from(segment.offset.0).unwrap_or(usize::MAX);
+        let len = usize::try_from(segment.file_size.min(MAX_DYNAMIC)).unwrap_or(0);
+        let Some(dynamic) = start.checked_add(len).and_then(|end| image.get_mut(start..end)) else { return };
+        let tables = [elf::DT_SYMTAB, elf::DT_STRTAB, elf::DT_HASH, elf::DT_GNU_HASH].map(|tag| tag.0 as u64);
+        for entry in dynamic.chunks_exact_mut(16) {
+            let (Some(tag), Some(value)) = (u64_at(entry, 0), u64_at(entry, 8)) else { continue };
+            let own = value.wrapping_sub(bias);
+            if tables.contains(&tag)
+                && self.loaded_range(Svma(value)).is_none()
+                && self.loaded_range(Svma(own)).is_some()
+            {
+                entry[8..].copy_from_slice(&own.to_le_bytes());
+            }
+        }
+    }
+
     /// `DT_HASH` begins {buckets, chains}; there is one chain word per symbol.
     fn count_by_hash(&self, at: Svma) -> Option<u64> {
         let header = self.loaded_bytes(at, 8, "hash table").ok()?;
