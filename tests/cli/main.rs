@@ -41,6 +41,7 @@ mod install;
 mod launching;
 mod locals;
 mod memory;
+mod moved_code;
 mod odd_processes;
 mod outputs;
 mod pending_stops;
