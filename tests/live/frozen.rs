@@ -72,6 +72,29 @@ fn assert_snapshot_gives_its_stack(frozen: &Arc<Frozen>, about: &str) {
     assert_eq!(saved.frames.len(), reading.frames.len(), "{about}");
 }
 
+/// One that means harm can change what is read of it at any moment. Nothing that fpprof makes of that is of use, and it must be made.
+#[test]
+fn a_process_that_rewrites_its_memory_all_the_time_is_told_of_all_the_same() {
+    // A word in eight, and so few that most of what is read leads somewhere.
+    const ONE_IN: [u64; 4] = [8, 100, 1_000, 10_000];
+    for interpreter in interpreters::without_jit() {
+        let target = Target::spawn(&interpreter, "threads", Mode::Park, &[]);
+        let frozen = Frozen::copy(target.pid());
+        assert!(target.release().success());
+        let mut read = 0;
+        for seed in 0..24 {
+            let rewriting = frozen.rewriting(seed, ONE_IN[seed as usize % ONE_IN.len()]);
+            // What looks no more like Python is refused.
+            let Ok(session) = Session::new(Arc::new(rewriting), Sampled::Wall) else { continue };
+            read += 1;
+            let told = dumped(session);
+            let threads = told["threads"].as_array().expect("there are threads");
+            assert_eq!(threads.len(), frozen.threads().unwrap().len(), "{}, seed {seed}", interpreter.name);
+        }
+        assert!(read > 4, "{}: {read} were read", interpreter.name);
+    }
+}
+
 #[test]
 fn dump_doctor_and_snapshots_tell_the_same_of_a_process_when_it_is_gone() {
     for interpreter in interpreters::all() {

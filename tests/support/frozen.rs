@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fpprof::capture::native;
@@ -38,7 +39,11 @@ pub struct Frozen {
 }
 
 #[derive(Debug)]
-struct FrozenMemory(Vec<Region>);
+struct FrozenMemory {
+    regions: Arc<Vec<Region>>,
+    /// The state of what decides which words are read as others, if any are, and how rare these are.
+    noise: Option<(AtomicU64, u64)>,
+}
 
 impl Frozen {
     /// Copies a process whose threads are all blocked.
@@ -51,8 +56,8 @@ impl Frozen {
         let mappings = Mappings::parse(&fs::read(format!("/proc/{pid}/maps")).expect("its mappings can be read"));
         let live = ProcessMemory::new(pid);
         let is_copied = |mapping: &&Mapping| mapping.readable && mapping.end.0 - mapping.start.0 <= MAX_MAPPING;
-        let memory =
-            FrozenMemory(mappings.iter().filter(is_copied).flat_map(|mapping| copied(&live, mapping)).collect());
+        let regions = mappings.iter().filter(is_copied).flat_map(|mapping| copied(&live, mapping)).collect();
+        let memory = FrozenMemory { regions: Arc::new(regions), noise: None };
         let tids = threads::list(pid).expect("its threads can be listed");
         Frozen {
             identity: process.identity,
@@ -60,6 +65,21 @@ impl Frozen {
             memory,
             root: Arc::new(TargetRoot::of(pid).expect("its root can be opened")),
             threads: tids.into_iter().map(|tid| still_thread(pid, tid)).collect(),
+        }
+    }
+}
+
+impl Frozen {
+    /// The same process, as if it had rewritten its memory at random between any two reads: one word of `one_in` is read as another,
+    /// each time anew. The same seed gives the same words.
+    pub fn rewriting(&self, seed: u64, one_in: u64) -> Frozen {
+        let noise = Some((AtomicU64::new(seed), one_in));
+        Frozen {
+            identity: self.identity.clone(),
+            mappings: self.mappings.clone(),
+            memory: FrozenMemory { regions: Arc::clone(&self.memory.regions), noise },
+            root: Arc::clone(&self.root),
+            threads: self.threads.clone(),
         }
     }
 }
@@ -112,6 +132,40 @@ impl Memory for FrozenMemory {
     }
 }
 
+impl FrozenMemory {
+    /// Puts other words in the place of some: null, a small number, an address of the process, a bit flipped, anything.
+    fn rewrite(&self, bytes: &mut [u8]) {
+        let Some((state, one_in)) = &self.noise else { return };
+        for word in bytes.as_chunks_mut::<8>().0 {
+            let number = next(state);
+            if !number.is_multiple_of(*one_in) {
+                continue;
+            }
+            let was = u64::from_le_bytes(*word);
+            let region = self.regions.get(next(state) as usize % self.regions.len());
+            let somewhere = region.map_or(0, |region| region.start.0 + next(state) % region.bytes.len() as u64);
+            *word = match next(state) % 6 {
+                0 => 0,
+                1 => next(state) % 4096,
+                2 => somewhere & !7,
+                3 => was ^ 1 << (next(state) % 64),
+                4 => was.wrapping_add(next(state) % 64 * 8),
+                _ => next(state),
+            }
+            .to_le_bytes();
+        }
+    }
+}
+
+/// The next number of a sequence that looks like chance (splitmix64).
+fn next(state: &AtomicU64) -> u64 {
+    const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut number = state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+    number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ number >> 31
+}
+
 impl BulkMemory for FrozenMemory {
     fn read_ranges(&self, ranges: &mut [RangeRead<'_>]) -> usize {
         let mut copied = 0;
@@ -119,12 +173,13 @@ impl BulkMemory for FrozenMemory {
             let mut done = 0;
             while done < range.into.len() {
                 let addr = Addr(range.addr.0.saturating_add(done as u64));
-                let after = self.0.partition_point(|region| region.start <= addr);
-                let region = after.checked_sub(1).and_then(|index| self.0.get(index));
+                let after = self.regions.partition_point(|region| region.start <= addr);
+                let region = after.checked_sub(1).and_then(|index| self.regions.get(index));
                 let bytes = region.and_then(|region| region.bytes.get((addr.0 - region.start.0) as usize..));
                 let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { return copied + done };
                 let len = bytes.len().min(range.into.len() - done);
                 range.into[done..done + len].copy_from_slice(&bytes[..len]);
+                self.rewrite(&mut range.into[done..done + len]);
                 done += len;
             }
             copied += done;
