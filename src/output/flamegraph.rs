@@ -9,6 +9,7 @@ mod decorate;
 mod difference;
 mod empty;
 mod legend;
+mod shares;
 
 use std::io::{self, Write};
 
@@ -70,6 +71,8 @@ struct Captions {
     description: String,
     /// How to read the picture.
     hint: String,
+    /// How many effective samples shares are estimated from, where that is known and they have an error.
+    samples: Option<f64>,
 }
 
 /// How a picture is to be read.
@@ -104,7 +107,9 @@ pub(super) fn write_chart(sampled: SampledProfile<'_>, options: &LabelOptions, o
     if sampled.stacks.total() == 0 {
         return empty::write(sampled.facts, out);
     }
-    draw(chart::drawing(sampled, options, MAX_FRAMES), captions(sampled.facts, OVER_TIME), out)
+    // How long a frame stayed is seen, not estimated.
+    let captions = Captions { samples: None, ..captions(sampled.facts, OVER_TIME) };
+    draw(chart::drawing(sampled, options, MAX_FRAMES), captions, out)
 }
 
 pub(super) use difference::write as write_difference;
@@ -124,7 +129,13 @@ impl Drawing {
 
 fn captions(facts: &RecordingFacts, hint: &'static str) -> Captions {
     let hint = hint.replace("{}", facts.whole());
-    Captions { title: facts.title(), subtitle: facts.subtitle(), description: facts.summary_lines().join("\n"), hint }
+    Captions {
+        title: facts.title(),
+        subtitle: facts.subtitle(),
+        description: facts.summary_lines().join("\n"),
+        hint,
+        samples: facts.effective_samples,
+    }
 }
 
 fn draw(mut drawing: Drawing, captions: Captions, out: &mut dyn Write) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Adds to inferno's SVG what inferno cannot draw.
 //!
 //! Does: copy the SVG, event by event, and make room below the subtitle for a legend; add a document title, a
-//! description, and styles for dark browsers. Does not: touch the frames or the script that moves them.
+//! description, styles for dark browsers, and the errors of shares. Does not: move a frame, or touch the script that does.
 //!
 //! What is changed is found by element, `id` and attribute, and all of it must be found: a later inferno that draws
 //! otherwise is an error in the tests, not a picture with overlapping texts.
@@ -12,7 +12,7 @@ use quick_xml::events::{BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 
 use super::legend::Legend;
-use super::{Captions, FONT_SIZE};
+use super::{Captions, FONT_SIZE, shares};
 
 /// Below inferno's subtitle (its baseline is at four letters' size).
 const LEGEND_TOP: usize = FONT_SIZE * 4 + 16;
@@ -38,7 +38,7 @@ pub(super) fn decorate(svg: &[u8], legend: &Legend, captions: &Captions, out: &m
     let mut writer = Writer::new(out);
     let mut changed = 0;
     let mut depth = 0usize;
-    let mut in_details = false;
+    let (mut in_details, mut in_title) = (false, false);
     loop {
         let event = reader.read_event().map_err(io::Error::other)?;
         match event {
@@ -47,6 +47,7 @@ pub(super) fn decorate(svg: &[u8], legend: &Legend, captions: &Captions, out: &m
                 let moved = moved(&element, depth, room)?;
                 changed += usize::from(moved.is_some());
                 in_details = attribute(&element, "id").as_deref() == Some("details");
+                in_title = element.name().as_ref() == b"title";
                 writer.write_event(Event::Start(moved.unwrap_or(element)))?;
                 if depth == 0 {
                     write_text_element(&mut writer, "title", &captions.title)?;
@@ -65,7 +66,13 @@ pub(super) fn decorate(svg: &[u8], legend: &Legend, captions: &Captions, out: &m
                 in_details = false;
                 writer.write_event(Event::Text(BytesText::new(&captions.hint)))?;
             }
+            // The share is behind the last entity of the name.
+            Event::Text(text) if in_title => {
+                let changed = captions.samples.and_then(|samples| shares::with_error(&text.decode().ok()?, samples));
+                writer.write_event(Event::Text(changed.as_deref().map_or(text, BytesText::new)))?;
+            }
             Event::End(element) => {
+                in_title = false;
                 if element.name().as_ref() == b"style" {
                     changed += 1;
                     writer.write_event(Event::Text(BytesText::from_escaped(STYLE)))?;

@@ -55,6 +55,8 @@ pub(in crate::output) fn write(difference: &Difference<'_>, out: &mut dyn Write)
         subtitle: difference.subtitle.clone(),
         description: difference.description.clone(),
         hint: HINT.replace("{}", difference.facts.whole()),
+        // What has changed has its error in the comparison itself.
+        samples: None,
     };
     draw(drawing, captions, out)
 }
