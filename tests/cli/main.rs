@@ -51,6 +51,7 @@ mod sidecar;
 mod signals;
 mod snapshots;
 mod switches;
+mod system_calls;
 mod terminal;
 mod top;
 mod two_profilers;
