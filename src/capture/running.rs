@@ -109,7 +109,7 @@ impl Stopper {
     pub fn begin_turn(&mut self, due: Instant) {
         let now = Instant::now();
         self.fresh_since = Some(now);
-        let waited = self.own.waited();
+        let waited = if self.watches_itself() { self.own.waited() } else { Duration::ZERO };
         // A timer can be late, in a virtual machine above all. Who lost its CPU before we had ours has lost it to another.
         let began = now.checked_sub(self.own.ran_since_sleep()).map_or(due, |at| at.max(due + waited)).min(now);
         self.turn = Some(self.own.turn_after_sleep(waited, began));
@@ -123,13 +123,21 @@ impl Stopper {
 
     /// Tells that the calling thread goes to sleep.
     pub fn end_turn(&mut self) {
-        // What it has waited until now is not what it will have waited when it wakes.
-        self.own.waited();
+        if self.watches_itself() {
+            // What it has waited until now is not what it will have waited when it wakes.
+            self.own.waited();
+        }
         self.own.sleeps();
         self.turn = None;
         if self.pending.is_empty() && !ptrace::has_late_ones() {
             watchdog::rest();
         }
+    }
+
+    /// Whether it matters how long the calling thread waits for a CPU when it wakes. Who goes first waits for no slice to end, and its
+    /// account takes two reads a tick; but of a stop that comes while it sleeps the moment is told by that wait.
+    fn watches_itself(&self) -> bool {
+        !self.own.goes_first() || !self.pending.is_empty()
     }
 
     /// Whether the thread that was asked last was another tracer's, however often it was asked.
@@ -151,7 +159,8 @@ impl Stopper {
                 self.own.turn_after(waited, Instant::now())
             }
         };
-        if self.fresh_since.is_some_and(|since| since.elapsed() <= MAX_TURN) {
+        // Who goes first has no slice that could be used up.
+        if self.own.goes_first() || self.fresh_since.is_some_and(|since| since.elapsed() <= MAX_TURN) {
             return before;
         }
         self.own.waited();
@@ -234,6 +243,10 @@ impl Stopper {
         warm_up(captured, memory, plan);
         let shares_our_cpu = nix::sched::sched_getcpu().ok().is_some_and(|cpu| thread.last_cpu() == Some(cpu));
         let spin = (self.latency * 2).clamp(*SPIN.start(), *SPIN.end());
+        if shares_our_cpu && self.own.goes_first() {
+            // It sleeps next, and this was not asked when it woke.
+            self.own.waited();
+        }
         let before = thread.schedule();
         // The last look before the stop decides, and nothing comes between: a system call in which a thread waits can
         // return EINTR or short when the thread is stopped (ptrace(2), BUGS; signal(7)).
