@@ -7,6 +7,8 @@ pub mod aarch64;
 pub mod blocked;
 pub mod captured;
 mod copies;
+mod last_cpus;
+mod pace;
 pub mod pending;
 pub mod placement;
 pub mod ptrace;

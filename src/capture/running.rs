@@ -1,16 +1,17 @@
 //! Capturing a thread that runs: the shortest stop, and a tracer for no longer than that.
 //!
-//! Does: read once in vain, so that the caches are warm; look whether it still runs; attach, stop, read the registers,
-//! copy memory, detach; tell whether a system call has noticed. A stop that does not come at once stays pending, and is served when it
-//! comes: a thread that waits for a CPU has nothing taken from it until then.
+//! Does: read once in vain, so that the caches are warm, while the stop comes where that takes longer; look whether the thread still
+//! runs; attach, stop, read the registers, copy memory, detach; tell whether a system call has noticed. A stop that does not come at once
+//! stays pending, and is served when it comes: a thread that waits for a CPU has nothing taken from it until then.
 //! Does not: keep a stopped thread between two samples, or look at what was copied except through the plan.
 
 use std::io;
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::captured::Captured;
+use super::last_cpus::LastCpus;
 use super::native;
+use super::pace::Pace;
 use super::pending::{Pending, PendingStops, Seen};
 use super::placement::{OwnAccount, Placement, Turn};
 use super::ptrace::{self, Asked, Stop, StopError, Wait};
@@ -20,10 +21,6 @@ use crate::target::memory::BulkMemory;
 use crate::target::registers::Registers;
 use crate::target::threads::{Activity, Thread};
 use crate::types::{Addr, Nanos};
-
-/// Spinning for a stop on another CPU is given up after twice the time that stops take there, which depends on the
-/// machine (5 µs, 40 in some virtual machines), within these bounds: a thread that waits for a CPU takes much longer.
-const SPIN: RangeInclusive<Duration> = Duration::from_micros(20)..=Duration::from_micros(100);
 
 /// A tracer that has run for longer than this asks for its turn anew before it stops a thread: what it is taken off its CPU for
 /// in between, when its time slice is used up (`sampler/precedence.rs`), is added to the stop, and that is milliseconds.
@@ -76,8 +73,7 @@ pub enum Stopping {
 /// Stops threads, and knows how long that takes on this machine.
 #[derive(Debug, Default)]
 pub struct Stopper {
-    /// How long it took the last threads on other CPUs to stand still: a moving average.
-    latency: Duration,
+    pace: Pace,
     /// Which bits of the process's return addresses are their signature, once the kernel was asked.
     signature_mask: Option<u64>,
     /// The calling thread's turn on its CPU.
@@ -85,6 +81,7 @@ pub struct Stopper {
     /// Since when it has surely not run for long without asking for its turn anew.
     fresh_since: Option<Instant>,
     own: OwnAccount,
+    cpus: LastCpus,
     pending: PendingStops,
     /// Whether the thread that was asked last was another tracer's, to the end.
     is_refused: bool,
@@ -240,9 +237,11 @@ impl Stopper {
     ) -> Result<Pending, NotAsked> {
         let turn = self.turn();
         watchdog::put_off();
-        warm_up(captured, memory, plan);
-        let shares_our_cpu = nix::sched::sched_getcpu().ok().is_some_and(|cpu| thread.last_cpu() == Some(cpu));
-        let spin = (self.latency * 2).clamp(*SPIN.start(), *SPIN.end());
+        let mut shares_our_cpu = self.cpus.share_ours(thread);
+        let warms_up_first = shares_our_cpu || !self.pace.has_time_to_warm_up();
+        if warms_up_first {
+            self.warm_up(memory, plan, captured);
+        }
         if shares_our_cpu && self.own.goes_first() {
             // It sleeps next, and this was not asked when it woke.
             self.own.waited();
@@ -269,6 +268,19 @@ impl Stopper {
             asked => asked.map_err(RunningError::from)?,
         };
         let mut pending = Pending { tid: thread.tid, asked, at, before, turn, is_late: false, seen: None };
+        if !shares_our_cpu {
+            if !warms_up_first {
+                self.warm_up(memory, plan, captured);
+            }
+            if !pending.asked.wait(Wait::SpinFor(self.pace.spin())) {
+                shares_our_cpu = self.cpus.share_ours_after_all(thread);
+                // As above.
+                self.own.waited();
+            }
+            if !shares_our_cpu {
+                self.pace.stop_took(at.elapsed());
+            }
+        }
         if shares_our_cpu {
             let has_come = pending.asked.wait(Wait::SleepFor(OWN_CPU_PATIENCE));
             let now = Instant::now();
@@ -276,14 +288,18 @@ impl Stopper {
             pending.seen = has_come.then_some(Seen { at: now, late_by });
             let renewed = self.own.turn_after(late_by, now);
             self.turn = Some(Turn { at_once: renewed.at_once && turn.at_once, ..renewed });
-        } else {
-            pending.asked.wait(Wait::SpinFor(spin));
-            self.latency = (self.latency * 7 + at.elapsed().min(*SPIN.end())) / 8;
         }
         if stopping == Stopping::InAnyState {
             pending.asked.wait(Wait::SleepFor(PATIENCE));
         }
         Ok(pending)
+    }
+
+    /// Reads in vain, and learns how long that takes.
+    fn warm_up(&mut self, memory: &dyn BulkMemory, plan: &dyn Plan, captured: &mut Captured) {
+        let start = Instant::now();
+        warm_up(captured, memory, plan);
+        self.pace.warm_up_took(start.elapsed());
     }
 
     /// Copies what is wanted of a thread that stands still, and lets it go.
