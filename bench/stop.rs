@@ -1,7 +1,8 @@
 //! What the stop of a running thread is made of, and which way of stopping is shortest on this machine.
 //!
 //! Does: stop a Python program that is busy, again and again, in several ways in turn, and print for each how long its
-//! steps take: medians and 90th percentiles in µs, separately for stops on the thread's own CPU and from another.
+//! steps take: medians and 90th percentiles in µs, separately for stops on the thread's own CPU and from another. The last two are the CPU
+//! time that waking for a tick takes, and that of the tick and its stop: no sample can cost less.
 //! Does not: walk stacks. The command itself (`bench/compare`) is what peers are compared with.
 //!
 //! `cargo bench --bench stop [-- RATE [SECONDS]]`
@@ -16,13 +17,14 @@ use fpprof::target::memory::{BulkMemory, RangeRead};
 use fpprof::target::process_memory::ProcessMemory;
 use fpprof::target::threads::Thread;
 use fpprof::types::{Addr, Pid, Tid};
+use nix::time::{ClockId, clock_gettime};
 
 const BUSY: &str = "while True: sum(range(100))";
 /// What a sample of a program of moderate depth copies.
 const WINDOW: usize = 8 << 10;
 /// How long a stop may take to come.
 const PATIENCE: Duration = Duration::from_secs(1);
-const STEPS: [&str; 5] = ["stop", "registers", "copy", "let go", "in all"];
+const STEPS: [&str; 7] = ["stop", "registers", "copy", "let go", "in all", "CPU of a tick", "CPU in all"];
 
 /// One way of stopping.
 #[derive(Clone, Copy)]
@@ -77,7 +79,7 @@ fn main() {
 }
 
 /// The durations of each way's steps, from another CPU and on the thread's own.
-fn measure(tid: Tid, rate: f64, seconds: f64) -> Vec<[Vec<[f64; 5]>; 2]> {
+fn measure(tid: Tid, rate: f64, seconds: f64) -> Vec<[Vec<[f64; STEPS.len()]>; 2]> {
     let memory = ProcessMemory::new(Pid(tid.0));
     let mut thread = Thread::open(Pid(tid.0), tid).expect("the thread lives");
     let mut results = vec![[Vec::new(), Vec::new()]; WAYS.len()];
@@ -93,11 +95,14 @@ fn measure(tid: Tid, rate: f64, seconds: f64) -> Vec<[Vec<[f64; 5]>; 2]> {
         if started.elapsed().as_secs_f64() > seconds {
             break;
         }
+        let before = own_cpu();
         while clock.wait(None) != Tick::Due {}
+        let woken = own_cpu();
+        let own = nix::sched::sched_getcpu().ok() == thread.last_cpu();
+        let looked = own_cpu();
         if way.warm {
             copy(last_sp);
         }
-        let own = nix::sched::sched_getcpu().ok() == thread.last_cpu();
         let spin = if own { Duration::ZERO } else { way.spin };
         let mut buffer = [0; native::REGISTER_SET_SIZE];
         let at = Instant::now();
@@ -120,15 +125,23 @@ fn measure(tid: Tid, rate: f64, seconds: f64) -> Vec<[Vec<[f64; 5]>; 2]> {
         let copied = at.elapsed();
         stop.resume();
         let all = at.elapsed();
+        let (of_tick, of_all) = (woken - before, own_cpu() - looked + woken - before);
         let times = [
             stopped,
             with_registers - copied_first,
             (copied_first - stopped) + (copied - with_registers),
             all - copied,
             all,
+            of_tick,
+            of_all,
         ];
         results[index][usize::from(own)].push(times.map(|time| time.as_secs_f64() * 1e6));
         clock.skip_missed();
     }
     results
+}
+
+/// The CPU time of this thread.
+fn own_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux has it").into()
 }

@@ -35,7 +35,7 @@ class Results:
 
 def table(tables, interpreters):
     """A row for each aim and interpreter for which there is a figure."""
-    result = Table("aims", "The aims", "the tables below; each ratio is of two figures of this run on the same interpreter",
+    result = Table("aims", "The aims", "the tables of the figures; each ratio is of two figures of this run on the same interpreter",
                    ["aim", "measured", "met"], subject="figure of fpprof")
     results = Results(tables)
     for interpreter in interpreters:

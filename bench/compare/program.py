@@ -20,7 +20,8 @@ import publish
 from running import Target, Unusable
 from tables import Missing
 
-FIGURES = ("standing_still", "cost", "idle_threads", "attach", "interrupted", "slowdown", "highest_rate", "memory")
+# What a reader asks first comes first: what it costs, and what that takes from the program.
+FIGURES = ("cost", "standing_still", "slowdown", "interrupted", "idle_threads", "attach", "highest_rate", "memory")
 PROFILER_NAMES = ("fpprof", "fpprof --native all", "py-spy", "py-spy --native", "austin", "austinp", "Tachyon",
                   "Tachyon --blocking")
 
@@ -115,10 +116,11 @@ def _write(arguments, about, bench, tables):
     notes = [f"- {profiler.name} is not run on CPython {interpreter}: {reason}."
              for profiler in bench.profilers for interpreter, reason in profiler.not_on.items()]
     held = aims.table(tables, bench.interpreters)
-    parts = [machine.markdown(about), *([held.markdown()] if held.rows else []), *(table.markdown() for table in tables), "\n".join(notes) + "\n"]
-    text = "\n".join(parts)
-    Path(arguments.output + ".md").write_text(text)
+    figures = "\n".join([machine.markdown(about), *(table.markdown() for table in tables), "\n".join(notes) + "\n"])
+    held_words = held.markdown() if held.rows else ""
+    # The project's aims are last: they say little to who chooses a profiler.
+    Path(arguments.output + ".md").write_text(f"{figures}\n{held_words}".rstrip() + "\n")
     if arguments.publish:
-        publish.into(arguments.publish, text)
+        publish.into(arguments.publish, figures=figures, aims=held_words)
     facts = {**about, "aims": held.json(), "tables": [table.json() for table in tables]}
     Path(arguments.output + ".json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -1,10 +1,13 @@
 """Tests of what `compare` computes: `python3 -m unittest discover bench/compare`. They run no profiler."""
 
 import json
+import tempfile
 import types
 import unittest
+from pathlib import Path
 
 import aims
+import publish
 import scheduler_trace
 from spread import middle_half, percentile
 from tables import Measured, Missing, Table, number
@@ -69,6 +72,29 @@ class Tables(unittest.TestCase):
         self.assertEqual(rows["… times less than py-spy --native's"][2], "yes")
         self.assertNotIn("… times less than austin's", rows)
         self.assertNotIn("attach to first sample", rows)
+
+
+class Publishing(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.document = Path(folder.name) / "page.md"
+
+    def page(self, figures, aims_):
+        marked = {part: "\n".join([publish.marks(part)[0], *words, publish.marks(part)[1]])
+                  for part, words in (("figures", figures), ("aims", aims_))}
+        return f"# Page\n\n{marked['figures']}\n\nwords between\n\n{marked['aims']}\n"
+
+    def test_each_part_takes_its_place(self):
+        self.document.write_text(self.page(["old"], ["old", "aims"]))
+        publish.into(self.document, figures="| a |\n", aims="")
+        self.assertEqual(self.document.read_text(), self.page(["| a |"], [""]))
+
+    def test_a_page_without_a_place_for_a_part_stays_as_it_is(self):
+        for page in ("", self.page([], []).replace(publish.marks("aims")[1], ""), self.page([], []) * 2):
+            self.document.write_text(page)
+            self.assertRaises(ValueError, publish.into, self.document, figures="x", aims="y")
+            self.assertEqual(self.document.read_text(), page)
 
 
 if __name__ == "__main__":

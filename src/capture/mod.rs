@@ -7,6 +7,8 @@ pub mod aarch64;
 pub mod blocked;
 pub mod captured;
 mod copies;
+mod last_cpus;
+mod pace;
 pub mod pending;
 pub mod placement;
 pub mod ptrace;
@@ -14,6 +16,7 @@ pub mod range;
 pub mod read;
 pub mod running;
 pub mod still;
+pub mod stopped;
 pub mod watchdog;
 pub mod x86_64;
 

@@ -21,6 +21,11 @@ const FORGOTTEN: (u32, Duration) = (8, Duration::from_micros(1));
 /// The first wait counts as what it takes at least, unless it is longer than this: a short recording ends before there is another.
 const LEAST_AT_FIRST: Duration = Duration::from_millis(1);
 
+thread_local! {
+    /// The calling thread: to ask the kernel each time takes a system call.
+    static OWN_TID: Tid = Tid(nix::unistd::gettid().as_raw());
+}
+
 /// Where a thread was at the moment for which it was asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Placement {
@@ -80,9 +85,14 @@ impl OwnAccount {
         self.goes_first = goes_first;
     }
 
+    /// Whether the calling thread goes before all threads without a priority.
+    pub fn goes_first(&self) -> bool {
+        self.goes_first
+    }
+
     /// How long the calling thread has waited for a CPU since it asked last; zero where the kernel does not tell.
     pub fn waited(&mut self) -> Duration {
-        let tid = Tid(nix::unistd::gettid().as_raw());
+        let tid = OWN_TID.with(|tid| *tid);
         if self.thread.as_ref().is_none_or(|thread| thread.tid != tid) {
             // A file of this name shows the account of the thread that has opened it.
             let own = Thread::open(Pid(std::process::id().cast_signed()), tid);

@@ -15,6 +15,11 @@ const MAX_ROUNDS: usize = 4096;
 /// The most that is copied of a stack: a whole thread stack of the default 8 MiB.
 const MAX_STACK: u64 = 8 << 20;
 
+/// Stack pointers vary: so many bytes more are copied ahead, as far as they are in the same page, for a copy that begins too high is
+/// taken again while the thread stands still. Of 69 such copies of a program of calls, generators and built-in functions 68 had begun
+/// less than 400 bytes too high.
+const DEEPER: u64 = 512;
+
 /// What to copy from a thread.
 pub trait Plan {
     /// A capture begins; one that was not consistent begins anew.
@@ -46,7 +51,10 @@ pub(super) fn warm_up(captured: &mut Captured, memory: &dyn BulkMemory, plan: &d
 /// stop does not change any more.
 pub(super) fn copy_ahead(captured: &mut Captured, memory: &dyn BulkMemory, plan: &dyn Plan) {
     if let Some(sp) = plan.likely_sp() {
-        copy_stack(captured, memory, stack_window(plan, sp), plan.ranges());
+        let Range { start, len } = stack_window(plan, sp);
+        let deeper = (start.0 % PAGE).min(DEEPER);
+        let window = Range { start: Addr(start.0 - deeper), len: len.saturating_add(deeper as usize) };
+        copy_stack(captured, memory, window, plan.ranges());
     }
 }
 

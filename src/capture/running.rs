@@ -1,30 +1,26 @@
 //! Capturing a thread that runs: the shortest stop, and a tracer for no longer than that.
 //!
-//! Does: read once in vain, so that the caches are warm; look whether it still runs; attach, stop, read the registers,
-//! copy memory, detach; tell whether a system call has noticed. A stop that does not come at once stays pending, and is served when it
-//! comes: a thread that waits for a CPU has nothing taken from it until then.
+//! Does: read once in vain, so that the caches are warm, while the stop comes where that takes longer; look whether the thread still
+//! runs; attach, stop, read the registers, copy memory, detach; tell whether a system call has noticed. A stop that does not come at once
+//! stays pending, and is served when it comes: a thread that waits for a CPU has nothing taken from it until then.
 //! Does not: keep a stopped thread between two samples, or look at what was copied except through the plan.
 
 use std::io;
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::captured::Captured;
+use super::last_cpus::LastCpus;
 use super::native;
+use super::pace::Pace;
 use super::pending::{Pending, PendingStops, Seen};
 use super::placement::{OwnAccount, Placement, Turn};
 use super::ptrace::{self, Asked, Stop, StopError, Wait};
 use super::read::{Plan, copy_ahead, fill, warm_up};
-use super::watchdog;
+use super::{stopped, watchdog};
 use crate::target::memory::BulkMemory;
-use crate::target::registers::Registers;
 use crate::target::status::TaskState;
 use crate::target::threads::{Activity, Thread};
 use crate::types::{Addr, Nanos};
-
-/// Spinning for a stop on another CPU is given up after twice the time that stops take there, which depends on the
-/// machine (5 µs, 40 in some virtual machines), within these bounds: a thread that waits for a CPU takes much longer.
-const SPIN: RangeInclusive<Duration> = Duration::from_micros(20)..=Duration::from_micros(100);
 
 /// A tracer that has run for longer than this asks for its turn anew before it stops a thread: what it is taken off its CPU for
 /// in between, when its time slice is used up (`sampler/precedence.rs`), is added to the stop, and that is milliseconds.
@@ -79,8 +75,7 @@ pub enum Stopping {
 /// Stops threads, and knows how long that takes on this machine.
 #[derive(Debug, Default)]
 pub struct Stopper {
-    /// How long it took the last threads on other CPUs to stand still: a moving average.
-    latency: Duration,
+    pace: Pace,
     /// Which bits of the process's return addresses are their signature, once the kernel was asked.
     signature_mask: Option<u64>,
     /// The calling thread's turn on its CPU.
@@ -88,6 +83,7 @@ pub struct Stopper {
     /// Since when it has surely not run for long without asking for its turn anew.
     fresh_since: Option<Instant>,
     own: OwnAccount,
+    cpus: LastCpus,
     pending: PendingStops,
     /// Whether the thread that was asked last was another tracer's, to the end.
     is_refused: bool,
@@ -112,7 +108,7 @@ impl Stopper {
     pub fn begin_turn(&mut self, due: Instant) {
         let now = Instant::now();
         self.fresh_since = Some(now);
-        let waited = self.own.waited();
+        let waited = if self.watches_itself() { self.own.waited() } else { Duration::ZERO };
         // A timer can be late, in a virtual machine above all. Who lost its CPU before we had ours has lost it to another.
         let began = now.checked_sub(self.own.ran_since_sleep()).map_or(due, |at| at.max(due + waited)).min(now);
         self.turn = Some(self.own.turn_after_sleep(waited, began));
@@ -126,13 +122,21 @@ impl Stopper {
 
     /// Tells that the calling thread goes to sleep.
     pub fn end_turn(&mut self) {
-        // What it has waited until now is not what it will have waited when it wakes.
-        self.own.waited();
+        if self.watches_itself() {
+            // What it has waited until now is not what it will have waited when it wakes.
+            self.own.waited();
+        }
         self.own.sleeps();
         self.turn = None;
         if self.pending.is_empty() && !ptrace::has_late_ones() {
             watchdog::rest();
         }
+    }
+
+    /// Whether it matters how long the calling thread waits for a CPU when it wakes. Who goes first waits for no slice to end, and its
+    /// account takes two reads a tick; but of a stop that comes while it sleeps the moment is told by that wait.
+    fn watches_itself(&self) -> bool {
+        !self.own.goes_first() || !self.pending.is_empty()
     }
 
     /// Whether the thread that was asked last was another tracer's, however often it was asked.
@@ -154,7 +158,8 @@ impl Stopper {
                 self.own.turn_after(waited, Instant::now())
             }
         };
-        if self.fresh_since.is_some_and(|since| since.elapsed() <= MAX_TURN) {
+        // Who goes first has no slice that could be used up.
+        if self.own.goes_first() || self.fresh_since.is_some_and(|since| since.elapsed() <= MAX_TURN) {
             return before;
         }
         self.own.waited();
@@ -235,9 +240,15 @@ impl Stopper {
     ) -> Result<Pending, NotAsked> {
         let turn = self.turn();
         watchdog::put_off();
-        warm_up(captured, memory, plan);
-        let shares_our_cpu = nix::sched::sched_getcpu().ok().is_some_and(|cpu| thread.last_cpu() == Some(cpu));
-        let spin = (self.latency * 2).clamp(*SPIN.start(), *SPIN.end());
+        let mut shares_our_cpu = self.cpus.share_ours(thread);
+        let warms_up_first = shares_our_cpu || !self.pace.has_time_to_warm_up();
+        if warms_up_first {
+            self.warm_up(memory, plan, captured);
+        }
+        if shares_our_cpu && self.own.goes_first() {
+            // It sleeps next, and this was not asked when it woke.
+            self.own.waited();
+        }
         let before = thread.schedule();
         // The last look before the stop decides, and nothing comes between: a system call in which a thread waits can
         // return EINTR or short when the thread is stopped (ptrace(2), BUGS; signal(7)).
@@ -262,6 +273,19 @@ impl Stopper {
             asked => asked.map_err(RunningError::from)?,
         };
         let mut pending = Pending { tid: thread.tid, asked, at, before, turn, asleep, is_late: false, seen: None };
+        if !shares_our_cpu {
+            if !warms_up_first {
+                self.warm_up(memory, plan, captured);
+            }
+            if !pending.asked.wait(Wait::SpinFor(self.pace.spin())) {
+                shares_our_cpu = self.cpus.share_ours_after_all(thread);
+                // As above.
+                self.own.waited();
+            }
+            if !shares_our_cpu {
+                self.pace.stop_took(at.elapsed());
+            }
+        }
         if shares_our_cpu {
             let has_come = pending.asked.wait(Wait::SleepFor(OWN_CPU_PATIENCE));
             let now = Instant::now();
@@ -269,14 +293,18 @@ impl Stopper {
             pending.seen = has_come.then_some(Seen { at: now, late_by });
             let renewed = self.own.turn_after(late_by, now);
             self.turn = Some(Turn { at_once: renewed.at_once && turn.at_once, ..renewed });
-        } else {
-            pending.asked.wait(Wait::SpinFor(spin));
-            self.latency = (self.latency * 7 + at.elapsed().min(*SPIN.end())) / 8;
         }
         if stopping == Stopping::InAnyState {
             pending.asked.wait(Wait::SleepFor(PATIENCE));
         }
         Ok(pending)
+    }
+
+    /// Reads in vain, and learns how long that takes.
+    fn warm_up(&mut self, memory: &dyn BulkMemory, plan: &dyn Plan, captured: &mut Captured) {
+        let start = Instant::now();
+        warm_up(captured, memory, plan);
+        self.pace.warm_up_took(start.elapsed());
     }
 
     /// Copies what is wanted of a thread that stands still, and lets it go.
@@ -338,34 +366,9 @@ impl Stopper {
             None => 0,
             Some(_) => *self
                 .signature_mask
-                .get_or_insert_with(|| ptrace::ask_of_a_child(|stop| Some(signature_mask(stop))).unwrap_or(0)),
+                .get_or_insert_with(|| ptrace::ask_of_a_child(|stop| Some(stopped::signature_mask(stop))).unwrap_or(0)),
         }
     }
-}
-
-/// The kernel's mask; 0 where the processor signs nothing (EINVAL).
-fn signature_mask(stop: &Stop) -> u64 {
-    let mut buffer = [0; 16];
-    let set = native::SIGNATURE_SET.and_then(|number| stop.register_set(number, &mut buffer).ok());
-    set.map_or(0, native::decode_signature_mask)
-}
-
-/// The thread pointer where it is a register set of its own.
-fn thread_pointer(stop: &Stop) -> Option<Addr> {
-    let mut buffer = [0; 8];
-    stop.register_set(native::THREAD_POINTER_SET?, &mut buffer).ok().filter(|set| set.len() == 8)?;
-    Some(Addr(u64::from_le_bytes(buffer)))
-}
-
-/// All registers of a stopped thread, of which `set` are the general ones; the signatures' mask is asked for once a process.
-///
-/// # Errors
-/// When the kernel lays the registers out as no kernel does.
-pub fn registers(stop: &Stop, set: &[u8], known_mask: &mut Option<u64>) -> Result<Registers, StopError> {
-    let mut registers = native::decode(set).ok_or(StopError::Gone)?;
-    registers.thread_pointer = registers.thread_pointer.or_else(|| thread_pointer(stop));
-    registers.signature_mask = *known_mask.get_or_insert_with(|| signature_mask(stop));
-    Ok(registers)
 }
 
 /// Copies the registers and the memory of a stopped thread. Returns the general registers as the kernel lays them out.
@@ -377,7 +380,7 @@ fn copy_stopped(
     copy_ahead(captured, memory, plan);
     let mut buffer = [0; native::REGISTER_SET_SIZE];
     let set = stop.general_registers(&mut buffer)?;
-    captured.registers = registers(stop, set, known_mask)?;
+    captured.registers = stopped::registers(stop, set, known_mask)?;
     fill(captured, memory, plan);
     Ok(Some(buffer))
 }

@@ -25,7 +25,10 @@ use nix::unistd::getpid;
 /// A tracer that has not put the timer off for so long is stopped, or gets no CPU. It sleeps for some milliseconds at most.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// The timer is put off no more often than this: it takes a system call.
-const PUT_OFF_EVERY: Duration = Duration::from_millis(10);
+const PUT_OFF_EVERY: Duration = Duration::from_millis(25);
+/// After a rest that was shorter than this the timer runs on through the next one, in which nothing is held: to stop it and to start it again
+/// takes two system calls. If it runs out meanwhile, a signal that is pending anyway is pending once more.
+const SHORT_REST: Duration = Duration::from_millis(25);
 
 thread_local! {
     /// The watchdog of the calling thread, if it has one: ptrace(2) belongs to threads, too.
@@ -90,6 +93,10 @@ struct Watchdog {
     pending: SignalFd,
     /// When the timer was put off last, while it runs.
     put_off_at: Option<Instant>,
+    /// When the rest began that lasts, while the timer runs or has run.
+    rests_since: Option<Instant>,
+    /// Whether the last rest was a short one.
+    rests_are_short: bool,
     /// Whether it has run out since that was asked last.
     has_run_out: bool,
 }
@@ -98,10 +105,14 @@ impl Watchdog {
     fn new() -> io::Result<Watchdog> {
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let pending = SignalFd::with_flags(&SigSet::from(Signal::SIGCONT), flags)?;
-        Ok(Watchdog { timer: new_timer()?, pending, put_off_at: None, has_run_out: false })
+        let timer = new_timer()?;
+        Ok(Watchdog { timer, pending, put_off_at: None, rests_since: None, rests_are_short: false, has_run_out: false })
     }
 
     fn put_off(&mut self) {
+        if let Some(since) = self.rests_since.take() {
+            self.rests_are_short = since.elapsed() < SHORT_REST;
+        }
         if self.put_off_at.is_none_or(|at| at.elapsed() >= PUT_OFF_EVERY) {
             let before = self.put_off_at.replace(Instant::now());
             self.set(PATIENCE);
@@ -110,8 +121,13 @@ impl Watchdog {
     }
 
     fn rest(&mut self) {
-        if let before @ Some(_) = self.put_off_at.take() {
+        if self.put_off_at.is_none() || self.rests_since.is_some() {
+            return;
+        }
+        self.rests_since = Some(Instant::now());
+        if !self.rests_are_short {
             self.set(Duration::ZERO);
+            let before = self.put_off_at.take();
             self.look(before);
         }
     }
@@ -180,6 +196,25 @@ mod tests {
         std::thread::sleep(PATIENCE);
         watchdog.look(watchdog.put_off_at);
         assert!(!was_in_time || !watchdog.has_run_out);
+    }
+
+    #[test]
+    fn through_short_rests_it_runs_on_and_after_a_long_one_it_does_not() {
+        let mut watchdog = Watchdog::new().unwrap();
+        let short_rest = |watchdog: &mut Watchdog| {
+            let began = Instant::now();
+            watchdog.rest();
+            watchdog.put_off();
+            began.elapsed() < SHORT_REST
+        };
+        watchdog.put_off();
+        while !short_rest(&mut watchdog) {}
+        watchdog.rest();
+        assert!(watchdog.put_off_at.is_some());
+        std::thread::sleep(SHORT_REST);
+        watchdog.put_off();
+        watchdog.rest();
+        assert!(watchdog.put_off_at.is_none());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod code_space;
 pub mod durations;
 pub mod find;
+mod kept_pages;
 pub mod module_marks;
 pub mod new_code_objects;
 pub mod plan;

@@ -288,6 +288,8 @@ impl Reader {
         let modules = expected.modules.watched(space.addresses.generation());
         let passing: Vec<Range> = watched.iter().copied().chain(space.marks.ranges(modules)).collect();
         ranges.extend_from_slice(&passing);
+        // Once for all copies that are made of them.
+        ranges.sort_unstable_by_key(|range| range.start);
         let mut plan = ThreadPlan {
             layout,
             codes,

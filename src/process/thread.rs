@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::kept_pages::KeptPages;
 use super::module_marks::MetModules;
 use super::read_around::used_pages;
 use crate::capture::range::Range;
@@ -126,6 +127,7 @@ pub(super) struct Expected {
     pub(super) likely_sp: Option<Addr>,
     /// What is needed beside the stack: thread states, chunks of frames, generators.
     pub(super) ranges: Vec<Range>,
+    kept: KeptPages,
     /// The thread states that `ranges` begins from.
     states: Vec<Addr>,
     /// The modules that its last stacks led through.
@@ -150,13 +152,14 @@ impl Expected {
 
     /// Takes note of where the thread's frames lie beside its `stack`: the next capture will need the same memory.
     pub(super) fn used(&mut self, python: Option<&PythonStack>, stack: &Region) {
-        let stack = Range::of(stack);
-        let entries = python.into_iter().flat_map(|python| &python.entries);
-        let elsewhere = entries.map(PythonEntry::address).filter(|addr| !stack.holds(*addr));
-        let pages = used_pages(elsewhere);
         self.ranges.clear();
         self.ranges.extend(state_ranges(&self.states));
-        self.ranges.extend(pages);
+        let Some(python) = python else { return self.kept.clear() };
+        let stack = Range::of(stack);
+        let elsewhere = python.entries.iter().map(PythonEntry::address).filter(|addr| !stack.holds(*addr));
+        let pages = used_pages(elsewhere);
+        self.ranges.extend_from_slice(&pages);
+        self.ranges.extend(self.kept.after(&pages));
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use gimli::{Dwarf, EndianSlice, LittleEndian, Reader, UnitHeader, UnitType};
+use gimli::{Dwarf, EndianSlice, LittleEndian, Reader, Section, UnitHeader, UnitType};
 use rustc_hash::FxHashSet;
 
 use super::references::{Presence, fill_names};
@@ -37,16 +37,44 @@ pub(super) fn needed_units(
     let is_needed = |number: &usize| presence.whole.contains(number) || presence.entered.contains(number);
     let dwarf = others.with(info.bytes());
     let passed_over = units.iter().enumerate().filter(|(number, _)| !is_needed(number)).map(|(_, unit)| unit);
-    let roots: Vec<usize> = passed_over
-        .map(|unit| {
-            let header = header_at(&dwarf, unit.start).map_or(0, |header| header.size_of_header());
-            (unit.start.saturating_add(header), unit.end)
-        })
-        .filter(|(root, end)| end.saturating_sub(*root) >= NO_ABBREVIATION.len())
-        .map(|(root, _)| root)
-        .collect();
-    roots.into_iter().for_each(|root| info.overwrite(root, &NO_ABBREVIATION));
+    let empty_table = empty_table(&dwarf);
+    let heads: Vec<PassedOver> = passed_over.filter_map(|unit| PassedOver::of(&dwarf, unit)).collect();
+    for head in heads {
+        info.overwrite(head.root, &NO_ABBREVIATION);
+        if let Some(table) = empty_table {
+            info.overwrite(head.table_offset, table.to_le_bytes().get(..head.word).unwrap_or_default());
+        }
+    }
     Ok(info)
+}
+
+/// Where a unit that is passed over tells an index what it would decode.
+struct PassedOver {
+    /// The first entry.
+    root: usize,
+    /// The offset of its table of abbreviations, a word of so many bytes.
+    table_offset: usize,
+    word: usize,
+}
+
+impl PassedOver {
+    /// `None` for a unit whose header cannot be read, or which is too short to hold an entry that cannot be decoded.
+    fn of(dwarf: &Dwarf<Bytes<'_>>, unit: &Range<usize>) -> Option<PassedOver> {
+        let header = header_at(dwarf, unit.start).ok()?;
+        let root = unit.start.checked_add(header.size_of_header())?;
+        let word = usize::from(header.format().word_size());
+        // Behind the initial length and the version; from DWARF 5 on behind the type and the size of addresses, too (7.5.1).
+        let behind_version = if header.version() >= 5 { 2 } else { 0 };
+        let table_offset = unit.start + usize::from(header.format().initial_length_size()) + 2 + behind_version;
+        (unit.end.saturating_sub(root) >= NO_ABBREVIATION.len()).then_some(PassedOver { root, table_offset, word })
+    }
+}
+
+/// The offset of a table of abbreviations that has none: decoding its own table takes longest of what an index does with a unit.
+fn empty_table(dwarf: &Dwarf<Bytes<'_>>) -> Option<u64> {
+    // The code 0 ends a table (7.5.3), wherever it is read from.
+    let bytes = dwarf.debug_abbrev.reader().slice();
+    bytes.iter().position(|byte| *byte == 0).and_then(|at| u64::try_from(at).ok())
 }
 
 /// The extents of all units, and the numbers of some of them.
@@ -87,11 +115,14 @@ fn read_units(
 
 /// Whether the unit at `start` may describe code at one of `addresses`.
 fn is_wanted(dwarf: &Dwarf<Bytes<'_>>, start: usize, addresses: &[u64], by_table: &ByAddressTable) -> bool {
+    let described = by_table.described.contains(&start);
+    if described && by_table.is_complete {
+        return by_table.hit.contains(&start);
+    }
     let Ok(header) = header_at(dwarf, start) else { return true };
     // Partial and type units cover nothing: they are there for others to refer to.
     let covers_nothing =
         matches!(header.type_(), UnitType::Partial | UnitType::Type { .. } | UnitType::SplitType { .. });
-    let described = by_table.described.contains(&start);
     match covers(dwarf, header, addresses, described) {
         None => true,
         Some(covers) => !covers_nothing && (covers || by_table.hit.contains(&start)),
@@ -139,10 +170,13 @@ struct ByAddressTable {
     described: FxHashSet<usize>,
     /// Those that cover one of the addresses.
     hit: FxHashSet<usize>,
+    /// Whether each of the addresses is covered by one that is described: what else is described need not be looked into.
+    is_complete: bool,
 }
 
 fn by_address_table(dwarf: &Dwarf<Bytes<'_>>, addresses: &[u64]) -> ByAddressTable {
     let mut found = ByAddressTable::default();
+    let mut is_covered = vec![false; addresses.len()];
     let mut headers = dwarf.debug_aranges.headers();
     while let Ok(Some(header)) = headers.next() {
         let unit = header.debug_info_offset().0;
@@ -155,8 +189,12 @@ fn by_address_table(dwarf: &Dwarf<Bytes<'_>>, addresses: &[u64]) -> ByAddressTab
             }
             if contains_any(addresses, range.begin, range.end) {
                 found.hit.insert(unit);
+                let first = addresses.partition_point(|address| *address < range.begin);
+                let inside = addresses.iter().skip(first).take_while(|address| **address < range.end).count();
+                is_covered.iter_mut().skip(first).take(inside).for_each(|is_covered| *is_covered = true);
             }
         }
     }
+    found.is_complete = is_covered.into_iter().all(|is_covered| is_covered);
     found
 }

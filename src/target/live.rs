@@ -27,6 +27,8 @@ pub struct LiveTarget {
     process: Process,
     memory: ProcessMemory,
     root: Arc<TargetRoot>,
+    /// The directory of its threads.
+    tasks: File,
 }
 
 impl LiveTarget {
@@ -37,7 +39,8 @@ impl LiveTarget {
     pub fn new(process: Process) -> io::Result<LiveTarget> {
         let living = process.living();
         let (memory, root) = (ProcessMemory::through(Arc::clone(living)), TargetRoot::through(living)?);
-        Ok(LiveTarget { process, memory, root: Arc::new(root) })
+        let tasks = threads::directory(process.identity.pid)?;
+        Ok(LiveTarget { process, memory, root: Arc::new(root), tasks })
     }
 }
 
@@ -79,7 +82,7 @@ impl Target for LiveTarget {
     }
 
     fn thread_count(&self) -> u64 {
-        threads::links(self.process.identity.pid)
+        threads::links(&self.tasks)
     }
 
     fn thread(&self, tid: Tid) -> io::Result<Thread> {

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::str::SplitAsciiWhitespace;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use super::living::LivingThread;
 use super::maps::Mappings;
 use super::root::TargetRoot;
-use super::status::Status;
+use super::status::{Status, TaskState};
 use super::threads;
 use super::view::Identity;
 use crate::types::Pid;
@@ -78,6 +79,8 @@ pub struct Process {
     start_time: u64,
     /// Its mappings, opened once: see [`Process::replaced`]. Absent where its first thread had ended by then.
     program: Option<Arc<File>>,
+    /// What the kernel tells of its first thread, opened once: to find the file by its path takes longer than to read it.
+    first: Option<Arc<File>>,
     /// By which it is looked at.
     living: Arc<LivingThread>,
 }
@@ -113,6 +116,7 @@ impl Process {
         let root = TargetRoot::through(&living).map_err(denied)?;
         // First: what is read after it is of this process, or is found to be gone.
         let start_time = start_time(pid).ok_or(ProcessError::NotFound(pid))?;
+        let first = File::open(format!("/proc/{pid}/task/{pid}/stat")).ok().map(Arc::new);
         let current_directory = fs::read_link(living.path("cwd")).ok();
         let identity = Identity {
             pid,
@@ -122,12 +126,24 @@ impl Process {
             namespace_pid: status.innermost_id().unwrap_or(pid.0),
             effective_uid: Some(status.uids.effective),
         };
-        Ok(Process { identity, start_time, program: program.map(Arc::new), living: Arc::new(living) })
+        Ok(Process { identity, start_time, program: program.map(Arc::new), first, living: Arc::new(living) })
     }
 
     /// Whether any thread of the process still runs; false once its id belongs to another.
     pub fn is_alive(&self) -> bool {
-        self.living.is_alive() && start_time(self.identity.pid) == Some(self.start_time)
+        self.has_living_first().unwrap_or(false)
+            || self.living.is_alive() && start_time(self.identity.pid) == Some(self.start_time)
+    }
+
+    /// Whether its first thread lives, as that of most processes does.
+    fn has_living_first(&self) -> Option<bool> {
+        // Fifty numbers of up to twenty digits and a name of up to 64 bytes.
+        let mut buffer = [0; 1200];
+        let text = threads::read_text(self.first.as_ref()?, &mut buffer).ok()?;
+        let mut fields = fields_behind_name(text)?;
+        let state = TaskState::of_letter(*fields.next()?.as_bytes().first()?);
+        let start_time = fields.nth(22 - 4)?.parse().ok();
+        Some(!state.has_ended() && start_time == Some(self.start_time))
     }
 
     /// The thread by which it is looked at.
@@ -222,9 +238,13 @@ fn command_line(living: &LivingThread) -> Vec<String> {
 /// When a process was started, in clock ticks since boot (proc_pid_stat(5), field 22).
 fn start_time(pid: Pid) -> Option<u64> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    // The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the last one.
-    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+    fields_behind_name(&String::from_utf8_lossy(&text))?.nth(22 - 3)?.parse().ok()
+}
+
+/// The fields of a `stat` from the third on. The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the
+/// last one.
+fn fields_behind_name(text: &str) -> Option<SplitAsciiWhitespace<'_>> {
+    Some(text.rsplit_once(')')?.1.split_ascii_whitespace())
 }
 
 /// The first bytes of the program say its class and machine (ELF header, `e_ident` and `e_machine`).
@@ -251,7 +271,6 @@ mod tests {
     use std::process::Stdio;
 
     use super::*;
-    use crate::target::status::TaskState;
 
     #[test]
     fn this_process_is_described() {

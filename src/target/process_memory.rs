@@ -17,6 +17,9 @@ use super::living::LivingThread;
 use super::memory::{BulkMemory, MAX_RANGES, Memory, RangeRead, ReadError};
 use crate::types::{Addr, Pid};
 
+/// So many ranges, as most samples have, are told to the kernel without asking the allocator for memory.
+const FEW: usize = 16;
+
 /// The memory of a live process, read-only.
 #[derive(Debug)]
 pub struct ProcessMemory {
@@ -47,12 +50,27 @@ impl ProcessMemory {
     fn copy(&self, ranges: &mut [RangeRead<'_>]) -> Result<usize, Errno> {
         if self.mem_file.get().is_none() {
             let taken = ranges.len().min(MAX_RANGES);
-            let remote: Vec<_> =
-                ranges[..taken].iter().map(|r| RemoteIoVec { base: r.addr.0 as usize, len: r.into.len() }).collect();
-            let mut local: Vec<_> = ranges[..taken].iter_mut().map(|r| IoSliceMut::new(r.into)).collect();
+            let remotes = ranges[..taken].iter().map(|r| RemoteIoVec { base: r.addr.0 as usize, len: r.into.len() });
+            let (mut few_remotes, mut many_remotes) = ([RemoteIoVec { base: 0, len: 0 }; FEW], Vec::new());
+            let remote: &[RemoteIoVec] = if taken <= FEW {
+                few_remotes.iter_mut().zip(remotes).for_each(|(to, from)| *to = from);
+                &few_remotes[..taken]
+            } else {
+                many_remotes.extend(remotes);
+                &many_remotes
+            };
+            let locals = ranges[..taken].iter_mut().map(|r| IoSliceMut::new(r.into));
+            let (mut few_locals, mut many_locals) = ([(); FEW].map(|()| IoSliceMut::new(&mut [])), Vec::new());
+            let local: &mut [IoSliceMut<'_>] = if taken <= FEW {
+                few_locals.iter_mut().zip(locals).for_each(|(to, from)| *to = from);
+                &mut few_locals[..taken]
+            } else {
+                many_locals.extend(locals);
+                &mut many_locals
+            };
             let mut copy = || {
                 self.calls.fetch_add(1, Ordering::Relaxed);
-                process_vm_readv(nix::unistd::Pid::from_raw(self.living.tid().0), &mut local, &remote)
+                process_vm_readv(nix::unistd::Pid::from_raw(self.living.tid().0), local, remote)
             };
             let result = match copy() {
                 // A thread that has ended has no memory; another may still have it.

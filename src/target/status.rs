@@ -79,12 +79,17 @@ impl TaskState {
             _ => TaskState::Blocked,
         }
     }
+
+    /// Whether it has ended: it is a zombie, as a first thread that ends before the others stays one, or gone.
+    pub fn has_ended(self) -> bool {
+        matches!(self, TaskState::Zombie | TaskState::Dead)
+    }
 }
 
 impl Status {
-    /// Whether the task has ended: it is a zombie, as a first thread that ends before the others stays one, or gone.
+    /// Whether the task has ended: see [`TaskState::has_ended`].
     pub fn has_ended(&self) -> bool {
-        matches!(self.state, TaskState::Zombie | TaskState::Dead)
+        self.state.has_ended()
     }
 
     /// Parses the contents of the file; `None` when a line that is always there is not.

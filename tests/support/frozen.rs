@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fpprof::capture::native;
 use fpprof::capture::ptrace::{Stop, Wait};
-use fpprof::capture::running;
+use fpprof::capture::stopped;
 use fpprof::target::maps::{FileId, Mapping, Mappings};
 use fpprof::target::memory::{BulkMemory, Memory, PAGE, RangeRead, ReadError, Region};
 use fpprof::target::process::Process;
@@ -116,7 +116,7 @@ fn registers(pid: Pid, tid: Tid) -> Registers {
         Stop::new(pid, tid, Wait::SleepFor(PATIENCE)).expect("the thread can be stopped").expect("it stops in time");
     let mut buffer = [0; native::REGISTER_SET_SIZE];
     let set = stop.general_registers(&mut buffer).expect("it has registers");
-    let registers = running::registers(&stop, set, &mut None).expect("they can be understood");
+    let registers = stopped::registers(&stop, set, &mut None).expect("they can be understood");
     assert_eq!(stop.resume(), None, "it goes on");
     registers
 }
