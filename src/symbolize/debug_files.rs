@@ -1,12 +1,18 @@
 //! Where a module's separate debug file is.
 //!
-//! Does: look by build-id and by `.gnu_debuglink`, in the target's root and then in the profiler's own, and verify
+//! Does: look by build-id and by `.gnu_debuglink`, in the target's root and then among the debug files of the profiler's own, and verify
 //! that what is found belongs to the module; likewise for the file that `dwz` makes debug files share.
 //! Does not: download anything.
 //!
+//! What is in the target's root is read with the eyes of its user ([`TargetRoot`]). The profiler's own debug files are for everybody on its
+//! system, and so they are when the target is a container that has none of its own: those that all may read are read. The target has a say
+//! in which one it is (it chooses its build-ids and links), so nothing else of the profiler's root is looked at: a name that leads out of
+//! the folder of debug files is not followed there.
+//!
 //! Source: GDB manual, "Debugging Information in Separate Files".
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::target::elf::{BuildId, DebugAltLink, DebugLink, ElfFile};
@@ -56,7 +62,7 @@ pub(super) struct DebugFiles {
 
 impl DebugFiles {
     pub(super) fn new(target: Option<Arc<TargetRoot>>) -> DebugFiles {
-        DebugFiles { target, own: TargetRoot::at(Path::new("/")).ok() }
+        DebugFiles { target, own: TargetRoot::at(Path::new("/")).ok().map(TargetRoot::open_to_all) }
     }
 
     /// Which root the target's own files are in.
@@ -65,9 +71,9 @@ impl DebugFiles {
     }
 
     fn candidates(&self, path: &Path) -> impl Iterator<Item = DebugFile> {
-        let roots = [(self.target.as_deref(), true), (self.own.as_ref(), false)];
-        roots.into_iter().filter_map(move |(root, in_target)| {
-            let elf = ElfFile::open(root.as_ref()?.open(path).ok()?).ok()?;
+        let own = self.own.as_ref().filter(|_| is_debug_file(path));
+        [(self.target.as_deref(), true), (own, false)].into_iter().filter_map(move |(root, in_target)| {
+            let elf = ElfFile::open(root?.open(path).ok()?).ok()?;
             Some(DebugFile { elf, source: DebugFileSource { path: path.to_owned(), in_target } })
         })
     }
@@ -109,6 +115,21 @@ impl DebugFiles {
     }
 }
 
+/// Whether a path leads to a file below the folder of debug files, as it is written.
+fn is_debug_file(path: &Path) -> bool {
+    let mut names: Vec<&OsStr> = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => names.push(name),
+            Component::ParentDir => drop(names.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    let folder = Path::new(DEBUG_DIRECTORY).iter().skip(1);
+    let count = folder.clone().count();
+    names.len() > count && names.into_iter().take(count).eq(folder)
+}
+
 fn link_paths(module: &Path, name: &str) -> Vec<PathBuf> {
     let directory = module.parent().unwrap_or(Path::new("/"));
     let below_debug = directory.strip_prefix("/").unwrap_or(directory);
@@ -136,5 +157,20 @@ mod tests {
         let paths = link_paths(Path::new("/opt/lib/libx.so"), "libx.debug");
         let expected = ["/opt/lib/libx.debug", "/opt/lib/.debug/libx.debug", "/usr/lib/debug/opt/lib/libx.debug"];
         assert_eq!(paths, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn of_the_profiler_s_own_files_only_debug_files_are_looked_at() {
+        for (path, expected) in [
+            ("/usr/lib/debug/.build-id/ab/cd.debug", true),
+            ("/usr/lib/debug/.build-id/ab/../../.dwz/x", true),
+            ("/usr/lib/debug/opt/../../../../root/secret", false),
+            ("/usr/lib/debug", false),
+            ("/usr/lib/debugger/x", false),
+            ("/opt/lib/libx.debug", false),
+            ("/../../usr/lib/debug/x", true),
+        ] {
+            assert_eq!(is_debug_file(Path::new(path)), expected, "{path}");
+        }
     }
 }

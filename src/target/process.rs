@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::living::LivingThread;
+use super::living::{LivingThread, start_time};
 use super::maps::Mappings;
 use super::root::TargetRoot;
 use super::status::Status;
@@ -204,14 +204,6 @@ fn command_line(living: &LivingThread) -> Vec<String> {
     }
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
     bytes.split(|&b| b == 0).map(|arg| String::from_utf8_lossy(arg).into_owned()).collect()
-}
-
-/// When a process was started, in clock ticks since boot (proc_pid_stat(5), field 22).
-fn start_time(pid: Pid) -> Option<u64> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    // The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the last one.
-    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
 }
 
 /// The first bytes of the program say its class and machine (ELF header, `e_ident` and `e_machine`).
