@@ -67,17 +67,20 @@ impl PerfMap {
 
     /// Parses lines of `START SIZE name`, both numbers hexadecimal. Other lines are counted and ignored.
     pub fn parse(bytes: &[u8]) -> PerfMap {
+        PerfMap::parse_within(bytes, usize::try_from(MAX_BYTES).unwrap_or(usize::MAX), MAX_ENTRIES)
+    }
+
+    fn parse_within(bytes: &[u8], max_bytes: usize, max_entries: usize) -> PerfMap {
         let mut map = PerfMap::default();
-        let limit = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX);
-        if bytes.len() > limit {
-            map.lack = Some(format!("cut: only its first {} MiB were read", MAX_BYTES >> 20));
+        if bytes.len() > max_bytes {
+            map.lack = Some(format!("cut: only its first {max_bytes} bytes were read"));
         }
-        let limit = bytes.len().min(limit);
+        let limit = bytes.len().min(max_bytes);
         for line in bytes.get(..limit).unwrap_or_default().split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             match parse_line(line) {
-                Some((start, end, name)) if map.names.len() < MAX_ENTRIES => map.insert(start, end, name),
+                Some((start, end, name)) if map.names.len() < max_entries => map.insert(start, end, name),
                 Some(_) => {
-                    map.lack = Some(format!("cut: only its first {MAX_ENTRIES} entries were kept"));
+                    map.lack.get_or_insert_with(|| format!("cut: only its first {max_entries} entries were kept"));
                     map.ignored_lines += 1;
                 }
                 None => map.ignored_lines += 1,
@@ -198,15 +201,15 @@ mod tests {
 
     #[test]
     fn a_map_that_is_cut_says_so() {
-        let line = "0 1 x\n";
-        let whole = PerfMap::parse(line.repeat(MAX_ENTRIES).as_bytes());
-        assert_eq!((whole.lack(), whole.ignored_lines()), (None, 0));
-        let cut = PerfMap::parse(line.repeat(MAX_ENTRIES + 2).as_bytes());
-        assert_eq!((cut.lack().unwrap(), cut.ignored_lines()), ("cut: only its first 1048576 entries were kept", 2));
-        let mut long = vec![b'\n'; usize::try_from(MAX_BYTES).unwrap()];
-        assert_eq!(PerfMap::parse(&long).lack(), None);
-        long.push(b'x');
-        assert_eq!(PerfMap::parse(&long).lack().unwrap(), "cut: only its first 64 MiB were read");
+        let lines = b"0 1 a\n1 1 b\nno line\n2 1 c\n";
+        let whole = PerfMap::parse_within(lines, lines.len(), 3);
+        assert_eq!((whole.lack(), whole.ignored_lines()), (None, 1));
+        let of_entries = PerfMap::parse_within(lines, lines.len(), 2);
+        assert_eq!(of_entries.lack().unwrap(), "cut: only its first 2 entries were kept");
+        assert_eq!((name(&of_entries, 1), name(&of_entries, 2), of_entries.ignored_lines()), (Some("b"), None, 2));
+        let of_bytes = PerfMap::parse_within(lines, lines.len() - 2, 3);
+        assert_eq!(of_bytes.lack().unwrap(), format!("cut: only its first {} bytes were read", lines.len() - 2));
+        assert_eq!((name(&of_bytes, 1), name(&of_bytes, 2)), (Some("b"), None));
     }
 
     proptest::proptest! {
