@@ -160,6 +160,14 @@ mod tests {
     }
 
     #[test]
+    fn of_the_profiler_s_own_files_only_those_that_all_may_read_are_opened() {
+        let own = DebugFiles::new(None).own.unwrap();
+        assert!(own.open(Path::new("/etc/passwd")).is_ok());
+        let refused = own.open(Path::new("/etc/shadow")).unwrap_err();
+        assert_eq!(refused.to_string(), "not everybody may read it");
+    }
+
+    #[test]
     fn of_the_profiler_s_own_files_only_debug_files_are_looked_at() {
         for (path, expected) in [
             ("/usr/lib/debug/.build-id/ab/cd.debug", true),

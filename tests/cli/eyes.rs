@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::patience::eventually;
 use crate::permissions::run_as;
 use crate::python::{self, Program, outer_and_inner};
-use crate::recordings::{page_data, report};
+use crate::recordings::{self, page_data, report};
 use crate::run::{Ended, Scratch, record};
 
 /// The user whose program it is, and one who has nothing to do with it.
@@ -24,8 +24,7 @@ const SECRET: &str = "for_root_alone = 1\n";
 const OPEN: &str = "for_everybody = 1\n";
 
 /// Every file that is named has a function which is on the stack all the time.
-const NAMES_FILES: &str = concat!(
-    "
+const NAMES_FILES: &str = "
 import os, sys, threading
 def wait_for_the_end():
     os.read(0, 1)
@@ -40,8 +39,7 @@ def function_of(file, inner):
 work = inner
 for file in FILES:
     work = function_of(file, work)
-",
-);
+";
 
 /// A folder that the interpreter sees, with files of each kind.
 struct Files {
@@ -300,6 +298,16 @@ fn a_recording_that_is_handed_over_has_no_file_of_the_reader_s_opened() {
     assert!(cut.stderr.contains("`--modules FOLDER`"), "{cut:?}");
     let named = native(&["--modules", "/"]);
     assert!(named.stdout.contains(";Py_BytesMain") && !named.stderr.contains("--modules"), "{named:?}");
+    // Only what has the recorded build-id is the recorded file.
+    let module = recordings::read(&path).programs.into_iter().flat_map(|program| program.modules);
+    let module = module.map(|module| module.path).find(|path| path.contains("libpython")).expect("it is shared");
+    let copy = kept.path().join(module.trim_start_matches('/'));
+    fs::create_dir_all(copy.parent().expect("it is in a folder")).unwrap();
+    for (original, is_named) in [(crate::run::FPPROF, false), (&*module, true)] {
+        fs::copy(original, &copy).unwrap();
+        let named = native(&["--modules", &folder]);
+        assert_eq!(named.stdout.contains(";Py_BytesMain"), is_named, "{original}: {named:?}");
+    }
     report(&[&path_text, "--modules", "/nowhere"], Scratch::new()).assert_refused(&["--modules", "/nowhere"]);
     report(&[&path_text, "--sources", "/nowhere"], Scratch::new()).assert_refused(&["--sources", "/nowhere"]);
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
 use super::*;
@@ -133,6 +134,35 @@ fn where_anybody_makes_links_those_of_others_are_not_followed() {
         let refused = reader.check_follow(&status, &found).unwrap_err();
         assert!(refused.to_string().contains("a link on the way to it is of another user"), "{refused}");
     }
+}
+
+/// A program of another user, where we may start one.
+#[test]
+fn a_process_is_looked_at_with_the_eyes_of_its_own_user() {
+    let scratch = Scratch::new("eyes");
+    let (closed, open) = (scratch.0.join("closed"), scratch.0.join("open"));
+    for (file, mode) in [(&closed, 0), (&open, 0o444)] {
+        fs::write(file, "inside").unwrap();
+        set_mode(file, mode);
+    }
+    let mut command = std::process::Command::new("cat");
+    if nix::unistd::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let root = TargetRoot::of(Pid(child.id() as i32)).unwrap();
+    let check = || {
+        for opened in [root.open(&closed), root.open_in_ours(&closed)] {
+            assert!(opened.is_err_and(|error| error.to_string().ends_with("may not read it")));
+        }
+        assert!(root.open(&open).is_ok() && root.open_in_ours(&open).is_ok());
+        assert_ne!(root.identity(), TargetRoot::at(Path::new("/")).unwrap().identity(), "other eyes see other files");
+    };
+    check();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    // Its number is nobody's now, and it is judged by what it was.
+    check();
 }
 
 /// Its own entry denies a named user what the mode's bits allow; with a list, the bits of the group are the list's mask.
