@@ -129,8 +129,7 @@ fn name(program: &Program, view: &NamingOptions, answers: &Arc<Answers>, facts: 
 
 /// Notes what the perf map of a program lacks, if its stacks have frames that it would name.
 fn note_lack(program: &Program, origin: &FrameOrigin<'_>, facts: &mut RecordingFacts) {
-    let is_unnamed = |frame: &Counted| matches!(frame, Counted::Frame(SampleFrame::Unnamed(_)));
-    let lack = origin.perf_map.lack().filter(|_| program.stacks.frames().iter().any(is_unnamed));
+    let lack = origin.perf_map.lack_for(program.stacks.frames().iter());
     // The programs of a process have one.
     facts.not_read.extend(lack.filter(|lack| !facts.not_read.iter().any(|known| known == lack)).map(str::to_owned));
 }

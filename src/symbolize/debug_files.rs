@@ -164,7 +164,7 @@ mod tests {
         let own = DebugFiles::new(None).own.unwrap();
         assert!(own.open(Path::new("/etc/passwd")).is_ok());
         let refused = own.open(Path::new("/etc/shadow")).unwrap_err();
-        assert_eq!(refused.to_string(), "not everybody may read it");
+        assert_eq!(refused.to_string(), "some users may not read it");
     }
 
     #[test]

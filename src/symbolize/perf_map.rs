@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use crate::profile::counted::Counted;
+use crate::stack::frame::SampleFrame;
 use crate::target::root::TargetRoot;
 use crate::types::Addr;
 
@@ -126,6 +128,12 @@ impl PerfMap {
     /// Why it is not all of what the file says, if it is not.
     pub fn lack(&self) -> Option<&str> {
         self.lack.as_deref()
+    }
+
+    /// The same, if some of these frames are of code that is in no file: others have their names elsewhere.
+    pub fn lack_for<'a>(&self, mut frames: impl Iterator<Item = &'a Counted>) -> Option<&str> {
+        let is_unnamed = |frame: &Counted| matches!(frame, Counted::Frame(SampleFrame::Unnamed(_)));
+        self.lack().filter(|_| frames.any(is_unnamed))
     }
 
     /// Whether the map names nothing.

@@ -73,7 +73,7 @@ impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Who::User(user) => write!(f, "the program's user ({user})"),
-            Who::Everybody => f.write_str("not everybody"),
+            Who::Everybody => f.write_str("some users"),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::patience::eventually;
 use crate::permissions::run_as;
 use crate::python::{self, Program, outer_and_inner};
 use crate::recordings::{self, page_data, report};
-use crate::run::{Ended, Scratch, record};
+use crate::run::{Ended, Scratch, fpprof, record};
 
 /// The user whose program it is, and one who has nothing to do with it.
 const ITS: u32 = 65_534;
@@ -226,7 +226,7 @@ fn a_perf_map_that_others_can_have_written_names_nothing() {
     let mut file = fs::OpenOptions::new().append(true).open(&map).unwrap();
     file.write_all(b"0 ffffffffffff0000 forged_name\n").unwrap();
     let recorded = |words: &[&str], is_named: bool| {
-        let ended: Ended = record(&["-d", "500ms", "-o", "o.txt", "--native", "all", "-p", &target.pid_text()]);
+        let ended: Ended = record(&["-d", "500ms", "-o", "o.txt", "-p", &target.pid_text()]);
         assert_eq!(ended.recorded().contains("forged_name"), is_named, "{ended:?}");
         let told = ended.recorded().lines().find(|line| line.starts_with("# names: "));
         assert_eq!(told.is_some(), !words.is_empty(), "{ended:?}");
@@ -243,6 +243,9 @@ fn a_perf_map_that_others_can_have_written_names_nothing() {
     let path = format!("/tmp/perf-{}.map: not read: ", target.pid());
     owned(ANOTHER, 0o644);
     recorded(&[&path, "it is neither of the program's user nor of root"], false);
+    let dumped = fpprof(&["dump", "-p", &target.pid_text()]);
+    assert!(dumped.code == 0 && !dumped.stdout.contains("forged_name"), "{dumped:?}");
+    assert!(dumped.stderr.contains(&format!("fpprof: warning: names: {path}")), "{dumped:?}");
     owned(0, 0o600);
     recorded(&[&path, "the program's user (65534) may not read it"], false);
     fs::remove_file(&map).unwrap();
