@@ -16,6 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::target::elf::{BuildId, DebugAltLink, DebugLink, ElfFile};
+use crate::target::eyes::Refusal;
 use crate::target::root::{RootIdentity, TargetRoot};
 
 const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
@@ -42,6 +43,14 @@ pub enum NoDebugFile {
         build_id: Option<BuildId>,
         /// The name in the module's `.gnu_debuglink`.
         debug_link: Option<String>,
+    },
+    /// A file of that name may be there, and is not read.
+    #[error("{} is not read: {why}", .path.display())]
+    NotRead {
+        /// Its path, as seen from its root.
+        path: PathBuf,
+        /// Why.
+        why: Refusal,
     },
     /// A file of that name is there, and is another build's.
     #[error("{} belongs to another build", .0.display())]
@@ -70,11 +79,20 @@ impl DebugFiles {
         self.target.as_ref()?.identity()
     }
 
-    fn candidates(&self, path: &Path) -> impl Iterator<Item = DebugFile> {
+    /// The files of that path, and why one is not read though it may be there.
+    fn candidates(&self, path: &Path) -> impl Iterator<Item = Result<DebugFile, NoDebugFile>> {
         let own = self.own.as_ref().filter(|_| is_debug_file(path));
         [(self.target.as_deref(), true), (own, false)].into_iter().filter_map(move |(root, in_target)| {
-            let elf = ElfFile::open(root?.open(path).ok()?).ok()?;
-            Some(DebugFile { elf, source: DebugFileSource { path: path.to_owned(), in_target } })
+            match root?.open(path) {
+                Ok(file) => {
+                    let source = DebugFileSource { path: path.to_owned(), in_target };
+                    Some(Ok(DebugFile { elf: ElfFile::open(file).ok()?, source }))
+                }
+                Err(error) => {
+                    let why = *error.get_ref()?.downcast_ref::<Refusal>()?;
+                    Some(Err(NoDebugFile::NotRead { path: path.to_owned(), why }))
+                }
+            }
         })
     }
 
@@ -85,7 +103,7 @@ impl DebugFiles {
         if build_id.is_none() && debug_link.is_none() {
             return Err(NoDebugFile::NotNamed);
         }
-        let mut mismatch = None;
+        let mut unusable = None;
         let by_id = build_id.iter().flat_map(|id| {
             let path = Path::new(DEBUG_DIRECTORY).join(id.debug_path());
             self.candidates(&path).collect::<Vec<_>>()
@@ -95,13 +113,14 @@ impl DebugFiles {
             paths.into_iter().flat_map(|path| self.candidates(&path).collect::<Vec<_>>())
         });
         for candidate in by_id.chain(by_link) {
-            if belongs(&candidate.elf, build_id.as_ref(), debug_link.as_ref()) {
-                return Ok(candidate);
-            }
-            mismatch = Some(candidate.source.path);
+            unusable = Some(match candidate {
+                Ok(file) if belongs(&file.elf, build_id.as_ref(), debug_link.as_ref()) => return Ok(file),
+                Ok(another) => NoDebugFile::Mismatch(another.source.path),
+                Err(refused) => refused,
+            });
         }
         let missing = || NoDebugFile::Missing { build_id, debug_link: debug_link.map(|link| link.name) };
-        Err(mismatch.map_or_else(missing, NoDebugFile::Mismatch))
+        Err(unusable.unwrap_or_else(missing))
     }
 
     /// The file that the debug file at `path` shares parts of its DWARF with.
@@ -109,7 +128,7 @@ impl DebugFiles {
         let stated = path.parent().unwrap_or(Path::new("/")).join(&link.path);
         let by_id = Path::new(DEBUG_DIRECTORY).join(link.build_id.debug_path());
         [stated, by_id].iter().find_map(|path| {
-            let found = self.candidates(path).find(|c| c.elf.build_id().as_ref() == Some(&link.build_id));
+            let found = self.candidates(path).flatten().find(|c| c.elf.build_id().as_ref() == Some(&link.build_id));
             found.map(|f| f.elf)
         })
     }
@@ -151,6 +170,7 @@ fn belongs(file: &ElfFile, build_id: Option<&BuildId>, link: Option<&DebugLink>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::eyes::Who;
 
     #[test]
     fn a_debug_link_is_looked_for_where_gdb_looks() {
@@ -165,6 +185,26 @@ mod tests {
         assert!(own.open(Path::new("/etc/passwd")).is_ok());
         let refused = own.open(Path::new("/etc/shadow")).unwrap_err();
         assert_eq!(refused.to_string(), "some users may not read it");
+    }
+
+    /// Both roots are looked into, and the reason of the last one is told.
+    #[test]
+    fn a_debug_file_that_is_not_read_says_why() {
+        let root = std::env::temp_dir().join(format!("fpprof-debug-files-{}", std::process::id()));
+        let folder = root.join("usr/lib/debug");
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("libx.debug");
+        std::fs::copy(std::env::current_exe().unwrap(), &file).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        let own = TargetRoot::at(&root).map(TargetRoot::open_to_all).ok();
+        let files = DebugFiles { target: None, own };
+        let path = Path::new("/usr/lib/debug/libx.debug");
+        let why = Refusal::MayNotRead(Who::Everybody);
+        let found: Vec<_> = files.candidates(path).map(|found| found.map(|file| file.source)).collect();
+        assert_eq!(found, [Err(NoDebugFile::NotRead { path: path.to_owned(), why })]);
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        assert!(files.candidates(path).all(|found| found.is_ok()) && files.candidates(path).count() == 1);
+        std::fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::patience::eventually;
 use crate::permissions::run_as;
+use crate::processes;
 use crate::python::{self, Program, outer_and_inner};
 use crate::recordings::{self, page_data, report};
 use crate::run::{Ended, Scratch, fpprof, record};
@@ -207,6 +208,25 @@ fn who_may_trace_and_read_everything_without_being_root_is_shown_the_same() {
     let setpriv: Vec<String> = ids.into_iter().chain(rights).collect();
     let arguments = ["record", "--max-overhead", "none", "-f", "html", "-o", "-", "-d", "1", "--full-filenames", "-p"];
     let page = run_as(&setpriv, &[&arguments[..], &[&target.pid_text()]].concat());
+    assert_eq!(page.code, 0, "{page:?}");
+    files.assert_shown(&page.stdout);
+}
+
+/// Who is root in a user namespace of its own may do there what it wants, and reads nothing more here.
+#[test]
+fn a_capability_of_another_user_namespace_reads_nothing() {
+    let files = Files::new(&python::newest(), "namespace");
+    let run = python::newest().command();
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--reuid={ITS}"), &format!("--regid={ITS}"), "--clear-groups"]);
+    command.args(["unshare", "--user", "--map-root-user"]);
+    // No user namespace is made inside of a chroot (unshare(2)), and the way to the root is not for everybody.
+    let own: Vec<_> = run.get_args().collect();
+    command.current_dir(own[0]).args(["chroot", "."]).args(&own[1..]);
+    let target = Program::start_command(command, &files.code(SPIN));
+    let capabilities = processes::field(target.pid(), "CapEff").and_then(|bits| u64::from_str_radix(&bits, 16).ok());
+    assert_eq!(capabilities.map(|bits| bits & 0b110), Some(0b110), "it reads everything where it is root");
+    let page = record(&["-f", "html", "-o", "-", "-d", "1", "--full-filenames", "-p", &target.pid_text()]);
     assert_eq!(page.code, 0, "{page:?}");
     files.assert_shown(&page.stdout);
 }
