@@ -19,16 +19,17 @@ use crate::record::naming::{NamingOptions, finish_stream};
 use crate::record::program::StackLabels;
 use crate::record::recorder::{self, Counts, Observer, Plan};
 use crate::record::requests::Requests;
+use crate::record::sources::KeptSources;
 use crate::record::stream::Stream;
 use crate::report::RecordingPart;
 use crate::report::options::ReportOptions;
+use crate::report::sources::OtherSources;
 use crate::sampler::budget::Limits;
 use crate::sampler::clock::{Intervals, MAX_RATE};
 pub use crate::sampler::mode::Mode;
 use crate::sampler::open;
 use crate::sampler::session::Session;
 use crate::symbolize::names::NativeFrames;
-use crate::target::root::TargetRoot;
 use crate::types::Pid;
 
 /// A sample in a quarter of an hour.
@@ -172,15 +173,18 @@ impl Recorder {
         let mut file = temporary_file().map_err(Error::new)?;
         let facts = first_facts(&session, &plan, SystemTime::now());
         let stream = file.try_clone().and_then(|file| Stream::new(file, facts.clone())).map_err(Error::new)?;
-        let root = session.reader.root();
         let recorded =
             recorder::record(plan, Requests { stop, suspend: None }, Some(stream), session, &mut None, &mut Silent)
                 .map_err(Error::new)?;
-        let view =
-            NamingOptions { native: NativeFrames::All, full_filenames: false, steps: Arc::new(Steps::default()) };
+        let view = NamingOptions {
+            native: NativeFrames::All,
+            full_filenames: false,
+            sources: KeptSources::All,
+            steps: Arc::new(Steps::default()),
+        };
         finish_stream(recorded, facts, view).map_err(Error::new)?;
         file.rewind().map_err(Error::new)?;
-        Profile::read(file, Some(root))
+        Profile::read(file)
     }
 }
 
@@ -195,7 +199,6 @@ impl Observer for Silent {
 #[derive(Debug)]
 pub struct Profile {
     recording: Recording,
-    root: Option<Arc<TargetRoot>>,
 }
 
 /// A stack that was seen, and how often.
@@ -208,7 +211,7 @@ pub struct Stack {
 }
 
 impl Profile {
-    /// Opens a recording that `fpprof record -o run.fpprof` has written.
+    /// Opens a recording that `fpprof record -o run.fpprof` has written. No file that it names is opened.
     ///
     /// # Errors
     /// When the file cannot be read or is no recording.
@@ -228,13 +231,13 @@ impl Profile {
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Profile, Error> {
         let file = File::open(path).map_err(Error::new)?;
-        Profile::read(file, TargetRoot::at(Path::new("/")).ok().map(Arc::new))
+        Profile::read(file)
     }
 
-    fn read(file: File, root: Option<Arc<TargetRoot>>) -> Result<Profile, Error> {
+    fn read(file: File) -> Result<Profile, Error> {
         let length = file.metadata().map_err(Error::new)?.len();
         let recording = recording::read(BufReader::new(file), length).map_err(Error::new)?;
-        Ok(Profile { recording, root })
+        Ok(Profile { recording })
     }
 
     /// Writes it in a format.
@@ -242,7 +245,7 @@ impl Profile {
     /// # Errors
     /// Those of the writer.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        let part = self.part().with_sources(&self.recording, format, self.root.as_deref(), false);
+        let part = self.part().with_sources(&self.recording, format, OtherSources::Missing, false);
         part.write(format, &LabelOptions::default(), out)
     }
 

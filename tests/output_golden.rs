@@ -49,6 +49,7 @@ fn facts() -> RecordingFacts {
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 990,
         stacks_complete: 980,
+        not_read: Vec::new(),
         activity: ThreadActivity {
             states: BTreeMap::from([(RunState::Python, 660), (RunState::Gil, 330)]),
             gil: Some(GilUse { looks: 1000, held: 612, waiting: 330 }),

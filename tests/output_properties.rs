@@ -37,6 +37,7 @@ fn facts(text: &str) -> RecordingFacts {
         failures: BTreeMap::from([(text.to_owned(), 1)]),
         stacks: 100,
         stacks_complete: 100,
+        not_read: vec![text.to_owned()],
         activity: ThreadActivity::default(),
         stops: None,
         throttling: None,

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod doctor;
 pub mod dump;
 pub mod failure;
+mod folder_args;
 pub mod install;
 mod live_line;
 mod opening;

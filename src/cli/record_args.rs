@@ -72,6 +72,10 @@ pub struct RecordArgs {
     #[arg(short, long, action = ArgAction::SetTrue, conflicts_with_all = ["mode", "idle"])]
     pub gil: bool,
 
+    /// Leave the text of the program's Python files out of a recording, and of a page (`html`).
+    #[arg(long)]
+    pub no_sources: bool,
+
     /// Replace the output also where fpprof has not written what is there.
     #[arg(long)]
     pub force: bool,

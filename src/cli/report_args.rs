@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::folder_args::ModulesArg;
 use super::output_kind;
 use super::shown_args::{FilterArgs, ShownArgs, SpanArgs};
 use crate::output::format::Format;
@@ -29,6 +30,15 @@ pub struct ReportArgs {
     /// else flamegraph]
     #[arg(short, long, value_parser = output_kind::parse_shown)]
     pub format: Option<Format>,
+
+    /// Look for Python files whose text the recording does not hold below this folder, by their paths. For `html`; without it, no file that
+    /// the recording names is opened.
+    #[arg(long, value_name = "FOLDER")]
+    pub sources: Option<PathBuf>,
+
+    /// Where files of modules are.
+    #[command(flatten)]
+    pub modules: ModulesArg,
 
     /// Replace the output also where fpprof has not written what is there.
     #[arg(long)]

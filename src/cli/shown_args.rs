@@ -114,6 +114,7 @@ pub fn choice(span: SpanArgs, filter: &FilterArgs, shown: &ShownArgs) -> ReportO
         with_state: shown.states,
         full_filenames: shown.full_filenames,
         inverted: shown.inverted,
+        modules: None,
     }
 }
 

@@ -80,6 +80,9 @@ pub struct RecordingFacts {
     pub stacks: u64,
     /// Those of them that are complete.
     pub stacks_complete: u64,
+    /// What the target names and was not read, or not all of it: which file, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_read: Vec<String>,
     /// What the sampled threads did.
     pub activity: ThreadActivity,
     /// What the stops cost the target; absent when no thread was stopped.
@@ -186,6 +189,7 @@ impl RecordingFacts {
             not_sampled: None,
             stacks: 0,
             stacks_complete: 0,
+            not_read: Vec::new(),
             activity: ThreadActivity::default(),
             stops: None,
             throttling: None,
@@ -327,6 +331,7 @@ impl RecordingFacts {
                 percent(self.stacks_complete, stacks)
             ),
         });
+        lines.extend(self.not_read.iter().map(|what| format!("names: {}", one_line(what))));
         lines.extend(self.target_cpu.map(|cpu| self.target_cpu_line(cpu)));
         lines.extend(self.activity.lines(self.effective_samples));
         lines.push(format!("target stopped: {stopped}"));

@@ -12,6 +12,7 @@ pub mod pending;
 pub mod program;
 pub mod recorder;
 pub mod requests;
+pub mod sources;
 pub mod stream;
 pub mod throttling;
 pub mod window;

@@ -12,13 +12,14 @@ use super::facts::facts;
 use super::origin::with_origin;
 use super::program::Program;
 use super::recorder::Recording;
+use super::sources::{KeptSources, SourceReader};
 use crate::profile::Profile;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
 use crate::profile::steps::Steps;
 use crate::stack::frame::SampleFrame;
-use crate::symbolize::names::{self, NativeFrames};
+use crate::symbolize::names::{self, FrameOrigin, NativeFrames};
 use crate::symbolize::{Answers, Questions, Symbolizer};
 use crate::target::root::RootIdentity;
 
@@ -29,6 +30,8 @@ pub struct NamingOptions {
     pub native: NativeFrames,
     /// Whether paths are left as long as they are.
     pub full_filenames: bool,
+    /// What is kept of the files that functions are from, where a recording is written.
+    pub sources: KeptSources,
     /// What tells how far naming is.
     pub steps: Arc<Steps>,
 }
@@ -37,15 +40,16 @@ pub struct NamingOptions {
 pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions) -> (Profile, RecordingFacts) {
     let mut stacks = Profile::new();
     let answers = answers(&recording.programs, &view);
+    let mut facts = facts(recording, first);
     for program in &recording.programs {
-        for (stack, weight) in name(program, &view, &answers).stacks() {
+        for (stack, weight) in name(program, &view, &answers, &mut facts).stacks() {
             stacks.add(stack, weight);
         }
     }
-    (stacks, facts(recording, first))
+    (stacks, facts)
 }
 
-/// Names the native frames of a recording that has been written, and ends it. Returns the facts about it.
+/// Names the native frames of a recording that has been written, adds the text of files, and ends it. Returns the facts about it.
 ///
 /// # Errors
 /// When it could not be written.
@@ -54,12 +58,17 @@ pub fn finish_stream(
     first: RecordingFacts,
     view: NamingOptions,
 ) -> io::Result<RecordingFacts> {
-    let facts = facts(&recording, first);
-    let Some(stream) = recording.stream.take() else { return Ok(facts) };
+    let mut facts = facts(&recording, first);
+    let Some(mut stream) = recording.stream.take() else { return Ok(facts) };
     // Of a file, all frames are named.
     let view = NamingOptions { native: NativeFrames::All, ..view };
     let answers = answers(&recording.programs, &view);
-    let names: Vec<_> = recording.programs.iter().map(|program| native_names(program, &view, &answers)).collect();
+    let names = recording.programs.iter().map(|program| native_names(program, &view, &answers, &mut facts));
+    let names: Vec<_> = names.collect();
+    let mut sources = SourceReader::new(facts.started);
+    for program in recording.programs.iter().filter(|_| view.sources == KeptSources::All) {
+        sources.read(program).for_each(|source| stream.add_source(program.number, source));
+    }
     stream.finish(&names, &facts)?;
     Ok(facts)
 }
@@ -94,10 +103,16 @@ fn knowing(symbolizer: Symbolizer, view: &NamingOptions, answers: &Arc<Answers>)
 }
 
 /// A name for each frame that has none in the recording: of native code.
-fn native_names(program: &Program, view: &NamingOptions, answers: &Arc<Answers>) -> Vec<Option<NamedFrame>> {
+fn native_names(
+    program: &Program,
+    view: &NamingOptions,
+    answers: &Arc<Answers>,
+    facts: &mut RecordingFacts,
+) -> Vec<Option<NamedFrame>> {
     let is_native =
         |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
+        note_lack(program, origin, facts);
         let frames = program.stacks.frames();
         let mut names =
             names::name_frames(frames.iter().filter(is_native), origin, &knowing(symbolizer, view, answers));
@@ -105,8 +120,16 @@ fn native_names(program: &Program, view: &NamingOptions, answers: &Arc<Answers>)
     })
 }
 
-fn name(program: &Program, view: &NamingOptions, answers: &Arc<Answers>) -> Profile {
+fn name(program: &Program, view: &NamingOptions, answers: &Arc<Answers>, facts: &mut RecordingFacts) -> Profile {
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
+        note_lack(program, origin, facts);
         names::name(&program.stacks, origin, &knowing(symbolizer, view, answers), view.native)
     })
+}
+
+/// Notes what the perf map of a program lacks, if its stacks have frames that it would name.
+fn note_lack(program: &Program, origin: &FrameOrigin<'_>, facts: &mut RecordingFacts) {
+    let lack = origin.perf_map.lack_for(program.stacks.frames().iter());
+    // The programs of a process have one.
+    facts.not_read.extend(lack.filter(|lack| !facts.not_read.iter().any(|known| known == lack)).map(str::to_owned));
 }

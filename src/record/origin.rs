@@ -28,7 +28,7 @@ pub fn with_origin<T>(
         functions: reader.codes.functions(),
         thread_names,
         // A process that has no map names nothing by it.
-        perf_map: &PerfMap::load(&root, process.namespace_pid).unwrap_or_default(),
+        perf_map: &PerfMap::load(&root, process.namespace_pid),
         roots: &PathRoots {
             project: process.current_directory.as_deref().map(text),
             home: std::env::var("HOME").ok(),

@@ -58,6 +58,8 @@ pub struct Program {
     window: Window,
     labels: StackLabels,
     last: FxHashMap<Tid, LastStack>,
+    /// How many functions and modules it had when its user was looked at last.
+    named: usize,
 }
 
 /// The stack that a thread was counted with last.
@@ -94,6 +96,7 @@ impl Program {
             thread_names: FxHashMap::default(),
             pending: keep.then(PendingSamples::default),
             last: FxHashMap::default(),
+            named: 0,
         }
     }
 
@@ -181,7 +184,7 @@ impl Program {
         time: Nanos,
         sampling: impl FnOnce(&mut Session, &mut dyn FnMut(Sample)) -> Option<i32>,
     ) -> Outcome {
-        let Program { session, stacks, thread_names, pending, last, window, labels, .. } = self;
+        let Program { session, stacks, thread_names, pending, last, window, labels, named, .. } = self;
         let are_named = labels.thread || pending.is_some();
         let (failures, left) = (session.statistics.failures(), session.statistics.left_to_next);
         let mut heaviest = 0;
@@ -200,6 +203,12 @@ impl Program {
                 new_threads.push(tid);
             }
         });
+        // What it names from here on is read with the eyes that it has now, also when it has ended by then.
+        let reader = &session.reader;
+        let names = reader.codes.functions().len().saturating_add(reader.space.modules.list().len());
+        if std::mem::replace(named, names) != names {
+            reader.root().note_user();
+        }
         for tid in new_threads {
             if let Some(name) = session.thread_name(tid) {
                 thread_names.insert(tid, name);

@@ -11,7 +11,9 @@ use super::program::Program;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
-use crate::profile::recording::{self, Module, More, Names, Record, RecordedFrame, RecordingWriter, Stacks, Thread};
+use crate::profile::recording::{
+    self, Module, More, Names, Record, RecordedFrame, RecordedSource, RecordingWriter, Stacks, Thread,
+};
 use crate::profile::samples::SampleColumns;
 use crate::profile::samples::Weights;
 use crate::stack::frame::{GapKind, SampleFrame};
@@ -91,6 +93,11 @@ impl Stream {
     pub fn write(&mut self, program: &mut Program) {
         self.attempt(|stream| stream.add_new(program).and_then(|()| stream.writer.end_block()));
         self.written_at = Instant::now();
+    }
+
+    /// Adds the text of a file of a program.
+    pub fn add_source(&mut self, program: usize, source: RecordedSource) {
+        self.attempt(|stream| stream.writer.add(&Record::Sources(More { program, list: vec![source] })));
     }
 
     /// Ends the recording: `names` for the frames of each program, and all the facts. Returns the file's length in bytes.

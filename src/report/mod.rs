@@ -7,12 +7,14 @@ mod facts;
 pub mod naming;
 pub mod options;
 pub mod recorded_code;
-mod sources;
+pub mod source_file;
+pub mod sources;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use self::options::ReportOptions;
+use self::sources::OtherSources;
 use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::output::{self, ShownProfile};
@@ -23,7 +25,6 @@ use crate::profile::recording::Recording;
 use crate::profile::sources::Sources;
 use crate::profile::steps::Steps;
 use crate::profile::timeline::Timeline;
-use crate::target::root::TargetRoot;
 
 /// What is shown of a recording.
 #[derive(Debug)]
@@ -52,16 +53,15 @@ impl RecordingPart {
         }
     }
 
-    /// The part with the text of its Python files, where the format shows it, and where `root` still has it.
+    /// The part with the text of its Python files, where the format shows it.
     pub fn with_sources(
         self,
         recording: &Recording,
         format: Format,
-        root: Option<&TargetRoot>,
+        others: OtherSources<'_>,
         full: bool,
     ) -> RecordingPart {
-        let root = root.filter(|_| format.shows_sources());
-        let sources = root.map(|root| sources::read(recording, &self.stacks, root, full));
+        let sources = format.shows_sources().then(|| sources::find(recording, &self.stacks, others, full));
         RecordingPart { sources, ..self }
     }
 

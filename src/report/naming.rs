@@ -1,7 +1,7 @@
 //! The stacks of one recorded program, with their names.
 //!
-//! Does: take the recorded names, look those that are missing up in the files where these are still the same, and add the
-//! chosen samples and their stacks to a profile and its timeline. Does not: read the recording.
+//! Does: take the recorded names, look those that are missing up in the files that the user has said where to find, where these are still
+//! the same, and add the chosen samples and their stacks to a profile and its timeline. Does not: read the recording.
 
 use std::sync::Arc;
 
@@ -107,14 +107,14 @@ fn names(program: &RecordedProgram, choice: &ReportOptions, steps: &Arc<Steps>) 
     let functions: Vec<Arc<Function>> = program.functions.iter().cloned().map(Arc::new).collect();
     let roots = path_roots(program, choice.full_filenames);
     let origin = FrameOrigin {
-        space: &RecordedCode::new(program, None),
+        space: &RecordedCode::new(program, choice.modules.as_deref()),
         interpreter: ModuleId(program.program.interpreter),
         functions: &functions,
         thread_names: &FxHashMap::default(),
         perf_map: &PerfMap::default(),
         roots: &roots,
     };
-    let found = names::name_frames(missing.iter(), &origin, &Symbolizer::new(None).telling(steps));
+    let found = names::name_frames(missing.iter(), &origin, &Symbolizer::new(choice.modules.clone()).telling(steps));
     let name = |(index, frame): (usize, &RecordedFrame)| {
         let recorded = program.names.get(index).cloned().flatten().filter(|_| is_wanted(frame));
         let unknown = || NamedFrame { frames: vec![Frame::gap("name not recorded")], role: Role::Always };

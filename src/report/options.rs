@@ -2,10 +2,13 @@
 //!
 //! Does: decide it for a sample and for a named stack. Does not: read or name.
 
+use std::sync::Arc;
+
 use crate::profile::frame::Frame;
 use crate::profile::recording::Thread;
 use crate::profile::samples::TimedSample;
 use crate::symbolize::names::NativeFrames;
+use crate::target::root::TargetRoot;
 
 /// A part of a recording's time, in nanoseconds since it began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,6 +47,8 @@ pub struct ReportOptions {
     pub full_filenames: bool,
     /// Stacks begin with their innermost frames.
     pub inverted: bool,
+    /// Below which folder the files of modules are whose functions have no names in the recording; those of none are opened without it.
+    pub modules: Option<Arc<TargetRoot>>,
 }
 
 impl Default for ReportOptions {
@@ -57,6 +62,7 @@ impl Default for ReportOptions {
             with_state: false,
             full_filenames: false,
             inverted: false,
+            modules: None,
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The native code that a recording refers to.
 //!
-//! Does: find the files by the recorded paths, and tell by their build-ids whether they are still those that were recorded.
-//! Does not: name anything.
+//! Does: find the files by the recorded paths below a root, and tell by their build-ids whether they are still those that were recorded.
+//! Does not: name anything, or open what only the recording names: without a root, no file is looked at.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,14 +19,14 @@ use crate::types::Svma;
 /// The files that native frames of a recording are from, those that are still what was recorded.
 #[derive(Debug)]
 pub struct RecordedCode<'a> {
-    /// Where the target sees them; none for this system's own.
+    /// Where they are.
     root: Option<&'a TargetRoot>,
     modules: &'a [Module],
     extents: FxHashMap<(u32, Svma), (Svma, Svma)>,
 }
 
 impl<'a> RecordedCode<'a> {
-    /// Those of a program, by the target's root or, where the target may be long gone, by this system's.
+    /// Those of a program, below the target's root or a folder that the user has named; none without one.
     pub fn new(program: &'a RecordedProgram, root: Option<&'a TargetRoot>) -> RecordedCode<'a> {
         let extent = |frame: &RecordedFrame| match *frame {
             RecordedFrame::Native(module, svma, extent) | RecordedFrame::Evaluation(module, svma, extent) => {
@@ -54,15 +53,7 @@ impl NativeCode for RecordedCode<'_> {
 impl RecordedCode<'_> {
     /// Opens a module's file, unless it is another one now. A file without a build-id cannot be told from another.
     fn open(&self, module: &Module) -> Result<ElfFile, ElfError> {
-        let path = Path::new(&module.path);
-        let file = match self.root {
-            Some(root) => root.open(path).ok(),
-            None => {
-                // Opening a pipe or a device that a hostile recording names could wait for ever, or do something.
-                let is_file = path.is_absolute() && path.metadata().is_ok_and(|metadata| metadata.is_file());
-                is_file.then(|| File::open(path).ok()).flatten()
-            }
-        };
+        let file = self.root.and_then(|root| root.open(Path::new(&module.path)).ok());
         let elf = ElfFile::open(file.ok_or(ElfError::Io(std::io::ErrorKind::NotFound))?)?;
         let is_same = module.build_id.is_some() && elf.build_id().map(|id| id.to_string()) == module.build_id;
         if is_same { Ok(elf) } else { Err(ElfError::Io(std::io::ErrorKind::NotFound)) }

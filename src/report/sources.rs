@@ -1,46 +1,65 @@
-//! The text of the Python files of a recording, read now.
+//! The text of the Python files of a recording, for outputs that show it.
 //!
-//! Does: read those that are still what was recorded, within bounds, through the root that the program has or had.
-//! Does not: guess: a file that has changed since would show wrong lines.
+//! Does: take what the recording holds, and look for the rest below a folder that the user has named, within bounds.
+//! Does not: open anything that only the recording names: whoever hands one over must not choose what is read here.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+
+use rustc_hash::FxHashMap;
 
 use super::naming::path_roots;
+use super::source_file::{self, NO_FILE};
 use crate::profile::Profile;
-use crate::profile::recording::Recording;
+use crate::profile::recording::{RecordedProgram, RecordedSource, Recording};
 use crate::profile::sources::{Source, Sources};
 use crate::target::root::TargetRoot;
 
-/// The largest file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 20;
-/// How much is read of all together, in bytes.
+/// How much is read of all files in the folder together, in bytes.
 const MAX_ALL: usize = 16 << 20;
 
-/// Reads the files of the frames in `stacks`, as `root` has them.
-pub fn read(recording: &Recording, stacks: &Profile, root: &TargetRoot, full_filenames: bool) -> Sources {
+/// What becomes of files whose text a recording does not hold.
+#[derive(Debug, Clone, Copy)]
+pub enum OtherSources<'a> {
+    /// They are looked for below a folder that the user has named, by their whole paths, and by those from the program's current directory
+    /// on.
+    Below(&'a TargetRoot),
+    /// The user is told how they can be had.
+    Missing,
+    /// The user has left them out.
+    LeftOut,
+}
+
+/// The files of the frames in `stacks`.
+pub fn find(recording: &Recording, stacks: &Profile, others: OtherSources<'_>, full_filenames: bool) -> Sources {
     let python = stacks.frames().iter().filter(|frame| frame.kind.is_python());
     let wanted: BTreeSet<&str> = python.filter_map(|frame| frame.source.as_ref()).map(|source| &*source.file).collect();
     let mut sources = Sources::default();
     let mut left = MAX_ALL;
     for program in &recording.programs {
         let roots = path_roots(program, full_filenames);
+        let recorded: FxHashMap<&str, &RecordedSource> =
+            program.sources.iter().map(|source| (&*source.file, source)).collect();
         for function in &program.functions {
             let name = roots.python_file(&function.filename);
             if !wanted.contains(&*name) || sources.files.contains_key(&*name) {
                 continue;
             }
-            let path = Path::new(roots.project.as_deref().unwrap_or("/")).join(&*function.filename);
-            let source = match text(&function.filename, &path, recording.facts.started, root) {
-                Ok(text) if text.len() > left => Source::Missing("all files together are too large".to_owned()),
-                Ok(text) => {
-                    left = left.saturating_sub(text.len());
-                    Source::Lines(text.lines().map(str::to_owned).collect())
+            let recorded = recorded.get(&*function.filename).copied();
+            let source = match recorded.and_then(|source| source.text.as_deref()) {
+                Some(text) => lines(text),
+                None => {
+                    let why = recorded.and_then(|source| source.missing.as_deref());
+                    match other(&function.filename, program, recording, others, why) {
+                        Ok(text) if text.len() > left => Source::Missing("all files together are too large".to_owned()),
+                        Ok(text) => {
+                            left = left.saturating_sub(text.len());
+                            lines(&text)
+                        }
+                        Err(why) => Source::Missing(why),
+                    }
                 }
-                Err(why) => Source::Missing(why),
             };
             sources.files.insert(Arc::from(&*name), source);
         }
@@ -48,21 +67,39 @@ pub fn read(recording: &Recording, stacks: &Profile, root: &TargetRoot, full_fil
     sources
 }
 
-fn text(name: &str, path: &Path, started: Option<SystemTime>, root: &TargetRoot) -> Result<String, String> {
-    if name.starts_with('<') {
+fn lines(text: &str) -> Source {
+    Source::Lines(text.lines().map(str::to_owned).collect())
+}
+
+/// The text of a file that the recording does not hold, for the reason `why` if it says one.
+fn other(
+    name: &str,
+    program: &RecordedProgram,
+    recording: &Recording,
+    others: OtherSources<'_>,
+    why: Option<&str>,
+) -> Result<String, String> {
+    if name.starts_with(NO_FILE) {
         return Err("its code is not from a file".to_owned());
     }
-    let file = root.open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let metadata = file.metadata().map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let has_changed = started.zip(metadata.modified().ok()).is_some_and(|(started, changed)| changed > started);
-    if has_changed {
-        return Err(format!("{} has changed since it was recorded", path.display()));
-    }
-    if metadata.len() > MAX_FILE {
-        return Err(format!("{} is larger than {MAX_FILE} bytes", path.display()));
-    }
-    let mut bytes = Vec::new();
-    let read = file.take(MAX_FILE).read_to_end(&mut bytes);
-    read.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let folder = match (others, why) {
+        (OtherSources::Below(folder), _) => folder,
+        (OtherSources::LeftOut, _) => return Err("it was left out (--no-sources)".to_owned()),
+        (OtherSources::Missing, Some(why)) => return Err(why.to_owned()),
+        (OtherSources::Missing, None) => {
+            let how =
+                "the recording does not hold its text: `fpprof report --sources FOLDER` looks for it below a folder";
+            return Err(how.to_owned());
+        }
+    };
+    let project = Path::new(program.program.project.as_deref().unwrap_or("/"));
+    let whole = project.join(name);
+    let started = recording.facts.started;
+    source_file::read(folder, &whole, started).or_else(|whole_why| {
+        let from_project = whole.strip_prefix(project).map_err(|_| whole_why.clone())?;
+        source_file::read(folder, from_project, started).map_err(|_| whole_why)
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,19 @@
 //! Perf maps: `/tmp/perf-PID.map`, the names that a just-in-time compiler gives to code that is in no file.
 //!
 //! Does: parse the file within bounds, let later entries replace what they overlap, look addresses up, and recognise
-//! the trampolines that CPython makes with `-X perf`.
+//! the trampolines that CPython makes with `-X perf`. A file that others than the program's user can have written is not read.
 //! Does not: follow a file that is still growing; it is read once, when names are wanted.
 //!
-//! Sources: Linux `tools/perf/Documentation/jit-interface.txt`; CPython `Python/perf_trampoline.c`.
+//! Sources: Linux `tools/perf/Documentation/jit-interface.txt`; CPython `Python/perf_trampoline.c`. Whose a map must be: perf ignores one in
+//! `/tmp` that is "not owned by current user or root" (`dso__load` in Linux `tools/perf/util/symbol.c`), where its own user is meant; fpprof
+//! may be another one than the program's.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use crate::profile::counted::Counted;
+use crate::stack::frame::SampleFrame;
 use crate::target::root::TargetRoot;
 use crate::types::Addr;
 
@@ -38,26 +42,50 @@ pub struct PerfMap {
     ranges: BTreeMap<u64, (u64, usize)>,
     names: Vec<String>,
     ignored_lines: usize,
+    lack: Option<String>,
 }
 
 impl PerfMap {
     /// Reads the perf map of a process: `pid` as the process itself sees it, in its innermost namespace (the last
-    /// number of `NSpid` in its status).
-    pub fn load(root: &TargetRoot, pid: i32) -> io::Result<PerfMap> {
-        let file = root.open(&PathBuf::from(format!("/tmp/perf-{pid}.map")))?;
+    /// number of `NSpid` in its status). One that is not there names nothing; one that is not read, or not all of it, says why.
+    pub fn load(root: &TargetRoot, pid: i32) -> PerfMap {
+        let path = PathBuf::from(format!("/tmp/perf-{pid}.map"));
         let mut bytes = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-        Ok(PerfMap::parse(&bytes))
+        let read = root.open(&path).and_then(|file| {
+            if !root.is_owner_trusted(&file) {
+                return Err(io::Error::other("it is neither of the program's user nor of root"));
+            }
+            file.take(MAX_BYTES + 1).read_to_end(&mut bytes)
+        });
+        let lack = match read {
+            Ok(_) => None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+            Err(error) => Some(format!("not read: {error}")),
+        };
+        let mut map = if lack.is_none() { PerfMap::parse(&bytes) } else { PerfMap::default() };
+        map.lack = lack.or(map.lack).map(|lack| format!("{}: {lack}", path.display()));
+        map
     }
 
     /// Parses lines of `START SIZE name`, both numbers hexadecimal. Other lines are counted and ignored.
     pub fn parse(bytes: &[u8]) -> PerfMap {
+        PerfMap::parse_within(bytes, usize::try_from(MAX_BYTES).unwrap_or(usize::MAX), MAX_ENTRIES)
+    }
+
+    fn parse_within(bytes: &[u8], max_bytes: usize, max_entries: usize) -> PerfMap {
         let mut map = PerfMap::default();
-        let limit = bytes.len().min(usize::try_from(MAX_BYTES).unwrap_or(usize::MAX));
+        if bytes.len() > max_bytes {
+            map.lack = Some(format!("cut: only its first {max_bytes} bytes were read"));
+        }
+        let limit = bytes.len().min(max_bytes);
         for line in bytes.get(..limit).unwrap_or_default().split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             match parse_line(line) {
-                Some((start, end, name)) if map.names.len() < MAX_ENTRIES => map.insert(start, end, name),
-                _ => map.ignored_lines += 1,
+                Some((start, end, name)) if map.names.len() < max_entries => map.insert(start, end, name),
+                Some(_) => {
+                    map.lack.get_or_insert_with(|| format!("cut: only its first {max_entries} entries were kept"));
+                    map.ignored_lines += 1;
+                }
+                None => map.ignored_lines += 1,
             }
         }
         map
@@ -95,6 +123,17 @@ impl PerfMap {
     /// How many lines were not of the right form, or too many.
     pub fn ignored_lines(&self) -> usize {
         self.ignored_lines
+    }
+
+    /// Why it is not all of what the file says, if it is not.
+    pub fn lack(&self) -> Option<&str> {
+        self.lack.as_deref()
+    }
+
+    /// The same, if some of these frames are of code that is in no file: others have their names elsewhere.
+    pub fn lack_for<'a>(&self, mut frames: impl Iterator<Item = &'a Counted>) -> Option<&str> {
+        let is_unnamed = |frame: &Counted| matches!(frame, Counted::Frame(SampleFrame::Unnamed(_)));
+        self.lack().filter(|_| frames.any(is_unnamed))
     }
 
     /// Whether the map names nothing.
@@ -166,6 +205,19 @@ mod tests {
         assert_eq!(map.ignored_lines(), 6);
         assert_eq!(name(&map, 0x108), Some("ok"));
         assert!(PerfMap::parse(b"").is_empty());
+    }
+
+    #[test]
+    fn a_map_that_is_cut_says_so() {
+        let lines = b"0 1 a\n1 1 b\nno line\n2 1 c\n";
+        let whole = PerfMap::parse_within(lines, lines.len(), 3);
+        assert_eq!((whole.lack(), whole.ignored_lines()), (None, 1));
+        let of_entries = PerfMap::parse_within(lines, lines.len(), 2);
+        assert_eq!(of_entries.lack().unwrap(), "cut: only its first 2 entries were kept");
+        assert_eq!((name(&of_entries, 1), name(&of_entries, 2), of_entries.ignored_lines()), (Some("b"), None, 2));
+        let of_bytes = PerfMap::parse_within(lines, lines.len() - 2, 3);
+        assert_eq!(of_bytes.lack().unwrap(), format!("cut: only its first {} bytes were read", lines.len() - 2));
+        assert_eq!((name(&of_bytes, 1), name(&of_bytes, 2)), (Some("b"), None));
     }
 
     proptest::proptest! {

@@ -25,7 +25,7 @@ impl Questions {
 
     /// Asks for addresses of a file.
     pub fn add(&mut self, file: &ModuleFile, queries: impl Iterator<Item = Query>) {
-        if let Some(key) = FileKey::of(file, self.root) {
+        if let Some(key) = FileKey::of(file, self.root.clone()) {
             self.of_files.entry(key).or_insert_with(|| (file.clone(), FxHashSet::default())).1.extend(queries);
         }
     }

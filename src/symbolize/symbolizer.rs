@@ -109,7 +109,7 @@ impl Symbolizer {
     /// The names at addresses of one module, for each query in their order: what is known already, or else [`resolve`](Self::resolve)
     /// tells.
     pub fn names(&self, module: &ModuleFile, queries: &[Query]) -> Vec<Vec<NativeSymbol>> {
-        let known = self.known.as_ref().and_then(|(answers, root)| answers.of(module, *root, queries));
+        let known = self.known.as_ref().and_then(|(answers, root)| answers.of(module, root.clone(), queries));
         known.unwrap_or_else(|| self.resolve(module, queries).names)
     }
 

@@ -67,8 +67,9 @@ impl Target for LiveTarget {
         let is_program = || std::fs::read_link(living.path("exe")).is_ok_and(|link| without_deleted(link) == path);
         let program = is_program().then(|| File::open(living.path("exe")).ok()).flatten();
         // A path in maps is relative to the reader's root where it can be reached from there, else to the target's.
+        // Its inode alone does not show that it is the one: that can be chosen. So it must be one that the target's user could read.
         let in_its_root = self.root.open(&self.root.as_target_names(path.to_owned()));
-        let in_ours = TargetRoot::at(Path::new("/")).and_then(|root| root.open(path));
+        let in_ours = self.root.open_in_ours(path);
         let is_it = |file: &File| file.metadata().is_ok_and(|metadata| metadata.ino() == id.inode);
         program.into_iter().chain([in_its_root, in_ours].into_iter().flatten()).find(is_it)
     }

@@ -1,13 +1,15 @@
 //! A thread by which its process can be looked at.
 //!
-//! Does: name the files of a process through a thread of it that has not ended, and choose another where it has.
+//! Does: name the files of a process through a thread of it that has not ended, and choose another where it has; tell by when it was
+//! started whether a process is still the same.
 //! Does not: read a thread.
 //!
 //! The first thread of a process can end before the others (`pthread_exit` in `main`). It stays, as a zombie, under the process's
 //! number, and has neither memory nor mappings, root or program any more; each of the others has them all (proc_pid_task(5)).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::str::SplitAsciiWhitespace;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::threads;
@@ -87,10 +89,20 @@ fn lives(pid: Pid, tid: Tid) -> bool {
     threads::read_status(&format!("/proc/{pid}/task/{tid}")).is_some_and(|status| !status.has_ended())
 }
 
+/// When a process was started, in clock ticks since boot (proc_pid_stat(5), field 22).
+pub(super) fn start_time(pid: Pid) -> Option<u64> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    fields_behind_name(&String::from_utf8_lossy(&text))?.nth(22 - 3)?.parse().ok()
+}
+
+/// The fields of a `stat` from the third on. The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the
+/// last one.
+pub(super) fn fields_behind_name(text: &str) -> Option<SplitAsciiWhitespace<'_>> {
+    Some(text.rsplit_once(')')?.1.split_ascii_whitespace())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

@@ -1,11 +1,14 @@
 //! WHO: the process as the operating system shows it.
 
 pub mod access;
+mod acl;
 pub mod cgroup;
 pub mod cpu_quota;
+mod credentials;
 pub mod descriptors;
 pub mod elf;
 pub mod elf_files;
+pub mod eyes;
 pub mod host;
 pub mod launch;
 pub mod live;
@@ -14,6 +17,7 @@ pub mod maps;
 pub mod memory;
 pub mod modules;
 pub mod obstacle;
+mod permission;
 pub mod process;
 pub mod process_memory;
 pub mod registers;

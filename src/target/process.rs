@@ -9,7 +9,6 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::str::SplitAsciiWhitespace;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use nix::sys::signal::kill;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::living::LivingThread;
+use super::living::{LivingThread, fields_behind_name, start_time};
 use super::maps::Mappings;
 use super::root::TargetRoot;
 use super::status::{Status, TaskState};
@@ -233,18 +232,6 @@ fn command_line(living: &LivingThread) -> Vec<String> {
     }
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
     bytes.split(|&b| b == 0).map(|arg| String::from_utf8_lossy(arg).into_owned()).collect()
-}
-
-/// When a process was started, in clock ticks since boot (proc_pid_stat(5), field 22).
-fn start_time(pid: Pid) -> Option<u64> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    fields_behind_name(&String::from_utf8_lossy(&text))?.nth(22 - 3)?.parse().ok()
-}
-
-/// The fields of a `stat` from the third on. The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the
-/// last one.
-fn fields_behind_name(text: &str) -> Option<SplitAsciiWhitespace<'_>> {
-    Some(text.rsplit_once(')')?.1.split_ascii_whitespace())
 }
 
 /// The first bytes of the program say its class and machine (ELF header, `e_ident` and `e_machine`).

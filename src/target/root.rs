@@ -1,19 +1,24 @@
 //! The target's root directory, kept open.
 //!
-//! Does: open regular files as the target sees them, also when it lives in a container or has ended since; symbolic
-//! links, absolute ones too, stay inside that root.
+//! Does: open regular files as the target sees them, also when it lives in a container or has ended since, and only those that its own
+//! user could read, whatever fpprof may; symbolic links, absolute ones too, stay inside that root.
 //! Does not: open anything that is not a regular file: opening a FIFO or a device can block, or disturb the target.
+//!
+//! A path is walked folder by folder on open descriptors, and each is judged by its own (`eyes`). What is found so is opened through its
+//! descriptor: nothing that is renamed or replaced meanwhile is met.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
+use nix::sys::stat::{Mode, SFlag, fstat};
 
+use super::eyes::{Eyes, Reader, TargetEyes, file_type};
 use super::living::LivingThread;
 use crate::types::Pid;
 
@@ -22,9 +27,10 @@ const MAX_SYMBOLIC_LINKS: usize = 40;
 /// `PATH_MAX`: no path is longer, so none has more components.
 const MAX_COMPONENTS: usize = 4096;
 
-/// Two roots with the same are the same directory, with the same mounts below it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Two roots with the same are the same directory, with the same mounts below it, looked at with the same eyes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RootIdentity {
+    reader: Reader,
     device: u64,
     inode: u64,
     /// `mnt_id` (proc_pid_fdinfo(5)): each mount namespace has its own.
@@ -37,10 +43,11 @@ pub struct TargetRoot {
     directory: OwnedFd,
     /// Where it is in our own tree, if it is another directory than our root: where a chroot(2) went.
     seen_at: Option<PathBuf>,
+    eyes: Eyes,
 }
 
 impl TargetRoot {
-    /// The root of a process.
+    /// The root of a process, with the eyes of its user.
     ///
     /// Fails when the process is gone or may not be inspected.
     pub fn of(pid: Pid) -> io::Result<TargetRoot> {
@@ -51,14 +58,34 @@ impl TargetRoot {
     pub(super) fn through(living: &LivingThread) -> io::Result<TargetRoot> {
         let link = living.path("root");
         let seen_at = std::fs::read_link(&link).ok().filter(|path| path != Path::new("/"));
-        Ok(TargetRoot { seen_at, ..TargetRoot::at(Path::new(&link))? })
+        let eyes = Eyes::Target(TargetEyes::of(living));
+        Ok(TargetRoot { seen_at, eyes, ..TargetRoot::at(Path::new(&link))? })
     }
 
-    /// Any directory, as a root.
+    /// Any directory, as a root, with fpprof's own eyes: one that its user has named, or its own system's.
     pub fn at(path: &Path) -> io::Result<TargetRoot> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let directory = nix::fcntl::open(path, flags, Mode::empty())?;
-        Ok(TargetRoot { directory, seen_at: None })
+        Ok(TargetRoot { directory, seen_at: None, eyes: Eyes::Own })
+    }
+
+    /// The same, of whose files only those are opened that everybody may read.
+    #[must_use]
+    pub fn open_to_all(self) -> TargetRoot {
+        TargetRoot { eyes: Eyes::Anybody, ..self }
+    }
+
+    /// Takes note of the user that the target has now. To be called when it has named files: it may give up rights, and end, before these
+    /// are opened.
+    pub fn note_user(&self) {
+        if let Eyes::Target(eyes) = &self.eyes {
+            eyes.look();
+        }
+    }
+
+    /// Whether a file is of the target's user, or of user 0. A root of fpprof's own takes fpprof's user for the target's.
+    pub fn is_owner_trusted(&self, file: &File) -> bool {
+        file.metadata().is_ok_and(|metadata| self.eyes.reader().is_own(metadata.uid()))
     }
 
     /// Which directory it is, and in which mount; `None` when the system does not tell.
@@ -66,7 +93,7 @@ impl TargetRoot {
         let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.directory.as_raw_fd())).ok()?;
         let mount = text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()?;
         let status = fstat(&self.directory).ok()?;
-        Some(RootIdentity { device: status.st_dev, inode: status.st_ino, mount })
+        Some(RootIdentity { reader: self.eyes.reader(), device: status.st_dev, inode: status.st_ino, mount })
     }
 
     /// A path as the target names it, of one as `/proc` shows it to us: the kernel writes paths relative to the root
@@ -80,14 +107,31 @@ impl TargetRoot {
 
     /// Opens a regular file for reading; `path` is as the target sees it, and a relative one begins at the root.
     ///
-    /// Fails as `open(2)` does, and with [`io::ErrorKind::InvalidInput`] for anything but a regular file.
+    /// # Errors
+    /// Those of `open(2)`; [`io::ErrorKind::InvalidInput`] for anything but a regular file; [`io::ErrorKind::PermissionDenied`], with a
+    /// [`Refusal`](super::eyes::Refusal), for one of which it is not proven that the target's user could read it.
     pub fn open(&self, path: &Path) -> io::Result<File> {
-        let found = match self.resolve(path) {
-            // Older than Linux 5.6, or forbidden by a container's system call filter.
-            Err(Errno::ENOSYS | Errno::EPERM) => self.walk(path)?,
-            result => result?,
+        self.open_for(&self.eyes.reader(), path)
+    }
+
+    /// The same for a path in fpprof's own root, with the eyes of this one.
+    ///
+    /// # Errors
+    /// As of [`open`](TargetRoot::open).
+    pub fn open_in_ours(&self, path: &Path) -> io::Result<File> {
+        TargetRoot::at(Path::new("/"))?.open_for(&self.eyes.reader(), path)
+    }
+
+    fn open_for(&self, reader: &Reader, path: &Path) -> io::Result<File> {
+        let found = match reader {
+            Reader::Own => match self.resolve(path) {
+                // Older than Linux 5.6, or forbidden by a container's system call filter.
+                Err(Errno::ENOSYS | Errno::EPERM) => self.walk(reader, path)?,
+                result => result?,
+            },
+            _ => self.walk(reader, path)?,
         };
-        open_regular(&found)
+        open_regular(reader, &found)
     }
 
     fn resolve(&self, path: &Path) -> nix::Result<OwnedFd> {
@@ -104,31 +148,39 @@ impl TargetRoot {
         result
     }
 
-    /// The same, component by component.
-    fn walk(&self, path: &Path) -> nix::Result<OwnedFd> {
+    /// The same, component by component, for somebody who may search each folder on the way.
+    fn walk(&self, reader: &Reader, path: &Path) -> io::Result<OwnedFd> {
         let mut pending = components(path);
         // The directories from below the root down to where the walk is.
         let mut above: Vec<OwnedFd> = Vec::new();
         let mut links = 0;
         while let Some(name) = pending.pop() {
-            let here = above.last().unwrap_or(&self.directory);
             if name == "/" {
                 above.clear();
-            } else if name == ".." {
+                continue;
+            }
+            let here = above.last().unwrap_or(&self.directory);
+            reader.check_search(here)?;
+            if name == ".." {
                 above.pop();
-            } else if is_link(here, &name)? {
-                links += 1;
-                let target = readlinkat(here, name.as_os_str())?;
-                pending.extend(components(Path::new(&target)));
-                if links > MAX_SYMBOLIC_LINKS || pending.len() > MAX_COMPONENTS {
-                    return Err(Errno::ELOOP);
-                }
-            } else {
-                let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-                above.push(openat(here, name.as_os_str(), flags, Mode::empty())?);
+                continue;
+            }
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let found = openat(here, name.as_os_str(), flags, Mode::empty())?;
+            let status = fstat(&found)?;
+            if file_type(&status) != SFlag::S_IFLNK {
+                above.push(found);
+                continue;
+            }
+            reader.check_follow(&status, here)?;
+            links += 1;
+            // The empty path is the link itself (readlinkat(2), since Linux 2.6.39).
+            pending.extend(components(Path::new(&readlinkat(&found, "")?)));
+            if links > MAX_SYMBOLIC_LINKS || pending.len() > MAX_COMPONENTS {
+                return Err(Errno::ELOOP.into());
             }
         }
-        above.pop().ok_or(Errno::EISDIR)
+        above.pop().ok_or_else(|| Errno::EISDIR.into())
     }
 }
 
@@ -140,20 +192,12 @@ fn components(path: &Path) -> Vec<OsString> {
     names
 }
 
-fn is_link(directory: &OwnedFd, name: &OsStr) -> nix::Result<bool> {
-    let stat = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    Ok(file_type(stat.st_mode) == SFlag::S_IFLNK)
-}
-
-fn file_type(mode: u32) -> SFlag {
-    SFlag::from_bits_truncate(mode) & SFlag::S_IFMT
-}
-
-/// Opens what an `O_PATH` descriptor stands for, once it is known to be a regular file.
-fn open_regular(found: &OwnedFd) -> io::Result<File> {
-    if file_type(fstat(found)?.st_mode) != SFlag::S_IFREG {
+/// Opens what an `O_PATH` descriptor stands for, once it is known to be a regular file that may be read.
+fn open_regular(reader: &Reader, found: &OwnedFd) -> io::Result<File> {
+    if file_type(&fstat(found)?) != SFlag::S_IFREG {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    reader.check_read(found)?;
     // O_NONBLOCK: a file lease of another process would make the open wait for it (`fcntl(2)`).
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     let file = nix::fcntl::open(format!("/proc/self/fd/{}", found.as_raw_fd()).as_str(), flags, Mode::empty())?;
@@ -161,86 +205,4 @@ fn open_regular(found: &OwnedFd) -> io::Result<File> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::io::Read;
-    use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
-
-    use super::*;
-
-    /// A directory of its own for one test, removed afterwards.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Scratch {
-            let path = std::env::temp_dir().join(format!("fpprof-root-{}-{name}", std::process::id()));
-            fs::create_dir_all(path.join("a/b")).unwrap();
-            Scratch(path)
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn text(file: io::Result<File>) -> String {
-        let mut text = String::new();
-        file.unwrap().read_to_string(&mut text).unwrap();
-        text
-    }
-
-    #[test]
-    fn links_stay_inside_the_root_by_either_way() {
-        let scratch = Scratch::new("links");
-        let top = &scratch.0;
-        fs::write(top.join("a/b/file"), "inside").unwrap();
-        symlink("/a/b", top.join("absolute")).unwrap();
-        symlink("../../../../../a/b/file", top.join("a/upwards")).unwrap();
-        symlink("loop", top.join("loop")).unwrap();
-        symlink("/etc/passwd", top.join("outside")).unwrap();
-        let root = TargetRoot::at(top).unwrap();
-        let walked = |path: &str| root.walk(Path::new(path)).map_err(io::Error::from).and_then(|fd| open_regular(&fd));
-        for path in ["/a/b/file", "a/./b/../b/file", "/absolute/file", "/../../a/upwards"] {
-            assert_eq!(text(root.open(Path::new(path))), "inside", "{path}");
-            assert_eq!(text(walked(path)), "inside", "{path}");
-        }
-        for path in ["/loop", "/outside", "/a/b/file/x", "/none", "/", "/a"] {
-            assert!(root.open(Path::new(path)).is_err(), "{path}");
-            assert!(walked(path).is_err(), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_fifo_is_refused_without_being_opened() {
-        let scratch = Scratch::new("fifo");
-        let fifo = scratch.0.join("fifo");
-        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
-        let root = TargetRoot::at(&scratch.0).unwrap();
-        let error = root.open(Path::new("/fifo")).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-    }
-
-    #[test]
-    fn paths_are_named_as_from_inside_a_chroot() {
-        let named = |seen_at: Option<&str>, path: &str| {
-            let root = TargetRoot { seen_at: seen_at.map(PathBuf::from), ..TargetRoot::at(Path::new("/")).unwrap() };
-            root.as_target_names(PathBuf::from(path)).display().to_string()
-        };
-        assert_eq!(named(Some("/srv/sid"), "/srv/sid/usr/bin/python3"), "/usr/bin/python3");
-        assert_eq!(named(Some("/srv/sid"), "/srv/sid"), "/");
-        assert_eq!(named(Some("/srv/sid"), "/srv/sidecar/x"), "/srv/sidecar/x");
-        assert_eq!(named(None, "/usr/bin/python3"), "/usr/bin/python3");
-    }
-
-    #[test]
-    fn a_root_outlives_its_process() {
-        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
-        let root = TargetRoot::of(Pid(child.id() as i32)).unwrap();
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        assert!(root.open(Path::new("/proc/self/maps")).is_ok());
-    }
-}
+mod tests;

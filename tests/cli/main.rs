@@ -24,6 +24,7 @@ mod truth;
 mod waiting_calls;
 
 mod executables;
+mod eyes;
 mod processes;
 mod python;
 mod run;

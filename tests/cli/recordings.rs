@@ -13,13 +13,13 @@ use crate::processes::assert_untouched;
 use crate::python::{self, BUSY, Program};
 use crate::run::{Ended, FPPROF, Scratch, record, start, start_command};
 
-fn report(arguments: &[&str], folder: Scratch) -> Ended {
+pub fn report(arguments: &[&str], folder: Scratch) -> Ended {
     let mut command = Command::new(FPPROF);
     command.arg("report").args(arguments);
     start_command(command, folder).wait()
 }
 
-fn read(path: &Path) -> Recording {
+pub fn read(path: &Path) -> Recording {
     let bytes = fs::read(path).expect("it was written");
     recording::read(&bytes[..], bytes.len() as u64).expect("it is a recording")
 }
@@ -31,7 +31,7 @@ fn total(collapsed: &str) -> u64 {
 }
 
 /// What a page shows.
-fn page_data(page: &str) -> Value {
+pub fn page_data(page: &str) -> Value {
     let (_, data) = page.split_once("id=\"data\">").expect("there is data");
     let (data, _) = data.split_once("</script>").expect("it ends");
     serde_json::from_str(data).expect("it is JSON")

@@ -54,6 +54,7 @@ fn facts(is_empty: bool) -> RecordingFacts {
         failures: BTreeMap::new(),
         stacks: if is_empty { 0 } else { 600 },
         stacks_complete: if is_empty { 0 } else { 400 },
+        not_read: Vec::new(),
         activity: ThreadActivity::default(),
         stops: None,
         throttling: None,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::folder_args::ModulesArg;
 use crate::cli::shown_args::{FilterArgs, SpanArgs};
 use crate::cli::style::ColorArg;
 use crate::profile::comparison::Unit;
@@ -46,6 +47,10 @@ pub struct DiffArgs {
     /// Whose stacks the flame graph is of: functions that are gone are in the one before only.
     #[arg(long, value_enum, default_value_t = Side::After)]
     pub stacks: Side,
+
+    /// Where files of modules are.
+    #[command(flatten)]
+    pub modules: ModulesArg,
 
     /// Replace the output also where fpprof has not written what is there.
     #[arg(long)]

@@ -57,6 +57,7 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
         span: args.span.into(),
         filter: (&args.filter).into(),
         native: args.native,
+        modules: args.modules.root()?,
         ..ReportOptions::default()
     };
     let line = LiveLine::new(!args.hideprogress, "");

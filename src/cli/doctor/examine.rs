@@ -15,6 +15,7 @@ use crate::symbolize::{ModuleFile, Symbolizer};
 use crate::target::elf::{ElfError, ElfFile};
 use crate::target::living::LivingThread;
 use crate::target::process::read_status;
+use crate::target::root::TargetRoot;
 use crate::target::view::Identity;
 use crate::types::{Addr, Pid};
 use crate::unwind::address_space::{Code, CodeRange};
@@ -140,7 +141,9 @@ impl Report {
         let is_interpreter = elf.section(".PyRuntime").is_some() || elf.symbol("_PyRuntime").is_some();
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let file = ModuleFile { path, elf: Ok(Arc::new(elf)) };
-        let module = ModuleReport::of(&file, name, is_interpreter, &Symbolizer::new(None));
+        // The user has named it: what is beside it is looked at as what is beside a target's.
+        let root = TargetRoot::at(Path::new("/")).ok().map(Arc::new);
+        let module = ModuleReport::of(&file, name, is_interpreter, &Symbolizer::new(root));
         Ok(Report { process: None, modules: vec![module] })
     }
 

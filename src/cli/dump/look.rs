@@ -63,6 +63,8 @@ pub struct Dump {
     pub interpreter: String,
     /// Whether there is no GIL in this build.
     pub free_threaded: bool,
+    /// What names code and was not read, or not all of it: which file, and why.
+    pub not_read: Option<String>,
     /// Its threads, by number, the main thread first.
     pub threads: Vec<ThreadDump>,
 }
@@ -143,7 +145,8 @@ impl Dump {
             |frames: &[SampleFrame]| frames.iter().rev().map(|frame| Counted::Frame(*frame)).collect();
         let (tids, stacks): (Vec<Tid>, Vec<Vec<Counted>>) =
             seen.iter().map(|(tid, (frames, _))| (*tid, outermost_first(frames))).unzip();
-        let mut named: FxHashMap<Tid, Vec<Frame>> = tids.into_iter().zip(name(&session, &stacks, view)).collect();
+        let (names, not_read) = name(&session, &stacks, view);
+        let mut named: FxHashMap<Tid, Vec<Frame>> = tids.into_iter().zip(names).collect();
         let reads_locals = session.reader.reads_locals();
         let mut stack = |history: &ThreadHistory| {
             let mut frames = named.remove(&history.tid())?;
@@ -175,14 +178,17 @@ impl Dump {
             version: found.interpreter.version.to_string(),
             interpreter: module.map_or_else(String::new, |module| module.path.to_string_lossy().into_owned()),
             free_threaded: found.interpreter.layout.free_threaded,
+            not_read,
             threads,
         }
     }
 }
 
-fn name(session: &Session, stacks: &[Vec<Counted>], view: DumpOptions) -> Vec<Vec<Frame>> {
+/// The frames that are shown of each stack, and what lacks of the names of code that is in no file.
+fn name(session: &Session, stacks: &[Vec<Counted>], view: DumpOptions) -> (Vec<Vec<Frame>>, Option<String>) {
     with_origin(session, &FxHashMap::default(), view.full_filenames, |origin, symbolizer| {
         let symbolizer = if view.lines { symbolizer } else { symbolizer.without_lines() };
-        name_stacks(stacks, origin, &symbolizer, view.native)
+        let lack = origin.perf_map.lack_for(stacks.iter().flatten()).map(str::to_owned);
+        (name_stacks(stacks, origin, &symbolizer, view.native), lack)
     })
 }

@@ -30,6 +30,9 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
         (Some(pid), _) => look(Pid(pid), view, args.locals)?,
         (None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
     };
+    if let Some(not_read) = &dump.not_read {
+        eprintln!("fpprof: warning: names: {not_read}");
+    }
     let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
     standard_output::print(&text)?;
     Ok(ExitCode::SUCCESS)

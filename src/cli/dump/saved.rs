@@ -62,6 +62,7 @@ pub fn dump(path: &Path, view: DumpOptions) -> Result<Dump, Failure> {
         version: replay.interpreter().version.to_string(),
         interpreter: interpreter.clone(),
         free_threaded: replay.interpreter().layout.free_threaded,
+        not_read: None,
         threads: vec![ThreadDump {
             identity: None,
             is_python: !replay.snapshot().thread_states.is_empty(),

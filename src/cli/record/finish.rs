@@ -18,9 +18,10 @@ use crate::profile::steps::Steps;
 use crate::record::interim::temporary_file;
 use crate::record::naming::{self, NamingOptions};
 use crate::record::recorder::Recording;
+use crate::record::sources::KeptSources;
 use crate::report::RecordingPart;
 use crate::report::options::ReportOptions;
-use crate::target::root::TargetRoot;
+use crate::report::sources::OtherSources;
 
 /// How to finish a recording.
 #[derive(Debug)]
@@ -33,8 +34,6 @@ pub struct OutputJob {
     pub labels: LabelOptions,
     /// What is shown where it is made of every sample.
     pub shown: ReportOptions,
-    /// The target's root, where its files are.
-    pub root: Arc<TargetRoot>,
     /// The recording's file, where the output is made of it and is not it.
     pub interim: Option<File>,
 }
@@ -52,8 +51,12 @@ impl OutputJob {
             (OutputKind::Recording, _) => naming::finish_stream(recording, first, self.view).map(|facts| (facts, None)),
             (OutputKind::Shown(format), Some(interim)) => {
                 let steps = Arc::clone(&self.view.steps);
+                let others = match self.view.sources {
+                    KeptSources::All => OtherSources::Missing,
+                    KeptSources::None => OtherSources::LeftOut,
+                };
                 let facts = naming::finish_stream(recording, first, self.view)?;
-                let made = make(format, interim, (&self.shown, &self.root, &steps), &self.labels)?;
+                let made = make(format, interim, (&self.shown, others, &steps), &self.labels)?;
                 Ok((facts, Some(Box::new(made))))
             }
             (OutputKind::Shown(format), None) => {
@@ -73,19 +76,15 @@ impl OutputJob {
 fn make(
     format: Format,
     mut interim: File,
-    (choice, root, steps): (&ReportOptions, &TargetRoot, &Arc<Steps>),
+    (choice, others, steps): (&ReportOptions, OtherSources<'_>, &Arc<Steps>),
     labels: &LabelOptions,
 ) -> io::Result<File> {
     interim.rewind()?;
     let length = interim.metadata()?.len();
     let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
     let mut made = BufWriter::new(temporary_file()?);
-    let part = RecordingPart::of(&recording, choice, steps).with_sources(
-        &recording,
-        format,
-        Some(root),
-        choice.full_filenames,
-    );
+    let part =
+        RecordingPart::of(&recording, choice, steps).with_sources(&recording, format, others, choice.full_filenames);
     warn_if_empty(&part);
     part.write(format, labels, &mut made)?;
     made.flush()?;

@@ -19,6 +19,7 @@ use crate::output::label::LabelOptions;
 use crate::record::interim::temporary_file;
 use crate::record::program::StackLabels;
 use crate::record::recorder::Plan;
+use crate::record::sources::KeptSources;
 use crate::report::options::ReportOptions;
 use crate::sampler::budget::Limits;
 use crate::target::launch::ProgramOutput;
@@ -46,9 +47,16 @@ pub struct Job {
     pub shown: ReportOptions,
     /// How frames are labelled.
     pub labels: LabelOptions,
+    /// What is kept of the files that functions are from.
+    pub sources: KeptSources,
+    /// The mode of the output where it is made, before the umask.
+    pub mode: u32,
     /// Whether no live line is shown.
     pub hideprogress: bool,
 }
+
+/// The mode of a recording that holds the text of files: these may have been for fewer eyes than those of everybody here.
+pub const PRIVATE: u32 = 0o600;
 
 impl Job {
     /// Resolves the arguments.
@@ -68,8 +76,14 @@ impl Job {
                 "fpprof: warning: a recording keeps everything, whatever is shown of it: give {switches} to `fpprof report`"
             );
         }
+        let sources = match kind {
+            OutputKind::Shown(format) if !format.shows_sources() => KeptSources::None,
+            _ if args.no_sources => KeptSources::None,
+            _ => KeptSources::All,
+        };
+        let mode = if (kind, sources) == (OutputKind::Recording, KeptSources::All) { PRIVATE } else { 0o666 };
         let output = match &args.output {
-            Some(path) => Some(OutputFile::open(path, args.force)?),
+            Some(path) => Some(OutputFile::open_with_mode(path, args.force, mode)?),
             None => output_file::check_current_directory().map(|()| None)?,
         };
         // Which samples are wanted is known by names only, which are looked up at the end.
@@ -99,6 +113,8 @@ impl Job {
             interim,
             shown: shown_args::choice(SpanArgs::default(), &args.filter, &args.shown),
             labels: args.shown.labels(),
+            sources,
+            mode,
             hideprogress: args.hideprogress,
         })
     }

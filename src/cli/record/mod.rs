@@ -11,8 +11,9 @@ pub(super) mod progress;
 pub(super) mod report;
 pub(super) mod signals;
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +35,7 @@ use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, exit_code};
 use finish::OutputJob;
-use job::{Job, not_kept};
+use job::{Job, PRIVATE, not_kept};
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
@@ -50,8 +51,21 @@ const GRACE: Duration = Duration::from_secs(2);
 pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let (stop, suspension) = (stop_on_signals()?, Suspension::new()?);
     let started = SystemTime::now();
-    let Job { pid, program, program_output, plan, kind, output, force, interim, shown, labels, hideprogress } =
-        Job::resolve(args)?;
+    let Job {
+        pid,
+        program,
+        program_output,
+        plan,
+        kind,
+        output,
+        force,
+        interim,
+        shown,
+        labels,
+        sources,
+        mode,
+        hideprogress,
+    } = Job::resolve(args)?;
     let Opened { session, mut launched } = opening::open(pid, (&program, program_output), plan.mode, &stop)?;
     Suspension::leave_sigcont_to_recording();
     if plan.mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
@@ -59,17 +73,16 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
     let mut output = match output {
         Some(output) => output,
-        None => OutputFile::open(&default_output(&session, started, kind), force)?,
+        None => OutputFile::open_with_mode(&default_output(&session, started, kind), force, mode)?,
     };
     report::warn(&session);
     let mut progress = Progress::new(!hideprogress, plan.duration);
     let facts = first_facts(&session, &plan, started);
     let stream = match (kind, &interim) {
-        (OutputKind::Recording, _) => Some(stream(recording_file(&mut output)?, &facts)?),
+        (OutputKind::Recording, _) => Some(stream(recording_file(&mut output, mode)?, &facts)?),
         (_, Some(interim)) => Some(stream(interim.try_clone().map_err(not_kept)?, &facts)?),
         _ => None,
     };
-    let root = session.reader.root();
     let recording = suspension
         .while_recording(|suspend| {
             let requests = Requests { stop: &stop, suspend: Some(suspend) };
@@ -79,8 +92,8 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     drop(progress);
     let line = LiveLine::new(!hideprogress, " (Ctrl-C again to write nothing)");
     let (native, full_filenames) = (shown.native, shown.full_filenames);
-    let view = NamingOptions { native, full_filenames, steps: line.begin("looking up names") };
-    let finish = OutputJob { kind, view, labels, shown, root, interim };
+    let view = NamingOptions { native, full_filenames, sources, steps: line.begin("looking up names") };
+    let finish = OutputJob { kind, view, labels, shown, interim };
     let mut patience = Patience::new(&stop, recording.ended == Ended::Signal);
     let named = patience.wait_for(move || (recording.ended.clone(), finish.finish(recording, facts)));
     drop(line);
@@ -116,9 +129,15 @@ fn no_thread(error: std::io::Error) -> Failure {
         .with_hint("`ulimit -u` and the container's limit of processes say how many threads there may be.")
 }
 
-/// The output, to write a recording to.
-fn recording_file(output: &mut OutputFile) -> Result<File, Failure> {
+/// The output, to write a recording to. One that was there before gets the mode of a new one that holds the text of files.
+fn recording_file(output: &mut OutputFile, mode: u32) -> Result<File, Failure> {
     let file = output.stream().map_err(|error| output_file::not_written(&error))?;
+    if let Some(file) = file.as_ref().filter(|_| mode == PRIVATE) {
+        file.set_permissions(Permissions::from_mode(mode)).map_err(|error| {
+            Failure::new(format_args!("the recording cannot be kept from other users' eyes: {error}"))
+                .with_hint("Choose another place, or leave the text of source files out: `--no-sources`.")
+        })?;
+    }
     file.ok_or_else(|| {
         Failure::new("a recording is written to a file while it is made, and the output is none")
             .with_hint("Name a file, `--output run.fpprof`, or choose another `--format`.")

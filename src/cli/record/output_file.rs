@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,14 @@ impl OutputFile {
     /// # Errors
     /// When it cannot be written, or must not be.
     pub fn open(path: &Path, force: bool) -> Result<OutputFile, Failure> {
+        OutputFile::open_with_mode(path, force, 0o666)
+    }
+
+    /// The same, with the mode of a file that is made, before the umask.
+    ///
+    /// # Errors
+    /// As of [`open`](OutputFile::open).
+    pub fn open_with_mode(path: &Path, force: bool, mode: u32) -> Result<OutputFile, Failure> {
         if path == Path::new("-") {
             return Ok(OutputFile { destination: Destination::Stdout, written: false });
         }
@@ -43,7 +52,7 @@ impl OutputFile {
                 .with_hint("Choose another place, or replace it with `--force`."));
         }
         // What is there is kept until there is something to put in its place.
-        let open = || match OpenOptions::new().write(true).create_new(true).open(path) {
+        let open = || match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Ok((OpenOptions::new().write(true).open(path)?, false))
             }

@@ -11,16 +11,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::failure::Failure;
+use super::folder_args;
 use super::live_line::LiveLine;
 use super::output_kind::{self, OutputKind};
 use super::record::output_file::OutputFile;
 use super::report_args::ReportArgs;
 use super::shown_args;
 use crate::output::format::Format;
-use crate::profile::recording::{self, ReadError, Recording};
+use crate::profile::recording::{self, ReadError, RecordedProgram, Recording};
 use crate::profile::steps::Steps;
 use crate::report::RecordingPart;
-use crate::target::root::TargetRoot;
+use crate::report::options::ReportOptions;
+use crate::report::sources::OtherSources;
 
 /// Runs the command.
 ///
@@ -38,15 +40,20 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::new("a recording is what a report is made of")
             .with_hint("Name the output for a format, or choose one with `--format`."));
     };
-    let choice = shown_args::choice(args.span, &args.filter, &args.shown);
+    let modules = args.modules.root()?;
+    let choice = ReportOptions { modules, ..shown_args::choice(args.span, &args.filter, &args.shown) };
+    let folder = args.sources.as_deref().map(|folder| folder_args::open("--sources", folder)).transpose()?;
     if let Some(why) = &recording.cut_off {
         line.say(format_args!("fpprof: warning: the recording was cut off, {why}: what was written before is shown"));
+        if choice.modules.is_none() && recording.programs.iter().any(RecordedProgram::lacks_names) {
+            line.say("fpprof: warning: names of native functions are not in it: `--modules FOLDER` looks them up in the files below a folder, `--modules /` in this system's");
+        }
     }
-    let root = TargetRoot::at(Path::new("/")).ok();
+    let others = folder.as_ref().map_or(OtherSources::Missing, OtherSources::Below);
     let part = RecordingPart::of(&recording, &choice, &line.begin("looking up names")).with_sources(
         &recording,
         format,
-        root.as_ref(),
+        others,
         choice.full_filenames,
     );
     let path = output(args, format);

@@ -150,7 +150,7 @@ impl Watch {
                 functions: &functions,
                 thread_names: &FxHashMap::default(),
                 // A process that has no map names nothing by it.
-                perf_map: &PerfMap::load(root, *namespace_pid).unwrap_or_default(),
+                perf_map: &PerfMap::load(root, *namespace_pid),
                 roots: &PathRoots {
                     project: program.program.project.clone(),
                     home: program.program.home.clone(),

@@ -23,6 +23,7 @@ fn facts() -> RecordingFacts {
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 2990,
         stacks_complete: 2989,
+        not_read: Vec::new(),
         activity: ThreadActivity { states: BTreeMap::from([(RunState::Python, 2990)]), gil: None },
         throttling: None,
         stops: Some(StopFacts {
@@ -178,4 +179,13 @@ fn an_empty_recording_has_a_reason() {
     assert!(RecordingFacts { samples_wanted: 0, ..empty.clone() }.why_empty().contains("before its first sample"));
     assert!(RecordingFacts { samples_taken: 0, ..empty.clone() }.why_empty().contains("lower --rate"));
     assert!(facts().why_empty().contains("failed"));
+}
+
+#[test]
+fn what_was_not_read_is_told() {
+    let why = "/tmp/perf-7.map: not read:\nit is neither of the program's user nor of root";
+    let lines = RecordingFacts { not_read: vec![why.into()], ..facts() }.summary_lines();
+    let told = "names: /tmp/perf-7.map: not read: it is neither of the program's user nor of root";
+    assert_eq!(lines.iter().filter(|line| line.replace('\u{240a}', " ") == told).count(), 1, "{lines:?}");
+    assert!(facts().summary_lines().iter().all(|line| !line.starts_with("names: ")));
 }

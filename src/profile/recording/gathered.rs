@@ -52,6 +52,7 @@ impl Gathered {
             Record::Frames(more) => extend(&mut self.program(more.program)?.frames, more),
             Record::Stacks(stacks) => self.add_stacks(stacks)?,
             Record::Samples(columns) => self.add_samples(&columns)?,
+            Record::Sources(more) => extend(&mut self.program(more.program)?.sources, more),
             Record::Names(names) => self.add_names(names)?,
         }
         Ok(())

@@ -66,6 +66,19 @@ pub struct Thread {
     pub name: Option<String>,
 }
 
+/// A file that functions are from, as it was when the recording ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedSource {
+    /// Its name, as functions have it.
+    pub file: String,
+    /// Its text; absent where it was not to be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Why there is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
 /// A frame, with native code by its address in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -140,6 +153,8 @@ pub struct RecordedProgram {
     pub samples: Vec<TimedSample>,
     /// The names of its native frames, by frame; shorter than the frames, or without some, when the recording has no end.
     pub names: Vec<Option<NamedFrame>>,
+    /// The text of its files; of none where it was left out, or the recording has no end.
+    pub sources: Vec<RecordedSource>,
 }
 
 impl RecordedProgram {
@@ -155,7 +170,14 @@ impl RecordedProgram {
             stacks: Vec::new(),
             samples: Vec::new(),
             names: Vec::new(),
+            sources: Vec::new(),
         }
+    }
+
+    /// Whether native frames have no names: the recording was cut off before.
+    pub fn lacks_names(&self) -> bool {
+        let native = self.frames.iter().skip(self.names.len());
+        native.into_iter().any(|frame| matches!(frame, RecordedFrame::Native(..)))
     }
 
     /// The frames of a stack, outermost first, by number.

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Module, Program, RecordedFrame, Thread};
+use super::{Module, Program, RecordedFrame, RecordedSource, Thread};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
 use crate::profile::samples::SampleColumns;
@@ -47,6 +47,8 @@ pub enum Record {
     Samples(SampleColumns),
     /// The names of native frames.
     Names(Names),
+    /// The text of files that functions are from.
+    Sources(More<RecordedSource>),
     /// The last record: the recording is complete.
     End {},
 }
@@ -112,6 +114,7 @@ enum Tag {
     Stacks,
     Samples,
     Names,
+    Sources,
     End,
     #[serde(other)]
     Later,
@@ -140,6 +143,7 @@ impl<'de> Visitor<'de> for LineVisitor {
             Tag::Stacks => Record::Stacks(map.next_value()?),
             Tag::Samples => Record::Samples(map.next_value()?),
             Tag::Names => Record::Names(map.next_value()?),
+            Tag::Sources => Record::Sources(map.next_value()?),
             Tag::End => map.next_value::<IgnoredAny>().map(|_| Record::End {})?,
             Tag::Later => {
                 map.next_value::<IgnoredAny>()?;

@@ -265,3 +265,22 @@ fn records_of_version_1_are_of_the_last_program_before_them() {
     let early = format!("{start}\n{{\"facts\":{facts}}}\n{{\"states\":[]}}\n");
     assert_eq!(read_bytes(&packed(early.as_bytes())).unwrap().cut_off.as_deref(), Some("it has no program"));
 }
+
+/// A byte that takes six as it is written, again and again.
+#[test]
+fn the_text_of_files_is_read_however_well_it_is_compressed() {
+    let text = "\u{1}".repeat(1 << 20);
+    let source = |file: usize| RecordedSource { file: format!("{file}.py"), text: Some(text.clone()), missing: None };
+    let more = |file| Record::Sources(More { program: 0, list: vec![source(file)] });
+    let blocks = [definitions(), vec![more(0)], vec![more(1)], vec![Record::End {}]];
+    let (bytes, _) = written(&blocks);
+    assert!(bytes.len() < 100_000, "{}", bytes.len());
+    let recording = read_bytes(&bytes).unwrap();
+    assert_eq!(recording.cut_off, None);
+    assert_eq!(recording.programs[0].sources, [source(0), source(1)]);
+    let unread = RecordedSource { file: "b.py".into(), text: None, missing: Some("it is not there".into()) };
+    let recording = with(Record::Sources(More { program: 0, list: vec![unread.clone()] }));
+    assert_eq!(recording.programs[0].sources, [unread]);
+    let foreign = with(Record::Sources(More { program: 1, list: Vec::new() }));
+    assert_eq!(foreign.cut_off.as_deref(), Some("it has no program"));
+}

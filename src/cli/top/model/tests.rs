@@ -23,6 +23,7 @@ fn program() -> RecordedProgram {
         stacks: vec![stack(0, 0), stack(1, 1), stack(2, 1), stack(2, 2), stack(1, 3)],
         samples: Vec::new(),
         names: Vec::new(),
+        sources: Vec::new(),
     }
 }
 
