@@ -10,6 +10,7 @@ pub mod dump;
 pub mod failure;
 pub mod install;
 mod live_line;
+pub mod messages;
 mod opening;
 pub mod output_kind;
 mod record;
@@ -34,6 +35,7 @@ use failure::Failure;
 /// # Errors
 /// What to tell the user.
 pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    record::signals::heed_file_size_limit()?;
     match &cli.command {
         Command::Record(args) => record::run(args),
         Command::Dump(args) => dump::run(args),

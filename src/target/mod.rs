@@ -13,6 +13,7 @@ pub mod living;
 pub mod maps;
 pub mod memory;
 pub mod modules;
+pub mod own;
 pub mod process;
 pub mod process_memory;
 pub mod registers;

@@ -40,6 +40,7 @@ fn a_folder_and_a_file_that_are_read_only_are_found_out_first() {
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let kept = scratch.path().join("kept.svg");
     fs::write(&kept, OURS).unwrap();
+    std::os::unix::fs::chown(&kept, Some(65534), None).unwrap();
     for output in [&["-o", "o.svg"][..], &[], &["-o", &kept.to_string_lossy()]] {
         let folder = Scratch::new();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
@@ -90,17 +91,17 @@ fn what_fpprof_has_not_written_is_replaced_only_on_demand() {
 }
 
 #[test]
-fn samples_are_kept_in_a_temporary_file_that_is_gone_afterwards() {
+fn samples_for_standard_output_are_kept_in_a_temporary_file_that_is_gone_afterwards() {
     let target = Program::start(&python::newest(), BUSY);
     let folder = Scratch::new();
     let with = |temporary: &Path, program: &[&str]| {
         let mut command = Command::new(FPPROF);
-        command.args(["record", "-d", "100ms", "-f", "speedscope", "-o", "o.txt"]).args(program);
+        command.args(["record", "-d", "100ms", "-f", "speedscope", "-o", "-"]).args(program);
         command.env("TMPDIR", temporary);
         start_command(command, Scratch::new()).wait()
     };
     let ended = with(folder.path(), &["-p", &target.pid_text()]);
-    assert!(ended.recorded().contains("speedscope"), "{ended:?}");
+    assert!(ended.code == 0 && ended.stdout.contains("speedscope"), "{ended:?}");
     assert_eq!(folder.files(), Vec::<String>::new());
     let ended = with(Path::new("/nowhere"), &LEAVES_A_FILE);
     ended.assert_refused(&["temporary file", "TMPDIR"]);

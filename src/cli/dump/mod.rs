@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use self::args::DumpArgs;
 use self::look::{Dump, DumpOptions};
 use super::failure::Failure;
+use super::style::Style;
 use super::{opening, standard_output};
 use crate::sampler::mode::Mode;
 use crate::types::Pid;
@@ -30,8 +31,9 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
         (Some(pid), _) => look(Pid(pid), view, args.locals)?,
         (None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
     };
-    let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
-    standard_output::print(&text)?;
+    let style = if args.json { Style::PLAIN } else { args.color.style() };
+    let text = if args.json { json::write(&dump) } else { text::write(&dump, style) };
+    standard_output::print(&text, style)?;
     Ok(ExitCode::SUCCESS)
 }
 
