@@ -26,12 +26,12 @@ pub fn say_failure(failure: &Failure) {
 
 /// Says what is wrong with the command line, or shows the help that it asks for. Returns what to exit with.
 pub fn say_parsed(error: &clap::Error) -> ExitCode {
-    let text = error.render().to_string();
-    if text.lines().all(|line| neutral(line) == line) {
-        // With colours.
-        let _ = error.print();
+    if error.use_stderr() {
+        // Without clap's colours: what it was given is among them.
+        error.render().to_string().lines().for_each(say);
     } else {
-        text.lines().for_each(say);
+        // Nothing in a help is from elsewhere. A reader that has had enough is no error.
+        let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

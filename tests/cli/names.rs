@@ -1,10 +1,12 @@
 //! Names that a terminal would obey, that turn text around or that are markup: in no output and no message are they more than text.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use nix::pty::openpty;
 use serde_json::Value;
 
 use crate::processes::assert_untouched;
@@ -158,6 +160,25 @@ fn they_are_text_in_every_refusal() {
             assert!(ended.stderr.lines().count() > 1, "{ended:?}");
             assert_neutral(&format!("{arguments:?}"), &(ended.stdout + &ended.stderr));
         }
+    }
+}
+
+/// What clap says of a command line has colours there, among which what was typed would be.
+#[test]
+fn a_terminal_is_told_nothing_either() {
+    for arguments in [&["record", "-p", ODD][..], &["record", "-o", ODD, "--mode", ODD], &["report", ODD], &[ODD]] {
+        let pty = openpty(None, None).unwrap();
+        let mut command = Command::new(FPPROF);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(pty.slave);
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let mut said = Vec::new();
+        // When nobody has the terminal open any more, reading gives EIO.
+        let _ = File::from(pty.master).read_to_end(&mut said);
+        assert!(!child.wait().unwrap().success());
+        let said = String::from_utf8(said).unwrap().replace("\r\n", "\n");
+        assert!(said.contains("[2J"), "{said:?}");
+        assert_neutral("a terminal", &said);
     }
 }
 
