@@ -41,6 +41,10 @@ impl<W: Write> Neutral<W> {
 
 impl<W: Write> Write for Neutral<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Most of what is written, in many small pieces.
+        if self.begun.is_empty() && bytes.iter().all(|byte| matches!(byte, b'\n' | b'\t' | b' '..=b'~')) {
+            return self.out.write_all(bytes).map(|()| bytes.len());
+        }
         let mut all = std::mem::take(&mut self.begun);
         all.extend_from_slice(bytes);
         let mut rest = &all[..];

@@ -106,6 +106,10 @@ impl Stream {
     /// Writes what is new.
     pub fn write(&mut self, program: &mut Program) {
         self.attempt(|stream| stream.add_new(program).and_then(|()| stream.writer.end_block()));
+        if let (Some(_), Some(pending)) = (&self.error, &mut program.pending) {
+            // A recording that goes on all the same may go on for long.
+            pending.samples.clear();
+        }
         self.written_at = Instant::now();
     }
 

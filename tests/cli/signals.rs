@@ -102,6 +102,30 @@ fn a_second_interrupt_ends_the_look_up_of_names_and_leaves_no_file() {
     assert_runs_on(target.pid());
 }
 
+#[test]
+fn a_second_interrupt_leaves_a_recording_without_names() {
+    let target = Program::start(&python::shared(), BUSY);
+    let _map = LargePerfMap::of(target.pid());
+    let running = start(&["-o", "o.fpprof", "-p", &target.pid_text()]);
+    running.wait_until_sampling(target.pid());
+    let_work(target.pid(), 100);
+    eventually("fpprof ends", || {
+        if processes::state(running.pid()) != 'Z' {
+            running.signal(Signal::SIGQUIT);
+        }
+        let_work(target.pid(), 400);
+        processes::state(running.pid()) == 'Z'
+    });
+    let ended = running.wait();
+    assert_eq!((ended.code, &ended.files[..]), (130, &["o.fpprof.partial.fpprof".to_owned()][..]), "{ended:?}");
+    for words in
+        ["the recording has no names", "What was recorded is in o.fpprof.partial.fpprof: `fpprof report` opens it"]
+    {
+        assert!(ended.stderr.contains(words), "{ended:?}");
+    }
+    assert_runs_on(target.pid());
+}
+
 /// The kernel and the shell both send SIGHUP when a terminal is closed, and nobody is there who could have changed his mind.
 #[test]
 fn a_second_hangup_gives_nothing_up() {

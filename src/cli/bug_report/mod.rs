@@ -22,7 +22,6 @@ use super::opening;
 use super::record::output_file::{OutputFile, default_name};
 use super::standard_output::document;
 use super::version::{BUILD, Build};
-use crate::profile::clean::neutral_json;
 use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
 use crate::snapshot::redact::hide_home_folders;
@@ -92,7 +91,7 @@ fn write(
     target_distribution: Option<String>,
     snapshot: Result<String, String>,
 ) -> String {
-    let raw = |json: String| RawValue::from_string(neutral_json(&json).into_owned()).map_err(|error| error.to_string());
+    let raw = |json: String| RawValue::from_string(json).map_err(|error| error.to_string());
     let (snapshot, no_snapshot) = match snapshot.and_then(raw) {
         Ok(snapshot) => (Some(snapshot), None),
         Err(why) => (None, Some(why)),

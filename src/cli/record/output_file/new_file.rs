@@ -43,8 +43,9 @@ impl NewFile {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(PRIVATE);
         let (file, name) = match options.clone().custom_flags(libc::O_TMPFILE).open(folder) {
-            Ok(file) => (file, None),
-            Err(_) => {
+            // Without /proc it could be given no name either.
+            Ok(file) if own::path_of(&file).symlink_metadata().is_ok() => (file, None),
+            _ => {
                 let open = |name: &Path| options.clone().create_new(true).open(name);
                 let (file, name) = at_a_free_name(folder, open)?;
                 (file, Some(name))
@@ -183,7 +184,7 @@ mod tests {
         let path = folder.0.join("x");
         fs::write(&path, "before").unwrap();
         for make in [|path: &Path| NewFile::beside(path).unwrap(), with_a_name] {
-            let mut new = make(&path);
+            let new = make(&path);
             new.file().write_all(b"half").unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"before");
             drop(new);
