@@ -3,13 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use fpprof::cli::{self, args::Cli};
+use fpprof::cli::args::Cli;
+use fpprof::cli::{self, messages};
 
 fn main() -> ExitCode {
-    match cli::run(&Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return messages::say_parsed(&error),
+    };
+    match cli::run(&cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("{failure}");
+            messages::say_failure(&failure);
             ExitCode::from(failure.exit_code)
         }
     }

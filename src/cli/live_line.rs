@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::messages;
+use crate::profile::clean::neutral;
 use crate::profile::steps::Steps;
 
 /// Work that is done sooner needs no line.
@@ -65,7 +67,7 @@ impl LiveLine {
                         continue;
                     }
                     // A terminal that is gone is no reason to give the work up.
-                    let _ = write!(io::stderr(), "\r{text}\x1b[K");
+                    let _ = write!(io::stderr(), "\r{}\x1b[K", neutral(&text));
                     is_shown = true;
                 }
                 if is_shown {
@@ -96,7 +98,8 @@ impl LiveLine {
     /// Writes a line of its own, which stays.
     pub fn say(&self, text: impl Display) {
         let erase = if self.shows.is_some() { "\r\x1b[K" } else { "" };
-        let _ = writeln!(io::stderr(), "{erase}{text}");
+        let _ = write!(io::stderr(), "{erase}");
+        messages::say(text);
     }
 }
 

@@ -11,6 +11,7 @@ pub mod failure;
 mod folder_args;
 pub mod install;
 mod live_line;
+pub mod messages;
 mod opening;
 pub mod output_kind;
 mod record;
@@ -35,6 +36,7 @@ use failure::Failure;
 /// # Errors
 /// What to tell the user.
 pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    record::signals::heed_file_size_limit()?;
     match &cli.command {
         Command::Record(args) => record::run(args),
         Command::Dump(args) => dump::run(args),

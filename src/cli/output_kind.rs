@@ -26,6 +26,14 @@ impl OutputKind {
         }
     }
 
+    /// Whether it is for its owner only, as it holds lines of source files, or may.
+    pub fn is_private(self) -> bool {
+        match self {
+            OutputKind::Recording => true,
+            OutputKind::Shown(format) => format.shows_sources(),
+        }
+    }
+
     /// How to look at it, as the end of "open it with …".
     pub fn viewer(self) -> &'static str {
         match self {

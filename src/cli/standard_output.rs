@@ -2,11 +2,14 @@
 //!
 //! Does: write a text, and wrap JSON in what all documents begin with. Does not: lay anything out.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::style::Style;
+use crate::profile::clean::{neutral_colored, neutral_json, neutral_text};
 
 #[derive(Serialize)]
 struct Document<'a, T> {
@@ -21,18 +24,24 @@ struct Document<'a, T> {
 pub fn document(format: &'static str, version: u32, content: &impl Serialize) -> String {
     let document = Document { format, version, fpprof: env!("CARGO_PKG_VERSION"), content };
     // Nothing in it can fail to be written: no map with other keys than text, no number that is not finite.
-    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+    neutral_json(&serde_json::to_string_pretty(&document).unwrap_or_default()).into_owned() + "\n"
 }
 
-/// Writes a text.
+/// Writes a text that was set in this style, with nothing else in it that a terminal obeys.
 ///
 /// # Errors
 /// When it cannot be written; a reader that has had enough (`… | head`) is none.
-pub fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+pub fn print(text: &str, style: Style) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(set(text, style).as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::new(format_args!("standard output cannot be written: {error}"))
             .with_hint("Is there space left where it goes?")),
         Ok(()) => Ok(()),
     }
+}
+
+/// A text that was set in this style, without what a terminal would obey beside the style's own colours.
+pub fn set(text: &str, style: Style) -> Cow<'_, str> {
+    if style.has_colors() { neutral_colored(text).into() } else { neutral_text(text) }
 }

@@ -104,6 +104,11 @@ impl Format {
         !matches!(self, Format::FlameGraph | Format::Collapsed)
     }
 
+    /// Whether it is JSON.
+    pub fn is_json(self) -> bool {
+        matches!(self, Format::Speedscope | Format::Firefox | Format::ChromeTrace | Format::JsonLines)
+    }
+
     /// Whether it shows the text of Python files.
     pub fn shows_sources(self) -> bool {
         self == Format::Html

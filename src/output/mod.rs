@@ -15,6 +15,7 @@ mod json_lines;
 pub mod label;
 mod labelled;
 pub mod mark;
+mod neutral;
 mod pprof;
 mod speedscope;
 
@@ -27,6 +28,7 @@ use crate::profile::sources::Sources;
 use crate::profile::timeline::Timeline;
 use format::Format;
 use label::LabelOptions;
+use neutral::{Neutral, Text};
 
 /// What is written.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +77,7 @@ pub struct Difference<'a> {
 /// # Errors
 /// Those of the writer.
 pub fn write_difference(difference: &Difference<'_>, out: &mut dyn Write) -> io::Result<()> {
-    flamegraph::write_difference(difference, out)
+    flamegraph::write_difference(difference, &mut Neutral::new(out, Text::Plain))
 }
 
 /// Writes a profile, also an empty one, in a format.
@@ -89,15 +91,16 @@ pub fn write(format: Format, shown: &ShownProfile<'_>, options: &LabelOptions, o
             timeline.ok_or_else(|| io::Error::other(format!("{format} needs every sample, not only sums")))?;
         io::Result::Ok(SampledProfile { stacks, timeline, facts })
     };
+    let mut text = Neutral::new(&mut *out, if format.is_json() { Text::Json } else { Text::Plain });
     match format {
-        Format::FlameGraph => flamegraph::write(shown, options, out),
-        Format::Collapsed => collapsed::write(stacks, facts, options, out),
-        Format::Speedscope => speedscope::write(sampled()?, options, out),
+        Format::FlameGraph => flamegraph::write(shown, options, &mut text),
+        Format::Collapsed => collapsed::write(stacks, facts, options, &mut text),
+        Format::Speedscope => speedscope::write(sampled()?, options, &mut text),
         Format::Pprof => pprof::write(sampled()?, options, out),
-        Format::Firefox => firefox::write(sampled()?, options, out),
-        Format::ChromeTrace => chrome_trace::write(sampled()?, options, out),
-        Format::JsonLines => json_lines::write(sampled()?, options, out),
-        Format::Html => html::write(shown, sampled()?, options, out),
-        Format::FlameChart => flamegraph::write_chart(sampled()?, options, out),
+        Format::Firefox => firefox::write(sampled()?, options, &mut text),
+        Format::ChromeTrace => chrome_trace::write(sampled()?, options, &mut text),
+        Format::JsonLines => json_lines::write(sampled()?, options, &mut text),
+        Format::Html => html::write(shown, sampled()?, options, &mut text),
+        Format::FlameChart => flamegraph::write_chart(sampled()?, options, &mut text),
     }
 }

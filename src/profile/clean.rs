@@ -34,6 +34,68 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(without_middle(clean))
 }
 
+/// A line of a message, every character of it in its place: what [`one_line`] marks is `U+FFFD`, and what would begin a line or leave a gap is a space.
+pub fn neutral(text: &str) -> Cow<'_, str> {
+    neutral_but(text, |_| false)
+}
+
+/// Lines of text, or of markup, as [`neutral`]: their ends and tabs stay.
+pub fn neutral_text(text: &str) -> Cow<'_, str> {
+    neutral_but(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// Lines of text with the colours of a terminal (SGR, ECMA-48), which stay, as [`neutral_text`].
+pub fn neutral_colored(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for (index, part) in text.split('\x1b').enumerate() {
+        let color = part.strip_prefix('[').and_then(|part| part.split_once('m')).map(|(color, _)| color);
+        let is_color = color.is_some_and(|color| color.chars().all(|c| c.is_ascii_digit() || c == ';'));
+        clean.push_str(match index {
+            0 => "",
+            _ if is_color => "\x1b",
+            _ => "\u{fffd}",
+        });
+        clean.push_str(&neutral_text(part));
+    }
+    clean
+}
+
+/// JSON in which text has no characters that [`neutral`] would replace: they are told by their numbers.
+pub fn neutral_json(text: &str) -> Cow<'_, str> {
+    // Control characters of ASCII are between what JSON is made of, and JSON itself tells those in text by their numbers.
+    let is_unfit = |c: char| !c.is_ascii_control() && in_a_line(c) != c || c == '\x7f';
+    if !text.contains(is_unfit) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            // None of them needs two numbers (RFC 8259, section 7).
+            c if is_unfit(c) => clean.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => clean.push(c),
+        }
+    }
+    Cow::Owned(clean)
+}
+
+fn neutral_but(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let shown = |c| if stays(c) { c } else { in_a_line(c) };
+    if text.chars().all(|c| shown(c) == c) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+/// What a character is in a line: itself, unless it cannot be seen or changes how others are read.
+fn in_a_line(c: char) -> char {
+    match c {
+        '\u{2028}' | '\u{2029}' => ' ',
+        c if c.is_control() && c.is_whitespace() => ' ',
+        c if is_unfit(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
+    }
+}
+
 fn is_unfit(c: char) -> bool {
     let is_bidi_control =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -74,6 +136,26 @@ mod tests {
     fn what_cannot_be_seen_is_marked() {
         assert_eq!(one_line("a\0b\x1b[31m"), "a\u{fffd}b\u{fffd}[31m");
         assert_eq!(one_line("user\u{202e}nimda"), "user\u{fffd}nimda");
+    }
+
+    #[test]
+    fn messages_keep_their_characters_in_their_places() {
+        assert!(matches!(neutral("a  b <名> "), Cow::Borrowed(_)));
+        assert_eq!(neutral("a\n\tb\x1b[2Jc\u{9b}31m\u{202e}\u{85}\u{2028}"), "a  b\u{fffd}[2Jc\u{fffd}31m\u{fffd}  ");
+        assert_eq!(neutral_text("a\n\tb\r\x1b"), "a\n\tb \u{fffd}");
+        assert_eq!(
+            neutral_colored("\x1b[1;31mred\x1b[0m\n\x1b[2J\x1b]0;t\x07\x1b"),
+            "\x1b[1;31mred\x1b[0m\n\u{fffd}[2J\u{fffd}]0;t\u{fffd}\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn json_tells_the_same_text_by_numbers() {
+        let text = "\x1b\x7f\u{9b}\u{85}\u{2028}\u{202e}\u{2066}\u{61c}ä\n\"\\";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let clean = neutral_json(&json);
+        assert!(clean.chars().all(|c| c == '\n' || in_a_line(c) == c), "{clean}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&clean).unwrap(), [text]);
     }
 
     #[test]

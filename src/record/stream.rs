@@ -16,6 +16,7 @@ use crate::profile::recording::{
 };
 use crate::profile::samples::SampleColumns;
 use crate::profile::samples::Weights;
+use crate::profile::tree::StackTree;
 use crate::stack::frame::{GapKind, SampleFrame};
 
 /// How often to write: what a crash may lose.
@@ -29,6 +30,8 @@ pub struct Stream {
     writer: RecordingWriter<File>,
     every: Duration,
     written_at: Instant,
+    /// Whether samples of one second that differ in their times only are one.
+    sums: bool,
     /// By the programs' numbers.
     programs: Vec<Written>,
     error: Option<io::Error>,
@@ -58,7 +61,20 @@ impl Stream {
         let mut writer = RecordingWriter::new(file)?;
         writer.add(&Record::Facts(Box::new(facts)))?;
         writer.end_block()?;
-        Ok(Stream { writer, every: WRITE_EVERY, written_at: Instant::now(), programs: Vec::new(), error: None })
+        Ok(Stream {
+            writer,
+            every: WRITE_EVERY,
+            written_at: Instant::now(),
+            sums: false,
+            programs: Vec::new(),
+            error: None,
+        })
+    }
+
+    /// Writes samples that differ in their times only as one, for an output that has sums of stacks and is not made of this: only if that comes to nothing,
+    /// this is what there is. An error does not end such a recording.
+    pub fn in_sums(self) -> Stream {
+        Stream { sums: true, ..self }
     }
 
     /// Writes this often instead of once a second.
@@ -81,17 +97,21 @@ impl Stream {
         self.attempt(|stream| stream.writer.add(&Record::Program(record)));
     }
 
-    /// Writes what is new when it is time for it. Returns whether writing still works.
+    /// Writes what is new when it is time for it. Returns whether it is worth going on: writing still works, or is not what matters.
     pub fn write_if_due(&mut self, program: &mut Program) -> bool {
         if self.written_at.elapsed() >= self.every {
             self.write(program);
         }
-        self.error.is_none()
+        self.error.is_none() || self.sums
     }
 
     /// Writes what is new.
     pub fn write(&mut self, program: &mut Program) {
         self.attempt(|stream| stream.add_new(program).and_then(|()| stream.writer.end_block()));
+        if let (Some(_), Some(pending)) = (&self.error, &mut program.pending) {
+            // A recording that goes on all the same may go on for long.
+            pending.samples.clear();
+        }
         self.written_at = Instant::now();
     }
 
@@ -129,7 +149,7 @@ impl Stream {
     fn add_new(&mut self, program: &mut Program) -> io::Result<()> {
         let Program { number, session, stacks, thread_names, pending, .. } = program;
         let program = *number;
-        let Stream { writer, programs, .. } = self;
+        let Stream { writer, programs, sums, .. } = self;
         let (Some(pending), Some(written)) = (pending, programs.get_mut(program)) else { return Ok(()) };
         let mut add = Adding { writer, program };
         let space = &session.reader.space;
@@ -151,10 +171,12 @@ impl Stream {
         add.more(Record::Frames, frames.collect())?;
         let nodes = fresh(stacks.nodes(), &mut written.stacks);
         if !nodes.is_empty() {
-            let number = |index: usize| u32::try_from(index).unwrap_or(0);
-            let caller = nodes.iter().map(|node| number(node.parent.index())).collect();
-            let frame = nodes.iter().map(|node| node.frame.map_or(0, |frame| number(frame.index()))).collect();
+            let caller = nodes.iter().map(|node| without_labels(stacks, u32_of(node.parent.index()))).collect();
+            let frame = nodes.iter().map(|node| node.frame.map_or(0, |frame| u32_of(frame.index()))).collect();
             add.writer.add(&Record::Stacks(Stacks { program, caller, frame }))?;
+        }
+        if *sums {
+            pending.sum_up(|stack| without_labels(stacks, stack));
         }
         if let Some(last) = pending.samples.last() {
             add.writer.add(&Record::Samples(SampleColumns::of(
@@ -173,9 +195,26 @@ impl Stream {
 fn sampled(counted: &Counted) -> SampleFrame {
     match counted {
         Counted::Frame(frame) => *frame,
-        // They are kept with each sample and not in stacks; were one here, the numbers of frames would stay right.
+        // They are kept with each sample and not in stacks. One that is here has its number and is in no stack.
         Counted::Thread(_) | Counted::RunState(_) => SampleFrame::Missing(GapKind::Unplaced),
     }
+}
+
+/// The stack, by its number, without what it holds beside its frames: that is kept with each sample.
+fn without_labels(stacks: &StackTree<Counted>, mut stack: u32) -> u32 {
+    let node = |stack: u32| stacks.nodes().get(stack as usize);
+    // A caller's number is lower.
+    while let Some(labelled) = node(stack)
+        && let Some(Counted::Thread(_) | Counted::RunState(_)) = stacks.frame(labelled)
+    {
+        stack = u32_of(labelled.parent.index());
+    }
+    stack
+}
+
+/// The number of a stack or a frame: there are no more than 2^32.
+fn u32_of(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(0)
 }
 
 /// What has come since, which then counts as written.

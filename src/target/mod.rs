@@ -17,6 +17,7 @@ pub mod maps;
 pub mod memory;
 pub mod modules;
 pub mod obstacle;
+pub mod own;
 mod permission;
 pub mod process;
 pub mod process_memory;

@@ -40,6 +40,7 @@ fn a_folder_and_a_file_that_are_read_only_are_found_out_first() {
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let kept = scratch.path().join("kept.svg");
     fs::write(&kept, OURS).unwrap();
+    std::os::unix::fs::chown(&kept, Some(65534), None).unwrap();
     for output in [&["-o", "o.svg"][..], &[], &["-o", &kept.to_string_lossy()]] {
         let folder = Scratch::new();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
@@ -90,17 +91,17 @@ fn what_fpprof_has_not_written_is_replaced_only_on_demand() {
 }
 
 #[test]
-fn samples_are_kept_in_a_temporary_file_that_is_gone_afterwards() {
+fn samples_for_standard_output_are_kept_in_a_temporary_file_that_is_gone_afterwards() {
     let target = Program::start(&python::newest(), BUSY);
     let folder = Scratch::new();
     let with = |temporary: &Path, program: &[&str]| {
         let mut command = Command::new(FPPROF);
-        command.args(["record", "-d", "100ms", "-f", "speedscope", "-o", "o.txt"]).args(program);
+        command.args(["record", "-d", "100ms", "-f", "speedscope", "-o", "-"]).args(program);
         command.env("TMPDIR", temporary);
         start_command(command, Scratch::new()).wait()
     };
     let ended = with(folder.path(), &["-p", &target.pid_text()]);
-    assert!(ended.recorded().contains("speedscope"), "{ended:?}");
+    assert!(ended.code == 0 && ended.stdout.contains("speedscope"), "{ended:?}");
     assert_eq!(folder.files(), Vec::<String>::new());
     let ended = with(Path::new("/nowhere"), &LEAVES_A_FILE);
     ended.assert_refused(&["temporary file", "TMPDIR"]);
@@ -133,4 +134,80 @@ fn a_reader_that_stops_reading_is_no_error() {
     });
     assert_eq!(code, "0\n");
     running.wait();
+}
+
+#[test]
+fn pipes_and_descriptors_that_are_named_are_written_to() {
+    let target = Program::start(&python::newest(), BUSY);
+    let fpprof = |script: &str| {
+        let mut command = Command::new("bash");
+        command.args(["-c", script, FPPROF, &target.pid_text()]);
+        start_command(command, Scratch::new()).wait()
+    };
+    let record = "\"$0\" record -d 200ms --native none -f collapsed -p \"$1\" -o";
+    for script in [
+        // The shell does not wait for what reads here.
+        format!("{record} >(cat >got; mv got o.txt); until [ -e o.txt ]; do :; done"),
+        format!("mkfifo p; cat p >o.txt & {record} p; wait; rm p"),
+        format!("{record} /dev/stdout >o.txt"),
+        format!("{record} /dev/stdout | cat >o.txt"),
+        format!("{record} /dev/fd/3 3>o.txt"),
+        format!("{record} /proc/self/fd/3 3>o.txt"),
+    ] {
+        let ended = fpprof(&script);
+        assert!(ended.recorded().starts_with("# command: "), "{script}: {ended:?}");
+        assert_eq!(ended.files, ["o.txt"], "{script}");
+    }
+    let ended = fpprof(&format!("mkfifo p; {record} p; code=$?; rm p; exit $code"));
+    ended.assert_refused(&["nobody reads the pipe `p`", "Start what reads it first"]);
+    let ended = fpprof(&format!("{record} /dev/full"));
+    ended.assert_refused(&["the output cannot be written: No space left"]);
+    let ended = fpprof(&format!("{record} - >/dev/full"));
+    ended.assert_refused(&["the output cannot be written: No space left"]);
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn links_and_files_of_others_are_replaced_only_on_demand() {
+    let target = Program::start(&python::newest(), BUSY);
+    let scratch = Scratch::new();
+    let [link, beyond, theirs] = ["link.svg", "beyond.svg", "theirs.svg"].map(|name| scratch.path().join(name));
+    fs::write(&beyond, OURS).unwrap();
+    std::os::unix::fs::symlink(&beyond, &link).unwrap();
+    fs::write(&theirs, OURS).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(65534), None).unwrap();
+    for (path, words) in [(&link, "is a symbolic link"), (&theirs, "belongs to another user")] {
+        let arguments = ["-d", "100ms", "-o", &path.to_string_lossy(), "-p", &target.pid_text()];
+        record(&arguments).assert_refused(&[words, "--force"]);
+        assert_eq!(record(&[&["--force"][..], &arguments].concat()).code, 0);
+        assert!(is_own(&fs::read(path).unwrap()) && path.symlink_metadata().unwrap().is_file());
+    }
+    assert_eq!(fs::read_to_string(&beyond).unwrap(), OURS, "the link was replaced, and not what it led to");
+    assert_untouched(target.pid());
+}
+
+#[test]
+fn what_holds_sources_or_memory_is_for_its_owner_only() {
+    let target = Program::start(&python::newest(), BUSY);
+    let scratch = Scratch::new();
+    let pid = target.pid_text();
+    let mode = |name: &str, arguments: &[&str]| {
+        let mut command = Command::new(FPPROF);
+        let path = scratch.path().join(name);
+        command.args(arguments).arg(&path);
+        let ended = start_command(command, Scratch::new()).wait();
+        assert_eq!(ended.code, 0, "{ended:?}");
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    fs::write(scratch.path().join("any"), "").unwrap();
+    let any = fs::metadata(scratch.path().join("any")).unwrap().permissions().mode() & 0o777;
+    let recorded = ["record", "-d", "100ms", "--native", "none", "-p", &pid, "-o"];
+    for name in ["o.svg", "o.speedscope.json"] {
+        assert_eq!(mode(name, &recorded), any, "{name}");
+    }
+    assert_eq!([mode("o.html", &recorded), mode("o.fpprof", &recorded)], [0o600; 2]);
+    let recording = scratch.path().join("o.fpprof");
+    assert_eq!(mode("r.html", &["report", &recording.to_string_lossy(), "-o"]), 0o600);
+    assert_eq!(mode("case.json", &["doctor", "--pid", &pid, "--snapshot"]), 0o600);
+    assert_eq!(mode("bug.json", &["bug-report", "--pid", &pid, "-o"]), 0o600);
 }

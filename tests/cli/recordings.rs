@@ -181,7 +181,7 @@ fn a_page_shows_the_source_of_the_program_that_was_recorded() {
 fn what_was_recorded_before_sigkill_can_be_read() {
     let target = Program::start(&python::newest(), BUSY);
     let running = start(&["-o", "run.fpprof", "-p", &target.pid_text()]);
-    let path = running.folder().join("run.fpprof");
+    let path = running.folder().join("run.fpprof.partial.fpprof");
     let has_samples = || {
         let bytes = fs::read(&path).unwrap_or_default();
         let read = recording::read(&bytes[..], bytes.len() as u64);
@@ -199,7 +199,9 @@ fn what_was_recorded_before_sigkill_can_be_read() {
     assert_eq!(total(&shown.stdout), samples);
     assert!(shown.stdout.contains("<module>"), "{shown:?}");
     assert_untouched(target.pid());
-    drop(running);
+    let ended = running.wait();
+    assert_eq!(ended.files, ["run.fpprof.partial.fpprof"], "nothing has the name of the output");
+    assert!(ended.stderr.contains("is kept in run.fpprof.partial.fpprof"), "{ended:?}");
 }
 
 #[test]
@@ -216,9 +218,23 @@ fn files_that_are_no_recordings_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_recording_goes_to_a_file_only() {
+fn a_recording_goes_through_a_pipe_too() {
     let target = Program::start(&python::newest(), BUSY);
-    record(&["-f", "fpprof", "-o", "-", "-p", &target.pid_text()]).assert_refused(&["--output run.fpprof"]);
+    let kept = Scratch::new();
+    let path = kept.path().join("run.fpprof");
+    let mut command = Command::new("sh");
+    command.args(["-c", "\"$0\" record -f fpprof -o - -d 500ms -p \"$1\" >\"$2\""]);
+    command.args([FPPROF, &target.pid_text(), &path.to_string_lossy()]);
+    let ended = start_command(command, Scratch::new()).wait();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let recording = read(&path);
+    assert_eq!(recording.cut_off, None);
+    assert!(recording.programs.iter().any(|program| !program.samples.is_empty()), "{recording:?}");
+}
+
+#[test]
+fn switches_that_show_are_said_to_be_for_reports() {
+    let target = Program::start(&python::newest(), BUSY);
     let whole = record(&["-o", "run.fpprof", "-d", "200ms", "-t", "-F", "-p", &target.pid_text()]);
     assert_eq!(whole.code, 0, "{whole:?}");
     assert!(whole.stderr.contains("give --threads, --function to `fpprof report`"), "{whole:?}");

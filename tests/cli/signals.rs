@@ -19,7 +19,13 @@ fn watch(target: &Program, more: &[&str]) -> Running {
 #[test]
 fn what_ends_a_recording_writes_what_there_is() {
     let target = Program::start(&python::newest(), BUSY);
-    for signals in [&[Signal::SIGINT][..], &[Signal::SIGTERM], &[Signal::SIGINT, Signal::SIGINT]] {
+    for signals in [
+        &[Signal::SIGINT][..],
+        &[Signal::SIGTERM],
+        &[Signal::SIGHUP],
+        &[Signal::SIGQUIT],
+        &[Signal::SIGINT, Signal::SIGINT],
+    ] {
         let running = watch(&target, &["-r", "500"]);
         let_work(target.pid(), 200);
         for signal in signals {
@@ -94,6 +100,64 @@ fn a_second_interrupt_ends_the_look_up_of_names_and_leaves_no_file() {
     ended.assert_refused(&["interrupted again while names were looked up: nothing was written"]);
     assert_eq!(ended.code, 130);
     assert_runs_on(target.pid());
+}
+
+#[test]
+fn a_second_interrupt_leaves_a_recording_without_names() {
+    let target = Program::start(&python::shared(), BUSY);
+    let _map = LargePerfMap::of(target.pid());
+    let running = start(&["-o", "o.fpprof", "-p", &target.pid_text()]);
+    running.wait_until_sampling(target.pid());
+    let_work(target.pid(), 100);
+    eventually("fpprof ends", || {
+        if processes::state(running.pid()) != 'Z' {
+            running.signal(Signal::SIGQUIT);
+        }
+        let_work(target.pid(), 400);
+        processes::state(running.pid()) == 'Z'
+    });
+    let ended = running.wait();
+    assert_eq!((ended.code, &ended.files[..]), (130, &["o.fpprof.partial.fpprof".to_owned()][..]), "{ended:?}");
+    for words in
+        ["the recording has no names", "What was recorded is in o.fpprof.partial.fpprof: `fpprof report` opens it"]
+    {
+        assert!(ended.stderr.contains(words), "{ended:?}");
+    }
+    assert_runs_on(target.pid());
+}
+
+/// The kernel and the shell both send SIGHUP when a terminal is closed, and nobody is there who could have changed his mind.
+#[test]
+fn a_second_hangup_gives_nothing_up() {
+    let target = Program::start(&python::shared(), BUSY);
+    let _map = LargePerfMap::of(target.pid());
+    let running = watch(&target, &[]);
+    let_work(target.pid(), 100);
+    eventually("fpprof ends", || {
+        if processes::state(running.pid()) != 'Z' {
+            running.signal(Signal::SIGHUP);
+        }
+        let_work(target.pid(), 400);
+        processes::state(running.pid()) == 'Z'
+    });
+    let ended = running.wait();
+    assert!(ended.recorded().contains(";inner (<string>:"), "{ended:?}");
+    assert_runs_on(target.pid());
+}
+
+#[test]
+fn a_hangup_that_was_to_be_ignored_is() {
+    let target = Program::start(&python::newest(), BUSY);
+    let mut command = std::process::Command::new("nohup");
+    command.args([crate::run::FPPROF, "record", "--max-overhead", "none", "-o", "o.txt", "-p", &target.pid_text()]);
+    let running = crate::run::start_command(command, crate::run::Scratch::new());
+    running.wait_until_sampling(target.pid());
+    let ignored = processes::field(running.pid(), "SigIgn").expect("the kernel tells");
+    assert_eq!(u64::from_str_radix(&ignored, 16).unwrap() & 1, 1, "SIGHUP is the first signal");
+    running.signal(Signal::SIGHUP);
+    let_work(target.pid(), 200);
+    running.signal(Signal::SIGINT);
+    assert!(running.wait().recorded().contains(";inner (<string>:"));
 }
 
 #[test]

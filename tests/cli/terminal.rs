@@ -59,7 +59,8 @@ fn a_terminal_has_a_live_line_that_is_gone_at_the_end() {
     assert!(live.iter().all(|line| line.contains(" of 0.9 s: ") && line.contains("/s")), "{text:?}");
     let visible = visible(&text);
     assert!(visible.iter().all(|line| !line.contains("recording 0.")), "{visible:?}");
-    assert!(visible[0].starts_with("fpprof: wrote o.txt"), "{visible:?}");
+    assert!(visible[0].starts_with("fpprof: what is recorded is kept in o.txt.partial.fpprof"), "{visible:?}");
+    assert!(visible[1].starts_with("fpprof: wrote o.txt"), "{visible:?}");
     assert_untouched(target.pid());
     let text = on_a_terminal(&["--hideprogress", "-d", "900ms", "-o", "o.txt", "-p", &target.pid_text()]);
     assert!(!text.contains('\x1b') && !text.contains("recording 0."), "{text:?}");

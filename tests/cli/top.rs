@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nix::pty::{Winsize, openpty};
+use nix::fcntl::OFlag;
+use nix::pty::{Winsize, grantpt, openpty, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
@@ -262,4 +263,40 @@ fn without_a_terminal_it_says_what_to_use() {
     let target = Program::start(&python::newest(), BUSY);
     fpprof(&["top", "--pid", &target.pid_text()]).assert_refused(&["needs a terminal", "fpprof dump", "fpprof record"]);
     assert_untouched(target.pid());
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_it() {
+    let target = Program::start(&python::newest(), BUSY);
+    for keys in ["", "p"] {
+        // Nothing that is started meanwhile inherits it, or it would not be closed.
+        let terminal = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let slave = File::options().read(true).write(true).open(ptsname_r(&terminal).unwrap()).unwrap();
+        let mut terminal = File::from(OwnedFd::from(terminal));
+        let scratch = Scratch::new();
+        let mut command = Command::new(FPPROF);
+        command.args(["top", "--pid", &target.pid_text()]).current_dir(scratch.path());
+        let side = || Stdio::from(slave.try_clone().unwrap());
+        assert!(Command::new("stty").args(["rows", "24", "cols", "80"]).stdin(side()).status().unwrap().success());
+        let mut child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+        drop((command, slave));
+        let mut shown = vt100::Parser::new(cells(24), cells(80), 0);
+        eventually("it shows something", || {
+            let mut bytes = [0; 4096];
+            let read = terminal.read(&mut bytes).unwrap();
+            shown.process(&bytes[..read]);
+            shown.screen().contents().contains("inner")
+        });
+        terminal.write_all(keys.as_bytes()).unwrap();
+        drop(terminal);
+        let mut status = None;
+        eventually("fpprof top ends", || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "{keys:?}");
+        assert_untouched(target.pid());
+    }
 }

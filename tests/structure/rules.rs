@@ -45,6 +45,9 @@ const PROC: &[&str] = &["target", "capture"];
 /// What makes a loop over ticks: the stages before `cli` have it.
 const TICKS: &[&str] = &["Clock::new", "Tick::Due", "Tick::None"];
 
+/// What writes to a terminal as it is, and panics where that is gone.
+const SAYING: &[&str] = &["print!", "println!", "eprint!", "eprintln!", "dbg!"];
+
 /// Where versions of CPython may be compared.
 const VERSIONS: &str = "python/layout";
 
@@ -63,6 +66,7 @@ pub fn broken(source: &Source) -> Vec<String> {
         compares_versions_in_place,
         names_proc_in_place,
         leaves_ticks_to_stages,
+        says_in_place,
     ];
     let at = |(line, what): (usize, String)| format!("src/{}:{}: {what}", source.name, line + 1);
     rules.iter().flat_map(|rule| rule(source)).map(at).collect()
@@ -105,6 +109,16 @@ fn leaves_ticks_to_stages(source: &Source) -> Broken {
     lines
         .filter(|(_, code)| ticks(code))
         .map(|(line, _)| (line, "a loop over ticks in a command: it is `record`'s".into()))
+        .collect()
+}
+
+/// All that is said goes through `cli/messages.rs` or `cli/standard_output.rs`, which clean it.
+fn says_in_place(source: &Source) -> Broken {
+    let lines = source.code[..source.length].iter().enumerate();
+    let says = |code: &str| SAYING.iter().any(|name| contains_path(code, name));
+    lines
+        .filter(|(_, code)| says(code))
+        .map(|(line, _)| (line, "it says something past `cli::messages`, which cleans it".into()))
         .collect()
 }
 

@@ -17,11 +17,11 @@ use self::args::BugReportArgs;
 use super::doctor::examine::Report;
 use super::doctor::{self, snapshot};
 use super::failure::Failure;
+use super::messages::say;
 use super::opening;
 use super::record::output_file::{OutputFile, default_name};
 use super::standard_output::document;
 use super::version::{BUILD, Build};
-use crate::profile::clean::one_line;
 use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
 use crate::snapshot::redact::hide_home_folders;
@@ -53,7 +53,7 @@ struct Content<'a> {
 /// That the report cannot be written. That the process cannot be read is a thing to report.
 pub fn run(args: &BugReportArgs) -> Result<ExitCode, Failure> {
     let path = args.output.clone().unwrap_or_else(|| default_output(args.pid));
-    let mut output = OutputFile::open(&path, args.force)?;
+    let mut output = OutputFile::open(&path, args.force)?.private(true);
     let session = args.pid.map(|pid| opening::attach(Pid(pid), Mode::Wall, &AtomicBool::new(false)));
     let text = match session {
         Some(Ok(session)) => of_process(session, args.thread.map(Tid)),
@@ -66,7 +66,7 @@ pub fn run(args: &BugReportArgs) -> Result<ExitCode, Failure> {
     if let Some(path) = output.path() {
         let path = path.display().to_string();
         let size = text.len().div_ceil(1000);
-        eprintln!("fpprof: wrote {} ({size} kB): look at it, and attach it to an issue at {ISSUES}", one_line(&path));
+        say(format_args!("fpprof: wrote {path} ({size} kB): look at it, and attach it to an issue at {ISSUES}"));
     }
     Ok(ExitCode::SUCCESS)
 }

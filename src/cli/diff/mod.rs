@@ -12,10 +12,13 @@ use std::process::ExitCode;
 use self::args::{DiffArgs, DiffFormat, Side};
 use super::failure::Failure;
 use super::live_line::LiveLine;
+use super::messages::say;
 use super::record::output_file::OutputFile;
 use super::report::{read, refuse_recording};
 use super::style::Style;
+use crate::cli::standard_output::set;
 use crate::output::{self, Difference};
+use crate::profile::clean::one_line;
 use crate::profile::comparison::{Counts, FunctionChange, Unit, compare};
 use crate::profile::facts::RecordingFacts;
 use crate::report::RecordingPart;
@@ -70,12 +73,12 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     let mut output = OutputFile::open(path, args.force)?;
     let style = if output.path().is_some() { Style::PLAIN } else { args.color.style() };
     output.write(|out| match format {
-        DiffFormat::Table => out.write_all(table::text(&comparison, args.all, style).as_bytes()),
+        DiffFormat::Table => out.write_all(set(&table::text(&comparison, args.all, style), style).as_bytes()),
         DiffFormat::Json => out.write_all(json::text(&comparison).as_bytes()),
         DiffFormat::Flamegraph => output::write_difference(&comparison.difference(args.stacks), out),
     })?;
     if let Some(path) = output.path() {
-        eprintln!("fpprof: wrote {}", path.display());
+        say(format_args!("fpprof: wrote {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -102,15 +105,15 @@ fn recorded<'a>(path: &'a Path, choice: &ReportOptions, line: &LiveLine) -> Resu
 fn warn(before: &RecordingFacts, after: &RecordingFacts) {
     let [old, new] = [before, after].map(|facts| facts.threads.name());
     if old != new {
-        eprintln!(
+        say(format_args!(
             "fpprof: warning: the first was recorded in {old} mode, the second in {new} mode: their samples are of different threads"
-        );
+        ));
     }
     let [old, new] = [before, after].map(|facts| facts.python_version.as_deref().unwrap_or("unknown"));
     if old != new {
-        eprintln!(
+        say(format_args!(
             "fpprof: warning: the first is of CPython {old}, the second of {new}: the interpreter's own functions have changed, too"
-        );
+        ));
     }
 }
 
@@ -121,7 +124,7 @@ impl Comparison<'_> {
             Side::Before => (old, "before"),
             Side::After => (new, "after"),
         };
-        let name = |recorded: &Recorded<'_>| recorded.path.display().to_string();
+        let name = |recorded: &Recorded<'_>| one_line(&recorded.path.display().to_string()).into_owned();
         let lines = |recorded: &Recorded<'_>| recorded.part.facts.summary_lines().join("\n");
         Difference {
             stacks: drawn.part.stacks(),

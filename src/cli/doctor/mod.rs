@@ -20,9 +20,11 @@ use std::time::{Duration, Instant};
 use self::args::DoctorArgs;
 use self::examine::Report;
 use super::failure::Failure;
+use super::messages::say;
 use super::opening::{self, Opened};
 use super::record::output_file::OutputFile;
 use super::standard_output::print;
+use super::style::Style;
 use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, ProgramOutput};
@@ -42,7 +44,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// # Errors
 /// Why there is nothing to examine. With `--json`, that is written, too.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
-    let mut output = args.snapshot.as_deref().map(|path| OutputFile::open(path, args.force)).transpose()?;
+    let mut output = args
+        .snapshot
+        .as_deref()
+        .map(|path| OutputFile::open(path, args.force))
+        .transpose()?
+        .map(|output| output.private(true));
     let mut launched = None;
     let examined = match (args.pid, &args.file) {
         (Some(pid), _) => attach(pid).map(of_process),
@@ -51,12 +58,13 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     };
     let (report, session) = match examined {
         Err(failure) if args.json => {
-            print(&json::failure(&failure))?;
+            print(&json::failure(&failure), Style::PLAIN)?;
             return Err(failure);
         }
         other => other?,
     };
-    print(&if args.json { json::write(&report) } else { text::write(&report, args.color.style()) })?;
+    let style = if args.json { Style::PLAIN } else { args.color.style() };
+    print(&if args.json { json::write(&report) } else { text::write(&report, style) }, style)?;
     let saved = match (session, &mut output) {
         (Some(mut session), Some(output)) => snapshot::save(&mut session, args.thread.map(Tid), output),
         _ => Ok(()),
@@ -65,7 +73,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
         && launched.status().is_none()
     {
         let pid = launched.pid();
-        eprintln!("fpprof: the program runs on as process {pid}: `kill {pid}` ends it");
+        say(format_args!("fpprof: the program runs on as process {pid}: `kill {pid}` ends it"));
     }
     saved.map(|()| ExitCode::SUCCESS)
 }

@@ -4,8 +4,9 @@
 //! Does not: decide what a snapshot holds (`sampler::snapshot`).
 
 use crate::cli::failure::Failure;
+use crate::cli::messages::say;
 use crate::cli::record::output_file::OutputFile;
-use crate::profile::clean::one_line;
+use crate::profile::clean::neutral_json;
 use crate::sampler::session::Session;
 use crate::snapshot::subject::{Saved, ThreadToSave};
 use crate::stack::frame::{GapKind, SampleFrame};
@@ -25,9 +26,13 @@ pub fn save(session: &mut Session, thread: Option<Tid>, output: &mut OutputFile)
         Failure::new(format_args!("no stack can be saved: {why_not}"))
             .with_hint("Try again, or another thread: `--thread TID`; `fpprof dump` lists them.")
     })?;
-    output.write(|writer| writer.write_all(saved.json.as_bytes()))?;
+    let json = neutral_json(&saved.json);
+    output.write(|writer| writer.write_all(json.as_bytes()))?;
     let path = output.path().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
-    eprintln!("fpprof: wrote {}: {}", one_line(&path), describe(tid, &saved));
+    let described = describe(tid, &saved);
+    let mut lines = described.lines();
+    say(format_args!("fpprof: wrote {path}: {}", lines.next().unwrap_or_default()));
+    lines.for_each(say);
     Ok(())
 }
 

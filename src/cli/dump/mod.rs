@@ -16,6 +16,8 @@ use std::sync::atomic::AtomicBool;
 use self::args::DumpArgs;
 use self::look::{Dump, DumpOptions};
 use super::failure::Failure;
+use super::messages::say;
+use super::style::Style;
 use super::{opening, standard_output};
 use crate::sampler::mode::Mode;
 use crate::types::Pid;
@@ -31,10 +33,11 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
         (None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
     };
     if let Some(not_read) = &dump.not_read {
-        eprintln!("fpprof: warning: names: {not_read}");
+        say(format_args!("fpprof: warning: names: {not_read}"));
     }
-    let text = if args.json { json::write(&dump) } else { text::write(&dump, args.color.style()) };
-    standard_output::print(&text)?;
+    let style = if args.json { Style::PLAIN } else { args.color.style() };
+    let text = if args.json { json::write(&dump) } else { text::write(&dump, style) };
+    standard_output::print(&text, style)?;
     Ok(ExitCode::SUCCESS)
 }
 

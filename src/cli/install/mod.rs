@@ -14,6 +14,7 @@ use self::args::{CompletionsArgs, ManArgs};
 use super::args::Cli;
 use super::failure::Failure;
 use super::standard_output;
+use super::style::Style;
 
 /// Runs `fpprof completions`.
 ///
@@ -22,7 +23,7 @@ use super::standard_output;
 pub fn completions(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "fpprof", &mut script);
-    standard_output::print(&String::from_utf8_lossy(&script))?;
+    standard_output::print(&String::from_utf8_lossy(&script), Style::PLAIN)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,7 @@
 //! What is made of a recording when it has ended: names, and the profile in its format.
 //!
-//! Does: for a format that needs every sample, keep a recording in a temporary file and make of it what `fpprof report` makes
-//! of any recording, so that both give the same. Does not: record, or write the output.
+//! Does: for a format that needs every sample, make of the recording that was kept meanwhile what `fpprof report` makes
+//! of any recording, so that both give the same. Does not: record, or put the output in its place.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Cursor, Read, Seek, Write};
@@ -34,11 +34,13 @@ pub struct OutputJob {
     pub labels: LabelOptions,
     /// What is shown where it is made of every sample.
     pub shown: ReportOptions,
-    /// The recording's file, where the output is made of it and is not it.
+    /// The recording's file, where the output is made of it, or is a copy of it.
     pub interim: Option<File>,
+    /// What is written to, where that is a file; else the output is made aside, for who reads it may be slow.
+    pub into: Option<File>,
 }
 
-/// The facts, and the output unless that is written already.
+/// The facts, and the output unless that is where it is to be.
 pub type Finished = (RecordingFacts, Option<Box<dyn Read + Send>>);
 
 impl OutputJob {
@@ -48,7 +50,11 @@ impl OutputJob {
     /// When a file cannot be written or read again.
     pub fn finish(self, recording: Recording, first: RecordingFacts) -> io::Result<Finished> {
         match (self.kind, self.interim) {
-            (OutputKind::Recording, _) => naming::finish_stream(recording, first, self.view).map(|facts| (facts, None)),
+            (OutputKind::Recording, interim) => {
+                let facts = naming::finish_stream(recording, first, self.view)?;
+                let made = interim.map(|mut interim| interim.rewind().map(|()| interim)).transpose()?;
+                Ok((facts, made.map(|made| Box::new(made) as Box<dyn Read + Send>)))
+            }
             (OutputKind::Shown(format), Some(interim)) => {
                 let steps = Arc::clone(&self.view.steps);
                 let others = match self.view.sources {
@@ -56,8 +62,11 @@ impl OutputJob {
                     KeptSources::None => OtherSources::LeftOut,
                 };
                 let facts = naming::finish_stream(recording, first, self.view)?;
-                let made = make(format, interim, (&self.shown, others, &steps), &self.labels)?;
-                Ok((facts, Some(Box::new(made))))
+                let aside = self.into.is_none();
+                let made = self.into.map_or_else(temporary_file, Ok)?;
+                let mut made = make(format, interim, (&self.shown, others, &steps), (&self.labels, made))?;
+                made.rewind()?;
+                Ok((facts, aside.then(|| Box::new(made) as Box<dyn Read + Send>)))
             }
             (OutputKind::Shown(format), None) => {
                 let (stacks, facts) = naming::finish(&recording, first, self.view);
@@ -66,29 +75,30 @@ impl OutputJob {
                 let shown = ShownProfile { stacks: &stacks, timeline: None, sources: None, facts: &facts, is_inverted };
                 let mut bytes = Vec::new();
                 output::write(format, &shown, &self.labels, &mut bytes)?;
-                Ok((facts, Some(Box::new(Cursor::new(bytes)))))
+                match self.into {
+                    Some(mut file) => file.write_all(&bytes).map(|()| (facts, None)),
+                    None => Ok((facts, Some(Box::new(Cursor::new(bytes))))),
+                }
             }
         }
     }
 }
 
-/// Makes an output of a whole recording, in another temporary file: one with all samples may be larger than memory.
+/// Makes an output of a whole recording, in a file: one with all samples may be larger than memory.
 fn make(
     format: Format,
     mut interim: File,
     (choice, others, steps): (&ReportOptions, OtherSources<'_>, &Arc<Steps>),
-    labels: &LabelOptions,
+    (labels, into): (&LabelOptions, File),
 ) -> io::Result<File> {
     interim.rewind()?;
     let length = interim.metadata()?.len();
     let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
-    let mut made = BufWriter::new(temporary_file()?);
+    let mut made = BufWriter::new(into);
     let part =
         RecordingPart::of(&recording, choice, steps).with_sources(&recording, format, others, choice.full_filenames);
     warn_if_empty(&part);
     part.write(format, labels, &mut made)?;
     made.flush()?;
-    let mut made = made.into_inner().map_err(io::IntoInnerError::into_error)?;
-    made.rewind()?;
-    Ok(made)
+    made.into_inner().map_err(io::IntoInnerError::into_error)
 }

@@ -7,10 +7,10 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use super::output_file::{self, OutputFile};
 use crate::cli::failure::Failure;
+use crate::cli::messages::say;
 use crate::cli::output_kind::{self, OutputKind};
 use crate::cli::record_args::RecordArgs;
 use crate::cli::shown_args::{self, SpanArgs};
@@ -41,7 +41,9 @@ pub struct Job {
     pub output: Option<OutputFile>,
     /// Whether it may replace what fpprof has not written.
     pub force: bool,
-    /// Where every sample is kept, if the output is made of them.
+    /// Whether the output is made of every sample.
+    pub is_made_of_samples: bool,
+    /// Where the recording is kept that an output is made of which is no file.
     pub interim: Option<File>,
     /// What is shown.
     pub shown: ReportOptions,
@@ -49,14 +51,9 @@ pub struct Job {
     pub labels: LabelOptions,
     /// What is kept of the files that functions are from.
     pub sources: KeptSources,
-    /// The mode of the output where it is made, before the umask.
-    pub mode: u32,
     /// Whether no live line is shown.
     pub hideprogress: bool,
 }
-
-/// The mode of a recording that holds the text of files: these may have been for fewer eyes than those of everybody here.
-pub const PRIVATE: u32 = 0o600;
 
 impl Job {
     /// Resolves the arguments.
@@ -72,24 +69,25 @@ impl Job {
         output_kind::check_inverted(kind, args.shown.inverted)?;
         if kind == OutputKind::Recording && !args.shown.for_reports().is_empty() {
             let switches = args.shown.for_reports().join(", ");
-            eprintln!(
+            say(format_args!(
                 "fpprof: warning: a recording keeps everything, whatever is shown of it: give {switches} to `fpprof report`"
-            );
+            ));
         }
         let sources = match kind {
             OutputKind::Shown(format) if !format.shows_sources() => KeptSources::None,
             _ if args.no_sources => KeptSources::None,
             _ => KeptSources::All,
         };
-        let mode = if (kind, sources) == (OutputKind::Recording, KeptSources::All) { PRIVATE } else { 0o666 };
         let output = match &args.output {
-            Some(path) => Some(OutputFile::open_with_mode(path, args.force, mode)?),
+            Some(path) => Some(OutputFile::open(path, args.force)?.private(kind.is_private())),
             None => output_file::check_current_directory().map(|()| None)?,
         };
         // Which samples are wanted is known by names only, which are looked up at the end.
         let is_made_of_samples =
             matches!(kind, OutputKind::Shown(format) if format.needs_samples() || args.filter.given().is_some());
-        let interim = is_made_of_samples.then(|| temporary_file().map_err(not_kept)).transpose()?;
+        let needs_interim = is_made_of_samples || kind == OutputKind::Recording;
+        let is_no_file = output.as_ref().is_some_and(OutputFile::can_block);
+        let interim = (needs_interim && is_no_file).then(|| temporary_file().map_err(not_kept)).transpose()?;
         let plan = Plan {
             rate: args.rate,
             duration: duration(args),
@@ -110,11 +108,11 @@ impl Job {
             kind,
             output,
             force: args.force,
+            is_made_of_samples,
             interim,
             shown: shown_args::choice(SpanArgs::default(), &args.filter, &args.shown),
             labels: args.shown.labels(),
             sources,
-            mode,
             hideprogress: args.hideprogress,
         })
     }
@@ -129,7 +127,7 @@ pub fn not_kept(error: io::Error) -> Failure {
 /// A profile on standard output is to be read by another program: nothing else may be in it.
 fn program_output(args: &RecordArgs) -> ProgramOutput {
     match args.output.as_deref() {
-        Some(path) if path == Path::new("-") => ProgramOutput::ToStandardError,
+        Some(path) if output_file::is_standard_output(path) => ProgramOutput::ToStandardError,
         _ => ProgramOutput::Inherited,
     }
 }

@@ -11,9 +11,8 @@ pub(super) mod progress;
 pub(super) mod report;
 pub(super) mod signals;
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -35,11 +34,11 @@ use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, exit_code};
 use finish::OutputJob;
-use job::{Job, PRIVATE, not_kept};
+use job::{Job, not_kept};
 use output_file::{OutputFile, default_name};
 use patience::Patience;
 use progress::Progress;
-use signals::{Suspension, stop_on_signals};
+use signals::{Suspension, Wishes, stop_on_signals};
 
 /// How long a program that was started may take to end when its time is over, after each signal.
 const GRACE: Duration = Duration::from_secs(2);
@@ -49,23 +48,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// What went wrong before anything was recorded, or that the result could not be written.
 pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
-    let (stop, suspension) = (stop_on_signals()?, Suspension::new()?);
+    let (Wishes { stop, again }, suspension) = (stop_on_signals()?, Suspension::new()?);
     let started = SystemTime::now();
-    let Job {
-        pid,
-        program,
-        program_output,
-        plan,
-        kind,
-        output,
-        force,
-        interim,
-        shown,
-        labels,
-        sources,
-        mode,
-        hideprogress,
-    } = Job::resolve(args)?;
+    let job = Job::resolve(args)?;
+    let Job { pid, program, program_output, plan, kind, output, force, is_made_of_samples, interim, .. } = job;
+    let Job { shown, labels, sources, hideprogress, .. } = job;
     let Opened { session, mut launched } = opening::open(pid, (&program, program_output), plan.mode, &stop)?;
     Suspension::leave_sigcont_to_recording();
     if plan.mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
@@ -73,16 +60,25 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
     let mut output = match output {
         Some(output) => output,
-        None => OutputFile::open_with_mode(&default_output(&session, started, kind), force, mode)?,
+        None => OutputFile::open(&default_output(&session, started, kind), force)?.private(kind.is_private()),
     };
     report::warn(&session);
     let mut progress = Progress::new(!hideprogress, plan.duration);
     let facts = first_facts(&session, &plan, started);
-    let stream = match (kind, &interim) {
-        (OutputKind::Recording, _) => Some(stream(recording_file(&mut output, mode)?, &facts)?),
-        (_, Some(interim)) => Some(stream(interim.try_clone().map_err(not_kept)?, &facts)?),
-        _ => None,
+    let is_file = !output.can_block();
+    let recording_file = match interim {
+        Some(interim) => Some(interim),
+        None => output.recording(kind == OutputKind::Recording).map_err(|error| output_file::not_written(&error))?,
     };
+    let stream = match &recording_file {
+        Some(file) => Some(stream(file.try_clone().map_err(not_kept)?, &facts)?),
+        None => None,
+    };
+    let in_sums = !is_made_of_samples && kind != OutputKind::Recording;
+    let stream = if in_sums { stream.map(Stream::in_sums) } else { stream };
+    if let Some(name) = output.name_recording().map_err(|error| output_file::not_written(&error))? {
+        report::say_where(&name, output.path());
+    }
     let recording = suspension
         .while_recording(|suspend| {
             let requests = Requests { stop: &stop, suspend: Some(suspend) };
@@ -93,21 +89,28 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let line = LiveLine::new(!hideprogress, " (Ctrl-C again to write nothing)");
     let (native, full_filenames) = (shown.native, shown.full_filenames);
     let view = NamingOptions { native, full_filenames, sources, steps: line.begin("looking up names") };
-    let finish = OutputJob { kind, view, labels, shown, interim };
-    let mut patience = Patience::new(&stop, recording.ended == Ended::Signal);
+    let interim = recording_file.filter(|_| is_made_of_samples || kind == OutputKind::Recording && !is_file);
+    let into = output.file().map_err(|error| output_file::not_written(&error))?;
+    let finish = OutputJob { kind, view, labels, shown, interim, into };
+    let mut patience = Patience::new(&again, recording.ended == Ended::Signal);
     let named = patience.wait_for(move || (recording.ended.clone(), finish.finish(recording, facts)));
     drop(line);
     let Some((ended, finished)) = named else {
-        let lost = if kind == OutputKind::Recording { "the recording has no names" } else { "nothing was written" };
-        return Err(refusal::given_up("names were looked up", lost));
+        if kind != OutputKind::Recording {
+            return Err(refusal::given_up("names were looked up", "nothing was written"));
+        }
+        let failure = refusal::given_up("names were looked up", "the recording has no names");
+        return Err(report::kept(failure, output.keep_recording().as_deref()));
     };
-    let (facts, made) = finished.map_err(|error| {
-        Failure::new(format_args!("the profile cannot be written: {error}"))
-            .with_hint("Of a `.fpprof` file, `fpprof report` shows what was written before.")
-    })?;
-    if let Some(made) = made {
-        output = write(output, made, &mut patience)?;
-    }
+    let written = match finished {
+        Ok((facts, Some(made))) => write(output, made, &mut patience).map(|output| (facts, output)),
+        Ok((facts, None)) => match output.commit() {
+            Ok(()) => Ok((facts, output)),
+            Err(failure) => Err(report::kept(failure, output.keep_recording().as_deref())),
+        },
+        Err(error) => Err(report::kept(output_file::not_written(&error), output.keep_recording().as_deref())),
+    };
+    let (facts, output) = written?;
     report::print(&ended, &facts, &output, kind);
     let name = program_name(&program);
     if let Some(launched) = launched.as_mut().filter(|_| ended == Ended::TimeOver && !args.keep_running)
@@ -129,35 +132,17 @@ fn no_thread(error: std::io::Error) -> Failure {
         .with_hint("`ulimit -u` and the container's limit of processes say how many threads there may be.")
 }
 
-/// The output, to write a recording to. One that was there before gets the mode of a new one that holds the text of files.
-fn recording_file(output: &mut OutputFile, mode: u32) -> Result<File, Failure> {
-    let file = output.stream().map_err(|error| output_file::not_written(&error))?;
-    if let Some(file) = file.as_ref().filter(|_| mode == PRIVATE) {
-        file.set_permissions(Permissions::from_mode(mode)).map_err(|error| {
-            Failure::new(format_args!("the recording cannot be kept from other users' eyes: {error}"))
-                .with_hint("Choose another place, or leave the text of source files out: `--no-sources`.")
-        })?;
-    }
-    file.ok_or_else(|| {
-        Failure::new("a recording is written to a file while it is made, and the output is none")
-            .with_hint("Name a file, `--output run.fpprof`, or choose another `--format`.")
-    })
-}
-
 /// Begins a recording in a file.
 pub(super) fn stream(file: File, facts: &RecordingFacts) -> Result<Stream, Failure> {
     Stream::new(file, facts.clone()).map_err(|error| output_file::not_written(&error))
 }
 
-/// Writes the profile. What is in a file is whole: only the wait for who reads a pipe can be given up.
+/// Writes the profile to who reads it, which can be given up.
 fn write(
     mut output: OutputFile,
     mut made: Box<dyn Read + Send>,
     patience: &mut Patience<'_>,
 ) -> Result<OutputFile, Failure> {
-    if !output.can_block() {
-        return output.write(|writer| io::copy(&mut made, writer).map(drop)).map(|()| output);
-    }
     let written =
         patience.wait_for(move || output.write(|writer| io::copy(&mut made, writer).map(drop)).map(|()| output));
     written.unwrap_or_else(|| Err(refusal::given_up("the profile was written", "what reads it has not got all of it")))

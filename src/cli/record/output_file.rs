@@ -1,116 +1,185 @@
-//! Where a recording goes.
+//! Where an output goes.
 //!
-//! Does: open the output before anything is recorded, so that one which cannot be written is found out at once; remove
-//! it again when nothing was written to it; refuse to replace what fpprof has not written.
-//! Does not: format anything.
+//! Does: find out before anything is recorded that it can be written; write it beside its name and have it take that when it is whole, so that what was there
+//! stays until then; keep the recording that it is made of where it is found if fpprof is killed. Does not: format anything.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+pub mod name;
+mod new_file;
+mod place;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 
+use self::name::partial_name;
+use self::new_file::NewFile;
+use self::place::Place;
 use crate::cli::failure::Failure;
-use crate::output::mark;
-use crate::types::Pid;
 
-/// An opened output.
+pub use self::name::default_name;
+pub use self::place::is_standard_output;
+
+/// So many recordings are left behind beside one output.
+const MOST_PARTIAL: u32 = 1000;
+
+/// An output that can be written.
 #[derive(Debug)]
 pub struct OutputFile {
     destination: Destination,
-    written: bool,
+    force: bool,
+    is_private: bool,
+    /// The recording that it is made of, where that is another file.
+    recording: Option<NewFile>,
 }
 
 #[derive(Debug)]
 enum Destination {
     Stdout,
-    File { path: PathBuf, file: File, created: bool },
+    /// A pipe or a device.
+    Stream {
+        path: PathBuf,
+        file: File,
+    },
+    File {
+        path: PathBuf,
+        new: NewFile,
+    },
 }
 
 impl OutputFile {
-    /// Opens the output; `-` is standard output. With `force` a file that somebody else has written is one to write to, too.
+    /// Gets an output ready; `-` is standard output. With `force` it may replace what somebody else has written, too.
     ///
     /// # Errors
     /// When it cannot be written, or must not be.
     pub fn open(path: &Path, force: bool) -> Result<OutputFile, Failure> {
-        OutputFile::open_with_mode(path, force, 0o666)
+        let destination = if is_standard_output(path) {
+            Destination::Stdout
+        } else {
+            match place::look(path, force)? {
+                Place::Stream(file) => Destination::Stream { path: path.to_owned(), file },
+                Place::Free => {
+                    let new = NewFile::beside(path).map_err(|error| place::cannot(path, &error))?;
+                    Destination::File { path: path.to_owned(), new }
+                }
+            }
+        };
+        Ok(OutputFile { destination, force, is_private: false, recording: None })
     }
 
-    /// The same, with the mode of a file that is made, before the umask.
-    ///
-    /// # Errors
-    /// As of [`open`](OutputFile::open).
-    pub fn open_with_mode(path: &Path, force: bool, mode: u32) -> Result<OutputFile, Failure> {
-        if path == Path::new("-") {
-            return Ok(OutputFile { destination: Destination::Stdout, written: false });
-        }
-        if !force && is_foreign(path) {
-            return Err(Failure::new(format_args!("`{}` exists, and fpprof has not written it", path.display()))
-                .with_hint("Choose another place, or replace it with `--force`."));
-        }
-        // What is there is kept until there is something to put in its place.
-        let open = || match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Ok((OpenOptions::new().write(true).open(path)?, false))
-            }
-            result => Ok((result?, true)),
-        };
-        let (file, created) = open().map_err(|error: io::Error| {
-            Failure::new(format_args!("the output `{}` cannot be written: {error}", path.display()))
-                .with_hint("Choose another place with `--output FILE`; `--output -` writes to standard output.")
-        })?;
-        Ok(OutputFile { destination: Destination::File { path: path.to_owned(), file, created }, written: false })
+    /// A file that only its owner can read, if `is_private`: for what holds more than names and numbers.
+    pub fn private(self, is_private: bool) -> OutputFile {
+        OutputFile { is_private, ..self }
     }
 
     /// The path, unless it is standard output.
     pub fn path(&self) -> Option<&Path> {
         match &self.destination {
             Destination::Stdout => None,
-            Destination::File { path, .. } => Some(path),
+            Destination::Stream { path, .. } | Destination::File { path, .. } => Some(path),
         }
     }
 
     /// Whether writing can wait for somebody who reads: a pipe, a terminal.
     pub fn can_block(&self) -> bool {
-        match &self.destination {
-            Destination::Stdout => true,
-            Destination::File { file, .. } => !file.metadata().is_ok_and(|metadata| metadata.is_file()),
-        }
+        !matches!(self.destination, Destination::File { .. })
     }
 
-    /// The file, emptied, to write to while recording; `None` for what is no file: who reads a pipe could hold samples up.
+    /// The file, to write the output to before it is [committed](OutputFile::commit); `None` where it is no file.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn stream(&mut self) -> io::Result<Option<File>> {
-        let Destination::File { file, .. } = &self.destination else { return Ok(None) };
-        if self.can_block() {
-            return Ok(None);
+    /// When the process can have no more open files.
+    pub fn file(&self) -> io::Result<Option<File>> {
+        match &self.destination {
+            Destination::File { new, .. } => new.file().try_clone().map(Some),
+            _ => Ok(None),
         }
-        file.set_len(0)?;
-        let file = file.try_clone()?;
-        self.written = true;
-        Ok(Some(file))
     }
 
-    /// Replaces the contents by what `write` gives.
+    /// A file for the recording that the output `is`, or is made of; `None` where the output is no file: who reads a pipe could hold samples up.
+    ///
+    /// # Errors
+    /// When there can be none beside the output.
+    pub fn recording(&mut self, is: bool) -> io::Result<Option<File>> {
+        match &self.destination {
+            Destination::File { path, .. } if !is => {
+                let recording = self.recording.insert(NewFile::beside(path)?);
+                recording.file().try_clone().map(Some)
+            }
+            _ => self.file(),
+        }
+    }
+
+    /// Gives the recording a name beside the output's, which it keeps if fpprof is killed. To be called when it can be read. Returns the name.
+    ///
+    /// # Errors
+    /// When there can be none.
+    pub fn name_recording(&mut self) -> io::Result<Option<PathBuf>> {
+        let (path, new) = match &mut self.destination {
+            Destination::File { path, new } => (path, self.recording.as_mut().unwrap_or(new)),
+            _ => return Ok(None),
+        };
+        let mut base = path.clone();
+        let mut number = 1;
+        while number < MOST_PARTIAL {
+            let name = partial_name(&base, number);
+            match new.take_name(&name) {
+                Ok(()) => return Ok(Some(name)),
+                // It was left behind, or another fpprof makes it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) if error.raw_os_error() == Some(libc::ENAMETOOLONG) && base == *path => {
+                    base.set_file_name(format!("fpprof-{}", std::process::id()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Leaves the recording where it is: nothing else will come of it. Returns its name, if it has one.
+    pub fn keep_recording(&mut self) -> Option<PathBuf> {
+        match (&mut self.destination, &mut self.recording) {
+            (_, Some(recording)) => recording.keep(),
+            (Destination::File { new, .. }, None) => new.keep(),
+            _ => None,
+        }
+    }
+
+    /// Puts the file, which is whole, in its place.
+    ///
+    /// # Errors
+    /// When something else is there by now, or the system refuses.
+    pub fn commit(&mut self) -> Result<(), Failure> {
+        if let Destination::File { path, new } = &mut self.destination {
+            // Somebody may have put something there since.
+            if let Place::Stream(_) = place::look(path, self.force)? {
+                return Err(place::cannot(path, &io::ErrorKind::AlreadyExists.into()));
+            }
+            new.replace(path, self.is_private).map_err(|error| not_written(&error))?;
+            self.recording = None;
+        }
+        Ok(())
+    }
+
+    /// Writes the output: what `write` writes, and nothing where that fails.
     ///
     /// # Errors
     /// When writing fails.
     pub fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-        let result = match &mut self.destination {
-            Destination::Stdout => write(&mut io::stdout().lock()),
-            Destination::File { file, .. } => {
-                // A pipe or a terminal has no length to set.
-                let _ = file.set_len(0);
-                let mut buffered = BufWriter::new(file);
-                write(&mut buffered).and_then(|()| buffered.flush())
+        let result = match &self.destination {
+            Destination::Stdout => {
+                let mut out = io::stdout().lock();
+                // What is left of a line fails here, or nobody would know.
+                write(&mut out).and_then(|()| out.flush())
+            }
+            Destination::Stream { file, .. } => write_buffered(file, write),
+            Destination::File { new, .. } => {
+                write_buffered(new.file(), write).map_err(|error| not_written(&error))?;
+                return self.commit();
             }
         };
-        self.written = result.is_ok();
         match result {
             // Whoever reads a pipe may stop at any time: `fpprof record -o - … | head`.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -119,31 +188,15 @@ impl OutputFile {
     }
 }
 
-impl Drop for OutputFile {
-    fn drop(&mut self) {
-        if let Destination::File { path, created: true, .. } = &self.destination
-            && !self.written
-        {
-            // An empty file would only be mistaken for a result.
-            let _ = std::fs::remove_file(path);
-        }
-    }
+fn write_buffered(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut buffered = BufWriter::new(file);
+    write(&mut buffered).and_then(|()| buffered.flush())
 }
 
 /// Tells that writing an output has failed.
 pub fn not_written(error: &io::Error) -> Failure {
     Failure::new(format_args!("the output cannot be written: {error}"))
         .with_hint("Is there space left where it goes (`df`), and is it within the limits (`ulimit -f`)? Choose another place with `--output FILE`.")
-}
-
-/// Whether there is a file with something in it that fpprof has not written, or that cannot be looked at.
-fn is_foreign(path: &Path) -> bool {
-    if !path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
-        return false;
-    }
-    let mut beginning = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(mark::ENOUGH).read_to_end(&mut beginning));
-    read.is_err() || !mark::is_own(&beginning)
 }
 
 /// Whether a file can be made in the current directory: where an output goes that was not named.
@@ -158,65 +211,5 @@ pub fn check_current_directory() -> Result<(), Failure> {
     })
 }
 
-/// The name of an output that was not named: `python3.13-1234-20260131T235959Z.svg`.
-pub fn default_name(program: &str, pid: Pid, at: SystemTime, extension: &str) -> PathBuf {
-    let program: String =
-        program.chars().map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' }).collect();
-    PathBuf::from(format!("{program}-{pid}-{}.{extension}", timestamp(at)))
-}
-
-/// A point in time in the basic form of ISO 8601, in UTC.
-fn timestamp(at: SystemTime) -> String {
-    let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    let (days, seconds) = (since_epoch / 86_400, since_epoch % 86_400);
-    let (year, month, day) = civil_date(days);
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-/// The date of a number of days since 1970-01-01, by eras of 400 years that begin in March, so that a leap day is the
-/// last day of its year (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_name_says_what_who_and_when() {
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(951_827_696);
-        assert_eq!(default_name("python 3/x", Pid(7), at, "svg"), Path::new("python_3_x-7-20000229T123456Z.svg"));
-    }
-
-    #[test]
-    fn an_output_that_was_not_written_leaves_nothing() {
-        let path = std::env::temp_dir().join(format!("fpprof-output-{}", std::process::id()));
-        drop(OutputFile::open(&path, false).unwrap());
-        assert!(!path.exists());
-        let mut output = OutputFile::open(&path, false).unwrap();
-        output.write(|w| w.write_all(b"long contents")).unwrap();
-        drop(output);
-        let refused = OutputFile::open(&path, false).unwrap_err();
-        assert!(refused.hint.contains("--force"));
-        let mut output = OutputFile::open(&path, true).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"long contents", "what was there is kept until it is replaced");
-        output.write(|w| w.write_all(b"short")).unwrap();
-        drop(output);
-        assert_eq!(std::fs::read(&path).unwrap(), b"short");
-        std::fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn an_output_that_cannot_be_written_says_so() {
-        let failure = OutputFile::open(Path::new("/nowhere/at/all.svg"), false).unwrap_err();
-        assert!(failure.to_string().contains("/nowhere/at/all.svg"));
-    }
-}
+mod tests;

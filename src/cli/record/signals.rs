@@ -1,4 +1,4 @@
-//! The signals that end a recording (Ctrl-C, SIGTERM) and those by which a terminal stops a process (Ctrl-Z: SIGTSTP; SIGTTIN, SIGTTOU).
+//! The signals that end a recording (Ctrl-C, `Ctrl-\`, SIGTERM, SIGHUP) and those by which a terminal stops a process (Ctrl-Z: SIGTSTP; SIGTTIN, SIGTTOU).
 //!
 //! Does: have the first end it, and nothing is lost; have the second stop fpprof at once, as they do every program, and while it records have
 //! them ask the recording to let go of its target first. Does not: end or stop anything itself while it records.
@@ -7,19 +7,46 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU};
+use nix::sys::signal::Signal;
+use signal_hook::consts::{SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::capture::watchdog;
 use crate::cli::failure::Failure;
+use crate::target::own;
 
-/// Ctrl-C and SIGTERM end the recording, and nothing is lost; the second one is `patience`'s.
-pub fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register(signal, Arc::clone(&stop)).map_err(|error| no_signals(&error))?;
+/// What signals have said.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// It shall end.
+    pub stop: Arc<AtomicBool>,
+    /// The same, by a signal whose second one means that the output is not wanted either. SIGHUP is none: when a terminal is closed, the kernel and the shell
+    /// both send it, and nobody is there who could want something.
+    pub again: Arc<AtomicBool>,
+}
+
+/// Ctrl-C, `Ctrl-\`, SIGTERM and a terminal that is closed end the recording, and nothing is lost; the second one is `patience`'s. SIGHUP and SIGQUIT stay
+/// ignored where they were when we were started: by nohup(1), or in the background of a script.
+pub fn stop_on_signals() -> Result<Wishes, Failure> {
+    let wishes = Wishes::default();
+    let by_default = [Signal::SIGHUP, Signal::SIGQUIT].into_iter().filter(|signal| !own::ignores(*signal));
+    for signal in [Signal::SIGINT, Signal::SIGTERM].into_iter().chain(by_default) {
+        let set = |flag: &Arc<AtomicBool>| flag::register(signal as i32, Arc::clone(flag));
+        set(&wishes.stop).map_err(|error| no_signals(&error))?;
+        if signal != Signal::SIGHUP {
+            set(&wishes.again).map_err(|error| no_signals(&error))?;
+        }
     }
-    Ok(stop)
+    Ok(wishes)
+}
+
+/// Has a limit of the length of files (`ulimit -f`) make an error of a write instead of ending this process (SIGXFSZ, setrlimit(2)). A handler, for programs that
+/// we start would inherit that a signal is ignored.
+///
+/// # Errors
+/// When signals cannot be handled.
+pub fn heed_file_size_limit() -> Result<(), Failure> {
+    flag::register(SIGXFSZ, Arc::default()).map(drop).map_err(|error| no_signals(&error))
 }
 
 fn no_signals(error: &io::Error) -> Failure {

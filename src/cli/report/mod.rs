@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::folder_args;
 use super::live_line::LiveLine;
+use super::messages::say;
 use super::output_kind::{self, OutputKind};
 use super::record::output_file::OutputFile;
 use super::report_args::ReportArgs;
@@ -58,13 +59,13 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     );
     let path = output(args, format);
     refuse_recording(&path, &args.recording)?;
-    let mut output = OutputFile::open(&path, args.force)?;
+    let mut output = OutputFile::open(&path, args.force)?.private(kind.is_private());
     line.begin("writing");
     output.write(|writer| part.write(format, &args.shown.labels(), writer))?;
     drop(line);
     warn_if_empty(&part);
     if let Some(path) = output.path() {
-        eprintln!("fpprof: wrote {}: open it with {}", path.display(), format.viewer());
+        say(format_args!("fpprof: wrote {}: open it with {}", path.display(), format.viewer()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -72,7 +73,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
 /// Tells the user who has chosen something that there is nothing of it.
 pub(super) fn warn_if_empty(part: &RecordingPart) {
     if part.is_empty_choice() {
-        eprintln!("fpprof: warning: nothing that was recorded is what was chosen: the profile is empty");
+        say("fpprof: warning: nothing that was recorded is what was chosen: the profile is empty");
     }
 }
 

@@ -11,6 +11,7 @@ mod view;
 mod watch;
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
@@ -28,11 +30,12 @@ use self::summary::Summary;
 use self::view::Header;
 use self::watch::{News, Order, Watch};
 use super::failure::Failure;
+use super::messages::say;
 use super::opening::{self, Opened, program_name};
 use super::record::job::{limits, not_kept};
 use super::record::output_file::default_name;
 use super::record::progress::Progress;
-use super::record::signals::{Suspension, stop_on_signals};
+use super::record::signals::{Suspension, Wishes, stop_on_signals};
 use super::record::{report, stream};
 use super::style::Style;
 use crate::profile::clean::one_line;
@@ -58,7 +61,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::new("`fpprof top` needs a terminal, and this is none")
             .with_hint("`fpprof dump` shows a process once, and `fpprof record` writes a profile of it."));
     }
-    let stop = stop_on_signals()?;
+    let Wishes { stop, .. } = stop_on_signals()?;
     let opened = opening::open(args.pid, (&args.program, ProgramOutput::Discarded), Mode::Wall, &stop)?;
     let Opened { session, mut launched } = opened;
     Suspension::leave_sigcont_to_recording();
@@ -109,11 +112,21 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     })?;
     let has_ended = launched.as_mut().is_some_and(|launched| launched.status().is_some());
     if ended == Ended::TargetGone || has_ended {
-        eprintln!("fpprof: the target has ended");
+        say("fpprof: the target has ended");
     } else if let Some(launched) = launched {
         report::print_runs_on(&program_name(&args.program), launched.pid());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether nobody has the other end of the terminal any more: an emulator that was closed, a connection that has ended. Where it controls us, SIGHUP says the
+/// same, if that is not ignored.
+fn is_gone() -> bool {
+    let (keys, screen) = (io::stdin(), io::stdout());
+    let mut ends = [keys.as_fd(), screen.as_fd()].map(|end| PollFd::new(end, PollFlags::empty()));
+    let hung_up = PollFlags::POLLHUP | PollFlags::POLLERR;
+    poll(&mut ends, PollTimeout::ZERO).is_ok()
+        && ends.iter().any(|end| end.revents().is_some_and(|events| events.intersects(hung_up)))
 }
 
 /// The terminal, and what is shown there.
@@ -130,15 +143,21 @@ impl Screen<'_> {
     /// Shows news and does what keys say, until the user or a signal ends it. The terminal is restored however this ends: by
     /// ratatui's panic hook, too.
     fn show(self, state: State, is_over: impl Fn() -> bool) -> io::Result<()> {
-        let terminal = ratatui::try_init()?;
-        let result = self.run(terminal, state, is_over);
+        let mut terminal = ratatui::try_init()?;
+        let result = self.run(&mut terminal, state, is_over);
+        if is_gone() {
+            // It has no cursor to show any more, and ratatui would complain of that on standard error, which is gone, too, and panic.
+            std::mem::forget(terminal);
+            let _ = ratatui::try_restore();
+            return Ok(());
+        }
         ratatui::try_restore().and(result)
     }
 
-    fn run(self, mut terminal: DefaultTerminal, mut state: State, is_over: impl Fn() -> bool) -> io::Result<()> {
+    fn run(self, terminal: &mut DefaultTerminal, mut state: State, is_over: impl Fn() -> bool) -> io::Result<()> {
         let (mut latest, mut shown) = (Summary::default(), Summary::default());
         let mut is_stale = true;
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.stop.load(Ordering::Relaxed) && !is_gone() {
             for news in self.news.try_iter() {
                 is_stale = true;
                 match news {

@@ -11,7 +11,7 @@ use ratatui::widgets::{Block, Borders, Cell, Clear, Paragraph, Row, Table, Table
 use super::state::State;
 use super::summary::{Activity, FunctionRow, HotStack, SortBy, Summary};
 use crate::cli::style::Style;
-use crate::profile::clean::one_line;
+use crate::profile::clean::{neutral, one_line};
 use crate::profile::frame::FrameKind;
 use crate::symbolize::names::NativeFrames;
 
@@ -60,6 +60,19 @@ pub fn draw(frame: &mut Frame<'_>, header: &Header, shown: &Summary, state: &Sta
     frame.render_widget(last_line(shown, state), keys);
     if state.shows_help {
         draw_help(frame, area);
+    }
+    neutralize(frame);
+}
+
+/// Takes out of all that was drawn what a terminal would obey, or turn the text around by: wherever names came from.
+fn neutralize(frame: &mut Frame<'_>) {
+    for cell in &mut frame.buffer_mut().content {
+        if neutral(cell.symbol()) != cell.symbol() {
+            let is_fit = |c: &char| neutral(c.encode_utf8(&mut [0; 4])).starts_with(*c);
+            // What has no width of its own stands in the cell of what is before it.
+            let fit: String = cell.symbol().chars().filter(is_fit).collect();
+            cell.set_symbol(if fit.is_empty() { "\u{fffd}" } else { &fit });
+        }
     }
 }
 

@@ -179,7 +179,7 @@ impl Watch {
     fn save(&mut self, path: PathBuf) -> String {
         let failed = |error: &dyn std::fmt::Display| format!("{} cannot be written: {error}", path.display());
         let mut output = match OutputFile::open(&path, false) {
-            Ok(output) => output,
+            Ok(output) => output.private(true),
             Err(failure) => return failed(&failure),
         };
         match output.write(|out| self.write(out)) {

@@ -126,6 +126,16 @@ fn proc_and_ticks_are_found_outside_their_places() {
 }
 
 #[test]
+fn what_is_said_past_the_one_writer_is_found() {
+    for text in ["eprintln!(\"x\");", "print!(\"{x}\");", "Err(e) => println!(),", "let x = dbg!(y);"] {
+        assert_eq!(count("cli/x.rs", text), 1, "{text}");
+    }
+    for text in ["// eprintln!(x)", "say(\"eprintln!\");", "#[cfg(test)]\nmod tests {\n println!();\n}"] {
+        assert_eq!(count("cli/x.rs", text), 0, "{text}");
+    }
+}
+
+#[test]
 fn allowances_that_nothing_uses_are_found() {
     let sources = [
         Source::new("capture/ptrace.rs", "//! X.\nunsafe {}\n"),

@@ -119,3 +119,14 @@ fn every_size_can_be_drawn() {
         }
     }
 }
+
+#[test]
+fn nothing_that_a_terminal_obeys_is_drawn() {
+    let mut summary = summary();
+    let odd = "a\x1b[2J\u{9b}31m\u{202e}b\u{2066}\u{61c}\r\n";
+    summary.functions[0].name = odd.to_owned();
+    summary.hot[0].frames[0].0 = odd.to_owned();
+    summary.ended = Some(odd.to_owned());
+    let text = screen(80, 24, &summary, &State { filter: odd.to_owned(), message: Some(odd.to_owned()), ..state() });
+    assert!(text.lines().all(|line| neutral(line) == line), "{text:?}");
+}
