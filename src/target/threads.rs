@@ -3,71 +3,25 @@
 //! Does: list `/proc/PID/task` completely; tell what is known of a thread, alive or not.
 //! Does not: stop a thread or read its stack.
 
+mod activity;
 mod live_thread;
+
+pub use activity::{Activity, RunCount, Schedule, SystemCall};
+pub use live_thread::read_status;
+pub(super) use live_thread::read_text;
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 
 use self::live_thread::LiveThread;
 use super::descriptors::FileKind;
 use super::registers::Registers;
-use super::status::{Status, TaskState};
-use crate::types::{Addr, Nanos, Pid, Tid};
+use super::status::TaskState;
+use crate::types::{Pid, Tid};
 
 /// Listing again and again must end, also against a process that makes threads without pause.
 const MAX_LISTINGS: usize = 8;
-
-/// How much a thread has run: equal values at two moments mean that it did not run in between, if it was blocked
-/// at the first of them (a running thread's time is only brought up to date by the scheduler's tick).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunCount {
-    /// Time on a CPU, in nanoseconds.
-    pub on_cpu: u64,
-    /// How often it was given a CPU.
-    pub timeslices: u64,
-}
-
-/// What the scheduler has counted of a thread.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Schedule {
-    /// Time on a CPU; of a thread that is on one, up to the scheduler's last look at it.
-    pub on_cpu: Nanos,
-    /// Time in which it was ready and had no CPU; counted when it is given one.
-    pub waited: Nanos,
-    /// How often it was given a CPU.
-    pub timeslices: u64,
-}
-
-/// A system call in progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SystemCall {
-    /// Its number on this architecture.
-    pub number: u64,
-    /// Its arguments.
-    pub arguments: [u64; 6],
-}
-
-/// What a thread is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activity {
-    /// It runs, or waits for a CPU.
-    Running,
-    /// It is blocked, with these register values.
-    Blocked {
-        /// The system call; none when it is blocked elsewhere (a page fault).
-        call: Option<SystemCall>,
-        /// The stack pointer.
-        sp: Addr,
-        /// The program counter.
-        pc: Addr,
-    },
-    /// It is blocked, and its registers are not told: the kernel shows them to the thread's own user and to who has
-    /// `CAP_DAC_READ_SEARCH` (`/proc/PID/task/TID/syscall` has mode 0400), and some kernels to nobody.
-    Asleep,
-    /// It stands still for good, and all of its registers are known: [`Thread::still`].
-    Still,
-}
 
 /// A thread that does not run any more, of a target that is not alive: what its core file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,11 +167,6 @@ impl Thread {
     }
 }
 
-/// The status of the process or thread whose directory in `/proc` this is.
-pub fn read_status(directory: &str) -> Option<Status> {
-    Status::parse(&String::from_utf8_lossy(&fs::read(format!("{directory}/status")).ok()?))
-}
-
 /// The directory in which a process's threads are, kept open: to look it up by its path each time takes four times as long.
 ///
 /// # Errors
@@ -258,13 +207,6 @@ fn list_once(pid: Pid) -> io::Result<Vec<Tid>> {
     }
     tids.sort_unstable();
     Ok(tids)
-}
-
-/// The text of a file that the kernel makes anew for each read from its beginning.
-pub(super) fn read_text<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b str> {
-    let len = file.read_at(buffer, 0)?;
-    let bytes = buffer.get(..len).unwrap_or_default();
-    std::str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 
-use super::{Activity, Schedule, SystemCall, read_status, read_text};
+use super::activity::{Activity, Schedule, SystemCall};
 use crate::target::status::{Status, TaskState};
 use crate::types::{Addr, Nanos, Pid, Tid};
 
@@ -129,6 +130,18 @@ impl LiveThread {
             Some(TaskState::Zombie | TaskState::Dead) | None => Err(io::ErrorKind::NotFound.into()),
         }
     }
+}
+
+/// The status of the process or thread whose directory in `/proc` this is.
+pub fn read_status(directory: &str) -> Option<Status> {
+    Status::parse(&String::from_utf8_lossy(&fs::read(format!("{directory}/status")).ok()?))
+}
+
+/// The text of a file that the kernel makes anew for each read from its beginning.
+pub(in crate::target) fn read_text<'b>(file: &File, buffer: &'b mut [u8]) -> io::Result<&'b str> {
+    let len = file.read_at(buffer, 0)?;
+    let bytes = buffer.get(..len).unwrap_or_default();
+    std::str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// `running`, or `-1 SP PC`, or `NUMBER ARG0 … ARG5 SP PC`.
