@@ -191,6 +191,19 @@ fn a_full_disk_is_an_error_and_what_was_recorded_before_is_kept() {
 }
 
 #[test]
+fn a_full_folder_for_temporary_files_is_named() {
+    let target = Program::start(&python::newest(), BUSY);
+    let script = "mkdir d && mount -t tmpfs -o size=8k none d && \
+        TMPDIR=d exec \"$0\" record --max-overhead none -r 1000 -d 8s -f jsonl -o - -p \"$1\"";
+    let ended = in_own_mounts(script, &[&target.pid_text()]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{ended:?}");
+    for words in ["cannot be kept in a temporary file: No space left", "TMPDIR", "`--output FILE`"] {
+        assert!(ended.stderr.contains(words), "{words}: {ended:?}");
+    }
+    assert_untouched(target.pid());
+}
+
+#[test]
 fn standard_output_takes_every_format_where_nothing_can_be_written() {
     let target = Program::start(&python::newest(), BUSY);
     // Of the folders that a file could be made in none is left.

@@ -48,7 +48,11 @@ fn the_programs_output_is_its_own() {
     let end = "import sys; print('on stdout'); print('on stderr', file=sys.stderr)";
     let ended = launch(&["-c", &code(end)]);
     assert_eq!(ended.stdout, "on stdout\n", "{ended:?}");
-    assert!(ended.stderr.starts_with("on stderr\nfpprof: "), "{ended:?}");
+    let (first, rest) = ended.stderr.split_once('\n').expect("it says where the recording is");
+    assert!(
+        first.starts_with("fpprof: what is recorded is kept in ") && rest.starts_with("on stderr\nfpprof: "),
+        "{ended:?}"
+    );
     // A profile on standard output has it for itself.
     let ended = record(&["-f", "collapsed", "-o", "-", "--", &python3(), "-c", &code(end)]);
     assert!(ended.stdout.starts_with("# command: ") && !ended.stdout.contains("\non stdout"), "{ended:?}");

@@ -121,7 +121,7 @@ impl Job {
 /// What to tell when the samples cannot be kept.
 pub fn not_kept(error: io::Error) -> Failure {
     Failure::new(format_args!("the samples cannot be kept in a temporary file: {error}"))
-        .with_hint("Let TMPDIR name a folder that can be written.")
+        .with_hint("Let TMPDIR name a folder that can be written and has space, or write to a file: `--output FILE`.")
 }
 
 /// A profile on standard output is to be read by another program: nothing else may be in it.

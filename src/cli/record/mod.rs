@@ -108,7 +108,10 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
             Ok(()) => Ok((facts, output)),
             Err(failure) => Err(report::kept(failure, output.keep_recording().as_deref())),
         },
-        Err(error) => Err(report::kept(output_file::not_written(&error), output.keep_recording().as_deref())),
+        Err(error) if is_file => {
+            Err(report::kept(output_file::not_written(&error), output.keep_recording().as_deref()))
+        }
+        Err(error) => Err(not_kept(error)),
     };
     let (facts, output) = written?;
     report::print(&ended, &facts, &output, kind);
