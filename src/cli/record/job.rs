@@ -79,7 +79,7 @@ impl Job {
             _ => KeptSources::All,
         };
         let output = match &args.output {
-            Some(path) => Some(OutputFile::open(path, args.force)?.private(kind.is_private())),
+            Some(path) => Some(OutputFile::open(path, args.force)?.private(sources == KeptSources::All)),
             None => output_file::check_current_directory().map(|()| None)?,
         };
         // Which samples are wanted is known by names only, which are looked up at the end.

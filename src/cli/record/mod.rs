@@ -29,6 +29,7 @@ use crate::record::facts::first_facts;
 use crate::record::naming::NamingOptions;
 use crate::record::recorder::{self, Ended};
 use crate::record::requests::Requests;
+use crate::record::sources::KeptSources;
 use crate::record::stream::Stream;
 use crate::sampler::mode::Mode;
 use crate::sampler::session::Session;
@@ -60,7 +61,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
     let mut output = match output {
         Some(output) => output,
-        None => OutputFile::open(&default_output(&session, started, kind), force)?.private(kind.is_private()),
+        None => OutputFile::open(&default_output(&session, started, kind), force)?.private(sources == KeptSources::All),
     };
     report::warn(&session);
     let mut progress = Progress::new(!hideprogress, plan.duration);
