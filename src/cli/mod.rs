@@ -10,6 +10,7 @@ pub mod dump;
 pub mod failure;
 pub mod install;
 mod live_line;
+mod memory_args;
 mod opening;
 pub mod output_kind;
 mod record;
@@ -34,7 +35,7 @@ use failure::Failure;
 /// # Errors
 /// What to tell the user.
 pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
-    match &cli.command {
+    let result = match &cli.command {
         Command::Record(args) => record::run(args),
         Command::Dump(args) => dump::run(args),
         Command::Doctor(args) => doctor::run(args),
@@ -44,5 +45,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Man(args) => install::man(args),
         Command::Diff(args) => diff::run(args),
         Command::Top(args) => top::run(args),
-    }
+    };
+    memory_args::tell_left_out();
+    result
 }

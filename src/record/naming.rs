@@ -13,6 +13,7 @@ use super::origin::with_origin;
 use super::program::Program;
 use super::recorder::Recording;
 use crate::profile::Profile;
+use crate::profile::bounded::BoundedProfile;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
@@ -20,6 +21,7 @@ use crate::profile::steps::Steps;
 use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{self, NativeFrames};
 use crate::symbolize::{Answers, Questions, Symbolizer};
+use crate::target::memory_budget::{self, Meter, Share};
 use crate::target::root::RootIdentity;
 
 /// How frames are shown.
@@ -35,14 +37,17 @@ pub struct NamingOptions {
 
 /// Names the stacks of a recording, and gathers the facts about it.
 pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions) -> (Profile, RecordingFacts) {
-    let mut stacks = Profile::new();
     let answers = answers(&recording.programs, &view);
+    let mut room = Meter::new(Share::Making);
+    let mut all = BoundedProfile::new(&mut room, usize::MAX);
     for program in &recording.programs {
         for (stack, weight) in name(program, &view, &answers).stacks() {
-            stacks.add(stack, weight);
+            all.add(&stack, weight);
         }
     }
-    (stacks, facts(recording, first))
+    let BoundedProfile { profile, cut, .. } = all;
+    cut.tell();
+    (profile, RecordingFacts { left_out: memory_budget::left_out(), ..facts(recording, first) })
 }
 
 /// Names the native frames of a recording that has been written, and ends it. Returns the facts about it.
@@ -60,6 +65,7 @@ pub fn finish_stream(
     let view = NamingOptions { native: NativeFrames::All, ..view };
     let answers = answers(&recording.programs, &view);
     let names: Vec<_> = recording.programs.iter().map(|program| native_names(program, &view, &answers)).collect();
+    let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
     stream.finish(&names, &facts)?;
     Ok(facts)
 }

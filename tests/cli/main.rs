@@ -40,6 +40,7 @@ mod endings;
 mod install;
 mod launching;
 mod locals;
+mod max_memory;
 mod memory;
 mod moved_code;
 mod odd_processes;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::memory_args::MemoryArgs;
 use crate::cli::shown_args::{FilterArgs, SpanArgs};
 use crate::cli::style::ColorArg;
 use crate::profile::comparison::Unit;
@@ -70,6 +71,10 @@ pub struct DiffArgs {
     /// Which samples.
     #[command(flatten)]
     pub filter: FilterArgs,
+
+    /// How much memory it may take.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }
 
 /// How a comparison is shown.

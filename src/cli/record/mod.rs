@@ -48,6 +48,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// What went wrong before anything was recorded, or that the result could not be written.
 pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
+    args.memory.apply_beside_a_target();
     let (stop, suspension) = (stop_on_signals()?, Suspension::new()?);
     let started = SystemTime::now();
     let Job { pid, program, program_output, plan, kind, output, force, interim, shown, labels, hideprogress } =
