@@ -69,6 +69,7 @@ fn facts() -> RecordingFacts {
         target_cpu: None,
         not_sampled: None,
         shown_part: None,
+        left_out: Vec::new(),
     }
 }
 

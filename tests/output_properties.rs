@@ -48,6 +48,7 @@ fn facts(text: &str) -> RecordingFacts {
         target_cpu: None,
         not_sampled: None,
         shown_part: None,
+        left_out: Vec::new(),
     }
 }
 

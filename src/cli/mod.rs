@@ -11,6 +11,7 @@ pub mod failure;
 mod folder_args;
 pub mod install;
 mod live_line;
+mod memory_args;
 pub mod messages;
 mod opening;
 pub mod output_kind;
@@ -37,7 +38,7 @@ use failure::Failure;
 /// What to tell the user.
 pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     record::signals::heed_file_size_limit()?;
-    match &cli.command {
+    let result = match &cli.command {
         Command::Record(args) => record::run(args),
         Command::Dump(args) => dump::run(args),
         Command::Doctor(args) => doctor::run(args),
@@ -47,5 +48,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Man(args) => install::man(args),
         Command::Diff(args) => diff::run(args),
         Command::Top(args) => top::run(args),
-    }
+    };
+    memory_args::tell_left_out();
+    result
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::memory_args::MemoryArgs;
 use super::output_kind::{self, OutputKind};
 use super::shown_args::{FilterArgs, ShownArgs};
 use super::values::{MaxOverhead, RecordingTime, parse_duration, parse_overhead, parse_pid, parse_rate};
@@ -95,6 +96,10 @@ pub struct RecordArgs {
     /// Switches of py-spy that are refused.
     #[command(flatten)]
     pub refused: Refused,
+
+    /// How much memory it may take.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }
 
 /// Switches that users of py-spy may type, and that this program has no use for.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::folder_args::ModulesArg;
+use super::memory_args::MemoryArgs;
 use super::output_kind;
 use super::shown_args::{FilterArgs, ShownArgs, SpanArgs};
 use crate::output::format::Format;
@@ -59,4 +60,8 @@ pub struct ReportArgs {
     /// How frames are shown.
     #[command(flatten)]
     pub shown: ShownArgs,
+
+    /// How much memory it may take.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }

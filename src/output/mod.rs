@@ -15,6 +15,7 @@ mod json_lines;
 pub mod label;
 mod labelled;
 pub mod mark;
+pub mod needs;
 mod neutral;
 mod pprof;
 mod speedscope;

@@ -5,14 +5,14 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::SampledProfile;
 use super::frame_table::{FrameTable, Row};
 use super::label::{LabelOptions, label};
 use crate::profile::clean::one_line;
 use crate::profile::frame::Frame;
-use crate::profile::timeline::runs;
+use crate::profile::timeline::{Run, runs};
 use crate::types::Tid;
 
 const SCHEMA: &str = "https://www.speedscope.app/file-format-schema.json";
@@ -21,7 +21,7 @@ pub(super) const BEGINNING: &str =
     "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":\"fpprof@";
 
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     #[serde(rename = "$schema")]
     schema: &'static str,
     exporter: String,
@@ -29,7 +29,7 @@ struct Document {
     /// Not in the schema, which allows more: the facts about the recording.
     fpprof: Vec<String>,
     shared: Shared,
-    profiles: Vec<ThreadProfile>,
+    profiles: Vec<ThreadProfile<'a>>,
 }
 
 #[derive(Serialize)]
@@ -49,15 +49,27 @@ struct SharedFrame {
 /// A `SampledProfile` of the schema.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ThreadProfile {
+struct ThreadProfile<'a> {
     r#type: &'static str,
     name: String,
     unit: &'static str,
     start_value: u64,
     end_value: u64,
     /// The frames of each, outermost first.
-    samples: Vec<Vec<usize>>,
+    samples: Samples<'a>,
     weights: Vec<u64>,
+}
+
+/// The stacks of a thread, which are made while they are written: together they can be far more than the profile.
+struct Samples<'a> {
+    runs: Vec<Run>,
+    stack: &'a dyn Fn(u32) -> Vec<usize>,
+}
+
+impl Serialize for Samples<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.runs.iter().map(|run| (self.stack)(run.stack)))
+    }
 }
 
 /// Writes the document. speedscope refuses one without profiles: without samples it has one that says why, as the name does.
@@ -68,20 +80,26 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let SampledProfile { stacks, timeline, facts } = sampled;
     let table = FrameTable::new(stacks, &[], options);
     let unit = facts.nanos_per_weight();
-    let mut profiles: Vec<ThreadProfile> = Vec::new();
+    let stack = |stack| table.stack(stacks, stack);
+    let mut profiles: Vec<ThreadProfile<'_>> = Vec::new();
     for (thread, samples) in timeline.by_thread() {
         let runs = runs(&samples);
         let name = label(&Frame::thread(Tid(thread.tid), thread.name.as_deref()), options);
         let weights = runs.iter().map(|run| run.weight.saturating_mul(unit)).collect();
-        let samples = runs.iter().map(|run| table.stack(stacks, run.stack)).collect();
-        profiles.push(thread_profile(name, samples, weights));
+        profiles.push(thread_profile(name, Samples { runs, stack: &stack }, weights));
     }
     let mut frames: Vec<SharedFrame> = table.rows.iter().map(shared_frame).collect();
     let mut name = facts.title();
+    let only_frame = frames.len();
+    let only = move |_| vec![only_frame];
     if profiles.is_empty() {
         let reason = format!("[no samples: {}]", facts.why_empty());
         name = format!("{name} {reason}");
-        profiles.push(thread_profile(reason.clone(), vec![vec![frames.len()]], vec![0]));
+        profiles.push(thread_profile(
+            reason.clone(),
+            Samples { runs: vec![Run { stack: 0, weight: 0 }], stack: &only },
+            vec![0],
+        ));
         frames.push(SharedFrame { name: reason, file: None, line: None });
     }
     let document = Document {
@@ -97,7 +115,7 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     out.flush()
 }
 
-fn thread_profile(name: String, samples: Vec<Vec<usize>>, weights: Vec<u64>) -> ThreadProfile {
+fn thread_profile(name: String, samples: Samples<'_>, weights: Vec<u64>) -> ThreadProfile<'_> {
     let end_value = weights.iter().copied().fold(0, u64::saturating_add);
     ThreadProfile { r#type: "sampled", name, unit: "nanoseconds", start_value: 0, end_value, samples, weights }
 }

@@ -15,6 +15,7 @@ use crate::target::cpu_quota::CpuQuota;
 use crate::types::{Nanos, Pid};
 
 pub mod activity;
+mod left_out;
 pub mod stops;
 pub mod throttling;
 mod wording;
@@ -22,7 +23,7 @@ mod wording;
 use activity::ThreadActivity;
 pub use stops::{ArrivalFacts, StopFacts};
 use throttling::ThrottlingFacts;
-use wording::{count, cpus, date_and_time, error_of_a_half, microseconds, percent, plural, rate, seconds};
+use wording::{count, date_and_time, error_of_a_half, microseconds, percent, plural, rate, seconds};
 
 /// The longest command line in a title: with the 17 px letters of a flame graph's title, 700 px.
 const MAX_TITLE_COMMAND: usize = 55;
@@ -98,6 +99,9 @@ pub struct RecordingFacts {
     /// The part of the recording that is shown, in words; absent when it is all. The other facts are of all of it.
     #[serde(default)]
     pub shown_part: Option<String>,
+    /// What is not there because it did not fit into memory, with the reason, a thing a line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// What a recording would have taken too much of.
@@ -143,6 +147,7 @@ impl RecordingFacts {
             own_cpu: None,
             fpprof_version: String::new(),
             shown_part: None,
+            left_out: Vec::new(),
         }
     }
 
@@ -281,6 +286,7 @@ impl RecordingFacts {
         lines.extend(self.not_read.iter().map(|what| format!("names: {}", one_line(what))));
         lines.extend(self.target_cpu.map(|cpu| self.target_cpu_line(cpu)));
         lines.extend(self.activity.lines(self.effective_samples));
+        lines.extend(self.left_out.iter().map(|what| format!("left out: {}", one_line(what))));
         lines.push(format!("target stopped: {stopped}"));
         lines.extend(self.throttling.map(|throttling| format!("throttled: {throttling}")));
         lines.push(format!("fpprof's own CPU time: {}", self.own_cpu.map_or_else(absent, seconds)));
@@ -292,21 +298,6 @@ impl RecordingFacts {
         let left = self.not_sampled.map_or(0, |left| Nanos::from(left).0);
         let not_sampled = (left > 0).then(|| format!(", {} of it not sampled", percent(left, Nanos::from(cpu).0)));
         format!("target's CPU time: {} by the kernel's account{}", seconds(cpu), not_sampled.unwrap_or_default())
-    }
-
-    fn left_out_line(&self) -> String {
-        let cost = match self.limit {
-            Some(ExceededLimit::TargetTime) => {
-                "stops would have taken more of the target's time than --max-overhead allows"
-            }
-            Some(ExceededLimit::OwnCpu) => "fpprof would have used more CPU time than --max-overhead allows",
-            Some(ExceededLimit::OwnQuota(quota)) => {
-                &format!("they might have used up the CPU quota of fpprof's own cgroup ({})", cpus(quota))
-            }
-            None => "they would have cost more than --max-overhead allows",
-        };
-        let left_out = plural(self.samples_left_out, "sample", "samples");
-        format!("left out: {left_out}: {cost}; a sample stands for those left out before it")
     }
 
     /// The reasons of failures, the most frequent first: `failed: 12 times, REASON`.

@@ -2,6 +2,7 @@
 //!
 //! Does: hold and describe. Does not: sample, look names up, or write files.
 
+pub mod bounded;
 pub mod clean;
 pub mod comparison;
 pub mod counted;

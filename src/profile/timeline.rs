@@ -55,6 +55,23 @@ impl Timeline {
         }
     }
 
+    /// The samples with other stacks; those that have none any more are left out.
+    #[must_use]
+    pub fn with_stacks(mut self, stack: impl Fn(u32) -> Option<u32>) -> Timeline {
+        self.samples.retain_mut(|sample| {
+            let moved = stack(sample.stack);
+            sample.stack = moved.unwrap_or(0);
+            moved.is_some()
+        });
+        self
+    }
+
+    /// Keeps so many samples, the first ones.
+    pub fn truncate(&mut self, samples: usize) {
+        self.samples.truncate(samples);
+        self.samples.shrink_to_fit();
+    }
+
     /// The threads, by number.
     pub fn threads(&self) -> &[Thread] {
         &self.threads
@@ -140,12 +157,16 @@ const LONGEST_PAUSE: u64 = 5;
 pub fn ends(samples: &[&TimedSample], period: u64) -> Vec<u64> {
     let next = samples.iter().skip(1).map(Some).chain([None]);
     let end = |(sample, next): (&&TimedSample, Option<&&TimedSample>)| {
-        // A sample stands for the ticks that were left out before it, too.
-        let longest = |next: &TimedSample| next.ticks.saturating_mul(period).saturating_mul(LONGEST_PAUSE);
-        let goes_on = next.filter(|next| next.time.saturating_sub(sample.time) <= longest(next));
+        let goes_on = next.filter(|next| next.time.saturating_sub(sample.time) <= longest_pause(next, period));
         goes_on.map_or(sample.time.saturating_add(period), |next| next.time)
     };
     samples.iter().zip(next).map(end).collect()
+}
+
+/// The longest pause before a sample, in nanoseconds, over which its thread has gone on. It stands for the ticks that were left out
+/// before it, too.
+pub fn longest_pause(sample: &TimedSample, period: u64) -> u64 {
+    sample.ticks.saturating_mul(period).saturating_mul(LONGEST_PAUSE)
 }
 
 fn push<T>(list: &mut Vec<T>, value: T) -> u32 {

@@ -121,6 +121,18 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
         Some(child)
     }
 
+    /// The memory in bytes that adding a stack of so many frames takes at most, beside its frames where they are new: its nodes, and
+    /// for a while the table that they are found in twice, when it grows.
+    pub fn bytes_for(&self, frames: usize) -> u64 {
+        // hashbrown has a byte of its own for each place, one place in eight stays empty, and there are a power of two of them.
+        const PLACE: usize = size_of::<((NodeId, FrameId), NodeId)>() + 1;
+        let wanted = self.children.len().saturating_add(frames);
+        let places = wanted.saturating_mul(8).div_ceil(7).checked_next_power_of_two().unwrap_or(usize::MAX);
+        let table = if wanted > self.children.capacity() { places.saturating_mul(PLACE) } else { 0 };
+        let nodes = frames.saturating_mul(size_of::<Node>() + size_of::<NodeId>());
+        table.saturating_add(nodes) as u64
+    }
+
     /// Counts a stack that has been added before.
     pub fn add_weight(&mut self, node: NodeId, weight: u64) {
         if let Some(node) = self.nodes.get_mut(node.index()) {

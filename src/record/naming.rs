@@ -14,6 +14,7 @@ use super::program::Program;
 use super::recorder::Recording;
 use super::sources::{KeptSources, SourceReader};
 use crate::profile::Profile;
+use crate::profile::bounded::BoundedProfile;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
@@ -21,6 +22,7 @@ use crate::profile::steps::Steps;
 use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{self, FrameOrigin, NativeFrames};
 use crate::symbolize::{Answers, Questions, Symbolizer};
+use crate::target::memory_budget::{self, Meter, Share};
 use crate::target::root::RootIdentity;
 
 /// How frames are shown.
@@ -38,15 +40,18 @@ pub struct NamingOptions {
 
 /// Names the stacks of a recording, and gathers the facts about it.
 pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions) -> (Profile, RecordingFacts) {
-    let mut stacks = Profile::new();
     let answers = answers(&recording.programs, &view);
     let mut facts = facts(recording, first);
+    let mut room = Meter::new(Share::Making);
+    let mut all = BoundedProfile::new(&mut room, usize::MAX);
     for program in &recording.programs {
         for (stack, weight) in name(program, &view, &answers, &mut facts).stacks() {
-            stacks.add(stack, weight);
+            all.add(&stack, weight);
         }
     }
-    (stacks, facts)
+    let BoundedProfile { profile, cut, .. } = all;
+    cut.tell();
+    (profile, RecordingFacts { left_out: memory_budget::left_out(), ..facts })
 }
 
 /// Names the native frames of a recording that has been written, adds the text of files, and ends it. Returns the facts about it.
@@ -69,6 +74,7 @@ pub fn finish_stream(
     for program in recording.programs.iter().filter(|_| view.sources == KeptSources::All) {
         sources.read(program).for_each(|source| stream.add_source(program.number, source));
     }
+    let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
     stream.finish(&names, &facts)?;
     Ok(facts)
 }

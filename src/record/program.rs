@@ -19,6 +19,8 @@ use crate::sampler::run_state::RunState;
 use crate::sampler::sample::Sample;
 use crate::sampler::session::Session;
 use crate::stack::frame::{GapKind, SampleFrame};
+use crate::target::memory_budget::{self, Left, Meter, Share};
+use crate::types::room::Room;
 use crate::types::{Nanos, Tid};
 
 /// Stacks of threads that have ended are forgotten when so many more are remembered than threads are known.
@@ -30,6 +32,9 @@ const AND_FOR_EACH_THREAD: Duration = Duration::from_millis(1);
 
 /// Of the CPU time so small a part (one in so many) that no sample was seen of has no block of its own.
 const NOT_WORTH_A_BLOCK: u64 = 1_000;
+
+/// A stack's elements that are not frames: its thread, and what that did.
+const LABELS: usize = 2;
 
 /// What a stack holds beside its frames.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,6 +62,8 @@ pub struct Program {
     pub time_in_states: BTreeMap<RunState, u64>,
     window: Window,
     labels: StackLabels,
+    /// For stacks that were not seen before.
+    room: Meter,
     last: FxHashMap<Tid, LastStack>,
     /// How many functions and modules it had when its user was looked at last.
     named: usize,
@@ -90,6 +97,7 @@ impl Program {
             time_in_states: BTreeMap::new(),
             window: Window::new(session.mode(), period),
             labels,
+            room: Meter::new(Share::Making),
             number,
             session,
             stacks: StackTree::new(),
@@ -184,7 +192,7 @@ impl Program {
         time: Nanos,
         sampling: impl FnOnce(&mut Session, &mut dyn FnMut(Sample)) -> Option<i32>,
     ) -> Outcome {
-        let Program { session, stacks, thread_names, pending, last, window, labels, named, .. } = self;
+        let Program { session, stacks, thread_names, pending, last, window, labels, room, named, .. } = self;
         let are_named = labels.thread || pending.is_some();
         let (failures, left) = (session.statistics.failures(), session.statistics.left_to_next);
         let mut heaviest = 0;
@@ -196,7 +204,13 @@ impl Program {
             if let Some(same) = last.get(&tid).filter(|l| Arc::ptr_eq(&l.frames, &frames) && l.run_state == run_state) {
                 return hold(run_state, same.node);
             }
-            let node = add_stack(stacks, *labels, (tid, &frames, &run_state));
+            // A program that is never twice in one place would make the recording grow without end.
+            let fits = room.take(stacks.bytes_for(frames.len() + LABELS));
+            let known: &[SampleFrame] = if fits { &frames } else { &[SampleFrame::Missing(GapKind::NoRoom)] };
+            if !fits {
+                memory_budget::leave_out(Left::Other("stacks of the later part of the recording".to_owned()));
+            }
+            let node = add_stack(stacks, *labels, (tid, known, &run_state));
             hold(run_state.clone(), node);
             last.insert(tid, LastStack { frames, run_state, node });
             if are_named && !thread_names.contains_key(&tid) {

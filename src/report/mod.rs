@@ -4,6 +4,7 @@
 //! (`profile::recording`), or lay anything out (`output`).
 
 mod facts;
+pub mod fitting;
 pub mod naming;
 pub mod options;
 pub mod recorded_code;
@@ -19,12 +20,14 @@ use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::output::{self, ShownProfile};
 use crate::profile::Profile;
+use crate::profile::bounded::BoundedProfile;
 use crate::profile::comparison::Counts;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::recording::Recording;
 use crate::profile::sources::Sources;
 use crate::profile::steps::Steps;
 use crate::profile::timeline::Timeline;
+use crate::target::memory_budget::{self, Left, Meter, Share};
 
 /// What is shown of a recording.
 #[derive(Debug)]
@@ -38,19 +41,41 @@ pub struct RecordingPart {
 }
 
 impl RecordingPart {
-    /// The chosen part; `steps` tell how far naming is.
+    /// The chosen part, as far as there is room for it; `steps` tell how far naming is.
     pub fn of(recording: &Recording, choice: &ReportOptions, steps: &Arc<Steps>) -> RecordingPart {
-        let (mut stacks, mut timeline) = (Profile::new(), Timeline::default());
+        let mut room = Meter::new(Share::Making);
+        let mut stacks = BoundedProfile::new(&mut room, usize::MAX);
+        let mut timeline = Timeline::default();
+        let mut without_room = recording.samples_left_out;
         for program in &recording.programs {
-            naming::add_samples(program, choice, steps, (&mut stacks, &mut timeline));
+            let left_out = naming::add_samples(program, choice, steps, (&mut stacks, &mut timeline));
+            without_room = without_room.saturating_add(left_out);
         }
+        memory_budget::leave_out(Left::Samples(without_room));
         // Programs can have run side by side.
         timeline.sort();
-        let facts = facts::of(recording, choice);
+        let BoundedProfile { profile: stacks, cut, .. } = stacks;
+        cut.tell();
+        let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts::of(recording, choice) };
         match choice.inverted {
-            true => RecordingPart { stacks: stacks.inverted(), timeline: None, sources: None, facts },
+            true => {
+                let stacks = fitting::inverted(&stacks);
+                let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
+                RecordingPart { stacks, timeline: None, sources: None, facts }
+            }
             false => RecordingPart { stacks, timeline: Some(timeline), sources: None, facts },
         }
+    }
+
+    /// The part as far as there is room to write it in a format: with shorter stacks, or fewer samples.
+    ///
+    /// # Errors
+    /// That not even little of it fits.
+    pub fn fitted(self, format: Format, labels: &LabelOptions) -> io::Result<RecordingPart> {
+        let RecordingPart { stacks, timeline, sources, facts } = self;
+        let (stacks, timeline) = fitting::fit(format, stacks, timeline, (labels, facts.period()))?;
+        let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
+        Ok(RecordingPart { stacks, timeline, sources, facts })
     }
 
     /// The part with the text of its Python files, where the format shows it.
@@ -121,7 +146,7 @@ mod tests {
     fn programs_side_by_side_are_shown_in_the_order_of_time() {
         let facts = RecordingFacts::of_nothing(Pid(70), Mode::Wall, 100.0);
         let programs = vec![program(0, &[10, 30, 30, 50]), program(1, &[20, 30, 60])];
-        let recording = Recording { programs, facts, cut_off: Some("here".into()) };
+        let recording = Recording { programs, facts, cut_off: Some("here".into()), samples_left_out: 0 };
         let part = RecordingPart::of(&recording, &ReportOptions::default(), &Arc::default());
         let mut text = Vec::new();
         part.write(Format::JsonLines, &LabelOptions::default(), &mut text).unwrap();

@@ -12,6 +12,7 @@ use crate::capture::aarch64;
 use crate::merge::eval_code::EvalCode;
 use crate::merge::resync::EvalFrameLayout;
 use crate::target::memory::Region;
+use crate::target::memory_budget::{self, Share};
 use crate::target::registers::{MAX_REGISTERS, Registers};
 use crate::types::{Addr, Machine, Svma};
 
@@ -185,7 +186,9 @@ impl Snapshot {
             }
             None => 0,
         };
-        let mut budget = Budget(MAX_BYTES);
+        // Sections are there twice: what is known of them, and at their whole length.
+        let room = usize::try_from(memory_budget::left(Share::All) / 3).unwrap_or(usize::MAX);
+        let mut budget = Budget(MAX_BYTES.min(room));
         let [stack] = <[Part; 1]>::try_from(file.stack.unpack(&mut budget)?)
             .map_err(|_| FormatError::Nonsense("ranges of the stack"))?;
         let memory = file.memory.unpack(&mut budget)?.into_iter().map(region).collect();

@@ -34,7 +34,7 @@ pub enum PackedError {
     #[error("a deflated stream is damaged or too short")]
     BadStream,
     /// More bytes than are believed.
-    #[error("the snapshot has more bytes than any that fpprof writes")]
+    #[error("the snapshot has more bytes than any that fpprof writes, or than --max-memory allows")]
     TooLarge,
 }
 

@@ -63,6 +63,8 @@ pub enum GapKind {
     EvalLoop,
     /// A Python frame's code object could not be read.
     UnreadableCode,
+    /// There was no room in memory for another stack.
+    NoRoom,
     /// Time of which there is no sample.
     NotSampled,
     /// What a later version has written in a file: this one does not know the reason.
@@ -100,6 +102,7 @@ impl GapKind {
             GapKind::Unplaced => "Python frames in no native frame",
             GapKind::EvalLoop => "Python frames of an eval loop that could not be had",
             GapKind::UnreadableCode => "code object that cannot be read",
+            GapKind::NoRoom => "no room in memory, see --max-memory",
             GapKind::NotSampled => "time of which there is no sample",
             GapKind::Other => "a reason that this version does not know",
         }

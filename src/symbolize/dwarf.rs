@@ -4,18 +4,24 @@
 //! Does not: read split DWARF, or keep anything after the lookups.
 
 use addr2line::Context;
-use gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
+use gimli::{DwarfSections, SectionId};
 use rustc_hash::FxHashMap;
 
-use super::sections::OtherSections;
+use super::metered::ReadMeter;
+use super::sections::{Bytes, OtherSections};
 use super::units::needed_units;
 use crate::target::elf::{ElfError, ElfFile, SectionBuffer};
+use crate::target::memory_budget::{Meter, Share};
 use crate::types::Svma;
+use crate::types::room::Room;
 
 /// The most bytes of DWARF that are held at once for a module.
 const MAX_DWARF_BYTES: u64 = 2 << 30;
 /// Functions inlined into one another at one address; gcc and clang stay below 100.
 const MAX_INLINED: usize = 256;
+/// How often a name is in memory at once: found, for each query, demangled, and in a frame.
+const COPIES: u64 = 4;
+const NO_ROOM: ElfError = ElfError::NoRoom("what debug information unfolds to");
 const INFO: &str = ".debug_info";
 
 /// Addresses that are looked up with one index. What the index has decoded stays until it is dropped, some 100 KB a unit;
@@ -59,7 +65,12 @@ impl<'f> DwarfData<'f> {
         }
         let main = load(file, false)?;
         let shared = shared.map(|shared| load(shared, true)).transpose()?;
-        Ok(DwarfData { file, others: OtherSections { main, shared } })
+        Ok(DwarfData { file, others: OtherSections { main, shared, meter: ReadMeter::new() } })
+    }
+
+    /// Why it cannot be decoded.
+    fn unusable(&self) -> ElfError {
+        if self.others.meter.is_over() { NO_ROOM } else { ElfError::Malformed("DWARF") }
     }
 
     /// The functions at each of the addresses, in their order. None where DWARF says nothing, or nothing that can be
@@ -69,6 +80,7 @@ impl<'f> DwarfData<'f> {
         sorted.sort_unstable();
         sorted.dedup();
         let mut found: FxHashMap<u64, Vec<DwarfFrame>> = FxHashMap::default();
+        let mut room = Meter::new(Share::All);
         let needed =
             |addresses: &[u64]| needed_units(self.file.section_buffer(INFO)?, self.file, addresses, &self.others);
         // Going through a compressed one takes longer than all else: once for all batches.
@@ -79,14 +91,30 @@ impl<'f> DwarfData<'f> {
             let of_batch = if is_stream { None } else { Some(needed(batch)?) };
             let Some(units) = of_all.as_ref().or(of_batch.as_ref()) else { break };
             let dwarf = self.others.with(units.bytes());
-            let context = Context::from_dwarf(dwarf).map_err(|_| ElfError::Malformed("DWARF"))?;
-            found.extend(batch.iter().map(|svma| (*svma, frames_at(&context, *svma))));
+            let context = Context::from_dwarf(dwarf).map_err(|_| self.unusable())?;
+            for svma in batch {
+                let frames = frames_at(&context, *svma);
+                let texts = frames.iter().map(DwarfFrame::bytes).fold(0, u64::saturating_add);
+                // What was decoded when memory became short may be a part of what is there.
+                if self.others.meter.is_over() || !room.take(texts.saturating_mul(COPIES)) {
+                    return Err(NO_ROOM);
+                }
+                found.insert(*svma, frames);
+            }
         }
         Ok(addresses.iter().map(|svma| found.get(&svma.0).cloned().unwrap_or_default()).collect())
     }
 }
 
-fn frames_at(context: &Context<EndianSlice<'_, LittleEndian>>, svma: u64) -> Vec<DwarfFrame> {
+impl DwarfFrame {
+    /// What it takes in memory, in bytes.
+    fn bytes(&self) -> u64 {
+        let texts = [&self.raw_name, &self.file].into_iter().flatten();
+        texts.map(|text| text.len() as u64).fold(size_of::<DwarfFrame>() as u64, u64::saturating_add)
+    }
+}
+
+fn frames_at(context: &Context<Bytes<'_>>, svma: u64) -> Vec<DwarfFrame> {
     let mut found = Vec::new();
     let Ok(mut frames) = context.find_frames(svma).skip_all_loads() else { return found };
     while let Ok(Some(frame)) = frames.next() {

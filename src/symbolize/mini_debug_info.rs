@@ -8,6 +8,8 @@ use std::io::{ErrorKind, Read};
 
 use lzma_rust2::XzReader;
 
+use crate::target::memory_budget::{self, Share};
+
 /// The largest unpacked symbol file, in bytes: Fedora's largest is below 10 MB. LZMA can expand 7,000-fold.
 const MAX_UNPACKED: u64 = 128 << 20;
 /// The most memory of the decoder, in KiB: `xz -9`'s dictionary is 64 MiB, and the rest is below 1 MiB.
@@ -22,6 +24,9 @@ pub enum XzError {
     /// More unpacked bytes, or more memory to unpack them, than the bounds allow.
     #[error("xz data unpacks to more than the bound")]
     TooLarge,
+    /// More than there is room for in memory.
+    #[error("xz data unpacks to more than --max-memory allows")]
+    NoRoom,
 }
 
 /// Unpacks an xz stream.
@@ -29,7 +34,13 @@ pub enum XzError {
 /// # Errors
 /// That it is none, or larger than the bounds.
 pub fn decompress_xz(data: &[u8]) -> Result<Vec<u8>, XzError> {
-    decompress_within(data, MAX_UNPACKED, MAX_DECODER_KIB)
+    // What it unpacks to is copied once while it grows, and the decoder has a dictionary beside it.
+    let left = memory_budget::left(Share::All);
+    let (unpacked, decoder) = (left / 3, u32::try_from(left / 3 / 1024).unwrap_or(u32::MAX));
+    match decompress_within(data, MAX_UNPACKED.min(unpacked), MAX_DECODER_KIB.min(decoder)) {
+        Err(XzError::TooLarge) if unpacked < MAX_UNPACKED => Err(XzError::NoRoom),
+        result => result,
+    }
 }
 
 fn decompress_within(data: &[u8], max_unpacked: u64, max_decoder_kib: u32) -> Result<Vec<u8>, XzError> {

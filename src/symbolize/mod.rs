@@ -9,6 +9,7 @@ mod answers;
 mod debug_files;
 mod demangle;
 mod dwarf;
+mod metered;
 mod mini_debug_info;
 pub mod names;
 mod native_symbol;

@@ -13,6 +13,7 @@ use super::{
     FunctionExtent, FunctionName, ModuleFile, NativeSymbol, PerfMap, Query, Questions, Symbolizer, python_trampoline,
 };
 use crate::process::code_space::CodeSpace;
+use crate::profile::bounded::BoundedProfile;
 use crate::profile::counted::Counted;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::kind::{native_kind, python_kind};
@@ -21,6 +22,7 @@ use crate::profile::paths::{PathRoots, short_source};
 use crate::profile::tree::StackTree;
 use crate::stack::code_cache::Function;
 use crate::stack::frame::{GapKind, SampleFrame};
+use crate::target::memory_budget::{Meter, Share};
 use crate::target::modules::ModuleId;
 use crate::types::{Svma, Tid};
 
@@ -81,12 +83,15 @@ pub fn name(
     // Tables of symbols and lines are not even opened for names that are not shown.
     let wanted = |counted: &&Counted| native != NativeFrames::None || !is_native(counted);
     let names = name_frames(tree.frames().iter().filter(wanted), origin, symbolizer);
-    let mut shown = StackTree::new();
+    let mut room = Meter::new(Share::Making);
+    let mut shown = BoundedProfile::new(&mut room, usize::MAX);
     for (stack, weight) in tree.stacks() {
         let stack: Vec<&NamedFrame> = stack.into_iter().filter_map(|counted| names.get(counted)).collect();
-        shown.add(choose(&stack, native), weight);
+        shown.add(&choose(&stack, native), weight);
     }
-    shown
+    let BoundedProfile { profile, cut, .. } = shown;
+    cut.tell();
+    profile
 }
 
 /// Names the frames of each of `stacks` (outermost first), and returns those to show, in the stacks' order.

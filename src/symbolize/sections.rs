@@ -2,11 +2,12 @@
 //!
 //! Does: put them together for gimli. Does not: load them, or look anything up.
 
-use gimli::{Dwarf, DwarfSections, EndianSlice, LittleEndian, UnitHeader};
+use gimli::{Dwarf, DwarfSections, UnitHeader};
 
+use super::metered::{Metered, ReadMeter};
 use crate::target::elf::SectionBuffer;
 
-pub(super) type Bytes<'a> = EndianSlice<'a, LittleEndian>;
+pub(super) type Bytes<'a> = Metered<'a>;
 
 /// How much is read of each unit to see what it covers: its header and its first entry, some 60 bytes with the usual
 /// forms. A unit whose first entry is longer is read as a whole.
@@ -17,14 +18,16 @@ pub(super) const HEAD: usize = 512;
 pub(super) struct OtherSections {
     pub(super) main: DwarfSections<SectionBuffer>,
     pub(super) shared: Option<DwarfSections<SectionBuffer>>,
+    /// What is made of them has room for as long as this says.
+    pub(super) meter: ReadMeter,
 }
 
 impl OtherSections {
     /// All sections as one.
-    pub(super) fn with<'a>(&'a self, info: &'a [u8]) -> Dwarf<EndianSlice<'a, LittleEndian>> {
-        let bytes = |section: &'a SectionBuffer| EndianSlice::new(section.bytes(), LittleEndian);
+    pub(super) fn with<'a>(&'a self, info: &'a [u8]) -> Dwarf<Bytes<'a>> {
+        let bytes = |section: &'a SectionBuffer| Metered::new(section.bytes(), &self.meter);
         let mut dwarf = self.main.borrow_with_sup(self.shared.as_ref(), bytes);
-        dwarf.debug_info = gimli::DebugInfo::new(info, LittleEndian);
+        dwarf.debug_info = gimli::DebugInfo::from(Metered::new(info, &self.meter));
         dwarf
     }
 }

@@ -10,13 +10,18 @@ use object::elf;
 
 use super::native_symbol::FunctionExtent;
 use crate::target::elf::{ElfFile, ElfSymbol, SymbolTable, SymbolTableKind};
+use crate::target::memory_budget::{Meter, Share};
 use crate::types::Svma;
+use crate::types::room::Room;
 
 /// Symbols near an address seen while looking for one that covers it: nested symbols are rare and shallow.
 const MAX_NESTING: usize = 64;
 
+/// A list that grows is there twice for a moment, and sorting takes no more.
+const GROWTH: usize = 2;
+
 /// The function symbols of one module that can name some addresses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct SymbolIndex {
     /// The addresses, each once, in their order.
     wanted: Vec<WantedSymbols>,
@@ -27,6 +32,9 @@ pub(super) struct SymbolIndex {
     names: Vec<u8>,
     /// Whether there was any function symbol, wherever it is.
     any: bool,
+    /// Whether there was no room for all symbols: then there is none, for another one might have been the better name.
+    is_over: bool,
+    room: Meter,
 }
 
 /// An address that is asked for.
@@ -57,7 +65,8 @@ impl SymbolIndex {
             addresses.map(|svma| WantedSymbols { svma: svma.0, last_sized: None, last_label: None }).collect();
         wanted.sort_unstable_by_key(|wanted| wanted.svma);
         wanted.dedup_by_key(|wanted| wanted.svma);
-        SymbolIndex { wanted, ..SymbolIndex::default() }
+        let (sized, labels, names) = (Vec::new(), Vec::new(), Vec::new());
+        SymbolIndex { wanted, sized, labels, names, any: false, is_over: false, room: Meter::new(Share::All) }
     }
 
     /// Adds the function symbols of one table of a file. Call [`SymbolIndex::finish`] after the last.
@@ -93,8 +102,11 @@ impl SymbolIndex {
         if wanted.svma >= end {
             return;
         }
-        let at = self.names.len();
-        self.names.extend_from_slice(symbol.name());
+        let (at, name) = (self.names.len(), symbol.name());
+        if self.is_over || !self.room.take((name.len() + size_of::<Entry>()).saturating_mul(GROWTH) as u64) {
+            return self.give_up();
+        }
+        self.names.extend_from_slice(name);
         let entry = Entry {
             start,
             end,
@@ -122,6 +134,17 @@ impl SymbolIndex {
             last_label = wanted.last_label.max(last_label);
             (wanted.last_sized, wanted.last_label) = (last_sized, last_label);
         }
+    }
+
+    /// Drops all symbols: there is no room for them.
+    pub(super) fn give_up(&mut self) {
+        (self.sized, self.labels, self.names) = (Vec::new(), Vec::new(), Vec::new());
+        self.is_over = true;
+    }
+
+    /// Whether symbols are missing because there was no room for them.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// Whether there was no function symbol at all.

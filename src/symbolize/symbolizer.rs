@@ -10,14 +10,19 @@ use super::answers::Answers;
 use super::debug_files::{DebugFile, DebugFileSource, DebugFiles, NoDebugFile};
 use super::demangle::{display_name, is_mangled};
 use super::dwarf::{DwarfData, DwarfFrame, has_dwarf};
-use super::mini_debug_info::decompress_xz;
+use super::mini_debug_info::{XzError, decompress_xz};
 use super::native_symbol::{FunctionName, NativeSymbol, NoName};
 use super::query::{ModuleFile, Query};
 use super::symbol_index::SymbolIndex;
+use crate::profile::clean::shortened;
 use crate::profile::steps::Steps;
 use crate::target::elf::{ElfError, ElfFile, SymbolTableKind};
+use crate::target::memory_budget::{self, Left};
 use crate::target::root::{RootIdentity, TargetRoot};
 use crate::types::Svma;
+
+/// The longest name of a module in a message.
+const MAX_TOLD_NAME: usize = 60;
 
 /// Where a module's symbols are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,9 +132,21 @@ impl Symbolizer {
             Ok((frames, from)) => (frames, Ok(from)),
             Err(reason) => (vec![Vec::new(); queries.len()], Err(reason)),
         };
+        if let Err(NoLines::Unusable(ElfError::NoRoom(_))) = lines {
+            memory_budget::leave_out(Left::Other(format!(
+                "lines and inlined functions of {}",
+                shortened(&name, MAX_TOLD_NAME)
+            )));
+        }
         let index = SymbolIndex::of(queries.iter().map(|query| query.svma));
         let (index, symbols) = load_symbols(index, elf, debug_file.as_ref().and_then(|f| f.as_ref().ok()));
         let full_table = !matches!(symbols, SymbolSource::ExportsOnly | SymbolSource::Nothing);
+        if index.is_over() {
+            memory_budget::leave_out(Left::Other(format!(
+                "names of native code in {}",
+                shortened(&name, MAX_TOLD_NAME)
+            )));
+        }
         let reason = if full_table { NoName::NotCovered } else { NoName::Stripped };
         let tables = Tables { module: &name, index, reason };
         let names = queries.iter().zip(frames).map(|(query, frames)| tables.resolve(query, frames)).collect();
@@ -167,9 +184,16 @@ fn has_symbols(elf: &ElfFile) -> bool {
 
 /// A module's own `.symtab` has all its functions; without one, every other table adds what it has.
 fn load_symbols(mut index: SymbolIndex, elf: &ElfFile, debug_file: Option<&DebugFile>) -> (SymbolIndex, SymbolSource) {
-    let mut source = SymbolSource::Nothing;
+    let (mut source, mut has_room) = (SymbolSource::Nothing, true);
     let mut add = |file: &ElfFile, kind, from: SymbolSource| {
-        let Ok(table) = file.symbol_table(kind) else { return false };
+        let table = match file.symbol_table(kind) {
+            Ok(table) => table,
+            Err(ElfError::NoRoom(_)) => {
+                index.give_up();
+                return true;
+            }
+            Err(_) => return false,
+        };
         index.add(file, &table, kind);
         if source == SymbolSource::Nothing && !index.is_empty() {
             source = from;
@@ -180,21 +204,37 @@ fn load_symbols(mut index: SymbolIndex, elf: &ElfFile, debug_file: Option<&Debug
         if let Some(file) = debug_file {
             add(&file.elf, SymbolTableKind::Static, SymbolSource::DebugFile(file.source.clone()));
         }
-        if let Some(file) = mini_debug_info(elf) {
-            add(&file, SymbolTableKind::Static, SymbolSource::MiniDebugInfo);
+        match mini_debug_info(elf) {
+            Ok(Some(file)) => drop(add(&file, SymbolTableKind::Static, SymbolSource::MiniDebugInfo)),
+            Ok(None) => {}
+            Err(NoRoom) => has_room = false,
         }
         add(elf, SymbolTableKind::Dynamic, SymbolSource::ExportsOnly);
+    }
+    if !has_room {
+        index.give_up();
     }
     index.finish();
     (index, source)
 }
 
-fn mini_debug_info(elf: &ElfFile) -> Option<ElfFile> {
+/// That there is no room for something.
+struct NoRoom;
+
+fn mini_debug_info(elf: &ElfFile) -> Result<Option<ElfFile>, NoRoom> {
     if !elf.has_debug_data() {
-        return None;
+        return Ok(None);
     }
-    let packed = elf.section_bytes(".gnu_debugdata").ok()?;
-    ElfFile::from_bytes(decompress_xz(&packed).ok()?).ok()
+    let packed = match elf.section_bytes(".gnu_debugdata") {
+        Ok(packed) => packed,
+        Err(ElfError::NoRoom(_)) => return Err(NoRoom),
+        Err(_) => return Ok(None),
+    };
+    match decompress_xz(&packed) {
+        Ok(bytes) => Ok(ElfFile::from_bytes(bytes).ok()),
+        Err(XzError::NoRoom) => Err(NoRoom),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A module's tables while its addresses are looked up.

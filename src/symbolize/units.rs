@@ -73,7 +73,7 @@ impl PassedOver {
 /// The offset of a table of abbreviations that has none: decoding its own table takes longest of what an index does with a unit.
 fn empty_table(dwarf: &Dwarf<Bytes<'_>>) -> Option<u64> {
     // The code 0 ends a table (7.5.3), wherever it is read from.
-    let bytes = dwarf.debug_abbrev.reader().slice();
+    let bytes = dwarf.debug_abbrev.reader().to_slice().ok()?;
     bytes.iter().position(|byte| *byte == 0).and_then(|at| u64::try_from(at).ok())
 }
 

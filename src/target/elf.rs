@@ -32,6 +32,8 @@ const FILE_HEADER_SIZE: usize = 64;
 const PROGRAM_HEADER_SIZE: usize = 56;
 const SECTION_HEADER_SIZE: usize = 64;
 const COMPRESSION_HEADER_SIZE: usize = 24;
+/// The longest name of a section that is looked at.
+const MAX_SECTION_NAME: usize = 256;
 /// `e_shnum` is 16 bits wide; files with more sections put the number elsewhere. No linked file comes near this.
 const MAX_SECTIONS: u64 = 1 << 17;
 /// The largest distance between a segment's start and the start of its page: 64 KiB pages are the largest in use.
@@ -344,7 +346,9 @@ fn read_sections(source: &Source, header: &[u8]) -> Result<Vec<Section>, ElfErro
         _ => return Err(ElfError::Malformed("section names")),
     };
     let named = raw.into_iter().map(|(name, section)| {
-        let name = source::string_at(&names, name as usize).unwrap_or_default();
+        // None that anything looks for is longer; all of a hundred thousand could be one of a megabyte.
+        let name = source::string_at(&names, name as usize).filter(|name| name.len() <= MAX_SECTION_NAME);
+        let name = name.unwrap_or_default();
         Section { name: String::from_utf8_lossy(name).into_owned(), ..section }
     });
     Ok(named.collect())
@@ -375,6 +379,7 @@ fn decompress(raw: &[u8], what: &'static str) -> Result<Vec<u8>, ElfError> {
     if uncompressed_size > MAX_SECTION_BYTES {
         return Err(ElfError::TooLarge { what, size: uncompressed_size });
     }
+    error::check_room(what, uncompressed_size)?;
     let data = raw.get(COMPRESSION_HEADER_SIZE..).ok_or_else(malformed)?;
     let bytes = CompressedData { format, data, uncompressed_size }.decompress().map_err(|_| malformed())?;
     Ok(bytes.into_owned())

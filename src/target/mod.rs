@@ -15,6 +15,7 @@ pub mod live;
 pub mod living;
 pub mod maps;
 pub mod memory;
+pub mod memory_budget;
 pub mod modules;
 pub mod obstacle;
 pub mod own;

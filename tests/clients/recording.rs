@@ -65,6 +65,7 @@ fn facts(is_empty: bool) -> RecordingFacts {
         target_cpu: None,
         not_sampled: None,
         shown_part: None,
+        left_out: Vec::new(),
     }
 }
 

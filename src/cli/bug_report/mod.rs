@@ -17,6 +17,7 @@ use self::args::BugReportArgs;
 use super::doctor::examine::Report;
 use super::doctor::{self, snapshot};
 use super::failure::Failure;
+use super::memory_args::MemoryArgs;
 use super::messages::say;
 use super::opening;
 use super::record::output_file::{OutputFile, default_name};
@@ -52,6 +53,7 @@ struct Content<'a> {
 /// # Errors
 /// That the report cannot be written. That the process cannot be read is a thing to report.
 pub fn run(args: &BugReportArgs) -> Result<ExitCode, Failure> {
+    MemoryArgs { max_memory: None }.apply_beside_a_target();
     let path = args.output.clone().unwrap_or_else(|| default_output(args.pid));
     let mut output = OutputFile::open(&path, args.force)?.private(true);
     let session = args.pid.map(|pid| opening::attach(Pid(pid), Mode::Wall, &AtomicBool::new(false)));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::cli::folder_args::ModulesArg;
+use crate::cli::memory_args::MemoryArgs;
 use crate::cli::shown_args::{FilterArgs, SpanArgs};
 use crate::cli::style::ColorArg;
 use crate::profile::comparison::Unit;
@@ -75,6 +76,10 @@ pub struct DiffArgs {
     /// Which samples.
     #[command(flatten)]
     pub filter: FilterArgs,
+
+    /// How much memory it may take.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }
 
 /// How a comparison is shown.

@@ -46,6 +46,7 @@ struct Comparison<'a> {
 /// # Errors
 /// That a recording cannot be read, has nothing to compare, or that the output cannot be written.
 pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
+    args.memory.apply_alone();
     let format = args.format();
     let path = args.output.as_deref().unwrap_or(Path::new("-"));
     if format == DiffFormat::Flamegraph && args.output.is_none() {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
+use crate::cli::memory_args::MemoryArgs;
 use crate::cli::style::ColorArg;
 use crate::cli::values::parse_pid;
 
@@ -52,4 +53,8 @@ pub struct DoctorArgs {
     /// How to colour the text.
     #[command(flatten)]
     pub color: ColorArg,
+
+    /// How much memory it may take.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }

@@ -44,6 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// # Errors
 /// Why there is nothing to examine. With `--json`, that is written, too.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    args.memory.apply_beside_a_target();
     let mut output = args
         .snapshot
         .as_deref()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
+use crate::cli::memory_args::MemoryArgs;
 use crate::cli::style::ColorArg;
 use crate::cli::values::parse_pid;
 use crate::symbolize::names::NativeFrames;
@@ -55,4 +56,8 @@ pub struct DumpArgs {
     /// How to colour the text.
     #[command(flatten)]
     pub color: ColorArg,
+
+    /// How much memory it may take.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }

@@ -27,6 +27,7 @@ use crate::types::Pid;
 /// # Errors
 /// Why the process or the snapshot cannot be read, or the text not be written.
 pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
+    args.memory.apply_beside_a_target();
     let view = DumpOptions { native: args.native, lines: args.lines, full_filenames: args.full_filenames || args.json };
     let dump = match (args.pid, &args.from) {
         (Some(pid), _) => look(Pid(pid), view, args.locals)?,

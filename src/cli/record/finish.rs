@@ -13,15 +13,16 @@ use crate::output::format::Format;
 use crate::output::label::LabelOptions;
 use crate::output::{self, ShownProfile};
 use crate::profile::facts::RecordingFacts;
-use crate::profile::recording::read;
+use crate::profile::recording::{ReadingRoom, read_within};
 use crate::profile::steps::Steps;
 use crate::record::interim::temporary_file;
 use crate::record::naming::{self, NamingOptions};
 use crate::record::recorder::Recording;
 use crate::record::sources::KeptSources;
-use crate::report::RecordingPart;
 use crate::report::options::ReportOptions;
 use crate::report::sources::OtherSources;
+use crate::report::{RecordingPart, fitting};
+use crate::target::memory_budget::{self, Meter, Share};
 
 /// How to finish a recording.
 #[derive(Debug)]
@@ -71,7 +72,10 @@ impl OutputJob {
             (OutputKind::Shown(format), None) => {
                 let (stacks, facts) = naming::finish(&recording, first, self.view);
                 let is_inverted = self.shown.inverted;
-                let stacks = if is_inverted { stacks.inverted() } else { stacks };
+                drop(recording);
+                let stacks = if is_inverted { fitting::inverted(&stacks) } else { stacks };
+                let (stacks, _) = fitting::fit(format, stacks, None, (&self.labels, facts.period()))?;
+                let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
                 let shown = ShownProfile { stacks: &stacks, timeline: None, sources: None, facts: &facts, is_inverted };
                 let mut bytes = Vec::new();
                 output::write(format, &shown, &self.labels, &mut bytes)?;
@@ -93,11 +97,17 @@ fn make(
 ) -> io::Result<File> {
     interim.rewind()?;
     let length = interim.metadata()?.len();
-    let recording = read(BufReader::new(interim), length).map_err(io::Error::other)?;
+    let mut samples = Meter::new(Share::Reading);
+    let mut rest = Meter::new(Share::Making);
+    let mut room = ReadingRoom { samples: &mut samples, rest: &mut rest };
+    let recording = read_within(BufReader::new(interim), length, &mut room).map_err(io::Error::other)?;
     let mut made = BufWriter::new(into);
     let part =
         RecordingPart::of(&recording, choice, steps).with_sources(&recording, format, others, choice.full_filenames);
     warn_if_empty(&part);
+    // What is written takes memory, too.
+    drop(recording);
+    let part = part.fitted(format, labels)?;
     part.write(format, labels, &mut made)?;
     made.flush()?;
     made.into_inner().map_err(io::IntoInnerError::into_error)

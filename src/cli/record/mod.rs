@@ -49,6 +49,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// # Errors
 /// What went wrong before anything was recorded, or that the result could not be written.
 pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
+    args.memory.apply_beside_a_target();
     let (Wishes { stop, again }, suspension) = (stop_on_signals()?, Suspension::new()?);
     let started = SystemTime::now();
     let job = Job::resolve(args)?;

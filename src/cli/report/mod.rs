@@ -19,17 +19,19 @@ use super::record::output_file::OutputFile;
 use super::report_args::ReportArgs;
 use super::shown_args;
 use crate::output::format::Format;
-use crate::profile::recording::{self, ReadError, RecordedProgram, Recording};
+use crate::profile::recording::{self, ReadError, ReadingRoom, RecordedProgram, Recording};
 use crate::profile::steps::Steps;
 use crate::report::RecordingPart;
 use crate::report::options::ReportOptions;
 use crate::report::sources::OtherSources;
+use crate::target::memory_budget::{Meter, Share};
 
 /// Runs the command.
 ///
 /// # Errors
 /// That the recording cannot be read, or the profile not be written.
 pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
+    args.memory.apply_alone();
     let line = LiveLine::new(!args.hideprogress, "");
     let recording = read(&args.recording, &line)?;
     if let Some(path) = &args.output {
@@ -57,6 +59,12 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
         others,
         choice.full_filenames,
     );
+    // What is written takes memory, too.
+    drop(recording);
+    let part = part.fitted(format, &args.shown.labels()).map_err(|error| {
+        Failure::new(format_args!("the profile does not fit into memory: {error}"))
+            .with_hint("`--max-memory 2GB` allows more.")
+    })?;
     let path = output(args, format);
     refuse_recording(&path, &args.recording)?;
     let mut output = OutputFile::open(&path, args.force)?.private(kind.is_private());
@@ -87,7 +95,10 @@ pub(super) fn read(path: &Path, line: &LiveLine) -> Result<Recording, Failure> {
         let length = file.metadata()?.len();
         let steps = line.begin("reading");
         steps.expect(usize::try_from(length).unwrap_or(usize::MAX));
-        recording::read(BufReader::new(Told { file, steps }), length)
+        let mut samples = Meter::new(Share::Reading);
+        let mut rest = Meter::new(Share::Making);
+        let mut room = ReadingRoom { samples: &mut samples, rest: &mut rest };
+        recording::read_within(BufReader::new(Told { file, steps }), length, &mut room)
     };
     read().map_err(|error| {
         let failure = Failure::new(format_args!("{}: {error}", path.display()));
@@ -95,6 +106,7 @@ pub(super) fn read(path: &Path, line: &LiveLine) -> Result<Recording, Failure> {
             ReadError::Newer(_) => "Use the fpprof that has written it, or a later one.",
             ReadError::Foreign => "Give a file that `fpprof record --output run.fpprof` has written.",
             ReadError::Unreadable(_) => "Give the path of a file that can be read.",
+            ReadError::NoRoom => "`--max-memory 2GB` allows more.",
             ReadError::Empty | ReadError::Damaged(_) => "Nothing in it can be shown: record again.",
         })
     })

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 
 use clap::{ArgGroup, Args};
 
+use crate::cli::memory_args::MemoryArgs;
 use crate::cli::style::ColorArg;
 use crate::cli::values::{MaxOverhead, parse_overhead, parse_pid, parse_rate};
 use crate::symbolize::names::NativeFrames;
@@ -45,4 +46,8 @@ pub struct TopArgs {
     /// How to colour the text.
     #[command(flatten)]
     pub color: ColorArg,
+
+    /// How much memory it may take.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 }

@@ -57,6 +57,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// # Errors
 /// Why there is nothing to watch, or no terminal.
 pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
+    args.memory.apply_beside_a_target();
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Failure::new("`fpprof top` needs a terminal, and this is none")
             .with_hint("`fpprof dump` shows a process once, and `fpprof record` writes a profile of it."));

@@ -25,6 +25,7 @@ use crate::record::recorder::Counts;
 use crate::report::recorded_code::RecordedCode;
 use crate::symbolize::names::{FrameOrigin, name_frames};
 use crate::symbolize::{PerfMap, Symbolizer};
+use crate::target::memory_budget::{self, Left, Meter, Share};
 use crate::target::modules::ModuleId;
 use crate::target::root::TargetRoot;
 
@@ -118,11 +119,15 @@ impl Watch {
         let mut bytes = vec![0; CHUNK];
         loop {
             let read = self.file.read_at(&mut bytes, self.offset)?;
-            let used = self.follower.follow(bytes.get(..read).unwrap_or_default()).map_err(io::Error::other)?;
+            let block = bytes.get(..read).unwrap_or_default();
+            let used = self.follower.follow_within(block, &mut Meter::new(Share::Making)).map_err(io::Error::other)?;
             self.offset += used as u64;
             if used == 0 {
                 break;
             }
+        }
+        if self.follower.samples_left_out() > 0 {
+            memory_budget::leave_out(Left::Other("the latest samples".to_owned()));
         }
         self.name_new();
         for (number, program) in self.follower.programs().iter_mut().enumerate() {

@@ -31,10 +31,22 @@ pub(super) const GZIP_COMMENT: &str = "profile by fpprof";
 /// # Errors
 /// Those of the writer.
 pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-    let profile = Builder::default().profile(sampled, options);
+    let SampledProfile { stacks, timeline, .. } = sampled;
+    let table = FrameTable::new(stacks, &timeline.modules_of(stacks.frames()), options);
+    let (profile, samples) = Builder::default().profile(sampled, &table);
     let header = GzBuilder::new().comment(GZIP_COMMENT);
     let mut gzip = header.write(out, Compression::default());
-    gzip.write_all(&profile.encode_to_vec())?;
+    // The parts of a message can follow each other in any number (protobuf.dev, "Last One Wins"): the samples, whose stacks together
+    // can be far more than the profile, are made while they are written, in the place that the order of the fields gives them.
+    let first = Profile { sample_type: profile.sample_type.clone(), ..Profile::default() };
+    gzip.write_all(&first.encode_to_vec())?;
+    for (stack, value, label) in samples {
+        let location_id = table.stack(stacks, stack).into_iter().rev().map(id).collect();
+        let sample = vec![Sample { location_id, value, label }];
+        gzip.write_all(&Profile { sample, ..Profile::default() }.encode_to_vec())?;
+    }
+    let rest = Profile { sample_type: Vec::new(), ..profile };
+    gzip.write_all(&rest.encode_to_vec())?;
     gzip.finish()?.flush()
 }
 
@@ -49,20 +61,22 @@ struct Builder {
 /// What the samples of one stack are told apart by: stack, thread, state.
 type Key = (u32, u32, u32);
 
+/// The samples of one stack, thread and state: the stack, their values, and their labels.
+type Counted = (u32, Vec<i64>, Vec<Label>);
+
 impl Builder {
-    fn profile(mut self, sampled: SampledProfile<'_>, options: &LabelOptions) -> Profile {
-        let SampledProfile { stacks, timeline, facts } = sampled;
+    /// The profile without its samples, and these, by their stacks, with their values and labels.
+    fn profile(mut self, sampled: SampledProfile<'_>, table: &FrameTable) -> (Profile, Vec<Counted>) {
+        let SampledProfile { timeline, facts, .. } = sampled;
         // The format wants the empty text first.
         self.text("");
-        let table = FrameTable::new(stacks, &timeline.modules_of(stacks.frames()), options);
         let location: Vec<Location> =
             table.rows.iter().enumerate().map(|(number, row)| self.location(number, row)).collect();
-        let sample = counted(timeline, facts).into_iter().map(|((stack, thread, state), value)| Sample {
-            location_id: table.stack(stacks, stack).into_iter().rev().map(id).collect(),
-            value,
-            label: self.labels(timeline.threads().get(thread as usize), timeline.states().get(state as usize)),
+        let samples = counted(timeline, facts).into_iter().map(|((stack, thread, state), value)| {
+            let labels = self.labels(timeline.threads().get(thread as usize), timeline.states().get(state as usize));
+            (stack, value, labels)
         });
-        let sample: Vec<Sample> = sample.collect();
+        let samples: Vec<Counted> = samples.collect();
         let mapping = timeline.modules().iter().enumerate().map(|(number, module)| self.mapping(number, module));
         let mapping: Vec<Mapping> = mapping.collect();
         let sample_type: Vec<ValueType> =
@@ -74,11 +88,11 @@ impl Builder {
             std::mem::take(&mut self.functions).into_iter().map(|(function, id)| Function { id, ..function }).collect();
         function.sort_by_key(|function| function.id);
         let started = facts.started.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        Profile {
+        let profile = Profile {
             period_type: sample_type.last().cloned(),
             default_sample_type: sample_type.last().map_or(0, |value| value.r#type),
             sample_type,
-            sample,
+            sample: Vec::new(),
             mapping,
             location,
             function,
@@ -87,7 +101,8 @@ impl Builder {
             period: int(facts.period().into()),
             comment,
             string_table: self.texts,
-        }
+        };
+        (profile, samples)
     }
 
     /// The place of a text.

@@ -7,7 +7,9 @@ use std::io::Read;
 
 use super::gathered::Gathered;
 use super::reader::{MAX_BLOCK, ReadError, Unusable, Version, add_block};
+use super::room::ReadingRoom;
 use super::{RecordedProgram, RecordingFacts};
+use crate::types::room::{Room, Unbounded};
 
 /// What has been read of a recording so far.
 #[derive(Debug, Default)]
@@ -22,6 +24,15 @@ impl Follower {
     /// # Errors
     /// When it is no recording, or damaged.
     pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, ReadError> {
+        self.follow_within(bytes, &mut Unbounded)
+    }
+
+    /// The same; samples for which there is no room are left out.
+    ///
+    /// # Errors
+    /// Those of [`Follower::follow`].
+    pub fn follow_within(&mut self, bytes: &[u8], room: &mut dyn Room) -> Result<usize, ReadError> {
+        let mut room = ReadingRoom { samples: room, rest: &mut Unbounded };
         let mut rest = bytes;
         while !rest.is_empty() {
             let (mut behind, mut block) = (rest, Vec::new());
@@ -30,7 +41,7 @@ impl Follower {
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
                 Err(_) => return Err(ReadError::Foreign),
             }
-            add_block(&mut self.gathered, &mut self.version, &block).map_err(|unusable| match unusable {
+            add_block(&mut self.gathered, &mut self.version, &block, &mut room).map_err(|unusable| match unusable {
                 Unusable::All(error) => error,
                 Unusable::FromHere(what) => ReadError::Damaged(what.to_owned()),
             })?;
@@ -42,6 +53,11 @@ impl Follower {
     /// The programs. Samples can be taken out.
     pub fn programs(&mut self) -> &mut [RecordedProgram] {
         &mut self.gathered.programs
+    }
+
+    /// How many samples were left out for want of room.
+    pub fn samples_left_out(&self) -> u64 {
+        self.gathered.left_out.unwrap_or(0)
     }
 
     /// What is known of the recording.

@@ -23,6 +23,8 @@ pub(super) struct Gathered {
     pub(super) programs: Vec<RecordedProgram>,
     pub(super) facts: Option<RecordingFacts>,
     pub(super) ended: bool,
+    /// How many samples were left out, once there was no room for more.
+    pub(super) left_out: Option<u64>,
     /// By the programs' numbers.
     progress: Vec<Progress>,
     samples: usize,
@@ -56,6 +58,12 @@ impl Gathered {
             Record::Names(names) => self.add_names(names)?,
         }
         Ok(())
+    }
+
+    /// Leaves a record with so many samples out, and all of its kind from now on: what comes behind it may refer to it.
+    pub(super) fn leave_samples_out(&mut self, samples: u64) {
+        let left_out = self.left_out.get_or_insert(0);
+        *left_out = left_out.saturating_add(samples);
     }
 
     /// Adds a program, whose first sample's time is given from `time` on (ns since the start).
@@ -127,6 +135,12 @@ impl Gathered {
 
     fn add_names(&mut self, Names { program, first, names }: Names) -> Result<(), &'static str> {
         let program = self.programs.get_mut(program).ok_or("names are of no program")?;
+        // Frames may have been left out.
+        let wanted = program.frames.len().saturating_sub(first);
+        let names = if self.left_out.is_some() { names.into_iter().take(wanted).collect() } else { names };
+        if self.left_out.is_some() && names.is_empty() {
+            return Ok(());
+        }
         let fits = first == program.names.len() && names.len() <= program.frames.len().saturating_sub(first);
         if !fits {
             return Err("names are of no frame");

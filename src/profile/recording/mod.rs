@@ -7,6 +7,7 @@ mod follower;
 mod gathered;
 mod reader;
 mod record;
+mod room;
 mod version_1;
 mod writer;
 
@@ -24,8 +25,9 @@ use crate::target::modules::ModuleId;
 use crate::types::{Addr, Pid, Svma};
 
 pub use follower::Follower;
-pub use reader::{ReadError, read};
+pub use reader::{ReadError, read, read_within};
 pub use record::{More, Names, Record, Stacks, VERSION};
+pub use room::ReadingRoom;
 pub use writer::RecordingWriter;
 
 /// A program of the target: what a process runs from one exec to the next.
@@ -203,6 +205,8 @@ pub struct Recording {
     pub facts: RecordingFacts,
     /// Why it has no end, if it has none.
     pub cut_off: Option<String>,
+    /// How many samples were not read because there was no room in memory for them: the last ones.
+    pub samples_left_out: u64,
 }
 
 #[cfg(test)]

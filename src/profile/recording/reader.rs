@@ -1,7 +1,7 @@
 //! Reads a recording, block by block, from a file that nobody vouches for.
 //!
 //! Does: use a block only when its checksum is right, bound what a block and a file unfold to, tell the version, and keep what
-//! comes before damage. Does not: check what a record says (`gathered`), repair, or name frames.
+//! comes before damage, and what fits into memory. Does not: check what a record says (`gathered`), repair, or name frames.
 
 use std::io::{BufRead, Read};
 
@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use super::gathered::Gathered;
 use super::record::{VERSION, parse};
+use super::room::{NO_ROOM, ReadingRoom, samples_in};
 use super::{Recording, version_1};
+use crate::types::room::Unbounded;
 
 /// The most that one block unfolds to: a writer ends a block at a 32nd of it.
 pub(super) const MAX_BLOCK: u64 = 32 << 20;
@@ -18,6 +20,8 @@ pub(super) const MAX_BLOCK: u64 = 32 << 20;
 const MAX_RATIO: u64 = 256;
 /// What any file may unfold to, however short it is.
 const ALLOWANCE: u64 = 16 << 20;
+/// So much of a block is taken into memory at a time.
+const CHUNK: u64 = 256 << 10;
 /// Why a file gives no recording at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -33,6 +37,9 @@ pub enum ReadError {
     /// There is nothing usable before the damage.
     #[error("the recording is damaged at its beginning: {0}")]
     Damaged(String),
+    /// Nothing of it fits into memory.
+    #[error("nothing of the recording fits into the memory that --max-memory allows")]
+    NoRoom,
     /// It could not be read.
     #[error("the file cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
@@ -53,21 +60,32 @@ struct FirstValue {
 ///
 /// # Errors
 /// [`ReadError`] when there is nothing to show; otherwise the recording says itself where it was cut off.
-pub fn read(mut input: impl BufRead, length: u64) -> Result<Recording, ReadError> {
+pub fn read(input: impl BufRead, length: u64) -> Result<Recording, ReadError> {
+    read_within(input, length, &mut ReadingRoom { samples: &mut Unbounded, rest: &mut Unbounded })
+}
+
+/// Reads as much of a recording of `length` bytes as there is room for. What is left out are samples, the last ones, with what only they
+/// need; names and the facts at the end are still taken.
+///
+/// # Errors
+/// Those of [`read`], and that nothing fits.
+pub fn read_within(mut input: impl BufRead, length: u64, room: &mut ReadingRoom<'_>) -> Result<Recording, ReadError> {
     let mut allowed = length.saturating_mul(MAX_RATIO).saturating_add(ALLOWANCE);
     if input.fill_buf()?.is_empty() {
         return Err(ReadError::Empty);
     }
     let mut gathered = Gathered::default();
     let mut version = None;
+    let mut block = Vec::new();
     let damage = loop {
         if input.fill_buf()?.is_empty() {
             break "it ends before its last block";
         }
-        let mut block = Vec::new();
+        block.clear();
         let most = MAX_BLOCK.min(allowed);
-        match GzDecoder::new(&mut input).take(most + 1).read_to_end(&mut block) {
-            Ok(_) => {}
+        match read_block(GzDecoder::new(&mut input).take(most + 1), &mut block, room) {
+            Ok(false) => break NO_ROOM,
+            Ok(true) => {}
             Err(_) if version.is_none() => return Err(ReadError::Foreign),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break "it ends within a block",
             Err(_) => break "a block's checksum is wrong",
@@ -76,7 +94,7 @@ pub fn read(mut input: impl BufRead, length: u64) -> Result<Recording, ReadError
             break "a block is larger than any that fpprof writes";
         }
         allowed = allowed.saturating_sub(block.len() as u64);
-        match add_block(&mut gathered, &mut version, &block) {
+        match add_block(&mut gathered, &mut version, &block, room) {
             Ok(()) if gathered.ended => break "",
             Ok(()) => {}
             Err(Unusable::All(error)) => return Err(error),
@@ -85,8 +103,26 @@ pub fn read(mut input: impl BufRead, length: u64) -> Result<Recording, ReadError
     };
     let cut_off = (!damage.is_empty()).then(|| damage.to_owned());
     match gathered.facts {
-        Some(facts) => Ok(Recording { programs: gathered.programs, facts, cut_off }),
+        Some(facts) => {
+            let samples_left_out = gathered.left_out.unwrap_or(0);
+            Ok(Recording { programs: gathered.programs, facts, cut_off, samples_left_out })
+        }
+        None if damage == NO_ROOM => Err(ReadError::NoRoom),
         None => Err(ReadError::Damaged(damage.to_owned())),
+    }
+}
+
+/// Reads a block to its end, and so its checksum; false where there is no room for it.
+fn read_block(mut from: impl Read, block: &mut Vec<u8>, room: &mut ReadingRoom<'_>) -> std::io::Result<bool> {
+    let mut chunk = from.by_ref().take(CHUNK);
+    loop {
+        if chunk.read_to_end(block)? == 0 {
+            return Ok(true);
+        }
+        if !room.rest.take(CHUNK) {
+            return Ok(false);
+        }
+        chunk.set_limit(CHUNK);
     }
 }
 
@@ -104,13 +140,22 @@ pub(super) enum Unusable {
 }
 
 /// Adds the records of a block; the first one of all tells the `version`.
-pub(super) fn add_block(gathered: &mut Gathered, version: &mut Option<Version>, block: &[u8]) -> Result<(), Unusable> {
+pub(super) fn add_block(
+    gathered: &mut Gathered,
+    version: &mut Option<Version>,
+    block: &[u8],
+    room: &mut ReadingRoom<'_>,
+) -> Result<(), Unusable> {
     let mut lines = block.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let version = match version {
         Some(version) => *version,
         None => *version.insert(version_of(lines.next().unwrap_or_default()).map_err(Unusable::All)?),
     };
-    let add = |line| match version {
+    let add = |line: &[u8]| match version {
+        _ if !room.has_for(line, gathered)? => {
+            gathered.leave_samples_out(samples_in(line));
+            Ok(())
+        }
         Version::One => version_1::add(gathered, line),
         Version::Two => match parse(line).ok_or("a record cannot be understood")? {
             Some(record) => gathered.add(record),

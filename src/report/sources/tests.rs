@@ -44,7 +44,7 @@ fn recording(files: &[&str], sources: Vec<RecordedSource>) -> (Recording, Profil
     }
     let started = Some(SystemTime::now() + Duration::from_secs(3600));
     let facts = RecordingFacts { started, ..RecordingFacts::of_nothing(Pid(7), Mode::Cpu, 100.0) };
-    (Recording { programs: vec![recorded], facts, cut_off: None }, stacks)
+    (Recording { programs: vec![recorded], facts, cut_off: None, samples_left_out: 0 }, stacks)
 }
 
 fn shown(files: &[&str], sources: Vec<RecordedSource>, others: OtherSources<'_>) -> Vec<Source> {

@@ -11,8 +11,11 @@ use flate2::read::ZlibDecoder;
 use memmap2::MmapMut;
 use object::elf;
 
+use super::error::check_room;
 use super::source::{SourceReader, u32_at, u64_at};
 use super::{COMPRESSION_HEADER_SIZE, ElfError, ElfFile, MAX_SECTION_BYTES};
+use crate::target::memory_budget::{Meter, Share};
+use crate::types::room::Room;
 
 const WHAT: &str = "debug section";
 
@@ -40,6 +43,7 @@ enum Origin {
 pub struct Filler<'a> {
     map: &'a mut [u8],
     source: Parts<'a>,
+    room: Meter,
 }
 
 enum Parts<'a> {
@@ -65,9 +69,14 @@ impl Filler<'_> {
     /// last: what a compressed section has between two parts is decompressed to be thrown away.
     ///
     /// # Errors
-    /// When the file cannot be read, or cannot be decompressed, or has become shorter.
+    /// When the file cannot be read, or cannot be decompressed, or has become shorter, or there is no room for the part.
     pub fn fill(&mut self, range: Range<usize>) -> Result<(), ElfError> {
         let end = range.end.min(self.map.len());
+        // The map takes room where it is written to, and only there.
+        let size = end.saturating_sub(range.start) as u64;
+        if !self.room.take(size) {
+            return Err(ElfError::NoRoom(WHAT));
+        }
         match &mut self.source {
             Parts::Complete => Ok(()),
             Parts::Plain { file, offset } => {
@@ -116,7 +125,7 @@ impl SectionBuffer {
                 Parts::Zlib { stream, at: 0 }
             }
         };
-        Filler { map: self.map.as_deref_mut().unwrap_or_default(), source }
+        Filler { map: self.map.as_deref_mut().unwrap_or_default(), source, room: Meter::new(Share::All) }
     }
 
     /// Fills in the whole section.
@@ -165,8 +174,11 @@ impl ElfFile {
             let size = size.checked_sub(COMPRESSION_HEADER_SIZE as u64).ok_or(malformed)?;
             let offset = offset.saturating_add(COMPRESSION_HEADER_SIZE as u64);
             buffer.origin = Origin::Zlib { offset, size };
-        } else if let Some(map) = &mut buffer.map {
+        } else if buffer.map.is_some() {
+            // Both are in memory for a moment.
+            check_room(name, buffer.bytes().len() as u64 * 2)?;
             let bytes = self.section_bytes(name)?;
+            let map = buffer.map.as_deref_mut().unwrap_or_default();
             map.get_mut(..bytes.len()).ok_or(malformed)?.copy_from_slice(&bytes);
         }
         Ok(buffer)

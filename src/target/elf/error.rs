@@ -2,8 +2,18 @@
 //!
 //! Does: define it, and the bound that all readers share. Does not: read a file.
 
+use crate::target::memory_budget::{self, Share};
+
 /// The largest section that is read or decompressed, in bytes.
 pub const MAX_SECTION_BYTES: u64 = 2 << 30;
+
+/// Nobody measures before he takes less than so many bytes.
+const SMALL: u64 = 256 << 10;
+
+/// Refuses what there is no room for in memory.
+pub(super) fn check_room(what: &'static str, size: u64) -> Result<(), ElfError> {
+    if size <= SMALL || memory_budget::fits(size, Share::All) { Ok(()) } else { Err(ElfError::NoRoom(what)) }
+}
 
 /// Why an ELF file, or a part of it, could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
@@ -28,6 +38,9 @@ pub enum ElfError {
         /// Its size as the file states it.
         size: u64,
     },
+    /// More than there is room for in memory.
+    #[error("{0} takes more memory than --max-memory allows")]
+    NoRoom(&'static str),
     /// There is no such part in the file.
     #[error("no {0} in the file")]
     Missing(&'static str),

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use super::error::{ElfError, MAX_SECTION_BYTES};
+use super::error::{ElfError, MAX_SECTION_BYTES, check_room};
 
 /// How much is read before the next allocation: a file that states more than it has costs no more than it has.
 const CHUNK: usize = 8 << 20;
@@ -81,6 +81,7 @@ impl Source {
         if len > MAX_SECTION_BYTES {
             return Err(ElfError::TooLarge { what, size: len });
         }
+        check_room(what, len)?;
         let size = usize::try_from(len).map_err(|_| ElfError::TooLarge { what, size: len })?;
         match self {
             Source::File { file, .. } => read_file(file, offset, size, what),
