@@ -63,12 +63,12 @@ fn every_format(kind: &str, numbers: &[&str]) {
 
 #[test]
 fn many_leaves_of_a_deep_stack_stay_within_the_bound() {
-    every_format("leaves", &["131000", "6"]);
+    every_format("leaves", &["65000", "6"]);
 }
 
 #[test]
 fn a_deep_stack_in_many_threads_stays_within_the_bound() {
-    every_format("threads", &["131000", "8"]);
+    every_format("threads", &["65000", "6"]);
 }
 
 #[test]
