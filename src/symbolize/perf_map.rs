@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use crate::profile::counted::Counted;
 use crate::stack::frame::SampleFrame;
+use crate::target::memory_budget::{self, Share};
 use crate::target::root::TargetRoot;
 use crate::types::Addr;
 
@@ -21,6 +22,8 @@ use crate::types::Addr;
 const MAX_BYTES: u64 = 64 << 20;
 /// The most entries that are kept.
 const MAX_ENTRIES: usize = 1 << 20;
+/// Whether there is room for more is asked after so many entries.
+const ASK_AFTER: usize = 1 << 12;
 /// The most bytes of a name that are kept.
 const MAX_NAME: usize = 4 << 10;
 
@@ -50,19 +53,22 @@ impl PerfMap {
     /// number of `NSpid` in its status). One that is not there names nothing; one that is not read, or not all of it, says why.
     pub fn load(root: &TargetRoot, pid: i32) -> PerfMap {
         let path = PathBuf::from(format!("/tmp/perf-{pid}.map"));
+        // What is made of it takes as much again, and what is named by it needs room, too.
+        let most = MAX_BYTES.min(memory_budget::left(Share::All) / 4);
         let mut bytes = Vec::new();
         let read = root.open(&path).and_then(|file| {
             if !root.is_owner_trusted(&file) {
                 return Err(io::Error::other("it is neither of the program's user nor of root"));
             }
-            file.take(MAX_BYTES + 1).read_to_end(&mut bytes)
+            file.take(most + 1).read_to_end(&mut bytes)
         });
         let lack = match read {
             Ok(_) => None,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
             Err(error) => Some(format!("not read: {error}")),
         };
-        let mut map = if lack.is_none() { PerfMap::parse(&bytes) } else { PerfMap::default() };
+        let parse = || PerfMap::parse_within(&bytes, usize::try_from(most).unwrap_or(usize::MAX), MAX_ENTRIES);
+        let mut map = if lack.is_none() { parse() } else { PerfMap::default() };
         map.lack = lack.or(map.lack).map(|lack| format!("{}: {lack}", path.display()));
         map
     }
@@ -74,15 +80,19 @@ impl PerfMap {
 
     fn parse_within(bytes: &[u8], max_bytes: usize, max_entries: usize) -> PerfMap {
         let mut map = PerfMap::default();
+        let mut most = max_entries;
         if bytes.len() > max_bytes {
             map.lack = Some(format!("cut: only its first {max_bytes} bytes were read"));
         }
         let limit = bytes.len().min(max_bytes);
         for line in bytes.get(..limit).unwrap_or_default().split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            if map.names.len().is_multiple_of(ASK_AFTER) && memory_budget::left(Share::Reading) == 0 {
+                most = most.min(map.names.len());
+            }
             match parse_line(line) {
-                Some((start, end, name)) if map.names.len() < max_entries => map.insert(start, end, name),
+                Some((start, end, name)) if map.names.len() < most => map.insert(start, end, name),
                 Some(_) => {
-                    map.lack.get_or_insert_with(|| format!("cut: only its first {max_entries} entries were kept"));
+                    map.lack.get_or_insert_with(|| format!("cut: only its first {most} entries were kept"));
                     map.ignored_lines += 1;
                 }
                 None => map.ignored_lines += 1,

@@ -29,7 +29,7 @@ fn bash_completes_commands_and_switches() {
         text.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(completed(&["fpprof", "rec"]), ["record"]);
-    assert_eq!(completed(&["fpprof", "record", "--max"]), ["--max-overhead"]);
+    assert_eq!(completed(&["fpprof", "record", "--max-o"]), ["--max-overhead"]);
     assert_eq!(completed(&["fpprof", "record", "--mode", "w"]), ["wall"]);
     assert_eq!(completed(&["fpprof", "diff", "--unit", ""]), ["share", "seconds"]);
 }
