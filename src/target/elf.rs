@@ -205,10 +205,13 @@ impl ElfFile {
     pub fn code_base(&self, svma: Svma, len: u64) -> Option<u64> {
         let page = |address: u64| address & !(MAX_PAGE - 1);
         let mut code = self.load_segments().filter(|s| s.is_executable());
+        let (start, end) = (svma.0, svma.0.saturating_add(len));
         let segment = code.find(|s| {
-            // Mappings begin and end with pages.
-            let end = s.svma.0.saturating_add(s.memory_size).saturating_add(MAX_PAGE - 1);
-            page(s.svma.0) <= svma.0 && svma.0.saturating_add(len) <= page(end) && s.memory_size > 0
+            let segment_end = s.svma.0.saturating_add(s.memory_size);
+            // Mappings begin and end with pages, of up to 64 KiB. But where pages are smaller, there can be holes between a file's segments,
+            // into which the kernel puts other mappings: a JIT's.
+            let overlaps = start < segment_end && end > s.svma.0;
+            overlaps && page(s.svma.0) <= start && end <= page(segment_end.saturating_add(MAX_PAGE - 1))
         })?;
         Some(segment.svma.0.wrapping_sub(segment.offset.0))
     }

@@ -65,6 +65,8 @@ pub struct Dump {
     pub free_threaded: bool,
     /// What names code and was not read, or not all of it: which file, and why.
     pub not_read: Option<String>,
+    /// How many blocked threads were stopped to be read, for nothing else told where they were.
+    pub sleepers_stopped: u64,
     /// Its threads, by number, the main thread first.
     pub threads: Vec<ThreadDump>,
 }
@@ -179,6 +181,7 @@ impl Dump {
             interpreter: module.map_or_else(String::new, |module| module.path.to_string_lossy().into_owned()),
             free_threaded: found.interpreter.layout.free_threaded,
             not_read,
+            sleepers_stopped: session.statistics.stops.of_sleepers,
             threads,
         }
     }

@@ -33,6 +33,13 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
         (Some(pid), _) => look(Pid(pid), view, args.locals)?,
         (None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
     };
+    if dump.sleepers_stopped > 0 {
+        say(format_args!(
+            "fpprof: blocked threads were stopped for a moment to be read ({}): without CAP_DAC_READ_SEARCH their own user alone may read \
+             where they wait",
+            dump.sleepers_stopped
+        ));
+    }
     if let Some(not_read) = &dump.not_read {
         say(format_args!("fpprof: warning: names: {not_read}"));
     }

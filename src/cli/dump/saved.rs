@@ -63,6 +63,7 @@ pub fn dump(path: &Path, view: DumpOptions) -> Result<Dump, Failure> {
         interpreter: interpreter.clone(),
         free_threaded: replay.interpreter().layout.free_threaded,
         not_read: None,
+        sleepers_stopped: 0,
         threads: vec![ThreadDump {
             identity: None,
             is_python: !replay.snapshot().thread_states.is_empty(),

@@ -26,6 +26,25 @@ fn the_bias_of_a_mapping_is_that_of_its_segment() {
 }
 
 #[test]
+fn code_is_a_files_where_its_segment_belongs_and_not_in_the_holes_around_it() {
+    let file = file(vec![
+        segment(4, 0, 0, 0x5000),
+        segment(CODE, 0x6000, 0x1_7340, 0x2_3000),
+        segment(DATA, 0x2a000, 0x5_0000, 0x100),
+    ]);
+    let base = |start, len| file.code_base(Svma(start), len);
+    assert_eq!(base(0x1_7000, 0x2_4000), Some(0x1_7340 - 0x6000), "all of it, with pages of 4 KiB");
+    assert_eq!(base(0x1_0000, 0x3_0000), Some(0x1_7340 - 0x6000), "and of 64 KiB");
+    assert_eq!(base(0x2_0000, 0x1000), Some(0x1_7340 - 0x6000), "a part");
+    for (start, len) in
+        [(0x1_6000, 0x1000), (0x1_0000, 0x7000), (0x3_b000, 0x5000), (0x3_b000, 0x1000), (0x5_0000, 0x1000)]
+    {
+        assert_eq!(base(start, len), None, "{start:#x}: a hole, or another segment");
+    }
+    assert_eq!(base(0, 0x10_0000), None, "more than the segment");
+}
+
+#[test]
 fn a_page_that_two_segments_share_belongs_to_the_one_with_the_mappings_permissions() {
     // As lld lays files out: the code begins in the page in which the read-only data ends.
     let file =
