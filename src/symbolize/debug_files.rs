@@ -182,9 +182,15 @@ mod tests {
     #[test]
     fn of_the_profiler_s_own_files_only_those_that_all_may_read_are_opened() {
         let own = DebugFiles::new(None).own.unwrap();
-        assert!(own.open(Path::new("/etc/passwd")).is_ok());
-        let refused = own.open(Path::new("/etc/shadow")).unwrap_err();
-        assert_eq!(refused.to_string(), "some users may not read it");
+        let file = std::env::temp_dir().join(format!("fpprof-own-debug-files-{}", std::process::id()));
+        std::fs::write(&file, "x").unwrap();
+        let open_with = |mode| {
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            own.open(&file).map(drop).map_err(|refused| refused.to_string())
+        };
+        assert_eq!(open_with(0o644), Ok(()));
+        assert_eq!(open_with(0o640), Err("some users may not read it".to_owned()));
+        std::fs::remove_file(&file).unwrap();
     }
 
     /// Both roots are looked into, and the reason of the last one is told.

@@ -145,7 +145,8 @@ impl Modules {
         code: &MappedCode,
         files: &ElfFiles,
     ) -> Option<ModuleId> {
-        let has_file = |mapping: &&Mapping| matches!(mapping.backing, Backing::File { .. });
+        // Between its segments a file can be mapped without any right, at an offset that is none of theirs.
+        let has_file = |mapping: &&Mapping| mapping.readable && matches!(mapping.backing, Backing::File { .. });
         let before = maps.before(code.start).rev().take(NEAR).find(has_file);
         let behind = maps.behind(code.end).take(NEAR).find(has_file);
         before.into_iter().chain(behind).find_map(|around| self.module_of(target, maps, (around, code), files))

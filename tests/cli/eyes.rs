@@ -1,5 +1,6 @@
 //! What root's fpprof reads because a program of another user names it: only what that user could read itself.
 
+use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -132,12 +133,19 @@ impl Drop for Files {
 
 /// A program of that user's, which sees another root.
 fn command_of(user: u32, arguments: &[&str]) -> Command {
-    let run = python::newest().command();
-    let own: Vec<_> = run.get_args().collect();
-    assert_eq!(run.get_program(), "chroot", "the newest interpreter is in a root of its own");
     let mut command = Command::new("chroot");
-    command.arg(format!("--userspec={user}:{user}")).args(["--groups="]).args(own).args(arguments);
+    command.arg(format!("--userspec={user}:{user}")).args(["--groups="]).args(root_and_program()).args(arguments);
     command
+}
+
+/// Where the newest interpreter is: its root, which may be ours, and its program there.
+fn root_and_program() -> [OsString; 2] {
+    let run = python::newest().command();
+    let arguments: Vec<_> = run.get_args().collect();
+    match arguments[..] {
+        [root, program] => [root.to_owned(), program.to_owned()],
+        _ => ["/".into(), run.get_program().to_owned()],
+    }
 }
 
 const SPIN: &str = "
@@ -186,10 +194,9 @@ os.setuid(65534)
 for _ in range(1500): work()
 ";
     let files = Files::new(&python::newest(), "drop");
-    let run = python::newest().command();
     let mut arguments: Vec<String> = ["-f", "html", "-o", "-", "--full-filenames", "--"].map(str::to_owned).to_vec();
     arguments.push("chroot".into());
-    arguments.extend(run.get_args().map(|argument| argument.to_string_lossy().into_owned()));
+    arguments.extend(root_and_program().map(|argument| argument.to_string_lossy().into_owned()));
     arguments.extend(["-c".into(), files.code(GIVES_UP)]);
     let page = record(&arguments);
     assert_eq!(page.code, 0, "{page:?}");
@@ -216,13 +223,12 @@ fn who_may_trace_and_read_everything_without_being_root_is_shown_the_same() {
 #[test]
 fn a_capability_of_another_user_namespace_reads_nothing() {
     let files = Files::new(&python::newest(), "namespace");
-    let run = python::newest().command();
+    let [root, program] = root_and_program();
     let mut command = Command::new("setpriv");
     command.args([&format!("--reuid={ITS}"), &format!("--regid={ITS}"), "--clear-groups"]);
     command.args(["unshare", "--user", "--map-root-user"]);
     // No user namespace is made inside of a chroot (unshare(2)), and the way to the root is not for everybody.
-    let own: Vec<_> = run.get_args().collect();
-    command.current_dir(own[0]).args(["chroot", "."]).args(&own[1..]);
+    command.current_dir(root).args(["chroot", "."]).arg(program);
     let target = Program::start_command(command, &files.code(SPIN));
     let capabilities = processes::field(target.pid(), "CapEff").and_then(|bits| u64::from_str_radix(&bits, 16).ok());
     assert_eq!(capabilities.map(|bits| bits & 0b110), Some(0b110), "it reads everything where it is root");

@@ -3,7 +3,7 @@
 //! The tests' fpprof has no capability, as a user's has none: it may not use `/proc/PID/map_files`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::patience::eventually;
@@ -52,10 +52,16 @@ fn start(command: Command) -> Program {
 #[test]
 fn a_program_and_a_library_that_others_have_replaced() {
     let folder = Scratch::new();
-    let where_it_is = "import sys, sysconfig; of = sysconfig.get_config_var\nprint(sys.executable, of('LIBDIR') + '/' + of('INSTSONAME'), sys.prefix, sep='\\n')";
-    let said = python::shared().command().args(["-c", where_it_is]).output().unwrap();
-    let paths: Vec<PathBuf> = String::from_utf8(said.stdout).unwrap().lines().map(PathBuf::from).collect();
-    let [program, library, prefix] = &paths[..] else { panic!("{paths:?}") };
+    // Which files they are the program itself shows.
+    let shown = Program::start(&python::shared(), BUSY);
+    let maps = fs::read_to_string(format!("/proc/{}/maps", shown.pid())).unwrap();
+    let library =
+        maps.lines().filter_map(|line| line.split_whitespace().nth(5)).find(|path| path.contains("libpython"));
+    let library = PathBuf::from(library.expect("its interpreter is in a library"));
+    let program = fs::read_link(format!("/proc/{}/exe", shown.pid())).unwrap();
+    drop(shown);
+    let prefix = program.parent().and_then(Path::parent).expect("it is in a folder of its installation");
+    let (program, library) = (&program, &library);
     let copies = [program, library].map(|path| folder.path().join(path.file_name().unwrap()));
     fs::copy(program, &copies[0]).unwrap();
     fs::copy(library, &copies[1]).unwrap();
