@@ -139,8 +139,11 @@ fn sigkill_at_any_moment_leaves_nothing_that_does_not_open_and_no_thread_stopped
 #[test]
 fn a_limit_of_the_size_of_files_is_an_error_and_what_was_recorded_before_is_kept() {
     let target = Program::start(&python::newest(), BUSY);
-    // In units of 512 bytes: what a second takes is less, and what some seconds take is more. Sums take less than samples.
-    for (output, format, limit) in [("o.svg", "flamegraph", 8), ("o.jsonl", "jsonl", 24), ("o.fpprof", "fpprof", 24)] {
+    // In units of 512 bytes: what a second takes is less, and what some seconds take is more. Sums take less than samples, and a
+    // recording in sums goes on without its file.
+    for (output, format, limit, time) in
+        [("o.svg", "flamegraph", 8, "8s"), ("o.jsonl", "jsonl", 24, "600s"), ("o.fpprof", "fpprof", 24, "600s")]
+    {
         let mut command = Command::new("sh");
         command.args([
             "-c",
@@ -152,7 +155,7 @@ fn a_limit_of_the_size_of_files_is_an_error_and_what_was_recorded_before_is_kept
             "-r",
             "1000",
         ]);
-        command.args(["-d", "600s", "-f", format, "-o", output, "-p", &target.pid_text()]);
+        command.args(["-d", time, "-f", format, "-o", output, "-p", &target.pid_text()]);
         let running = start_command(command, Scratch::new());
         let partial = running.folder().join(format!("{output}.partial.fpprof"));
         eventually("fpprof has ended", || processes::state(running.pid()) == 'Z');
