@@ -137,6 +137,7 @@ fn sigkill_at_any_moment_leaves_nothing_that_does_not_open_and_no_thread_stopped
 }
 
 #[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "an emulated CPU takes too few samples to fill anything in time")]
 fn a_limit_of_the_size_of_files_is_an_error_and_what_was_recorded_before_is_kept() {
     let target = Program::start(&python::newest(), BUSY);
     // In units of 512 bytes: what a second takes is less, and what some seconds take is more. Sums take less than samples, and a
@@ -175,6 +176,7 @@ fn a_limit_of_the_size_of_files_is_an_error_and_what_was_recorded_before_is_kept
 }
 
 #[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "an emulated CPU takes too few samples to fill anything in time")]
 fn a_full_disk_is_an_error_and_what_was_recorded_before_is_kept() {
     let target = Program::start(&python::newest(), BUSY);
     let script = "mkdir d && mount -t tmpfs -o size=16k none d && \"$0\" record --max-overhead none -r 1000 -d 8s -f \"$1\" -o d/o.out -p \"$2\"; \
