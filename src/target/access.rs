@@ -8,6 +8,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use super::credentials::has_all_ids;
 use super::obstacle::{Obstacle, Unexplained};
 use super::process::read_status;
 use super::status::{Ids, Status};
@@ -34,7 +35,7 @@ pub fn diagnose(pid: Pid) -> Obstacle {
     let system = System {
         yama: yama.as_deref().map_or(0, yama_scope),
         owner: fs::metadata(format!("/proc/{pid}/status")).ok().map(|metadata| metadata.uid()),
-        in_user_namespace: fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !is_initial(&map)),
+        in_user_namespace: fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !has_all_ids(&map)),
         security_module: fs::read_to_string("/proc/self/attr/current").ok().and_then(|label| confinement(&label)),
     };
     obstacle(&target, &ours, system)
@@ -56,11 +57,6 @@ struct System {
 
 fn yama_scope(text: &str) -> u32 {
     text.trim().parse().unwrap_or(0)
-}
-
-/// The first user namespace maps all ids to themselves (user_namespaces(7)).
-fn is_initial(uid_map: &str) -> bool {
-    uid_map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// AppArmor's word on a process that it confines, `docker-default (enforce)`; SELinux' has the form of a context, and tells nothing.
@@ -178,8 +174,8 @@ mod tests {
 
     #[test]
     fn the_first_user_namespace_maps_all_ids_to_themselves() {
-        assert!(is_initial("         0          0 4294967295\n"));
-        assert!(!is_initial("         0     100000      65536\n") && !is_initial(""));
+        assert!(has_all_ids("         0          0 4294967295\n"));
+        assert!(!has_all_ids("         0     100000      65536\n") && !has_all_ids(""));
     }
 
     #[test]

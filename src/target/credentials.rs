@@ -92,10 +92,14 @@ impl SharedIds {
     }
 }
 
+/// Whether a map has all ids: that of the first user namespace has.
+pub(super) fn has_all_ids(map: &str) -> bool {
+    map.lines().next().is_some_and(|line| line.split_whitespace().eq(ALL_IDS))
+}
+
 /// The id that stands for unknown ones, by a map of ids; `None` where the map has all.
 fn shared_id(map: &str, overflow: &str) -> Option<u32> {
-    let has_all = map.lines().next().is_some_and(|line| line.split_whitespace().eq(ALL_IDS));
-    (!has_all).then(|| overflow.trim().parse().unwrap_or(OVERFLOW))
+    (!has_all_ids(map)).then(|| overflow.trim().parse().unwrap_or(OVERFLOW))
 }
 
 #[cfg(test)]

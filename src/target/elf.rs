@@ -117,21 +117,17 @@ impl ElfFile {
 
     /// Reads the headers of a file of which only the mapped parts are known, each at its offset, from the memory in which one mapping of
     /// it begins at `start`.
-    pub fn from_image(
-        mut image: Vec<u8>,
-        start: Addr,
-        offset: FileOffset,
-        executable: bool,
-    ) -> Result<ElfFile, ElfError> {
-        let end =
-            ElfFile::from_bytes(image.clone())?.load_segments().map(|s| s.offset.0.saturating_add(s.file_size)).max();
-        // What is behind it in its last page are variables that begin as zero, and not what the file has there: section headers.
-        image.truncate(end.and_then(|end| usize::try_from(end).ok()).unwrap_or(0));
-        let headers = ElfFile::from_bytes(image.clone())?;
-        if let Some(bias) = headers.load_bias(start, offset, executable) {
-            headers.undo_relocation(&mut image, bias);
+    pub fn from_image(image: Vec<u8>, start: Addr, offset: FileOffset, executable: bool) -> Result<ElfFile, ElfError> {
+        let mut elf = ElfFile::from_bytes(image)?;
+        let end = elf.load_segments().map(|s| s.offset.0.saturating_add(s.file_size)).max();
+        if let Source::Bytes(image) = &mut elf.source {
+            // What is behind it in its last page are variables that begin as zero, and not what the file has there: section headers.
+            image.truncate(end.and_then(|end| usize::try_from(end).ok()).unwrap_or(0));
         }
-        ElfFile::from_bytes(image)
+        if let Some(bias) = elf.load_bias(start, offset, executable) {
+            elf.undo_relocation(bias);
+        }
+        ElfFile::read(elf.source)
     }
 
     fn read(source: Source) -> Result<ElfFile, ElfError> {

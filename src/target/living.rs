@@ -9,7 +9,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::str::SplitAsciiWhitespace;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::threads;
@@ -92,13 +91,7 @@ fn lives(pid: Pid, tid: Tid) -> bool {
 /// When a process was started, in clock ticks since boot (proc_pid_stat(5), field 22).
 pub(super) fn start_time(pid: Pid) -> Option<u64> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    fields_behind_name(&String::from_utf8_lossy(&text))?.nth(22 - 3)?.parse().ok()
-}
-
-/// The fields of a `stat` from the third on. The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the
-/// last one.
-pub(super) fn fields_behind_name(text: &str) -> Option<SplitAsciiWhitespace<'_>> {
-    Some(text.rsplit_once(')')?.1.split_ascii_whitespace())
+    threads::fields_behind_name(&String::from_utf8_lossy(&text))?.nth(22 - 3)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use nix::sys::signal::kill;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::living::{LivingThread, fields_behind_name, start_time};
+use super::living::{LivingThread, start_time};
 use super::maps::Mappings;
 use super::root::TargetRoot;
 use super::status::{Status, TaskState};
@@ -139,7 +139,7 @@ impl Process {
         // Fifty numbers of up to twenty digits and a name of up to 64 bytes.
         let mut buffer = [0; 1200];
         let text = threads::read_text(self.first.as_ref()?, &mut buffer).ok()?;
-        let mut fields = fields_behind_name(text)?;
+        let mut fields = threads::fields_behind_name(text)?;
         let state = TaskState::of_letter(*fields.next()?.as_bytes().first()?);
         let start_time = fields.nth(22 - 4)?.parse().ok();
         Some(!state.has_ended() && start_time == Some(self.start_time))

@@ -8,7 +8,7 @@ mod live_thread;
 
 pub use activity::{Activity, RunCount, Schedule, SystemCall};
 pub use live_thread::read_status;
-pub(super) use live_thread::read_text;
+pub(super) use live_thread::{fields_behind_name, read_text};
 
 use std::fs::{self, File};
 use std::io;

@@ -5,7 +5,7 @@
 
 use object::elf;
 
-use super::source::{string_at, u16_at, u32_at, u64_at};
+use super::source::{Source, string_at, u16_at, u32_at, u64_at};
 use super::{ElfError, ElfFile, SectionData};
 use crate::types::Svma;
 
@@ -136,21 +136,23 @@ impl ElfFile {
 
     /// Turns the addresses by which the dynamic section leads to the symbols back into the file's own: the GNU loader adds the load bias
     /// to them where they are (`ADJUST_DYN_INFO` in elf/get-dynamic-info.h).
-    pub(super) fn undo_relocation(&self, image: &mut [u8], bias: u64) {
+    pub(super) fn undo_relocation(&mut self, bias: u64) {
         let Some(segment) = self.segments_of(elf::PT_DYNAMIC).next() else { return };
-        let start = usize::try_from(segment.offset.0).unwrap_or(usize::MAX);
-        let len = usize::try_from(segment.file_size.min(MAX_DYNAMIC)).unwrap_or(0);
-        let Some(dynamic) = start.checked_add(len).and_then(|end| image.get_mut(start..end)) else { return };
+        let (start, len) = (segment.offset.0, segment.file_size.min(MAX_DYNAMIC));
+        let Ok(mut dynamic) = self.source.read(start, len, "dynamic section") else { return };
         let tables = [elf::DT_SYMTAB, elf::DT_STRTAB, elf::DT_HASH, elf::DT_GNU_HASH].map(|tag| tag.0 as u64);
         for entry in dynamic.chunks_exact_mut(16) {
             let (Some(tag), Some(value)) = (u64_at(entry, 0), u64_at(entry, 8)) else { continue };
             let own = value.wrapping_sub(bias);
-            if tables.contains(&tag)
-                && self.loaded_range(Svma(value)).is_none()
-                && self.loaded_range(Svma(own)).is_some()
-            {
+            let is_relocated = self.loaded_range(Svma(value)).is_none() && self.loaded_range(Svma(own)).is_some();
+            if tables.contains(&tag) && is_relocated {
                 entry[8..].copy_from_slice(&own.to_le_bytes());
             }
+        }
+        if let Source::Bytes(image) = &mut self.source
+            && let Some(there) = image.get_mut(start as usize..).and_then(|rest| rest.get_mut(..dynamic.len()))
+        {
+            there.copy_from_slice(&dynamic);
         }
     }
 

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::str::SplitAsciiWhitespace;
 
 use super::activity::{Activity, Schedule, SystemCall};
 use crate::target::status::{Status, TaskState};
@@ -98,9 +99,7 @@ impl LiveThread {
         // Fifty numbers of up to twenty digits and a name of up to 64 bytes.
         let mut buffer = [0; 1200];
         let text = read_text(self.stat.as_ref()?, &mut buffer).ok()?;
-        // The name, in parentheses, may itself hold spaces and parentheses: fields are counted behind the last one.
-        let field = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(number.checked_sub(3)?)?;
-        Some(field.to_owned())
+        Some(fields_behind_name(text)?.nth(number.checked_sub(3)?)?.to_owned())
     }
 
     /// Its status.
@@ -135,6 +134,12 @@ impl LiveThread {
 /// The status of the process or thread whose directory in `/proc` this is.
 pub fn read_status(directory: &str) -> Option<Status> {
     Status::parse(&String::from_utf8_lossy(&fs::read(format!("{directory}/status")).ok()?))
+}
+
+/// The fields of a `stat` from the third on. The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the
+/// last one.
+pub(in crate::target) fn fields_behind_name(text: &str) -> Option<SplitAsciiWhitespace<'_>> {
+    Some(text.rsplit_once(')')?.1.split_ascii_whitespace())
 }
 
 /// The text of a file that the kernel makes anew for each read from its beginning.
