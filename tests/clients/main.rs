@@ -157,7 +157,7 @@ fn a_browser_shows_pictures_that_can_be_searched_and_zoomed() {
 #[test]
 fn a_browser_shows_the_page_and_its_views_by_mouse_and_by_keyboard() {
     let scratch = Scratch::new();
-    let page = scratch.report(false, "run.html", &[]);
+    let page = scratch.report(false, "run.html", &["--sources", &scratch.file(".").to_string_lossy()]);
     let screenshot = scratch.file("picture.png");
     let shown = node_json("html.mjs", &[page.as_os_str(), "deflate".as_ref(), screenshot.as_os_str()]);
     let none = Value::Array(Vec::new());
