@@ -11,13 +11,15 @@ use std::time::{Duration, SystemTime};
 
 pub use crate::output::format::Format;
 use crate::output::label::{LabelOptions, label};
+use crate::profile::processes::ProcessLabels;
 use crate::profile::recording::{self, Recording};
 use crate::profile::steps::Steps;
 use crate::record::facts::first_facts;
 use crate::record::interim::temporary_file;
 use crate::record::naming::{NamingOptions, finish_stream};
+use crate::record::plan::{Counts, Observer, Plan};
 use crate::record::program::StackLabels;
-use crate::record::recorder::{self, Counts, Observer, Plan};
+use crate::record::recorder;
 use crate::record::requests::Requests;
 use crate::record::sources::KeptSources;
 use crate::record::stream::Stream;
@@ -173,11 +175,18 @@ impl Recorder {
         let mut file = temporary_file().map_err(Error::new)?;
         let facts = first_facts(&session, &plan, SystemTime::now());
         let stream = file.try_clone().and_then(|file| Stream::new(file, facts.clone())).map_err(Error::new)?;
-        let recorded =
-            recorder::record(plan, Requests { stop, suspend: None }, Some(stream), session, &mut None, &mut Silent)
-                .map_err(Error::new)?;
+        let recorded = recorder::record(
+            plan,
+            Requests { stop, suspend: None },
+            Some(stream),
+            (session, None),
+            &mut None,
+            &mut Silent,
+        )
+        .map_err(Error::new)?;
         let view = NamingOptions {
             native: NativeFrames::All,
+            processes: ProcessLabels::Each,
             full_filenames: false,
             sources: KeptSources::All,
             steps: Arc::new(Steps::default()),

@@ -3,6 +3,7 @@
 //! Does: wrap raw integers so that a file's address cannot be used where a process's is meant.
 //! Does not: know how to obtain, read or print anything beyond the number itself.
 
+pub mod pattern;
 pub mod room;
 
 use std::fmt;

@@ -134,7 +134,7 @@ fn timeline(profile: &Profile) -> Timeline {
     let modules = [module("/usr/bin/python3.15", "0a1b2c3d"), module("/usr/lib/x86_64-linux-gnu/libc.so.6", "4e5f")];
     timeline.add_modules(modules.iter());
     let threads = [(4711, Some("MainThread")), (4712, None)];
-    let threads = threads.map(|(tid, name)| timeline.thread_number(&Thread { tid, name: name.map(str::to_owned) }));
+    let threads = threads.map(|(tid, name)| timeline.thread_number(0, &Thread { tid, name: name.map(str::to_owned) }));
     let states = [RunState::Python, reading()].map(|state| timeline.state_number(&state));
     let seen = profile.nodes().iter().enumerate().filter(|(_, node)| node.self_weight > 0);
     for (number, (stack, node)) in seen.enumerate() {

@@ -81,8 +81,11 @@ impl PendingStops {
 
     /// Sleeps until one comes, a signal arrives or the time is over; see [`sleep_until_a_stop`].
     pub fn sleep(&mut self, limit: Duration) {
-        watchdog::put_off();
-        sleep_until_a_stop(limit, || self.0.iter_mut().any(|pending| pending.asked.has_come()));
+        sleep_until_any_comes(&mut [self], limit);
+    }
+
+    fn has_any_come(&mut self) -> bool {
+        self.0.iter_mut().any(|pending| pending.asked.has_come())
     }
 
     /// Takes note of those that have come during a sleep, after which the calling thread has waited so long for its CPU.
@@ -102,6 +105,12 @@ impl PendingStops {
         let index = self.0.iter().position(|pending| pending.tid == tid)?;
         Some(self.0.swap_remove(index))
     }
+}
+
+/// Sleeps until a stop of any process comes, a signal arrives or the time is over; see [`sleep_until_a_stop`].
+pub fn sleep_until_any_comes(stops: &mut [&mut PendingStops], limit: Duration) {
+    watchdog::put_off();
+    sleep_until_a_stop(limit, || stops.iter_mut().any(|stops| stops.has_any_come()));
 }
 
 #[cfg(test)]

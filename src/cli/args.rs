@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_is_refused_with_what_to_do_instead() {
-        for switch in ["-s", "--subprocesses", "--nonblocking", "--capture"] {
+        for switch in ["--nonblocking", "--capture"] {
             let given = record(&[switch, "-p", "1"]).unwrap().refused.given();
             assert!(given.is_some_and(|(name, instead)| name.starts_with("--") && instead.ends_with('.')), "{switch}");
         }

@@ -15,6 +15,7 @@ mod memory_args;
 pub mod messages;
 mod opening;
 pub mod output_kind;
+mod process_args;
 mod record;
 pub mod record_args;
 mod refusal;

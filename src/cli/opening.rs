@@ -1,50 +1,90 @@
-//! Getting hold of what a command line names: a process, or a program to start.
+//! Getting hold of what a command line names: a process, several, or a program to start.
 //!
-//! Does: it once for all commands, and words what goes wrong. Does not: wait or look itself (`sampler::open`).
+//! Does: it once for all commands, and words what goes wrong. Does not: wait or look itself (`sampler::open`, `sampler::follower`).
 
 use std::ffi::OsString;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::failure::Failure;
+use super::messages::say;
+use super::process_args::ProcessArgs;
 use super::refusal;
+use crate::process::find::OpenError;
+use crate::python::runtime::RuntimeError;
+use crate::sampler::follower::Follower;
 use crate::sampler::mode::Mode;
-use crate::sampler::open;
+use crate::sampler::open::{self, AttachError};
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, ProgramOutput};
+use crate::target::selection::Selection;
 use crate::types::Pid;
+
+/// A program that is Python itself has started it by then; one that starts Python takes longer.
+const BEFORE_CHILDREN: Duration = Duration::from_millis(200);
+/// How long processes that are there may take to be found.
+const FIND_LIMIT: Duration = Duration::from_secs(3);
+/// How long a program that is no Python itself may take to show its children.
+const CHILDREN_LIMIT: Duration = Duration::from_millis(300);
+/// How often to look meanwhile whether to give up.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// So many processes are named where one is to be chosen.
+const MAX_NAMED: usize = 8;
 
 /// A target that is open.
 #[derive(Debug)]
 pub struct Opened {
-    /// What samples it.
+    /// What samples it, or the first of several.
     pub session: Session,
+    /// Who finds the others.
+    pub follower: Option<Follower>,
     /// The program, if we have started it.
     pub launched: Option<Launched>,
 }
 
-/// Opens a process, or starts a program and opens it once Python has started in it.
+/// Opens a process, several, or a program that is started once Python has started in it.
 ///
 /// # Errors
 /// Why it cannot be read or started, and what to do.
 pub fn open(
-    pid: Option<i32>,
+    (pid, processes): (Option<i32>, &ProcessArgs),
     (program, output): (&[OsString], ProgramOutput),
     mode: Mode,
     stop: &AtomicBool,
 ) -> Result<Opened, Failure> {
-    if let Some(pid) = pid {
-        return Ok(Opened { session: attach(Pid(pid), mode, stop)?, launched: None });
+    let pid = pid.map(Pid);
+    let selection = processes.selection(pid)?;
+    if !program.is_empty() {
+        let mut launched = Launched::start(program, output).map_err(|error| refusal::launch(&error))?;
+        // Only now, for a program that we start inherits the limit.
+        open::raise_open_files_limit();
+        let (session, follower) =
+            open_launched(&mut launched, program, (processes.subprocesses, selection), mode, stop)?;
+        return Ok(Opened { session, follower, launched: Some(launched) });
     }
-    if program.is_empty() {
-        return Err(Failure::new("there is no target")
-            .with_hint("Name a process, `--pid PID`, or a program to start, `-- python3 app.py`."));
-    }
-    let mut launched = Launched::start(program, output).map_err(|error| refusal::launch(&error))?;
-    // Only now, for a program that we start inherits the limit.
-    open::raise_open_files_limit();
-    let opened = open::launched(&mut launched, mode, stop);
-    let session = opened.map_err(|error| refusal::launched(&error, &program_name(program)))?;
-    Ok(Opened { session, launched: Some(launched) })
+    let Some(pid) = pid.filter(|_| !processes.is_open()) else {
+        if !processes.is_open() {
+            return Err(Failure::new("there is no target")
+                .with_hint("Name a process, `--pid PID`, or a program to start, `-- python3 app.py`."));
+        }
+        open::raise_open_files_limit();
+        let mut follower = follow(selection, mode, None, processes.wait)?;
+        let session = wait_for_first(&mut follower, processes.wait, stop)?;
+        return Ok(Opened { session, follower: Some(follower), launched: None });
+    };
+    let (session, follower) = match attach_or_children(pid, mode, stop)? {
+        (session, _) if !processes.subprocesses => (session, None),
+        (session, None) => {
+            let follower = follow(selection, mode, Some(&session), false)?;
+            (session, Some(follower))
+        }
+        (_, Some(_)) => {
+            let mut follower = follow(selection, mode, None, false)?;
+            (wait_for_first(&mut follower, false, stop)?, Some(follower))
+        }
+    };
+    Ok(Opened { session, follower, launched: None })
 }
 
 /// Opens a process.
@@ -52,8 +92,103 @@ pub fn open(
 /// # Errors
 /// Why it cannot be read, and what to do.
 pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
+    attach_or_children(pid, mode, stop).map(|(session, _)| session)
+}
+
+/// Opens a process, or the one Python that it has started where it is none itself: with the process that it was opened for then.
+fn attach_or_children(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<(Session, Option<Pid>), Failure> {
     open::raise_open_files_limit();
-    open::attach(pid, mode, stop).map_err(|error| refusal::attach(&error))
+    let error = match open::attach(pid, mode, stop) {
+        Ok(session) => return Ok((session, None)),
+        Err(error) => error,
+    };
+    let AttachError::Unreadable { process, error: OpenError::Interpreter(RuntimeError::NotPython) } = &error else {
+        return Err(refusal::attach(&error));
+    };
+    let mut follower = follow(Selection::tree(pid), mode, None, false)?;
+    let (mut children, start) = (Vec::new(), Instant::now());
+    while start.elapsed() < CHILDREN_LIMIT {
+        children.extend(follower.wait(LOOK_EVERY));
+    }
+    let program = process.identity.program_name();
+    if children.len() > 1 {
+        let pids = children.iter().take(MAX_NAMED).map(|found| found.session.identity().pid.to_string());
+        let pids: Vec<String> = pids.collect();
+        let more = if children.len() > MAX_NAMED { ", …" } else { "" };
+        return Err(Failure::new(format_args!(
+            "process {pid} ({program}) is no Python itself, and has started several: {}{more}",
+            pids.join(", ")
+        ))
+        .with_hint(format!(
+            "`--pid {pid} --subprocesses` takes all of them, `--pid` with one of these numbers that one."
+        )));
+    }
+    let found = children.pop().ok_or_else(|| refusal::attach(&error))?;
+    say_whose_child(&program, &found.session);
+    Ok((found.session, Some(pid)))
+}
+
+/// Waits until Python has started in a program, or in one that it starts.
+fn open_launched(
+    launched: &mut Launched,
+    program: &[OsString],
+    (all, selection): (bool, Selection),
+    mode: Mode,
+    stop: &AtomicBool,
+) -> Result<(Session, Option<Follower>), Failure> {
+    let (pid, start) = (launched.pid(), Instant::now());
+    let selection = Selection { pids: vec![pid], descendants: true, ..selection };
+    let mut follower = if all { Some(follow(selection.clone(), mode, None, false)?) } else { None };
+    let mut no_thread = None;
+    let other = &mut || {
+        if follower.is_none() && start.elapsed() >= BEFORE_CHILDREN && no_thread.is_none() {
+            match follow(selection.clone(), mode, None, false) {
+                Ok(started) => follower = Some(started),
+                Err(error) => no_thread = Some(error),
+            }
+        }
+        follower.as_mut()?.found().map(|found| found.session)
+    };
+    // Who follows finds the program itself, too: it is to be one session.
+    let opened = open::launched(launched, (!all).then_some(mode), stop, other);
+    let name = program_name(program);
+    let session = opened.map_err(|error| refusal::launched(&error, &name))?;
+    if session.identity().pid != pid && !all {
+        say_whose_child(&name, &session);
+    }
+    Ok((session, follower.filter(|_| all)))
+}
+
+fn say_whose_child(program: &str, child: &Session) {
+    let identity = child.identity();
+    say(format_args!(
+        "fpprof: `{program}` has started Python as process {}, {}: that is taken, and all that it starts with --subprocesses",
+        identity.pid,
+        identity.program_name()
+    ));
+}
+
+/// Follows the chosen processes, beside one that is open.
+fn follow(selection: Selection, mode: Mode, open: Option<&Session>, waits: bool) -> Result<Follower, Failure> {
+    let binaries = open.map_or_else(Arc::default, |session| Arc::clone(&session.reader.space.binaries));
+    let pids: Vec<Pid> = open.map(|session| session.identity().pid).into_iter().collect();
+    Follower::start(selection, mode, binaries, &pids, waits).map_err(|error| refusal::no_thread(&error))
+}
+
+/// The first of the processes that are chosen.
+fn wait_for_first(follower: &mut Follower, waits: bool, stop: &AtomicBool) -> Result<Session, Failure> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = follower.wait(LOOK_EVERY) {
+            return Ok(found.session);
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Err(refusal::interrupted_waiting());
+        }
+        if !waits && (start.elapsed() >= FIND_LIMIT || !follower.may_find_more()) {
+            return Err(refusal::none_found(&follower.end()));
+        }
+    }
 }
 
 /// What a program to start is called.

@@ -9,6 +9,7 @@ use clap::{ArgAction, Args};
 
 use super::memory_args::MemoryArgs;
 use super::output_kind::{self, OutputKind};
+use super::process_args::ProcessArgs;
 use super::shown_args::{FilterArgs, ShownArgs};
 use super::values::{MaxOverhead, RecordingTime, parse_duration, parse_overhead, parse_pid, parse_rate};
 use crate::sampler::clock::Intervals;
@@ -18,15 +19,20 @@ use crate::sampler::mode::Mode;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  fpprof record --pid 1234 --duration 30s --output profile.svg\n  \
     fpprof record -- python3 script.py --its-own-option")]
-#[command(group(clap::ArgGroup::new("target").required(true).args(["pid", "program"])))]
+#[command(group(clap::ArgGroup::new("target").required(true).multiple(true)
+    .args(["pid", "program", "name", "cgroup", "container", "all"])))]
 pub struct RecordArgs {
     /// The process to record.
     #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
     pub pid: Option<i32>,
 
     /// The program to start and record, with its arguments. What follows it is the program's own.
-    #[arg(trailing_var_arg = true, value_name = "PROGRAM")]
+    #[arg(trailing_var_arg = true, value_name = "PROGRAM", conflicts_with_all = ["pid", "name", "cgroup", "container", "all"])]
     pub program: Vec<OsString>,
+
+    /// More processes.
+    #[command(flatten)]
+    pub processes: ProcessArgs,
 
     /// Where the profile goes; `-` is standard output, and a program's own output then goes to standard error.
     /// [default: made of the program, the pid and the time]
@@ -105,8 +111,6 @@ pub struct RecordArgs {
 /// Switches that users of py-spy may type, and that this program has no use for.
 #[derive(Debug, Args)]
 pub struct Refused {
-    #[arg(short, long, hide = true)]
-    subprocesses: bool,
     #[arg(long, hide = true)]
     nonblocking: bool,
     #[arg(long, hide = true)]
@@ -117,11 +121,6 @@ impl Refused {
     /// The switch that was given, and what to do instead.
     pub fn given(&self) -> Option<(&'static str, &'static str)> {
         let switches = [
-            (
-                self.subprocesses,
-                "--subprocesses",
-                "One process is recorded at a time: start one fpprof for each `--pid`.",
-            ),
             (
                 self.nonblocking,
                 "--nonblocking",

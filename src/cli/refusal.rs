@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use super::failure::Failure;
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
+use crate::sampler::follower::Followed;
 use crate::sampler::open::AttachError;
 use crate::target::access::diagnose;
 use crate::target::launch::{LaunchError, exit_code};
@@ -123,6 +124,40 @@ fn ended_too_early(program: &str, status: ExitStatus) -> Failure {
             "Is it Python, and not a program that starts Python as a child? Does it run for longer than an instant?",
         )
         .with_exit_code(exit_code(status))
+}
+
+/// None of the chosen processes can be sampled.
+pub fn none_found(followed: &Followed) -> Failure {
+    let Followed { not_python, refused, .. } = followed;
+    if let Some(first) = refused.first() {
+        let others = match refused.len() {
+            1 => String::new(),
+            all => format!(" (and {} more)", all - 1),
+        };
+        return Failure::new(format_args!("none of the chosen processes can be recorded: {}{others}", first.reason))
+            .with_hint(format!("`fpprof doctor --pid {}` says what would help.", first.pid));
+    }
+    let what = match not_python {
+        0 => "there is no process that is chosen".to_owned(),
+        1 => "the one process that is chosen does not run CPython".to_owned(),
+        all => format!("none of the {all} processes that are chosen runs CPython"),
+    };
+    Failure::new(what).with_hint(
+        "`pgrep -af python` lists the Python processes with the command lines that `--name` is compared with; `--wait` waits for one.",
+    )
+}
+
+/// There can be no thread for what is to be done.
+pub fn no_thread(error: &std::io::Error) -> Failure {
+    Failure::new(format_args!("there can be no thread that records: {error}"))
+        .with_hint("`ulimit -u` and the container's limit of processes say how many threads there may be.")
+}
+
+/// Ctrl-C or SIGTERM came before there was any of the chosen processes.
+pub fn interrupted_waiting() -> Failure {
+    Failure::new("interrupted before there was a process to record: nothing was recorded")
+        .with_hint("Start fpprof again when there is one.")
+        .with_exit_code(130)
 }
 
 /// Ctrl-C or SIGTERM came first.

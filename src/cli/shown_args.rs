@@ -5,6 +5,7 @@
 use clap::Args;
 
 use crate::output::label::LabelOptions;
+use crate::profile::processes::ProcessLabels;
 use crate::report::options::{Filter, ReportOptions, Span};
 use crate::symbolize::names::NativeFrames;
 
@@ -58,6 +59,10 @@ pub struct ShownArgs {
     #[arg(short = 'n', conflicts_with = "native")]
     pub native_calls: bool,
 
+    /// Of several processes, show those of one role (`gunicorn: worker [shop]`) as one.
+    #[arg(long)]
+    pub merge_processes: bool,
+
     /// Begin each stack with its thread.
     #[arg(short, long)]
     pub threads: bool,
@@ -89,6 +94,7 @@ impl ShownArgs {
     /// The switches that were given and that a recording, which keeps everything, has no use for.
     pub fn for_reports(&self) -> Vec<&'static str> {
         let switches = [
+            (self.merge_processes, "--merge-processes"),
             (self.threads, "--threads"),
             (self.states, "--states"),
             (self.function, "--function"),
@@ -110,6 +116,7 @@ pub fn choice(span: SpanArgs, filter: &FilterArgs, shown: &ShownArgs) -> ReportO
         span: span.into(),
         filter: filter.into(),
         native: shown.native,
+        processes: if shown.merge_processes { ProcessLabels::Merged } else { ProcessLabels::Each },
         with_thread: shown.threads,
         with_state: shown.states,
         full_filenames: shown.full_filenames,
@@ -127,7 +134,7 @@ impl From<SpanArgs> for Span {
 impl From<&FilterArgs> for Filter {
     fn from(args: &FilterArgs) -> Filter {
         let FilterArgs { thread, focus, ignore } = args.clone();
-        Filter { thread, focus, ignore }
+        Filter { pids: Vec::new(), thread, focus, ignore }
     }
 }
 

@@ -78,13 +78,22 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let table = FrameTable::new(stacks, &[], options);
     let mut events = Events { facts, out };
     events.begin(timeline.samples().is_empty())?;
+    for process in timeline.processes().iter().filter(|_| timeline.processes().len() > 1) {
+        let pid = process.pid.unwrap_or(facts.pid).0;
+        // The first one is there, by the recording's title.
+        if pid != facts.pid.0 {
+            events.name("process_name", (pid, pid), &one_line(&process.name()))?;
+        }
+    }
     for (thread, samples) in timeline.by_thread() {
         let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
-        events.name("thread_name", thread.tid, &name)?;
+        let pid = timeline.process_of(thread).and_then(|process| process.pid).unwrap_or(facts.pid).0;
+        let track = (pid, thread.tid);
+        events.name("thread_name", track, &name)?;
         let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.was_taken()).collect();
         for slice in slices(&sampled, facts, |stack| table.stack(stacks, stack)) {
             if let Some(row) = table.rows.get(slice.row) {
-                events.slice(thread.tid, slice, row)?;
+                events.slice(track, slice, row)?;
             }
         }
     }
@@ -143,18 +152,18 @@ impl Events<'_> {
         serde_json::to_writer(&mut *self.out, event).map_err(io::Error::from)
     }
 
-    fn name(&mut self, what: &str, tid: i32, name: &str) -> io::Result<()> {
-        let (pid, args) = (self.facts.pid.0, Name { name });
+    fn name(&mut self, what: &str, (pid, tid): (i32, i32), name: &str) -> io::Result<()> {
+        let args = Name { name };
         self.add(&Event { name: what, cat: "__metadata", ph: "M", pid, tid, ts: 0, dur: None, args })
     }
 
-    fn slice(&mut self, tid: i32, slice: Slice, row: &Row) -> io::Result<()> {
+    fn slice(&mut self, (pid, tid): (i32, i32), slice: Slice, row: &Row) -> io::Result<()> {
         // Whole microseconds: the end of a caller and of what it calls are the same number.
         let (start, end) = (slice.start / 1000, slice.end / 1000);
         let args =
             Seen { samples: slice.samples, file: row.file.as_deref(), line: row.line, module: row.module.as_deref() };
         let dur = Some(end.saturating_sub(start));
-        let (name, pid) = (&*row.name, self.facts.pid.0);
+        let name = &*row.name;
         self.add(&Event { name, cat: row.kind.id(), ph: "X", pid, tid, ts: start, dur, args })
     }
 

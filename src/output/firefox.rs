@@ -51,17 +51,29 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         true => format!("{} [no samples: {}]", facts.title(), facts.why_empty()),
         false => facts.title(),
     };
-    let process = profile.add_process(&name, pid, Timestamp::from_nanos_since_reference(0));
-    let threads = Threads { frames: frames(sampled, options, &mut profile), sampled, process };
+    let start = Timestamp::from_nanos_since_reference(0);
+    let of_all = profile.add_process(&name, pid, start);
+    let mut processes: FxHashMap<u32, ProcessHandle> = FxHashMap::default();
+    let threads = Threads { frames: frames(sampled, options, &mut profile), sampled };
     for (thread, samples) in timeline.by_thread() {
         let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
-        let handle = threads.add(&mut profile, thread.tid, &name);
+        let of_several = timeline.process_of(thread);
+        let process = match of_several {
+            // The first one is there, by the recording's title.
+            Some(process) if process.pid != Some(facts.pid) => *processes.entry(thread.process).or_insert_with(|| {
+                let pid = process.pid.map_or(0, |pid| pid.0.unsigned_abs());
+                profile.add_process(&one_line(&process.name()), pid, start)
+            }),
+            _ => of_all,
+        };
+        let is_main = thread.tid == of_several.and_then(|process| process.pid).unwrap_or(facts.pid).0;
+        let handle = threads.add(&mut profile, process, (thread.tid, is_main), &name);
         threads.add_samples(&mut profile, handle, &samples);
         threads.add_states(&mut profile, handle, &samples);
     }
     if is_empty {
         // It is shown by the name of its process.
-        threads.add(&mut profile, facts.pid.0, "");
+        threads.add(&mut profile, of_all, (facts.pid.0, true), "");
     }
     serde_json::to_writer(&mut *out, &Document { fpprof: facts.summary_lines(), profile: &profile })?;
     writeln!(out)?;
@@ -110,15 +122,19 @@ fn color(kind: FrameKind) -> CategoryColor {
 struct Threads<'a> {
     frames: Frames,
     sampled: SampledProfile<'a>,
-    process: ProcessHandle,
 }
 
 impl Threads<'_> {
-    fn add(&self, profile: &mut Profile, tid: i32, name: &str) -> ThreadHandle {
-        let is_main = tid == self.sampled.facts.pid.0;
+    fn add(
+        &self,
+        profile: &mut Profile,
+        process: ProcessHandle,
+        (tid, is_main): (i32, bool),
+        name: &str,
+    ) -> ThreadHandle {
         let start = Timestamp::from_nanos_since_reference(0);
         // The main thread is shown by the name of its process.
-        let thread = profile.add_thread(self.process, tid.unsigned_abs(), start, is_main);
+        let thread = profile.add_thread(process, tid.unsigned_abs(), start, is_main);
         profile.set_thread_name(thread, name);
         thread
     }

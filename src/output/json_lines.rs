@@ -50,6 +50,11 @@ struct Header {
 #[derive(Serialize)]
 struct Line<'a> {
     time_ns: u64,
+    /// Its process, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<&'a str>,
     tid: i32,
     thread: Option<&'a str>,
     state: &'a str,
@@ -105,8 +110,12 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         let Some(thread) = timeline.threads().get(sample.thread as usize) else { continue };
         let rows = table.stack(stacks, sample.stack);
         let name = thread.name.as_deref().map(one_line);
+        let process = timeline.process_of(thread);
+        let role = process.map(|process| one_line(&process.role));
         let sample = Line {
             time_ns: sample.time,
+            pid: process.and_then(|process| Some(process.pid?.0)),
+            process: role.as_deref(),
             tid: thread.tid,
             thread: name.as_deref(),
             state: states.get(sample.state as usize).unwrap_or(&unknown),

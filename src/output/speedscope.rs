@@ -84,7 +84,10 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let mut profiles: Vec<ThreadProfile<'_>> = Vec::new();
     for (thread, samples) in timeline.by_thread() {
         let runs = runs(&samples);
-        let name = label(&Frame::thread(Tid(thread.tid), thread.name.as_deref()), options);
+        let mut name = label(&Frame::thread(Tid(thread.tid), thread.name.as_deref()), options);
+        if let Some(process) = timeline.process_of(thread) {
+            name = format!("{}, {name}", one_line(&process.name()));
+        }
         let weights = runs.iter().map(|run| run.weight.saturating_mul(unit)).collect();
         profiles.push(thread_profile(name, Samples { runs, stack: &stack }, weights));
     }

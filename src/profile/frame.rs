@@ -150,6 +150,11 @@ impl Frame {
         Frame { is_inlined: true, ..self }
     }
 
+    /// The root frame of a process.
+    pub fn process(name: &str) -> Frame {
+        Frame::new(FrameKind::Process, name)
+    }
+
     /// The root frame of a thread; its name is absent where it has none.
     pub fn thread(tid: Tid, name: Option<&str>) -> Frame {
         match name {

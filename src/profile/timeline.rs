@@ -7,26 +7,47 @@ use rustc_hash::FxHashMap;
 
 use super::frame::Frame;
 use super::paths::file_name;
+use super::processes::ShownProcess;
 use super::recording::{Module, Thread};
 use super::samples::TimedSample;
 use crate::sampler::run_state::RunState;
 
+/// A thread that has samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownThread {
+    /// The number of its process.
+    pub process: u32,
+    /// The kernel's thread id.
+    pub tid: i32,
+    /// Its name.
+    pub name: Option<String>,
+}
+
 /// Samples in the order of time.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
-    threads: Vec<Thread>,
+    processes: Vec<ShownProcess>,
+    threads: Vec<ShownThread>,
     states: Vec<RunState>,
     modules: Vec<Module>,
     samples: Vec<TimedSample>,
-    thread_numbers: FxHashMap<(i32, Option<String>), u32>,
+    process_numbers: FxHashMap<ShownProcess, u32>,
+    thread_numbers: FxHashMap<(u32, i32, Option<String>), u32>,
     state_numbers: FxHashMap<RunState, u32>,
 }
 
 impl Timeline {
-    /// The number of a thread, which is a new one if none has this id and name.
-    pub fn thread_number(&mut self, thread: &Thread) -> u32 {
-        let key = (thread.tid, thread.name.clone());
-        *self.thread_numbers.entry(key).or_insert_with(|| push(&mut self.threads, thread.clone()))
+    /// The number of a process, which is a new one if none has this id and role.
+    pub fn process_number(&mut self, process: &ShownProcess) -> u32 {
+        *self.process_numbers.entry(process.clone()).or_insert_with(|| push(&mut self.processes, process.clone()))
+    }
+
+    /// The number of a thread of a process, which is a new one if none has this id and name.
+    pub fn thread_number(&mut self, process: u32, thread: &Thread) -> u32 {
+        let Thread { tid, name } = thread;
+        let key = (process, *tid, name.clone());
+        let new = || ShownThread { process, tid: *tid, name: name.clone() };
+        *self.thread_numbers.entry(key).or_insert_with(|| push(&mut self.threads, new()))
     }
 
     /// The number of a state that threads are in.
@@ -72,8 +93,18 @@ impl Timeline {
         self.samples.shrink_to_fit();
     }
 
+    /// The processes, by number.
+    pub fn processes(&self) -> &[ShownProcess] {
+        &self.processes
+    }
+
+    /// The process of a thread, where there are several: each is to be told by it then.
+    pub fn process_of(&self, thread: &ShownThread) -> Option<&ShownProcess> {
+        self.processes.get(thread.process as usize).filter(|_| self.processes.len() > 1)
+    }
+
     /// The threads, by number.
-    pub fn threads(&self) -> &[Thread] {
+    pub fn threads(&self) -> &[ShownThread] {
         &self.threads
     }
 
@@ -103,7 +134,7 @@ impl Timeline {
     }
 
     /// The samples of each thread that has some, by the threads' numbers.
-    pub fn by_thread(&self) -> Vec<(&Thread, Vec<&TimedSample>)> {
+    pub fn by_thread(&self) -> Vec<(&ShownThread, Vec<&TimedSample>)> {
         let mut samples: Vec<Vec<&TimedSample>> = vec![Vec::new(); self.threads.len()];
         for sample in &self.samples {
             if let Some(of_thread) = samples.get_mut(sample.thread as usize) {
@@ -191,7 +222,7 @@ mod tests {
     fn threads_are_told_by_id_and_name() {
         let mut timeline = Timeline::default();
         let numbers =
-            [thread(1, "a"), thread(2, "a"), thread(1, "a"), thread(1, "b")].map(|t| timeline.thread_number(&t));
+            [thread(1, "a"), thread(2, "a"), thread(1, "a"), thread(1, "b")].map(|t| timeline.thread_number(0, &t));
         assert_eq!(numbers, [0, 1, 0, 2]);
         for number in [1, 0, 1] {
             timeline.add(sample(number, number));

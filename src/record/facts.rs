@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use super::plan::{Plan, Recording};
 use super::program::Program;
-use super::recorder::{Plan, Recording};
 use crate::process::durations::DurationHistogram;
 use crate::process::stops::Stops;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};

@@ -1,7 +1,7 @@
 //! The recording loop: one target, from the first tick to the last.
 //!
 //! [`record`](recorder::record) ticks, follows a target that replaces its program, and tells an
-//! [`Observer`](recorder::Observer) how far it is. Each [`Program`](program::Program) of the target counts its stacks; a
+//! [`Observer`](plan::Observer) how far it is. Each [`Program`](program::Program) of the target counts its stacks; a
 //! [`Stream`](stream::Stream) writes samples to a file while they come. The commands only start it and show what came of it.
 
 pub mod facts;
@@ -9,9 +9,11 @@ pub mod interim;
 pub mod naming;
 pub mod origin;
 pub mod pending;
+pub mod plan;
 pub mod program;
 pub mod recorder;
 pub mod requests;
+pub mod sampling_loop;
 pub mod sources;
 pub mod stream;
 pub mod throttling;

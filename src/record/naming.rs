@@ -10,14 +10,16 @@ use rustc_hash::FxHashMap;
 
 use super::facts::facts;
 use super::origin::with_origin;
+use super::plan::Recording;
 use super::program::Program;
-use super::recorder::Recording;
 use super::sources::{KeptSources, SourceReader};
 use crate::profile::Profile;
 use crate::profile::bounded::BoundedProfile;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
+use crate::profile::frame::Frame;
 use crate::profile::named::NamedFrame;
+use crate::profile::processes::{ProcessLabels, ShownProcess, are_several};
 use crate::profile::steps::Steps;
 use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{self, FrameOrigin, NativeFrames};
@@ -30,6 +32,8 @@ use crate::target::root::RootIdentity;
 pub struct NamingOptions {
     /// Which native frames.
     pub native: NativeFrames,
+    /// With what stacks begin where there are several processes.
+    pub processes: ProcessLabels,
     /// Whether paths are left as long as they are.
     pub full_filenames: bool,
     /// What is kept of the files that functions are from, where a recording is written.
@@ -44,8 +48,11 @@ pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions)
     let mut facts = facts(recording, first);
     let mut room = Meter::new(Share::Making);
     let mut all = BoundedProfile::new(&mut room, usize::MAX);
+    let are_several = are_several(recording.programs.iter().map(|p| Some(p.session.identity().pid)));
     for program in &recording.programs {
+        let process = are_several.then(|| shown_process(program).frame(view.processes));
         for (stack, weight) in name(program, &view, &answers, &mut facts).stacks() {
+            let stack: Vec<&Frame> = process.iter().chain(stack).collect();
             all.add(&stack, weight);
         }
     }
@@ -77,6 +84,12 @@ pub fn finish_stream(
     let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
     stream.finish(&names, &facts)?;
     Ok(facts)
+}
+
+/// The process of a program, as it is shown.
+pub fn shown_process(program: &Program) -> ShownProcess {
+    let identity = program.session.identity();
+    ShownProcess::new(Some(identity.pid), Some(&identity.command_line.join(" ")))
 }
 
 /// What the programs of a recording ask of the binaries that they share. One alone asks while it is named.

@@ -80,6 +80,8 @@ struct LastStack {
 /// What became of one tick.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
+    /// A stack was had.
+    pub taken: bool,
     /// Stacks were wanted, and none could be had.
     pub failed: bool,
     /// There is no stack because no moment told anything of its thread.
@@ -108,10 +110,15 @@ impl Program {
         }
     }
 
-    /// Begins, or goes on after a pause, at `time` after the beginning of the recording.
-    pub fn begin(&mut self, time: Nanos) {
+    /// Begins, or goes on after a pause, at `time` after the beginning of the recording. `goes_first`: whether the calling thread goes
+    /// before all threads without a priority; `is_born`: the process was started a moment ago, and all that it has used counts.
+    pub fn begin(&mut self, time: Nanos, goes_first: bool, is_born: bool) {
+        self.session.set_goes_first(goes_first);
         self.session.list_threads();
-        self.window.begin(time, &self.session.accounts());
+        match is_born {
+            true => self.window.begin_at_birth(time),
+            false => self.window.begin(time, &self.session.accounts()),
+        }
     }
 
     /// Takes a sample at `time` after the beginning, which stands for so many ticks.
@@ -232,6 +239,7 @@ impl Program {
             last.clear();
         }
         Outcome {
+            taken: heaviest > 0,
             failed: heaviest == 0 && session.statistics.failures() > failures,
             told_nothing: heaviest == 0 && session.statistics.left_to_next > left,
             status,

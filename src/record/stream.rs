@@ -98,21 +98,24 @@ impl Stream {
     }
 
     /// Writes what is new when it is time for it. Returns whether it is worth going on: writing still works, or is not what matters.
-    pub fn write_if_due(&mut self, program: &mut Program) -> bool {
+    pub fn write_if_due(&mut self, programs: &mut [Program]) -> bool {
         if self.written_at.elapsed() >= self.every {
-            self.write(program);
+            self.write(programs);
+            self.written_at = Instant::now();
         }
         self.error.is_none() || self.sums
     }
 
-    /// Writes what is new.
-    pub fn write(&mut self, program: &mut Program) {
-        self.attempt(|stream| stream.add_new(program).and_then(|()| stream.writer.end_block()));
-        if let (Some(_), Some(pending)) = (&self.error, &mut program.pending) {
+    /// Writes what is new of some programs.
+    pub fn write(&mut self, programs: &mut [Program]) {
+        self.attempt(|stream| {
+            programs.iter_mut().try_for_each(|program| stream.add_new(program))?;
+            stream.writer.end_block()
+        });
+        if self.error.is_some() {
             // A recording that goes on all the same may go on for long.
-            pending.samples.clear();
+            programs.iter_mut().filter_map(|program| program.pending.as_mut()).for_each(|p| p.samples.clear());
         }
-        self.written_at = Instant::now();
     }
 
     /// Adds the text of a file of a program.

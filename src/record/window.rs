@@ -98,6 +98,11 @@ impl Window {
         self.latest = None;
     }
 
+    /// Begins with a process that was started a moment ago: what it has used until now belongs to it.
+    pub fn begin_at_birth(&mut self, now: Nanos) {
+        self.begin(now, &Accounts { cpu: Some(Nanos(0)), ..Accounts::default() });
+    }
+
     /// Takes note of the CPU time of the process, between two windows: it may end before the next.
     pub fn note(&mut self, now: Nanos, cpu: Nanos) {
         self.latest = Some((now, cpu.0));

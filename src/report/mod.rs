@@ -23,7 +23,8 @@ use crate::profile::Profile;
 use crate::profile::bounded::BoundedProfile;
 use crate::profile::comparison::Counts;
 use crate::profile::facts::RecordingFacts;
-use crate::profile::recording::Recording;
+use crate::profile::processes::{ShownProcess, are_several};
+use crate::profile::recording::{Program, RecordedProgram, Recording};
 use crate::profile::sources::Sources;
 use crate::profile::steps::Steps;
 use crate::profile::timeline::Timeline;
@@ -47,8 +48,12 @@ impl RecordingPart {
         let mut stacks = BoundedProfile::new(&mut room, usize::MAX);
         let mut timeline = Timeline::default();
         let mut without_room = recording.samples_left_out;
-        for program in &recording.programs {
-            let left_out = naming::add_samples(program, choice, steps, (&mut stacks, &mut timeline));
+        let are_several = are_several(recording.programs.iter().map(|program| program.program.pid));
+        for program in recording.programs.iter().filter(|program| choice.has_process(program.program.pid)) {
+            let RecordedProgram { program: Program { pid, command, .. }, .. } = program;
+            let process = are_several.then(|| ShownProcess::new(*pid, command.as_deref()).frame(choice.processes));
+            let left_out =
+                naming::add_samples((program, process.as_ref()), choice, steps, (&mut stacks, &mut timeline));
             without_room = without_room.saturating_add(left_out);
         }
         memory_budget::leave_out(Left::Samples(without_room));
@@ -123,7 +128,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::profile::recording::{Program, RecordedProgram, Thread};
+    use crate::profile::recording::Thread;
     use crate::profile::samples::TimedSample;
     use crate::sampler::mode::Mode;
     use crate::sampler::run_state::RunState;

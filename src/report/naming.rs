@@ -15,6 +15,7 @@ use crate::profile::counted::Counted;
 use crate::profile::frame::Frame;
 use crate::profile::named::{NamedFrame, Role};
 use crate::profile::paths::PathRoots;
+use crate::profile::processes::ShownProcess;
 use crate::profile::recording::{RecordedFrame, RecordedProgram};
 use crate::profile::samples::TimedSample;
 use crate::profile::steps::Steps;
@@ -37,9 +38,10 @@ const ASK_AFTER: u64 = 64 << 10;
 /// The most functions of a stack, those that were inlined included; outer ones are left out.
 const MAX_SHOWN: usize = 1 << 20;
 
-/// Adds the chosen samples of a program, and their stacks, as far as there is room. Returns how many samples there was none for.
+/// Adds the chosen samples of a program, and their stacks, which begin with the frame of its process where there is one, as far as there is
+/// room. Returns how many samples there was none for.
 pub fn add_samples(
-    program: &RecordedProgram,
+    (program, process): (&RecordedProgram, Option<&Frame>),
     choice: &ReportOptions,
     steps: &Arc<Steps>,
     (profile, timeline): (&mut BoundedProfile<'_>, &mut Timeline),
@@ -48,6 +50,7 @@ pub fn add_samples(
     let left_out = NamedFrame { frames: vec![Frame::gap("name left out: see --max-memory")], role: Role::Always };
     let names = names(program, (choice, steps), (&unknown, &left_out), profile);
     let chosen: Vec<bool> = program.threads.iter().map(|thread| choice.has_thread(thread)).collect();
+    let shown = ShownProcess::new(program.program.pid, program.program.command.as_deref());
     let interpreter = program.modules.get(program.program.interpreter as usize);
     timeline.add_modules(interpreter.into_iter().chain(&program.modules));
     // Samples of one stack are named once. Stacks that are not chosen have no node.
@@ -67,14 +70,17 @@ pub fn add_samples(
             stack: sample.stack,
             state: choice.with_state.then_some(sample.state),
         };
-        let node = *nodes.entry(shape).or_insert_with(|| add_stack(program, &names, shape, choice, profile));
+        let node = *nodes.entry(shape).or_insert_with(|| add_stack((program, process), &names, shape, choice, profile));
         let (Some(node), Some(thread), Some(state)) =
             (node, program.threads.get(sample.thread as usize), program.states.get(sample.state as usize))
         else {
             continue;
         };
         profile.profile.add_weight(node, sample.weight);
-        let thread = *threads.entry(sample.thread).or_insert_with(|| timeline.thread_number(thread));
+        let thread = *threads.entry(sample.thread).or_insert_with(|| {
+            let process = timeline.process_number(&shown);
+            timeline.thread_number(process, thread)
+        });
         let state = *states.entry(sample.state).or_insert_with(|| timeline.state_number(state));
         // There are no more nodes than 2^32.
         let stack = u32::try_from(node.index()).unwrap_or(0);
@@ -93,19 +99,20 @@ struct Shape {
 
 /// Adds a stack without any weight, if it is chosen and there is room.
 fn add_stack(
-    program: &RecordedProgram,
+    (program, process): (&RecordedProgram, Option<&Frame>),
     names: &[Option<Cow<'_, NamedFrame>>],
     shape: Shape,
     choice: &ReportOptions,
     profile: &mut BoundedProfile<'_>,
 ) -> Option<NodeId> {
+    let process = process.map(|process| NamedFrame::always(process.clone()));
     let thread = shape.thread.and_then(|thread| program.threads.get(thread as usize));
     let thread = thread.map(|thread| NamedFrame::always(Frame::thread(Tid(thread.tid), thread.name.as_deref())));
     let state = shape.state.and_then(|state| program.states.get(state as usize));
     let state = state.map(|state| NamedFrame::always(Frame::run_state(state)));
     let stack = program.stack(shape.stack);
     let frames = stack.iter().filter_map(|frame| names.get(*frame)?.as_deref());
-    let mut named: Vec<&NamedFrame> = thread.iter().chain(frames).chain(&state).collect();
+    let mut named: Vec<&NamedFrame> = process.iter().chain(&thread).chain(frames).chain(&state).collect();
     // A recording can say that thousands of functions were inlined in each place of a stack.
     let mut shown = 0;
     let fitting = named.iter().rev().take_while(|named| {

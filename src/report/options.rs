@@ -5,10 +5,13 @@
 use std::sync::Arc;
 
 use crate::profile::frame::Frame;
+use crate::profile::processes::ProcessLabels;
 use crate::profile::recording::Thread;
 use crate::profile::samples::TimedSample;
 use crate::symbolize::names::NativeFrames;
 use crate::target::root::TargetRoot;
+use crate::types::Pid;
+use crate::types::pattern::is_like;
 
 /// A part of a recording's time, in nanoseconds since it began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,6 +25,8 @@ pub struct Span {
 /// Which samples. A pattern is a part of a name; `*` in it stands for any text.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    /// Only processes with such an id; all when empty.
+    pub pids: Vec<i32>,
     /// Only threads with such a name or id; all when empty.
     pub thread: Vec<String>,
     /// Only stacks in which a frame has such a name, file or module; all when empty.
@@ -39,6 +44,8 @@ pub struct ReportOptions {
     pub filter: Filter,
     /// Which native frames.
     pub native: NativeFrames,
+    /// With what stacks begin where there are several processes.
+    pub processes: ProcessLabels,
     /// Stacks begin with their threads.
     pub with_thread: bool,
     /// Stacks end with what their threads did.
@@ -58,6 +65,7 @@ impl Default for ReportOptions {
             span: Span::default(),
             filter: Filter::default(),
             native: NativeFrames::Calls,
+            processes: ProcessLabels::Each,
             with_thread: false,
             with_state: false,
             full_filenames: false,
@@ -72,8 +80,9 @@ impl ReportOptions {
     pub fn in_words(&self) -> Option<String> {
         let seconds = |(name, time): (&str, Option<u64>)| Some(format!("{name} {} s", time? as f64 / 1e9));
         let times = [("from", self.span.from), ("to", self.span.to)].into_iter().filter_map(seconds);
-        let Filter { thread, focus, ignore } = &self.filter;
-        let patterns = [("thread", thread), ("with", focus), ("without", ignore)];
+        let Filter { pids, thread, focus, ignore } = &self.filter;
+        let pids: &Vec<String> = &pids.iter().map(i32::to_string).collect();
+        let patterns = [("process", pids), ("thread", thread), ("with", focus), ("without", ignore)];
         let words = patterns.into_iter().filter(|(_, patterns)| !patterns.is_empty());
         let words = words.map(|(name, patterns)| format!("{name} {}", patterns.join(" or ")));
         let all: Vec<String> = times.chain(words).collect();
@@ -89,9 +98,14 @@ impl ReportOptions {
     pub fn has_thread(&self, thread: &Thread) -> bool {
         let is_it = |pattern: &String| {
             let name = thread.name.as_deref().unwrap_or_default();
-            *pattern == thread.tid.to_string() || matches(pattern, name)
+            *pattern == thread.tid.to_string() || is_like(pattern, name)
         };
         self.filter.thread.is_empty() || self.filter.thread.iter().any(is_it)
+    }
+
+    /// Whether a process is chosen.
+    pub fn has_process(&self, pid: Option<Pid>) -> bool {
+        self.filter.pids.is_empty() || pid.is_some_and(|pid| self.filter.pids.contains(&pid.0))
     }
 
     /// Whether a stack is chosen.
@@ -106,33 +120,5 @@ impl ReportOptions {
 /// Whether a frame's name, file or module is like a pattern.
 fn is_named(frame: &Frame, pattern: &str) -> bool {
     let file = frame.source.as_ref().map(|source| &source.file);
-    [Some(&frame.name), file, frame.module.as_ref()].into_iter().flatten().any(|text| matches(pattern, text))
-}
-
-/// Whether the parts of a pattern between its `*` are in a text, one behind the other.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut rest = text;
-    pattern.split('*').all(|part| match rest.split_once(part) {
-        Some((_, behind)) => {
-            rest = behind;
-            true
-        }
-        None => false,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_is_a_part_of_a_name() {
-        for (pattern, text) in [("run", "Shop.run"), ("Shop*run", "a.Shop.run_all"), ("", "x"), ("*", ""), ("ä", "ä")]
-        {
-            assert!(matches(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [("Run", "Shop.run"), ("run*Shop", "Shop.run"), ("aa*aa", "aaa")] {
-            assert!(!matches(pattern, text), "{pattern} {text}");
-        }
-    }
+    [Some(&frame.name), file, frame.module.as_ref()].into_iter().flatten().any(|text| is_like(pattern, text))
 }

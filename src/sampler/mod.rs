@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod approach;
 pub mod budget;
 pub mod clock;
+pub mod follower;
 pub mod idle_backoff;
 pub mod last_block;
 pub mod mode;

@@ -123,19 +123,29 @@ fn patience(error: &OpenError, process: &Process) -> Duration {
     }
 }
 
-/// Opens a program that was just started.
+/// Opens a program that was just started, or one that it starts: `other` is asked for that again and again. It is opened itself only if
+/// there is a `mode` for that.
 ///
 /// # Errors
 /// As [`attach`], and when it ended before Python had started in it.
-pub fn launched(launched: &mut Launched, mode: Mode, stop: &AtomicBool) -> Result<Session, AttachError> {
+pub fn launched(
+    launched: &mut Launched,
+    mode: Option<Mode>,
+    stop: &AtomicBool,
+    other: &mut dyn FnMut() -> Option<Session>,
+) -> Result<Session, AttachError> {
     let pid = launched.pid();
     let mut pace = Pace::new(START_LIMIT);
     loop {
         // A program is another before and after its exec; scripts and `env` exec again.
         let process = Process::open(pid);
         // The status is looked at last: what has ended by now explains every error before.
-        let opened = process.as_ref().map(|process| Session::live(process.clone(), mode));
-        if let Ok(Ok(session)) = opened {
+        let open = |mode| process.as_ref().map(|process| Session::live(process.clone(), mode));
+        let opened = mode.map(open);
+        if let Some(Ok(Ok(session))) = opened {
+            return Ok(session);
+        }
+        if let Some(session) = other() {
             return Ok(session);
         }
         if let Some(status) = launched.status() {
@@ -146,7 +156,7 @@ pub fn launched(launched: &mut Launched, mode: Mode, stop: &AtomicBool) -> Resul
         }
         if !pace.wait() {
             check_permission(pid)?;
-            return Err(match opened {
+            return Err(match opened.unwrap_or_else(|| open(Mode::Cpu)) {
                 Ok(Err(error)) => match process {
                     Ok(process) => AttachError::unreadable(&process, error),
                     Err(error) => error.into(),
@@ -176,7 +186,10 @@ pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
 
 /// Tries the one thing that needs permission: the kernel's answer is the only sure one. Another tracer may let go soon: a profiler holds
 /// a thread for microseconds.
-fn check_permission(pid: Pid) -> Result<(), AttachError> {
+///
+/// # Errors
+/// Why it may not be traced.
+pub fn check_permission(pid: Pid) -> Result<(), AttachError> {
     let mut pace = Pace::new(TRACER_LIMIT);
     let mut tracer = None;
     loop {

@@ -16,6 +16,7 @@ use super::run_state::RunState;
 use super::sample::Sample;
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::{PendingTicks, ThreadHistory};
+use crate::process::binaries::Binaries;
 use crate::process::find::OpenError;
 use crate::process::reader::Reader;
 use crate::process::reading::Reading;
@@ -123,8 +124,20 @@ impl Session {
     /// # Errors
     /// See [`OpenError`].
     pub fn after(before: &Session, process: Process) -> Result<Session, OpenError> {
-        let binaries = Arc::clone(&before.reader.space.binaries);
-        Ok(Session::of(Reader::sharing(Arc::new(LiveTarget::new(process)?), binaries)?, before.mode))
+        Session::sharing(process, &before.reader.space.binaries, before.mode)
+    }
+
+    /// The same, with what is known of binaries that the process may have mapped, too.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn sharing(process: Process, binaries: &Arc<Binaries>, mode: Mode) -> Result<Session, OpenError> {
+        Ok(Session::of(Reader::sharing(Arc::new(LiveTarget::new(process)?), Arc::clone(binaries))?, mode))
+    }
+
+    /// Lets go of the files of threads: of a process that has ended nothing is kept open.
+    pub fn close_threads(&mut self) {
+        self.threads = Vec::new();
     }
 
     /// Leaves out, from now on, threads on a CPU at moments that are no fair draw of where they compute: see

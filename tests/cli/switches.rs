@@ -173,12 +173,7 @@ fn formats_are_chosen_by_name_and_by_extension() {
 
 #[test]
 fn switches_of_py_spy_that_are_not_offered_are_refused_by_name() {
-    for (switch, instead) in [
-        ("--subprocesses", "one fpprof for each"),
-        ("-s", "one fpprof for each"),
-        ("--nonblocking", "Leave it out"),
-        ("--capture", "Leave it out"),
-    ] {
+    for (switch, instead) in [("--nonblocking", "Leave it out"), ("--capture", "Leave it out")] {
         let ended = record(&[switch, "-o", "o.svg", "-p", "1"]);
         ended.assert_refused(&["py-spy's, and not offered", instead]);
     }

@@ -34,7 +34,8 @@ const PURE: &[&str] = &["unwind", "python", "merge", "profile", "output"];
 const IMPURE: &[&str] = &["std::fs", "std::process", "std::net", "std::env", "libc::", "nix::"];
 
 /// The files that may contain `unsafe`.
-const UNSAFE: &[&str] = &["capture/ptrace.rs", "capture/watchdog.rs", "sampler/precedence.rs"];
+const UNSAFE: &[&str] =
+    &["capture/ptrace.rs", "capture/watchdog.rs", "sampler/precedence.rs", "target/shared_memory.rs"];
 
 /// The files that may ask which architecture they are compiled for: the ones that choose the architecture's files.
 const ARCHITECTURE: &[&str] = &["target/mod.rs", "capture/mod.rs"];

@@ -22,6 +22,7 @@ use self::examine::Report;
 use super::failure::Failure;
 use super::messages::say;
 use super::opening::{self, Opened};
+use super::process_args::ProcessArgs;
 use super::record::output_file::OutputFile;
 use super::standard_output::print;
 use super::style::Style;
@@ -98,8 +99,8 @@ fn examine_file(path: &Path) -> Result<Report, Failure> {
 fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, Failure> {
     let begin = Instant::now();
     let program = (&*args.program, ProgramOutput::ToStandardError);
-    let opened = opening::open(None, program, Mode::Wall, &AtomicBool::new(false))?;
-    let Opened { mut session, launched: started } = opened;
+    let opened = opening::open((None, &ProcessArgs::default()), program, Mode::Wall, &AtomicBool::new(false))?;
+    let Opened { mut session, launched: started, .. } = opened;
     *launched = started;
     if let Some(program) = launched {
         wait_for_libraries(&mut session, program, begin);

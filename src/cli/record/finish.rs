@@ -17,7 +17,7 @@ use crate::profile::recording::{ReadingRoom, read_within};
 use crate::profile::steps::Steps;
 use crate::record::interim::temporary_file;
 use crate::record::naming::{self, NamingOptions};
-use crate::record::recorder::Recording;
+use crate::record::plan::Recording;
 use crate::record::sources::KeptSources;
 use crate::report::options::ReportOptions;
 use crate::report::sources::OtherSources;

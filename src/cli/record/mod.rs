@@ -27,7 +27,8 @@ use crate::cli::output_kind::OutputKind;
 use crate::profile::facts::RecordingFacts;
 use crate::record::facts::first_facts;
 use crate::record::naming::NamingOptions;
-use crate::record::recorder::{self, Ended};
+use crate::record::plan::Ended;
+use crate::record::recorder;
 use crate::record::requests::Requests;
 use crate::record::sources::KeptSources;
 use crate::record::stream::Stream;
@@ -55,7 +56,8 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let job = Job::resolve(args)?;
     let Job { pid, program, program_output, plan, kind, output, force, is_made_of_samples, interim, .. } = job;
     let Job { shown, labels, sources, hideprogress, .. } = job;
-    let Opened { session, mut launched } = opening::open(pid, (&program, program_output), plan.mode, &stop)?;
+    let opened = opening::open((pid, &args.processes), (&program, program_output), plan.mode, &stop)?;
+    let Opened { session, follower, mut launched } = opened;
     Suspension::leave_sigcont_to_recording();
     if plan.mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {
         return Err(refusal::no_gil(session.identity(), launched.is_some()));
@@ -84,13 +86,13 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let recording = suspension
         .while_recording(|suspend| {
             let requests = Requests { stop: &stop, suspend: Some(suspend) };
-            recorder::record(plan, requests, stream, session, &mut launched, &mut progress)
+            recorder::record(plan, requests, stream, (session, follower), &mut launched, &mut progress)
         })
-        .map_err(no_thread)?;
+        .map_err(|error| refusal::no_thread(&error))?;
     drop(progress);
     let line = LiveLine::new(!hideprogress, " (Ctrl-C again to write nothing)");
-    let (native, full_filenames) = (shown.native, shown.full_filenames);
-    let view = NamingOptions { native, full_filenames, sources, steps: line.begin("looking up names") };
+    let (native, processes, full_filenames) = (shown.native, shown.processes, shown.full_filenames);
+    let view = NamingOptions { native, processes, full_filenames, sources, steps: line.begin("looking up names") };
     let interim = recording_file.filter(|_| is_made_of_samples || kind == OutputKind::Recording && !is_file);
     let into = output.file().map_err(|error| output_file::not_written(&error))?;
     let finish = OutputJob { kind, view, labels, shown, interim, into };
@@ -130,11 +132,6 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     }
     let status = status.filter(|_| ended == Ended::TargetGone);
     Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(exit_code(status))))
-}
-
-fn no_thread(error: std::io::Error) -> Failure {
-    Failure::new(format_args!("there can be no thread that records: {error}"))
-        .with_hint("`ulimit -u` and the container's limit of processes say how many threads there may be.")
 }
 
 /// Begins a recording in a file.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cli::live_line::LiveLine;
-use crate::record::recorder::{Counts, Observer};
+use crate::record::plan::{Counts, Observer};
 
 /// A line that changes faster cannot be read.
 const TELL_EVERY: Duration = Duration::from_millis(250);

@@ -15,7 +15,7 @@ use crate::cli::messages::say;
 use crate::cli::output_kind::OutputKind;
 use crate::profile::facts::RecordingFacts;
 use crate::python::layout::Support;
-use crate::record::recorder::Ended;
+use crate::record::plan::Ended;
 use crate::sampler::session::Session;
 use crate::types::Pid;
 

@@ -32,6 +32,7 @@ use self::watch::{News, Order, Watch};
 use super::failure::Failure;
 use super::messages::say;
 use super::opening::{self, Opened, program_name};
+use super::process_args::ProcessArgs;
 use super::record::job::{limits, not_kept};
 use super::record::output_file::default_name;
 use super::record::progress::Progress;
@@ -41,8 +42,9 @@ use super::style::Style;
 use crate::profile::clean::one_line;
 use crate::record::facts::first_facts;
 use crate::record::interim::temporary_file;
+use crate::record::plan::{Counts, Ended, Plan};
 use crate::record::program::StackLabels;
-use crate::record::recorder::{self, Counts, Ended, Plan};
+use crate::record::recorder;
 use crate::record::requests::Requests;
 use crate::sampler::clock::Intervals;
 use crate::sampler::mode::Mode;
@@ -63,8 +65,9 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
             .with_hint("`fpprof dump` shows a process once, and `fpprof record` writes a profile of it."));
     }
     let Wishes { stop, .. } = stop_on_signals()?;
-    let opened = opening::open(args.pid, (&args.program, ProgramOutput::Discarded), Mode::Wall, &stop)?;
-    let Opened { session, mut launched } = opened;
+    let program = (&*args.program, ProgramOutput::Discarded);
+    let opened = opening::open((args.pid, &ProcessArgs::default()), program, Mode::Wall, &stop)?;
+    let Opened { session, mut launched, .. } = opened;
     Suspension::leave_sigcont_to_recording();
     let plan = Plan {
         rate: args.rate,
@@ -94,7 +97,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
                 plan,
                 Requests { stop, suspend: Some(&suspend) },
                 Some(stream),
-                session,
+                (session, None),
                 launched,
                 &mut Progress::counted(counts),
             )

@@ -21,7 +21,7 @@ use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
 use crate::profile::paths::PathRoots;
 use crate::profile::recording::{Follower, Names, Record, RecordedFrame, RecordingWriter};
-use crate::record::recorder::Counts;
+use crate::record::plan::Counts;
 use crate::report::recorded_code::RecordedCode;
 use crate::symbolize::names::{FrameOrigin, name_frames};
 use crate::symbolize::{PerfMap, Symbolizer};

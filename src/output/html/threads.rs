@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::profile::clean::one_line;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::samples::TimedSample;
-use crate::profile::timeline::{Timeline, ends};
+use crate::profile::timeline::{ShownThread, Timeline, ends};
 use crate::types::Nanos;
 
 /// Into how many parts the time is divided: more cannot be told apart on most screens.
@@ -20,6 +20,9 @@ const MAX_THREADS: usize = 500;
 /// A thread.
 #[derive(Debug, Serialize)]
 pub(super) struct ThreadRow {
+    /// Its process, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<String>,
     tid: i32,
     name: Option<String>,
     total: u64,
@@ -33,7 +36,7 @@ pub(super) struct ThreadRow {
 pub(super) fn threads(timeline: &Timeline, facts: &RecordingFacts) -> (usize, f64, Vec<ThreadRow>) {
     let last = timeline.samples().last().map_or(0, |sample| sample.time);
     let duration = Nanos::from(facts.duration).0.max(last).max(1);
-    let row = |(thread, samples): (&crate::profile::recording::Thread, Vec<&TimedSample>)| {
+    let row = |(thread, samples): (&ShownThread, Vec<&TimedSample>)| {
         let mut states: BTreeMap<u32, u64> = BTreeMap::new();
         for sample in &samples {
             let weight = states.entry(sample.state).or_default();
@@ -41,6 +44,7 @@ pub(super) fn threads(timeline: &Timeline, facts: &RecordingFacts) -> (usize, f6
         }
         let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.was_taken()).collect();
         ThreadRow {
+            process: timeline.process_of(thread).map(|process| one_line(&process.name()).into_owned()),
             tid: thread.tid,
             name: thread.name.as_deref().map(|name| one_line(name).into_owned()),
             total: states.values().copied().fold(0, u64::saturating_add),

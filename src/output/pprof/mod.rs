@@ -17,8 +17,9 @@ use super::frame_table::{FrameTable, Row};
 use super::label::LabelOptions;
 use crate::profile::clean::one_line;
 use crate::profile::facts::RecordingFacts;
-use crate::profile::recording::{Module, Thread};
-use crate::profile::timeline::Timeline;
+use crate::profile::processes::ShownProcess;
+use crate::profile::recording::Module;
+use crate::profile::timeline::{ShownThread, Timeline};
 use crate::sampler::mode::Mode;
 use crate::sampler::run_state::RunState;
 use message::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
@@ -73,7 +74,9 @@ impl Builder {
         let location: Vec<Location> =
             table.rows.iter().enumerate().map(|(number, row)| self.location(number, row)).collect();
         let samples = counted(timeline, facts).into_iter().map(|((stack, thread, state), value)| {
-            let labels = self.labels(timeline.threads().get(thread as usize), timeline.states().get(state as usize));
+            let thread = timeline.threads().get(thread as usize);
+            let process = thread.and_then(|thread| timeline.process_of(thread));
+            let labels = self.labels(process, thread, timeline.states().get(state as usize));
             (stack, value, labels)
         });
         let samples: Vec<Counted> = samples.collect();
@@ -146,8 +149,19 @@ impl Builder {
         }
     }
 
-    fn labels(&mut self, thread: Option<&Thread>, state: Option<&RunState>) -> Vec<Label> {
+    fn labels(
+        &mut self,
+        process: Option<&ShownProcess>,
+        thread: Option<&ShownThread>,
+        state: Option<&RunState>,
+    ) -> Vec<Label> {
         let mut labels = Vec::new();
+        if let Some(process) = process {
+            labels.push(Label { key: self.text("process"), str: self.text(&one_line(&process.role)), num: 0 });
+            if let Some(pid) = process.pid {
+                labels.push(Label { key: self.text("pid"), str: 0, num: pid.0.into() });
+            }
+        }
         if let Some(thread) = thread {
             let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
             labels.push(Label { key: self.text("thread"), str: self.text(&name), num: 0 });

@@ -6,12 +6,18 @@
 use std::time::{Duration, Instant};
 
 use super::Session;
+use crate::capture::pending::PendingStops;
 use crate::sampler::sample::Sample;
 
 impl Session {
     /// Whether stops were asked for that have not come yet.
     pub fn has_pending_stops(&mut self) -> bool {
         !self.reader.stopper().pending().is_empty()
+    }
+
+    /// The stops that were asked for and have not come yet; `None` when there are none.
+    pub fn pending_stops(&mut self) -> Option<&mut PendingStops> {
+        Some(self.reader.stopper().pending()).filter(|pending| !pending.is_empty())
     }
 
     /// Sleeps until a pending stop comes, a signal arrives or the time is over, and not for longer than some milliseconds.

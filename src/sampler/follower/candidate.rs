@@ -1,0 +1,146 @@
+//! A process that may run Python, now or soon.
+//!
+//! Does: look into it, seldom when it stays what it is, and tell what it is. Does not: choose it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashSet;
+
+use crate::process::binaries::Binaries;
+use crate::process::find::OpenError;
+use crate::python::runtime::RuntimeError;
+use crate::sampler::mode::Mode;
+use crate::sampler::open::{self, AttachError};
+use crate::sampler::session::Session;
+use crate::target::maps::Mappings;
+use crate::target::process::{Process, ProcessError};
+use crate::target::process_table::ProcessEntry;
+use crate::target::shared_memory::shares_memory;
+use crate::types::Pid;
+
+/// What has just been forked is mostly about to become another program: looked into at once it would be its parent's once more.
+const FIRST_LOOK: Duration = Duration::from_millis(8);
+/// A look comes when so much of the time has passed again that the process is known for: what changes early is seen early.
+const OF_ITS_AGE: u32 = 6;
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
+/// For so long an error can be that of an interpreter which is just starting.
+const STARTING: Duration = Duration::from_secs(2);
+/// A process that is so young has used nothing but what is of the recording.
+const BORN: Duration = Duration::from_secs(1);
+/// So many kinds of programs are remembered that are not Python.
+const MAX_KINDS: usize = 4096;
+
+/// What a look has found.
+pub enum Look {
+    /// Not yet.
+    Later,
+    /// It is gone. `too_soon`: before it was ever looked into.
+    Gone { too_soon: bool },
+    /// It is nothing that ever runs Python: a thread of the kernel, a program of another architecture.
+    Never,
+    /// It runs Python.
+    Found { session: Box<Session>, is_born: bool },
+    /// It cannot be sampled.
+    Refused { name: String, reason: String },
+}
+
+/// Programs without Python, by the files that they have mapped: `git` is looked into once, not a thousand times.
+#[derive(Debug, Default)]
+pub struct OtherPrograms(FxHashSet<u64>);
+
+/// A process that may run Python.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Which.
+    pub pid: Pid,
+    since: Instant,
+    next: Instant,
+    was_looked_into: bool,
+}
+
+impl Candidate {
+    /// One that was seen just now; it is looked into `at_once`, or in a moment.
+    pub fn new(pid: Pid, at_once: bool) -> Candidate {
+        let now = Instant::now();
+        let next = if at_once { now } else { now + FIRST_LOOK };
+        Candidate { pid, since: now, next, was_looked_into: false }
+    }
+
+    /// Whether it is time for a look.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.next <= now
+    }
+
+    /// Whether it has been looked into and is no Python until now.
+    pub fn is_other(&self) -> bool {
+        self.was_looked_into
+    }
+
+    /// Looks into the process.
+    pub fn look(&mut self, mode: Mode, binaries: &Arc<Binaries>, others: &mut OtherPrograms) -> Look {
+        let now = Instant::now();
+        let age = now.duration_since(self.since);
+        self.next = now + (age / OF_ITS_AGE).clamp(FIRST_LOOK, LOOK_AT_LEAST_EVERY);
+        let process = match Process::open(self.pid) {
+            Ok(process) => process,
+            Err(ProcessError::NotFound(_) | ProcessError::Zombie(_)) => {
+                return Look::Gone { too_soon: !self.was_looked_into };
+            }
+            Err(ProcessError::KernelThread(_) | ProcessError::IsThread { .. }) => return Look::Never,
+            Err(ProcessError::ForeignArchitecture { .. }) if age >= STARTING => return Look::Never,
+            // A program that takes another user's rights is out of reach for a moment, or for good.
+            Err(_) if age < STARTING => return Look::Later,
+            Err(error) => return self.refused(&AttachError::from(error)),
+        };
+        if is_amid_vfork(&process) {
+            return Look::Later;
+        }
+        let Ok(mappings) = process.mappings() else { return Look::Later };
+        let kind = kind(&process, &mappings);
+        if others.0.contains(&kind) {
+            self.was_looked_into = true;
+            return Look::Later;
+        }
+        let is_born = process.age().is_some_and(|age| age < BORN);
+        match Session::sharing(process, binaries, mode) {
+            Ok(session) => match open::check_permission(self.pid) {
+                Ok(()) => Look::Found { session: Box::new(session), is_born },
+                Err(_) if age < STARTING => Look::Later,
+                Err(error) => self.refused(&error),
+            },
+            Err(OpenError::Interpreter(RuntimeError::NotPython)) => {
+                self.was_looked_into = true;
+                if others.0.len() >= MAX_KINDS {
+                    others.0.clear();
+                }
+                others.0.insert(kind);
+                Look::Later
+            }
+            Err(_) if age < STARTING => Look::Later,
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    fn refused(&self, error: &dyn std::error::Error) -> Look {
+        let name = ProcessEntry::of(self.pid).map_or_else(String::new, |entry| entry.name);
+        Look::Refused { name, reason: error.to_string() }
+    }
+}
+
+/// Whether the process is between vfork(2) and what it becomes: it has its parent's memory, and its parent's thread waits for it.
+fn is_amid_vfork(process: &Process) -> bool {
+    let Some(entry) = ProcessEntry::of(process.identity.pid) else { return false };
+    shares_memory(process.identity.pid, entry.parent)
+}
+
+/// By what a program is known again: the files that it has mapped to execute them.
+fn kind(process: &Process, mappings: &Mappings) -> u64 {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = rustc_hash::FxHasher::default();
+    process.identity.executable.hash(&mut hasher);
+    for mapping in mappings.iter().filter(|mapping| mapping.executable) {
+        mapping.backing.hash(&mut hasher);
+    }
+    hasher.finish()
+}

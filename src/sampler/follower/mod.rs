@@ -1,0 +1,150 @@
+//! The processes of a recording: who finds them while they come and go.
+//!
+//! Does: on a thread of its own, so that no sample waits for it: look many times a second for processes that are chosen, get those ready
+//! to be sampled that run Python, and hand them over. Does not: sample, or stop a thread.
+
+mod candidate;
+mod found;
+mod roster;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::mode::Mode;
+use crate::process::binaries::Binaries;
+use crate::target::selection::Selection;
+use crate::types::Pid;
+pub use found::{Followed, Found, Refused};
+use roster::Roster;
+
+/// How often to look: what comes is to be found within 50 ms.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// So many looks after the last process has ended there is none that was overlooked.
+const LOOKS_AFTER_THE_LAST: u64 = 3;
+
+/// What the follower is told.
+enum Told {
+    /// The process has another program, or may have.
+    LookAgain(Pid),
+    /// The process is sampled no more.
+    Ended(Pid),
+}
+
+/// What it tells of itself.
+#[derive(Debug, Default)]
+struct Shared {
+    /// How many of the chosen processes live.
+    living: AtomicUsize,
+    /// How often it has looked.
+    looks: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// Follows processes. Dropping it ends that.
+#[derive(Debug)]
+pub struct Follower {
+    found: Receiver<Box<Found>>,
+    tell: Option<Sender<Told>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Followed>>,
+    /// Whether what is chosen may come at any time.
+    waits: bool,
+    /// How often it had looked when there was nothing to sample any more.
+    idle_at: Option<u64>,
+}
+
+impl Follower {
+    /// Follows the processes that are chosen; those in `open` are being sampled already. `waits`: also while there are none.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn start(
+        selection: Selection,
+        mode: Mode,
+        binaries: Arc<Binaries>,
+        open: &[Pid],
+        waits: bool,
+    ) -> io::Result<Follower> {
+        let ((hand, found), (tell, told)) = (channel(), channel());
+        let shared = Arc::new(Shared::default());
+        let (of_thread, mut roster) = (Arc::clone(&shared), Roster::new(selection, mode, binaries, open));
+        let follow = move || {
+            loop {
+                roster.look(&mut |found| {
+                    // Who sampled it may be gone; then this ends, too.
+                    let _ = hand.send(Box::new(found));
+                });
+                of_thread.living.store(roster.living(), Ordering::Relaxed);
+                of_thread.looks.fetch_add(1, Ordering::Release);
+                match told.recv_timeout(LOOK_EVERY) {
+                    Ok(Told::LookAgain(pid)) => roster.look_again(pid),
+                    Ok(Told::Ended(pid)) => roster.ended(pid),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                if of_thread.stop.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            roster.followed()
+        };
+        let thread = thread::Builder::new().name("follower".into()).spawn(follow)?;
+        Ok(Follower { found, tell: Some(tell), shared, thread: Some(thread), waits, idle_at: None })
+    }
+
+    /// A process that has been found since; `None` when there is none just now.
+    pub fn found(&mut self) -> Option<Found> {
+        let found = self.found.try_recv().ok()?;
+        self.idle_at = None;
+        Some(*found)
+    }
+
+    /// The same, but waits for one.
+    pub fn wait(&mut self, limit: Duration) -> Option<Found> {
+        self.found.recv_timeout(limit).ok().map(|found| *found)
+    }
+
+    /// Looks into a process again, which has another program now.
+    pub fn look_again(&self, pid: Pid) {
+        self.tell(Told::LookAgain(pid));
+    }
+
+    /// Takes note that a process is not sampled any more.
+    pub fn ended(&self, pid: Pid) {
+        self.tell(Told::Ended(pid));
+    }
+
+    fn tell(&self, told: Told) {
+        if let Some(tell) = &self.tell {
+            // A thread that has ended by a panic finds nothing more; that is told when it is joined.
+            let _ = tell.send(told);
+        }
+    }
+
+    /// Whether more may come now that nothing is sampled: a chosen process lives that may start Python, or one may be started at any
+    /// time.
+    pub fn may_find_more(&mut self) -> bool {
+        let looks = self.shared.looks.load(Ordering::Acquire);
+        let since = *self.idle_at.get_or_insert(looks);
+        let has_looked = looks.saturating_sub(since) >= LOOKS_AFTER_THE_LAST;
+        let is_over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        self.waits && !is_over || !is_over && (!has_looked || self.shared.living.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Ends it. Returns what became of the processes.
+    pub fn end(&mut self) -> Followed {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.tell = None;
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,222 @@
+//! The list of processes that are chosen, and what each is at the moment.
+//!
+//! Does: take up new ones, look into those that are due, forget those that have ended. Does not: keep time, or hand anything to another
+//! thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use super::candidate::{Candidate, Look, OtherPrograms};
+use super::found::{Followed, Found, Refused};
+use crate::process::binaries::Binaries;
+use crate::sampler::mode::Mode;
+use crate::target::process_table::{NewProcesses, ProcessEntry, is_process};
+use crate::target::selection::Selection;
+use crate::types::Pid;
+
+/// The most processes that are sampled side by side: each has files open and memory of its own.
+const MAX_OPEN: usize = 1_000;
+/// The most programs of one recording: a reader takes no more than 10,000.
+const MAX_PROGRAMS: u64 = 9_000;
+/// So many that cannot be sampled are told one by one.
+const MAX_REFUSED: usize = 20;
+/// What a process may become by which it is chosen is looked at for so long.
+const UNDECIDED: Duration = Duration::from_secs(10);
+/// Processes that have ended are looked for this often.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+/// And undecided ones are looked at again this often.
+const DECIDE_EVERY: Duration = Duration::from_millis(50);
+
+/// A chosen process.
+#[derive(Debug)]
+struct Chosen {
+    start_time: u64,
+    status: Status,
+}
+
+#[derive(Debug)]
+enum Status {
+    /// It may run Python.
+    Candidate(Candidate),
+    /// It is sampled.
+    Open,
+    /// It is not, and will not be.
+    PassedBy,
+}
+
+/// The chosen processes.
+#[derive(Debug)]
+pub struct Roster {
+    selection: Selection,
+    mode: Mode,
+    binaries: Arc<Binaries>,
+    new: NewProcesses,
+    chosen: FxHashMap<Pid, Chosen>,
+    /// Processes that may yet become what is chosen, and since when they are known.
+    undecided: FxHashMap<Pid, Instant>,
+    others: OtherPrograms,
+    has_looked: bool,
+    programs: u64,
+    tidied: Instant,
+    decided: Instant,
+    followed: Followed,
+}
+
+impl Roster {
+    /// Without anything but what is being sampled already.
+    pub fn new(selection: Selection, mode: Mode, binaries: Arc<Binaries>, open: &[Pid]) -> Roster {
+        let now = Instant::now();
+        let entries = open.iter().filter_map(|pid| ProcessEntry::of(*pid));
+        let chosen = entries.map(|entry| (entry.pid, Chosen { start_time: entry.start_time, status: Status::Open }));
+        Roster {
+            selection,
+            mode,
+            binaries,
+            new: NewProcesses::default(),
+            chosen: chosen.collect(),
+            undecided: FxHashMap::default(),
+            others: OtherPrograms::default(),
+            has_looked: false,
+            programs: open.len() as u64,
+            tidied: now,
+            decided: now,
+            followed: Followed::default(),
+        }
+    }
+
+    /// Takes up what has come, looks into what is due, and hands over what is ready.
+    pub fn look(&mut self, hand_over: &mut dyn FnMut(Found)) {
+        let mut come = self.new.look();
+        if self.decided.elapsed() >= DECIDE_EVERY {
+            self.decided = Instant::now();
+            self.undecided.retain(|_, since| since.elapsed() < UNDECIDED);
+            come.extend(self.undecided.keys());
+        }
+        self.take_up(come);
+        self.has_looked = true;
+        let now = Instant::now();
+        let due: Vec<Pid> = self.chosen.iter().filter(|(_, chosen)| chosen.is_due(now)).map(|(pid, _)| *pid).collect();
+        for pid in due {
+            self.look_into(pid, hand_over);
+        }
+        if self.tidied.elapsed() >= TIDY_EVERY {
+            self.tidied = Instant::now();
+            self.tidy();
+        }
+    }
+
+    /// How many of the chosen processes live.
+    pub fn living(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// Looks into a process again: it has replaced its program.
+    pub fn look_again(&mut self, pid: Pid) {
+        if let Some(chosen) = self.chosen.get_mut(&pid) {
+            chosen.status = Status::Candidate(Candidate::new(pid, true));
+        }
+    }
+
+    /// Forgets a process that has ended.
+    pub fn ended(&mut self, pid: Pid) {
+        // One that has its number by now is another, and is taken up as such.
+        self.chosen.remove(&pid);
+        self.take_up(vec![pid]);
+    }
+
+    /// What became of all.
+    pub fn followed(self) -> Followed {
+        let is_other = |chosen: &Chosen| matches!(&chosen.status, Status::Candidate(candidate) if candidate.is_other());
+        let others = self.chosen.values().filter(|chosen| is_other(chosen)).count() as u64;
+        Followed { not_python: self.followed.not_python.saturating_add(others), ..self.followed }
+    }
+
+    /// Takes up those processes that are chosen, and their children that are among them.
+    fn take_up(&mut self, mut come: Vec<Pid>) {
+        // A child mostly has a higher number than its parent, but where the numbers begin again.
+        come.sort_unstable();
+        loop {
+            let before = self.chosen.len();
+            come.retain(|pid| !self.take_up_one(*pid));
+            if self.chosen.len() == before || !self.selection.descendants {
+                break;
+            }
+        }
+    }
+
+    /// Takes up a process if it is chosen. Returns whether it is settled what it is.
+    fn take_up_one(&mut self, pid: Pid) -> bool {
+        let Some(entry) = ProcessEntry::of(pid).filter(|entry| !entry.has_ended()) else {
+            self.undecided.remove(&pid);
+            return true;
+        };
+        if self.chosen.get(&pid).is_some_and(|chosen| chosen.start_time == entry.start_time) {
+            return true;
+        }
+        let is_child = self.chosen.contains_key(&entry.parent);
+        if pid.0.unsigned_abs() == std::process::id() || !self.selection.chooses(&entry, is_child) {
+            if self.selection.is_open() && is_process(pid) {
+                self.undecided.entry(pid).or_insert_with(Instant::now);
+            }
+            return false;
+        }
+        self.undecided.remove(&pid);
+        if !is_process(pid) {
+            return true;
+        }
+        let candidate = Candidate::new(pid, !self.has_looked);
+        self.chosen.insert(pid, Chosen { start_time: entry.start_time, status: Status::Candidate(candidate) });
+        true
+    }
+
+    fn look_into(&mut self, pid: Pid, hand_over: &mut dyn FnMut(Found)) {
+        let open = self.chosen.values().filter(|chosen| matches!(chosen.status, Status::Open)).count();
+        let Some(chosen) = self.chosen.get_mut(&pid) else { return };
+        let Status::Candidate(candidate) = &mut chosen.status else { return };
+        let was_other = candidate.is_other();
+        match candidate.look(self.mode, &self.binaries, &mut self.others) {
+            Look::Later => {}
+            Look::Gone { too_soon } => {
+                self.followed.too_short += u64::from(too_soon);
+                self.followed.not_python += u64::from(was_other);
+                self.chosen.remove(&pid);
+            }
+            Look::Never => chosen.status = Status::PassedBy,
+            Look::Found { .. } if open >= MAX_OPEN || self.programs >= MAX_PROGRAMS => {
+                self.followed.too_many += 1;
+                chosen.status = Status::PassedBy;
+            }
+            Look::Found { session, is_born } => {
+                self.programs += 1;
+                chosen.status = Status::Open;
+                hand_over(Found { session: *session, is_born });
+            }
+            Look::Refused { name, reason } => {
+                chosen.status = Status::PassedBy;
+                if self.followed.refused.len() < MAX_REFUSED {
+                    self.followed.refused.push(Refused { pid, name, reason });
+                }
+            }
+        }
+    }
+
+    /// Forgets those that have ended without having been sampled.
+    fn tidy(&mut self) {
+        let not_python = &mut self.followed.not_python;
+        self.chosen.retain(|pid, chosen| {
+            let lives =
+                ProcessEntry::of(*pid).is_some_and(|entry| entry.start_time == chosen.start_time && !entry.has_ended());
+            let is_other = matches!(&chosen.status, Status::Candidate(candidate) if candidate.is_other());
+            *not_python += u64::from(!lives && is_other);
+            lives
+        });
+    }
+}
+
+impl Chosen {
+    fn is_due(&self, now: Instant) -> bool {
+        matches!(&self.status, Status::Candidate(candidate) if candidate.is_due(now))
+    }
+}
