@@ -55,6 +55,8 @@ fn facts() -> RecordingFacts {
             gil: Some(GilUse { looks: 1000, held: 612, waiting: 330 }),
         },
         throttling: None,
+        processes: None,
+        children: None,
         stops: Some(StopFacts {
             median: Nanos(10_300),
             p99: Nanos(48_000),

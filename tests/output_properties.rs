@@ -41,6 +41,8 @@ fn facts(text: &str) -> RecordingFacts {
         activity: ThreadActivity::default(),
         stops: None,
         throttling: None,
+        processes: None,
+        children: None,
         own_cpu: None,
         fpprof_version: "0".into(),
         effective_samples: None,

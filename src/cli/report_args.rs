@@ -10,6 +10,7 @@ use super::folder_args::ModulesArg;
 use super::memory_args::MemoryArgs;
 use super::output_kind;
 use super::shown_args::{FilterArgs, ShownArgs, SpanArgs};
+use super::values::parse_pid;
 use crate::output::format::Format;
 
 /// `fpprof report`.
@@ -36,6 +37,10 @@ pub struct ReportArgs {
     /// the recording names is opened.
     #[arg(long, value_name = "FOLDER")]
     pub sources: Option<PathBuf>,
+
+    /// Only this process of a recording of several. May be given several times.
+    #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
+    pub pid: Vec<i32>,
 
     /// Where files of modules are.
     #[command(flatten)]

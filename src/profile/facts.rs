@@ -16,11 +16,13 @@ use crate::types::{Nanos, Pid};
 
 pub mod activity;
 mod left_out;
+pub mod processes;
 pub mod stops;
 pub mod throttling;
 mod wording;
 
 use activity::ThreadActivity;
+use processes::{ChildrenFacts, ProcessesFacts};
 pub use stops::{ArrivalFacts, StopFacts};
 use throttling::ThrottlingFacts;
 use wording::{count, date_and_time, error_of_a_half, microseconds, percent, plural, rate, seconds};
@@ -92,6 +94,12 @@ pub struct RecordingFacts {
     /// How often the kernel stopped the target because of a CPU quota; absent when it did not, or that was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttling: Option<ThrottlingFacts>,
+    /// The processes, where several could be chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<ProcessesFacts>,
+    /// Python processes that the target has started and that are not recorded, where they did much of the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub children: Option<ChildrenFacts>,
     /// The CPU time that fpprof itself has used; absent when it was not measured.
     pub own_cpu: Option<Duration>,
     /// The version of fpprof.
@@ -144,6 +152,8 @@ impl RecordingFacts {
             activity: ThreadActivity::default(),
             stops: None,
             throttling: None,
+            processes: None,
+            children: None,
             own_cpu: None,
             fpprof_version: String::new(),
             shown_part: None,
@@ -153,7 +163,12 @@ impl RecordingFacts {
 
     /// `COMMAND (pid PID)`, the command shortened: the title of a picture.
     pub fn title(&self) -> String {
-        format!("{} (pid {})", shortened(&self.command(), MAX_TITLE_COMMAND), self.pid)
+        let title = format!("{} (pid {})", shortened(&self.command(), MAX_TITLE_COMMAND), self.pid);
+        match self.processes.as_ref().map_or(0, ProcessesFacts::count) {
+            0 | 1 => title,
+            2 => format!("{title} and one more process"),
+            all => format!("{title} and {} more processes", count(all - 1)),
+        }
     }
 
     fn command(&self) -> String {
@@ -267,6 +282,7 @@ impl RecordingFacts {
             ),
         ];
         lines.extend(self.few_samples());
+        lines.extend(self.children.map(|children| children.line()));
         if let Some(part) = &self.shown_part {
             lines.push(format!("shown: a part of them, {}", one_line(part)));
         }
@@ -285,6 +301,7 @@ impl RecordingFacts {
         });
         lines.extend(self.not_read.iter().map(|what| format!("names: {}", one_line(what))));
         lines.extend(self.target_cpu.map(|cpu| self.target_cpu_line(cpu)));
+        lines.extend(self.processes.iter().flat_map(ProcessesFacts::lines));
         lines.extend(self.activity.lines(self.effective_samples));
         lines.extend(self.left_out.iter().map(|what| format!("left out: {}", one_line(what))));
         lines.push(format!("target stopped: {stopped}"));
@@ -333,6 +350,9 @@ impl RecordingFacts {
         }
         if self.samples_taken == 0 {
             return "no sample could be taken in time: try a lower --rate";
+        }
+        if self.children.is_some() {
+            return "the process waited while those that it has started ran: --subprocesses records them";
         }
         match self.threads {
             Mode::Cpu => "no thread ran when a sample was taken: --mode wall also shows waiting threads",

@@ -5,18 +5,27 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use rustc_hash::FxHashMap;
+
 use super::plan::{Plan, Recording};
 use super::program::Program;
 use crate::process::durations::DurationHistogram;
 use crate::process::stops::Stops;
 use crate::profile::facts::activity::{GilUse, ThreadActivity};
+use crate::profile::facts::processes::{ProcessFacts, ProcessesFacts};
 use crate::profile::facts::{ArrivalFacts, ExceededLimit, RecordingFacts, StopFacts};
+use crate::profile::role::role;
 use crate::profile::samples::Weights;
 use crate::sampler::budget::Exceeded;
 use crate::sampler::clock::{Intervals, own_cpu_time};
+use crate::sampler::follower::{Followed, Refused};
 use crate::sampler::run_state::RunState;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::GilLooks;
+use crate::types::Pid;
+
+/// So many processes are listed one by one, those that have used the most.
+const MAX_PROCESSES: usize = 1_000;
 
 fn stop_facts(stops: &Stops) -> Option<StopFacts> {
     let median_and_p99 = |histogram: &DurationHistogram| histogram.percentile(0.5).zip(histogram.percentile(0.99));
@@ -71,9 +80,37 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
         activity: activity(recording),
         stops: stop_facts(&statistics.stops),
         throttling: recording.throttling,
+        processes: processes(recording),
+        children: recording.children.filter(|children| children.matter(Duration::from_nanos(cpu))),
         own_cpu: own_cpu_time().map(|time| Duration::from_nanos(time.0)),
         ..first
     }
+}
+
+/// The processes, where there may be several.
+fn processes(recording: &Recording) -> Option<ProcessesFacts> {
+    let Followed { not_python, too_short, too_many, refused } = recording.followed.as_ref()?;
+    let mut processes: Vec<ProcessFacts> = Vec::new();
+    let mut places: FxHashMap<(Pid, String), usize> = FxHashMap::default();
+    for program in &recording.programs {
+        let identity = program.session.identity();
+        let role = role(&identity.command_line.join(" "));
+        let place = *places.entry((identity.pid, role.clone())).or_insert_with(|| {
+            processes.push(ProcessFacts { pid: identity.pid, role, cpu: Duration::ZERO, stacks: 0 });
+            processes.len() - 1
+        });
+        if let Some(process) = processes.get_mut(place) {
+            process.cpu = process.cpu.saturating_add(Duration::from_nanos(program.cpu().0.0));
+            process.stacks = process.stacks.saturating_add(program.taken);
+        }
+    }
+    processes.sort_by_key(|process| std::cmp::Reverse(process.cpu));
+    let more = processes.len().saturating_sub(MAX_PROCESSES) as u64;
+    processes.truncate(MAX_PROCESSES);
+    let name = |refused: &Refused| format!("process {} ({}): {}", refused.pid, refused.name, refused.reason);
+    let refused = refused.iter().map(name).collect();
+    let (not_python, too_short, too_many) = (*not_python, *too_short, *too_many);
+    Some(ProcessesFacts { recorded: processes, more, not_python, too_short, too_many, refused })
 }
 
 /// What the threads did. The GIL is looked at in wall mode only.

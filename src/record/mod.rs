@@ -4,6 +4,7 @@
 //! [`Observer`](plan::Observer) how far it is. Each [`Program`](program::Program) of the target counts its stacks; a
 //! [`Stream`](stream::Stream) writes samples to a file while they come. The commands only start it and show what came of it.
 
+mod children;
 pub mod facts;
 pub mod interim;
 pub mod naming;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::program::{Program, StackLabels};
 use super::stream::Stream;
+use crate::profile::facts::processes::ChildrenFacts;
 use crate::profile::facts::throttling::ThrottlingFacts;
 use crate::sampler::budget::{Exceeded, Limits};
 use crate::sampler::clock::Intervals;
@@ -87,6 +88,8 @@ pub struct Recording {
     pub throttling: Option<ThrottlingFacts>,
     /// What was counted, in all programs together.
     pub statistics: Statistics,
+    /// The Python processes that the target has started, where these are not recorded.
+    pub children: Option<ChildrenFacts>,
     /// What became of the processes that were chosen, where more than one could be.
     pub followed: Option<Followed>,
     /// Where it is written, if it was written while it was made.

@@ -58,6 +58,8 @@ pub struct Program {
     pub thread_names: FxHashMap<Tid, String>,
     /// Its samples one by one, where they are kept.
     pub pending: Option<PendingSamples>,
+    /// The stacks that were counted, once it is not sampled any more.
+    pub taken: u64,
     /// How long its threads were in each state, in microseconds.
     pub time_in_states: BTreeMap<RunState, u64>,
     window: Window,
@@ -96,6 +98,7 @@ impl Program {
     pub fn new(number: usize, mut session: Session, keep: bool, (labels, period): (StackLabels, Nanos)) -> Program {
         session.want_fair_moments();
         Program {
+            taken: 0,
             time_in_states: BTreeMap::new(),
             window: Window::new(session.mode(), period),
             labels,
@@ -168,6 +171,7 @@ impl Program {
 
     /// Ends the recording of this program, at `time` after the beginning: time of which there is no sample is counted as such.
     pub fn finish(&mut self, time: Nanos) {
+        self.taken = self.session.statistics.taken;
         for (held, micros) in self.window.finish() {
             self.give(&Held { time, ..held }, micros);
         }

@@ -7,6 +7,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::children::Children;
 use super::plan::{Counts, Ended, Observer, Plan, Recording};
 use super::program::{Outcome, Program};
 use super::requests::Requests;
@@ -41,6 +42,8 @@ pub struct SamplingLoop<'a> {
     throttling: TargetThrottling,
     requests: Requests<'a>,
     follower: Option<Follower>,
+    /// What the one target has started, where nobody follows that.
+    children: Option<Children>,
     /// What is sampled.
     active: Vec<Program>,
     /// What is not sampled any more.
@@ -81,6 +84,7 @@ impl<'a> SamplingLoop<'a> {
             quota: OwnQuota::new(groups.clone(), pid),
             throttling: TargetThrottling::new(groups, pid),
             requests,
+            children: follower.is_none().then(|| Children::new(pid)),
             follower,
             active: Vec::new(),
             done: Vec::new(),
@@ -162,6 +166,7 @@ impl<'a> SamplingLoop<'a> {
             exceeded: self.budget.exceeded(),
             throttling: self.throttling.until_now(),
             statistics: self.statistics,
+            children: self.children.and_then(Children::until_now),
             followed: self.follower.map(|mut follower| follower.end()),
             stream: self.stream,
         }
@@ -230,6 +235,7 @@ impl<'a> SamplingLoop<'a> {
     fn look(&mut self, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Option<Ended> {
         self.quota.look();
         self.throttling.look();
+        self.children.as_mut().map(Children::look);
         observer.progress(self.counts());
         let time = self.time();
         let ended_child = launched.as_mut().and_then(|l| l.status().map(|_| l.pid()));

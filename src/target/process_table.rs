@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
@@ -70,6 +71,19 @@ impl ProcessEntry {
 /// Whether an id is a process's, and not that of another thread than the first.
 pub fn is_process(pid: Pid) -> bool {
     read_status(pid).is_some_and(|status| status.thread_group == pid)
+}
+
+/// The children of a process, of all its threads (`/proc/PID/task/TID/children`, proc_pid_task(5)); none where the kernel does not tell.
+pub fn children(pid: Pid) -> Vec<Pid> {
+    let of_thread = |tid| fs::read_to_string(format!("/proc/{pid}/task/{tid}/children")).ok();
+    let all = threads::list(pid).unwrap_or_default().into_iter().filter_map(of_thread);
+    all.flat_map(|text| text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok().map(Pid)).collect::<Vec<_>>())
+        .collect()
+}
+
+/// The path of a process's program; `None` where that may not be known.
+pub fn program_of(pid: Pid) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 /// All processes, sorted by id.

@@ -42,6 +42,7 @@ mod install;
 mod kept;
 mod launching;
 mod locals;
+mod many_processes;
 mod max_memory;
 mod memory;
 mod moved_code;

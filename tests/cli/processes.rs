@@ -43,6 +43,13 @@ pub fn threads(pid: i32) -> Vec<i32> {
     tasks.map(|task| task.file_name().to_string_lossy().parse().expect("a number")).collect()
 }
 
+/// The processes that a process has started.
+pub fn children(pid: i32) -> Vec<i32> {
+    let of = |tid: i32| fs::read_to_string(format!("/proc/{pid}/task/{tid}/children")).unwrap_or_default();
+    let all: String = threads(pid).into_iter().map(of).collect();
+    all.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// Whether a thread is blocked in a system call.
 pub fn is_in_call(pid: i32, tid: i32, call: i64) -> bool {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall"));

@@ -58,6 +58,8 @@ fn facts(is_empty: bool) -> RecordingFacts {
         activity: ThreadActivity::default(),
         stops: None,
         throttling: None,
+        processes: None,
+        children: None,
         own_cpu: None,
         fpprof_version: "0.1.0".into(),
         effective_samples: None,

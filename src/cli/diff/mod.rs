@@ -21,6 +21,7 @@ use crate::output::{self, Difference};
 use crate::profile::clean::one_line;
 use crate::profile::comparison::{Counts, FunctionChange, Unit, compare};
 use crate::profile::facts::RecordingFacts;
+use crate::profile::processes::ProcessLabels;
 use crate::report::RecordingPart;
 use crate::report::options::ReportOptions;
 
@@ -61,6 +62,8 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
         span: args.span.into(),
         filter: (&args.filter).into(),
         native: args.native,
+        // Another day's processes have other ids.
+        processes: ProcessLabels::Merged,
         modules: args.modules.root()?,
         ..ReportOptions::default()
     };

@@ -44,7 +44,8 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
             .with_hint("Name the output for a format, or choose one with `--format`."));
     };
     let modules = args.modules.root()?;
-    let choice = ReportOptions { modules, ..shown_args::choice(args.span, &args.filter, &args.shown) };
+    let mut choice = ReportOptions { modules, ..shown_args::choice(args.span, &args.filter, &args.shown) };
+    choice.filter.pids.clone_from(&args.pid);
     let folder = args.sources.as_deref().map(|folder| folder_args::open("--sources", folder)).transpose()?;
     if let Some(why) = &recording.cut_off {
         line.say(format_args!("fpprof: warning: the recording was cut off, {why}: what was written before is shown"));

@@ -26,6 +26,8 @@ fn facts() -> RecordingFacts {
         not_read: Vec::new(),
         activity: ThreadActivity { states: BTreeMap::from([(RunState::Python, 2990)]), gil: None },
         throttling: None,
+        processes: None,
+        children: None,
         stops: Some(StopFacts {
             median: Nanos(10_300),
             p99: Nanos(48_000),
