@@ -180,9 +180,9 @@ fn processes_of_one_role_can_be_one_and_one_can_be_shown_alone() {
         let shown = fpprof(&["report", recording.to_str().expect("text"), "-f", format, "-o", "-"]);
         assert!(shown.stdout.contains(expected), "{format}: {shown:?}");
     }
-    let missing =
-        fpprof(&["report", recording.to_str().expect("text"), "-f", "collapsed", "-o", "o.txt", "--pid", "1"]);
-    assert!(missing.stderr.contains("process 1"), "{missing:?}");
+    let missing = report(&["--pid", "1"]);
+    assert!(missing.stderr.contains("the profile is empty"), "{missing:?}");
+    assert!(missing.recorded().contains("shown: a part of them, process 1"), "{missing:?}");
 }
 
 /// A master that waits, and workers that work until it ends.

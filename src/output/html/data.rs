@@ -12,7 +12,10 @@ use crate::output::SampledProfile;
 use crate::output::colors::{Rgb, kind_color};
 use crate::output::label::LabelOptions;
 use crate::output::labelled::LabelledStacks;
+use crate::profile::clean::one_line;
+use crate::profile::facts::processes::{ProcessFacts, ProcessesFacts};
 use crate::profile::frame::FrameKind;
+use crate::profile::processes::ShownProcess;
 use crate::profile::samples::Weights;
 use crate::profile::sources::Sources;
 use crate::sampler::run_state::RunState;
@@ -45,11 +48,22 @@ pub(super) struct Data {
     left_out: (usize, u64),
     functions: Vec<FunctionRow>,
     files: Vec<FileRow>,
+    /// Where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<Vec<ProcessRow>>,
     states: Vec<StateRow>,
     /// Into how many parts the time is divided.
     bins: usize,
     duration: f64,
     threads: Vec<ThreadRow>,
+}
+
+/// A process: its name as in stacks, its CPU time in seconds, and its stacks.
+#[derive(Debug, Serialize)]
+struct ProcessRow {
+    name: String,
+    cpu: f64,
+    stacks: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,12 +102,22 @@ impl Data {
             left_out: (narrow.frames, narrow.below.saturating_sub(1)),
             functions: functions(stacks),
             files: files(stacks, sources),
+            processes: facts.processes.as_ref().filter(|processes| processes.count() > 1).map(process_rows),
             states: timeline.states().iter().map(state).collect(),
             bins,
             duration,
             threads: rows,
         }
     }
+}
+
+fn process_rows(processes: &ProcessesFacts) -> Vec<ProcessRow> {
+    let row = |process: &ProcessFacts| ProcessRow {
+        name: one_line(&ShownProcess { pid: Some(process.pid), role: process.role.clone() }.name()).into_owned(),
+        cpu: process.cpu.as_secs_f64(),
+        stacks: process.stacks,
+    };
+    processes.recorded.iter().map(row).collect()
 }
 
 fn kind_row(kind: FrameKind) -> KindRow {

@@ -30,6 +30,7 @@ const SCRIPT: &str = concat!(
     include_str!("text.js"),
     include_str!("flame.js"),
     include_str!("functions.js"),
+    include_str!("processes.js"),
     include_str!("source.js"),
     include_str!("threads.js"),
     include_str!("page.js"),

@@ -4,7 +4,7 @@
 // Does: bring the views together. Does not: draw any.
 
 const data = JSON.parse(byId('data').textContent);
-const VIEWS = ['flame', 'functions', 'source', 'threads', 'recording'];
+const VIEWS = ['flame', 'functions', 'source', 'processes', 'threads', 'recording'].filter((view) => view !== 'processes' || data.processes);
 
 function show(view) {
   for (const other of VIEWS) {
@@ -55,6 +55,8 @@ tabs();
 const flame = new FlameGraph(data);
 const table = new FunctionTable(data, (name) => search(name, 'flame'));
 new SourceView(data);
+if (data.processes) new ProcessTable(data, (name) => search(name, 'flame'));
+byId('tab-processes').hidden = !data.processes;
 new ThreadView(data);
 flame.draw();
 flame.tell(0);

@@ -27,7 +27,9 @@ class ThreadView {
   }
 
   lane(thread) {
-    const name = element('div', { className: 'name', title: thread.name ?? '' }, thread.name ?? 'unnamed', ' ', element('small', {}, String(thread.tid)));
+    const process = thread.process ? [element('small', { className: 'process' }, thread.process), ' '] : [];
+    const title = [thread.process, thread.name].filter(Boolean).join(', ');
+    const name = element('div', { className: 'name', title }, ...process, thread.name ?? 'unnamed', ' ', element('small', {}, String(thread.tid)));
     const canvas = element('canvas', { role: 'img', tabIndex: 0 });
     const states = Object.entries(thread.states).sort((a, b) => b[1] - a[1]);
     const sum = states.map(([state, samples]) => `${this.data.states[state].name} ${percent(samples, thread.total)}`).join(', ');
