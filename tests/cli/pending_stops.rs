@@ -49,10 +49,15 @@ struct Held {
 
 impl Held {
     fn new() -> Held {
+        Held::with(&[])
+    }
+
+    fn with(more: &[&str]) -> Held {
         let scratch = Scratch::new();
         let fifo = scratch.path().join("fifo");
         let target = starting_programs(&fifo);
-        let recording = start(&["-r", "5000", "--max-overhead", "none", "-o", "o.txt", "-p", &target.pid_text()]);
+        let arguments = ["-r", "5000", "--max-overhead", "none", "-o", "o.txt", "-p", &target.pid_text()];
+        let recording = start(&[&arguments[..], more].concat());
         recording.wait_until_sampling(target.pid());
         processes::let_work(target.pid(), 200);
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO can be made");
@@ -130,20 +135,22 @@ fn a_recording_that_is_suspended_holds_nothing() {
 
 #[test]
 fn a_recording_that_is_stopped_by_sigstop_lets_go_and_stays_stopped() {
-    let held = Held::new();
-    let (pid, recording) = (held.target.pid(), held.recording.pid());
-    for _ in 0..3 {
-        held.recording.signal(Signal::SIGSTOP);
-        eventually("fpprof lets go, and is stopped", || {
-            processes::tracer(pid) == 0 && processes::state(recording) == 'T'
-        });
-        held.recording.signal(Signal::SIGCONT);
-        held.wait_until_held();
+    for more in [&[][..], &["--subprocesses"]] {
+        let held = Held::with(more);
+        let (pid, recording) = (held.target.pid(), held.recording.pid());
+        for _ in 0..3 {
+            held.recording.signal(Signal::SIGSTOP);
+            eventually("fpprof lets go, and is stopped", || {
+                processes::tracer(pid) == 0 && processes::state(recording) == 'T'
+            });
+            held.recording.signal(Signal::SIGCONT);
+            held.wait_until_held();
+        }
+        let writer = held.open();
+        held.recording.signal(Signal::SIGINT);
+        held.end();
+        drop(writer);
     }
-    let writer = held.open();
-    held.recording.signal(Signal::SIGINT);
-    held.end();
-    drop(writer);
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, SigmaskHow};
+
 use super::mode::Mode;
 use crate::process::binaries::Binaries;
 use crate::target::selection::Selection;
@@ -92,7 +94,14 @@ impl Follower {
             }
             roster.followed()
         };
-        let thread = thread::Builder::new().name("follower".into()).spawn(follow)?;
+        // Signals are for others; SIGCONT above all: a watchdog has one pending, which no thread may take.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+        let thread = thread::Builder::new().name("follower".into()).spawn(follow);
+        if let Ok(before) = before {
+            // The mask was valid a moment ago.
+            let _ = before.thread_set_mask();
+        }
+        let thread = thread?;
         Ok(Follower { found, tell: Some(tell), shared, thread: Some(thread), waits, idle_at: None })
     }
 
