@@ -57,6 +57,8 @@ pub struct Counts {
     pub left_out: u64,
     /// Errors.
     pub errors: u64,
+    /// How many processes are sampled.
+    pub processes: usize,
 }
 
 /// Who is told how far a recording is, while it is made.

@@ -29,6 +29,8 @@ use crate::types::{Nanos, Pid};
 
 /// How often to look whether the targets still live and still run the same programs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// So much later for each program beside the first: a look takes some microseconds of each.
+const AND_FOR_EACH: Duration = Duration::from_millis(5);
 /// And how often whether processes have been found that are to be sampled, too.
 const TAKE_UP_EVERY: Duration = Duration::from_millis(10);
 
@@ -194,13 +196,19 @@ impl<'a> SamplingLoop<'a> {
             }
             self.take_up_found();
             let is_one_empty = has_sampled && self.active.iter().any(|program| !program.session.has_threads());
-            if looked.elapsed() >= LOOK_EVERY || is_one_empty {
+            if looked.elapsed() >= self.look_every() || is_one_empty {
                 looked = Instant::now();
                 if let Some(ended) = self.look(launched, observer) {
                     return Some(ended);
                 }
             }
         }
+    }
+
+    /// How often to look, with so many programs.
+    fn look_every(&self) -> Duration {
+        let others = u32::try_from(self.active.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        LOOK_EVERY.saturating_add(AND_FOR_EACH.saturating_mul(others))
     }
 
     /// Waits for the next tick, and not beyond the next look.
@@ -310,6 +318,7 @@ impl<'a> SamplingLoop<'a> {
             late,
             left_out,
             errors: self.statistics.failures() + errors,
+            processes: self.active.len(),
         }
     }
 

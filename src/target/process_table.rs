@@ -100,6 +100,8 @@ pub fn list() -> io::Result<Vec<Pid>> {
 /// The processes that have come since a look before.
 #[derive(Debug, Default)]
 pub struct NewProcesses {
+    /// `/proc/loadavg`, opened once: it is read a hundred times a second.
+    load: Option<File>,
     /// The id that was given last when it was looked.
     last: Option<i32>,
     listed: FxHashSet<Pid>,
@@ -115,7 +117,8 @@ pub struct NewProcesses {
 impl NewProcesses {
     /// Ids that may be new processes': all at the first look. Some are of threads, or are known.
     pub fn look(&mut self) -> Vec<Pid> {
-        let before = std::mem::replace(&mut self.last, last_id());
+        let now = self.last_id();
+        let before = std::mem::replace(&mut self.last, now);
         let is_due = self.is_told_wrong || self.listed_at.is_none_or(|at| at.elapsed() >= LIST_EVERY);
         let given = before.zip(self.last).filter(|(before, now)| (0..=MAX_IDS).contains(&now.saturating_sub(*before)));
         let Some((before, now)) = given.filter(|_| !is_due) else { return self.list(before) };
@@ -126,6 +129,13 @@ impl NewProcesses {
         there
     }
 
+    fn last_id(&mut self) -> Option<i32> {
+        if self.load.is_none() {
+            self.load = File::open("/proc/loadavg").ok();
+        }
+        last_id(self.load.as_ref()?)
+    }
+
     /// The same by the whole table; the id that was given last `before` is that of the look before.
     fn list(&mut self, before: Option<i32>) -> Vec<Pid> {
         let not_yet = std::mem::take(&mut self.not_yet);
@@ -134,7 +144,7 @@ impl NewProcesses {
         let known = std::mem::replace(&mut self.listed, pids.iter().copied().collect());
         let told = std::mem::take(&mut self.told);
         // Ids begin again from the lowest when the highest has been given; then each may be another's by now.
-        let (Some(before), Some(now)) = (before, last_id()) else { return pids };
+        let (Some(before), Some(now)) = (before, self.last_id()) else { return pids };
         if now < before {
             return pids;
         }
@@ -146,9 +156,11 @@ impl NewProcesses {
     }
 }
 
-/// The id that was given last in our pid namespace, to a process or a thread (`/proc/loadavg`, proc_loadavg(5)).
-fn last_id() -> Option<i32> {
-    fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().nth(4)?.parse().ok()
+/// The id that was given last in our pid namespace, to a process or a thread, by `/proc/loadavg` (proc_loadavg(5)).
+fn last_id(load: &File) -> Option<i32> {
+    // Three numbers with two decimals, two counts and the id.
+    let mut buffer = [0; 128];
+    threads::read_text(load, &mut buffer).ok()?.split_ascii_whitespace().nth(4)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -300,3 +300,27 @@ fn a_terminal_that_is_closed_ends_it() {
         assert_untouched(target.pid());
     }
 }
+
+#[test]
+fn a_tree_of_processes_is_shown_together() {
+    let code = "
+import os, signal
+def busy():
+    while True: sum(range(9999))
+workers = []
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0: busy()
+    workers.append(pid)
+os.write(1, b'ready\\n')
+os.read(0, 1)
+for pid in workers: os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0)
+";
+    let target = Program::start(&python::shared(), code);
+    let mut top = Top::of(&target, &["--subprocesses", "--max-overhead", "none"]);
+    top.wait_for("3 processes, ");
+    top.wait_for("busy");
+    top.press("q");
+    assert_eq!(top.wait().0.code(), Some(0));
+    target.end();
+}

@@ -52,7 +52,7 @@ impl Observer for Progress {
 }
 
 fn line(now: Counts, total: Option<Duration>) -> String {
-    let Counts { elapsed, taken: samples, errors, .. } = now;
+    let Counts { elapsed, taken: samples, errors, processes, .. } = now;
     let seconds = elapsed.as_secs_f64();
     let of = total.map_or(String::new(), |total| format!(" of {} s", total.as_secs_f64()));
     let rate = samples as f64 / seconds.max(0.001);
@@ -62,7 +62,8 @@ fn line(now: Counts, total: Option<Duration>) -> String {
         n => format!(", {n} errors"),
     };
     let end = if total.is_none() { " (Ctrl-C to finish)" } else { "" };
-    format!("recording {seconds:.1} s{of}: {samples} samples, {rate:.1}/s{errors}{end}")
+    let processes = if processes > 1 { format!(", {processes} processes") } else { String::new() };
+    format!("recording {seconds:.1} s{of}: {samples} samples, {rate:.1}/s{processes}{errors}{end}")
 }
 
 #[cfg(test)]
@@ -71,9 +72,12 @@ mod tests {
 
     #[test]
     fn the_line_says_how_far_and_how_well() {
-        let counts = Counts { elapsed: Duration::from_millis(2500), taken: 250, late: 0, left_out: 0, errors: 0 };
+        let counts =
+            Counts { elapsed: Duration::from_millis(2500), taken: 250, late: 0, left_out: 0, errors: 0, processes: 1 };
         let line = |total, errors| line(Counts { errors, ..counts }, total);
         assert_eq!(line(Some(Duration::from_secs(10)), 0), "recording 2.5 s of 10 s: 250 samples, 100.0/s");
+        let several = super::line(Counts { processes: 5, ..counts }, None);
+        assert_eq!(several, "recording 2.5 s: 250 samples, 100.0/s, 5 processes (Ctrl-C to finish)");
         assert_eq!(line(None, 2), "recording 2.5 s: 250 samples, 100.0/s, 2 errors (Ctrl-C to finish)");
     }
 }

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use clap::{ArgGroup, Args};
 
 use crate::cli::memory_args::MemoryArgs;
+use crate::cli::process_args::ProcessArgs;
 use crate::cli::style::ColorArg;
 use crate::cli::values::{MaxOverhead, parse_overhead, parse_pid, parse_rate};
 use crate::symbolize::names::NativeFrames;
@@ -17,15 +18,20 @@ use crate::symbolize::names::NativeFrames;
     after_help = "Press ? for the keys.\n\nExit status:\n  0  it was ended by a key or a signal\n  1  the process cannot be \
     read, or there is no terminal\n  2  the command line is wrong\n\nExamples:\n  fpprof top --pid 1234\n  fpprof top -- python3 app.py"
 )]
-#[command(group(ArgGroup::new("target").required(true).args(["pid", "program"])))]
+#[command(group(ArgGroup::new("target").required(true).multiple(true)
+    .args(["pid", "program", "name", "cgroup", "container", "all"])))]
 pub struct TopArgs {
     /// The process to watch.
     #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
     pub pid: Option<i32>,
 
     /// The program to start and watch, with its arguments. Its output is discarded: the terminal is taken.
-    #[arg(trailing_var_arg = true, value_name = "PROGRAM")]
+    #[arg(trailing_var_arg = true, value_name = "PROGRAM", conflicts_with_all = ["pid", "name", "cgroup", "container", "all"])]
     pub program: Vec<OsString>,
+
+    /// More processes.
+    #[command(flatten)]
+    pub processes: ProcessArgs,
 
     /// How many samples a second to take, on average.
     #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]

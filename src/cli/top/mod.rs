@@ -32,7 +32,6 @@ use self::watch::{News, Order, Watch};
 use super::failure::Failure;
 use super::messages::say;
 use super::opening::{self, Opened, program_name};
-use super::process_args::ProcessArgs;
 use super::record::job::{limits, not_kept};
 use super::record::output_file::default_name;
 use super::record::progress::Progress;
@@ -66,8 +65,8 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     }
     let Wishes { stop, .. } = stop_on_signals()?;
     let program = (&*args.program, ProgramOutput::Discarded);
-    let opened = opening::open((args.pid, &ProcessArgs::default()), program, Mode::Wall, &stop)?;
-    let Opened { session, mut launched, .. } = opened;
+    let opened = opening::open((args.pid, &args.processes), program, Mode::Wall, &stop)?;
+    let Opened { session, follower, mut launched } = opened;
     Suspension::leave_sigcont_to_recording();
     let plan = Plan {
         rate: args.rate,
@@ -97,7 +96,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
                 plan,
                 Requests { stop, suspend: Some(&suspend) },
                 Some(stream),
-                (session, None),
+                (session, follower),
                 launched,
                 &mut Progress::counted(counts),
             )

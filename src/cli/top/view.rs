@@ -81,10 +81,12 @@ fn title_line<'a>(header: &'a Header, shown: &Summary, state: &State) -> Line<'a
     let missed: Vec<String> = missed.map(|(count, how)| format!("{count} {how}")).collect();
     let missed = if missed.is_empty() { String::new() } else { format!(" ({})", missed.join(", ")) };
     let paused = if state.is_paused { "paused  " } else { "" };
+    let processes = if shown.processes > 1 { format!("{} processes, ", shown.processes) } else { String::new() };
     let strong = TextStyle::new().add_modifier(Modifier::BOLD);
     Line::from(vec![
         Span::styled(paused, strong),
         Span::raw(format!("{:.1} s  {} ticks{missed}  CPython {}  ", shown.elapsed, shown.ticks, header.version)),
+        Span::raw(processes),
         Span::styled(header.process.as_str(), strong),
     ])
 }

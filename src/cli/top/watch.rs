@@ -27,7 +27,9 @@ use crate::symbolize::names::{FrameOrigin, name_frames};
 use crate::symbolize::{PerfMap, Symbolizer};
 use crate::target::memory_budget::{self, Left, Meter, Share};
 use crate::target::modules::ModuleId;
+use crate::target::process::Process;
 use crate::target::root::TargetRoot;
+use crate::types::Pid;
 
 /// How often the screen gets news: what recordings are written for more often than their readers need.
 pub const EVERY: Duration = Duration::from_millis(250);
@@ -61,27 +63,24 @@ pub struct Watch {
     offset: u64,
     follower: Follower,
     model: Model,
-    root: Arc<TargetRoot>,
-    namespace_pid: i32,
+    /// Of each process, by its id.
+    roots: FxHashMap<Pid, (Arc<TargetRoot>, i32)>,
+    /// That of the first one.
+    root: (Arc<TargetRoot>, i32),
     counts: Arc<Mutex<Counts>>,
     wanted: Wanted,
 }
 
 impl Watch {
     /// Watches a recording's file of a target with this root and this id in its own pid namespace.
-    pub fn new(
-        file: File,
-        (root, namespace_pid): (Arc<TargetRoot>, i32),
-        counts: Arc<Mutex<Counts>>,
-        wanted: Wanted,
-    ) -> Watch {
+    pub fn new(file: File, root: (Arc<TargetRoot>, i32), counts: Arc<Mutex<Counts>>, wanted: Wanted) -> Watch {
         Watch {
             file,
             offset: 0,
             follower: Follower::default(),
             model: Model::default(),
+            roots: FxHashMap::default(),
             root,
-            namespace_pid,
             counts,
             wanted,
         }
@@ -139,7 +138,7 @@ impl Watch {
 
     /// Names the frames that are new.
     fn name_new(&mut self) {
-        let Watch { follower, model, root, namespace_pid, .. } = self;
+        let Watch { follower, model, root: first, roots, .. } = self;
         let programs = follower.programs();
         model.names.resize_with(programs.len(), Vec::new);
         for (program, names) in programs.iter().zip(&mut model.names) {
@@ -148,6 +147,8 @@ impl Watch {
             if new.is_empty() {
                 continue;
             }
+            let root = program.program.pid.map(|pid| &*roots.entry(pid).or_insert_with(|| root_of(pid, first)));
+            let (root, namespace_pid) = root.unwrap_or(first);
             let functions: Vec<_> = program.functions.iter().cloned().map(Arc::new).collect();
             let origin = FrameOrigin {
                 space: &RecordedCode::new(program, Some(root.as_ref())),
@@ -176,6 +177,7 @@ impl Watch {
             ticks: counts.taken,
             late: counts.late,
             left_out: counts.left_out,
+            processes: counts.processes,
             ..summary
         }
     }
@@ -229,6 +231,14 @@ impl Watch {
         writer.add(&Record::End {})?;
         writer.end_block()
     }
+}
+
+/// Where the files of a process begin, and its id in its own pid namespace. Of one that is gone they are looked for where those of the
+/// first one are.
+fn root_of(pid: Pid, first: &(Arc<TargetRoot>, i32)) -> (Arc<TargetRoot>, i32) {
+    let root = TargetRoot::of(pid).ok().map(Arc::new);
+    let opened = root.zip(Process::open(pid).ok());
+    opened.map_or_else(|| first.clone(), |(root, process)| (root, process.identity.namespace_pid))
 }
 
 /// Python functions and gaps need no name in a recording.
