@@ -52,6 +52,7 @@ mod outputs;
 mod pending_stops;
 mod permissions;
 mod recordings;
+mod servers;
 mod sidecar;
 mod signals;
 mod snapshots;

@@ -40,7 +40,7 @@ fn said(text: &str) -> BTreeMap<i32, (String, f64)> {
 }
 
 /// The seconds of all stacks of each process in collapsed stacks, by the id at the end of their first frame.
-fn widths(output: &str) -> BTreeMap<i32, f64> {
+pub fn widths(output: &str) -> BTreeMap<i32, f64> {
     let mut widths = BTreeMap::new();
     for line in output.lines().filter(|line| !line.starts_with('#')) {
         let (stack, micros) = line.rsplit_once(' ').expect("a stack and a number");

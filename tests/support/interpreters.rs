@@ -133,7 +133,7 @@ fn in_root(name: &str, minor: u8, program: &str, jit: bool) -> TestInterpreter {
 }
 
 /// Where the tests' roots are.
-fn roots() -> PathBuf {
+pub fn roots() -> PathBuf {
     let cache = folder("XDG_CACHE_HOME", None, ".cache").join("fpprof");
     folder("FPPROF_TEST_ROOTS", Some(cache), "")
 }
