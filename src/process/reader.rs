@@ -78,7 +78,7 @@ pub struct Reader {
     interpreter_file: Option<Arc<ElfFile>>,
     journey: Journey,
     /// Where the copies of a reading are made; given away with it.
-    captured: Captured,
+    pub captured: Captured,
     stopper: Stopper,
     capture_calls: u64,
     watched: Vec<Range>,

@@ -5,6 +5,7 @@
 //! [`Stream`](stream::Stream) writes samples to a file while they come. The commands only start it and show what came of it.
 
 mod children;
+mod endings;
 pub mod facts;
 pub mod interim;
 pub mod naming;

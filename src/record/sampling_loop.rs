@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::children::Children;
+use super::endings::{after_replacement, took};
 use super::plan::{Counts, Ended, Observer, Plan, Recording};
-use super::program::{Outcome, Program};
+use super::program::Program;
 use super::requests::Requests;
 use super::stream::Stream;
 use super::throttling::TargetThrottling;
+use crate::capture::captured::Captured;
 use crate::capture::pending::sleep_until_any_comes;
 use crate::capture::watchdog;
 use crate::sampler::budget::{Budget, Spent};
@@ -24,8 +26,7 @@ use crate::sampler::session::Session;
 use crate::sampler::statistics::Statistics;
 use crate::target::cgroup::CpuGroups;
 use crate::target::launch::Launched;
-use crate::target::process::{Process, ProcessError};
-use crate::types::{Nanos, Pid};
+use crate::types::Nanos;
 
 /// How often to look whether the targets still live and still run the same programs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -50,6 +51,8 @@ pub struct SamplingLoop<'a> {
     active: Vec<Program>,
     /// What is not sampled any more.
     done: Vec<Program>,
+    /// In which all of them are captured.
+    buffers: Captured,
     /// With which of the programs the next tick begins: the first to be looked at is looked at most in time.
     first: usize,
     failed: u64,
@@ -90,6 +93,7 @@ impl<'a> SamplingLoop<'a> {
             follower,
             active: Vec::new(),
             done: Vec::new(),
+            buffers: Captured::default(),
             first: 0,
             failed: 0,
             idle: 0,
@@ -233,7 +237,9 @@ impl<'a> SamplingLoop<'a> {
         self.quota.begin_serving();
         for program in &mut self.active {
             if program.session.has_pending_stops() {
+                program.session.swap_buffers(&mut self.buffers);
                 took(program.serve(time), program, launched);
+                program.session.swap_buffers(&mut self.buffers);
             }
         }
         self.quota.end_tick();
@@ -367,7 +373,9 @@ impl<'a> SamplingLoop<'a> {
         let (before, from) = self.active.split_at_mut(self.first);
         for program in from.iter_mut().chain(before) {
             program.session.was_due(due);
+            program.session.swap_buffers(&mut self.buffers);
             let outcome = program.sample(time, weight);
+            program.session.swap_buffers(&mut self.buffers);
             has_failed |= outcome.failed;
             has_taken |= outcome.taken;
             told_nothing |= outcome.told_nothing;
@@ -378,22 +386,5 @@ impl<'a> SamplingLoop<'a> {
         if told_nothing && !has_taken {
             self.budget.told_nothing();
         }
-    }
-}
-
-/// Takes note of an end that sampling was told of.
-fn took(outcome: Outcome, program: &Program, launched: &mut Option<Launched>) {
-    let of_it = launched.as_mut().filter(|launched| launched.pid() == program.session.identity().pid);
-    if let (Some(status), Some(launched)) = (outcome.status, of_it) {
-        launched.ended_with(status);
-    }
-}
-
-/// What a process has become whose new program is not recorded.
-fn after_replacement(pid: Pid) -> Ended {
-    match Process::open(pid) {
-        Ok(process) => Ended::Replaced(Some(process.identity.program_name())),
-        Err(ProcessError::NotFound(_) | ProcessError::Zombie(_)) => Ended::TargetGone,
-        Err(_) => Ended::Replaced(None),
     }
 }

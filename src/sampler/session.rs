@@ -16,6 +16,7 @@ use super::run_state::RunState;
 use super::sample::Sample;
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::{PendingTicks, ThreadHistory};
+use crate::capture::captured::Captured;
 use crate::process::binaries::Binaries;
 use crate::process::find::OpenError;
 use crate::process::reader::Reader;
@@ -133,6 +134,11 @@ impl Session {
     /// See [`OpenError`].
     pub fn sharing(process: Process, binaries: &Arc<Binaries>, mode: Mode) -> Result<Session, OpenError> {
         Ok(Session::of(Reader::sharing(Arc::new(LiveTarget::new(process)?), Arc::clone(binaries))?, mode))
+    }
+
+    /// Takes the buffers in which captures are made, and gives those that it had: of many sessions one is sampled at a time.
+    pub fn swap_buffers(&mut self, buffers: &mut Captured) {
+        std::mem::swap(&mut self.reader.captured, buffers);
     }
 
     /// Lets go of the files of threads: of a process that has ended nothing is kept open.

@@ -19,10 +19,14 @@ pub enum CodeRule<R> {
     Unmapped,
 }
 
-/// Entries, a power of two: 16,384 of 16 bytes, of which a walk touches the lines it needs. A program's call sites are
+/// Entries at most, as a power of two: 16,384 of 16 bytes, of which a walk touches the lines it needs. A program's call sites are
 /// some thousands; two that are in use and share a place cost a lookup in the tables (a microsecond) each time.
-const ENTRIES: usize = 1 << BITS;
-const BITS: u32 = 14;
+const MOST_BITS: u32 = 14;
+/// And at first: of dozens of workers most do little.
+const FIRST_BITS: u32 = 9;
+/// It grows so many bits at a time, when one in so many places has been taken.
+const GROW_BITS: u32 = 2;
+const FULL_AT: usize = 4;
 
 /// An address and what it leads to: a quarter of a cache line.
 type Entry<R> = (u64, CodeRule<R>);
@@ -33,7 +37,9 @@ const _: () = assert!(size_of::<Entry<<Aarch64 as Architecture>::Rule>>() == 16)
 /// A direct-mapped cache. An address has one place; a newer one takes it.
 #[derive(Debug)]
 pub struct RuleCache<R> {
-    entries: Box<[Entry<R>; ENTRIES]>,
+    entries: Box<[Entry<R>]>,
+    bits: u32,
+    taken: usize,
 }
 
 /// An empty place answers for address 0 what is true of it: nothing is mapped there.
@@ -43,33 +49,52 @@ const fn empty<R>() -> Entry<R> {
 
 impl<R: Copy> Default for RuleCache<R> {
     fn default() -> Self {
-        RuleCache { entries: Box::new([empty(); ENTRIES]) }
+        RuleCache::with_bits(FIRST_BITS)
     }
 }
 
 impl<R: Copy> RuleCache<R> {
+    fn with_bits(bits: u32) -> RuleCache<R> {
+        RuleCache { entries: vec![empty(); 1 << bits].into_boxed_slice(), bits, taken: 0 }
+    }
+
     /// Forgets everything: what was mapped has changed.
     pub fn clear(&mut self) {
         self.entries.fill(empty());
+        self.taken = 0;
     }
 
     /// What is known of `address`.
     #[inline]
     pub fn get(&self, address: u64) -> Option<&CodeRule<R>> {
-        let (key, rule) = &self.entries[place(address)];
+        let (key, rule) = self.entries.get(place(address, self.bits))?;
         (*key == address).then_some(rule)
     }
 
     /// Remembers `rule` for `address`.
     pub fn insert(&mut self, address: u64, rule: CodeRule<R>) {
-        self.entries[place(address)] = (address, rule);
+        if self.taken >= self.entries.len() / FULL_AT && self.bits < MOST_BITS {
+            let mut larger = RuleCache::with_bits((self.bits + GROW_BITS).min(MOST_BITS));
+            for (address, rule) in self.entries.iter().filter(|(address, _)| *address != 0) {
+                larger.put(*address, *rule);
+            }
+            *self = larger;
+        }
+        self.put(address, rule);
+    }
+
+    fn put(&mut self, address: u64, rule: CodeRule<R>) {
+        if let Some(entry) = self.entries.get_mut(place(address, self.bits)) {
+            self.taken += usize::from(entry.0 == 0);
+            *entry = (address, rule);
+        }
     }
 }
 
-/// Fibonacci hashing: the top bits of the product with 2^64 / golden ratio. Always below `ENTRIES`.
+/// Fibonacci hashing: the top bits of the product with 2^64 / golden ratio. Always below 2^bits.
 #[inline]
-fn place(address: u64) -> usize {
-    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize
+fn place(address: u64, bits: u32) -> usize {
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as usize
 }
 
 #[cfg(test)]
@@ -86,6 +111,19 @@ mod tests {
         assert_eq!(cache.get(0x1000), Some(&CodeRule::Rule(UnwindRule::FrameRecord)));
         cache.clear();
         assert_eq!(cache.get(0x1000), None);
+    }
+
+    #[test]
+    fn it_grows_and_keeps_what_it_knows() {
+        let mut cache = RuleCache::<UnwindRule>::default();
+        for address in 1..=2_000_u64 {
+            cache.insert(address * 16, CodeRule::NoRule);
+        }
+        assert_eq!(cache.bits, 13);
+        let known = (1..=2_000_u64).filter(|address| cache.get(address * 16).is_some()).count();
+        assert!(known > 1_700, "{known}: few share a place");
+        (1..=100_000_u64).for_each(|address| cache.insert(address * 16, CodeRule::NoRule));
+        assert_eq!(cache.bits, MOST_BITS);
     }
 
     proptest! {

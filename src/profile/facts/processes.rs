@@ -161,7 +161,7 @@ mod tests {
         let facts = ProcessesFacts { recorded: many, ..ProcessesFacts::default() };
         let lines = facts.lines();
         assert_eq!(lines[0], "processes: 31 recorded");
-        assert_eq!(lines[1], "process: worker, 30 processes: 30.0 s of CPU time (100 %), 300 stacks");
+        assert_eq!(lines[1], "process: worker, 30 processes: 30.00 s of CPU time (100 %), 300 stacks");
         assert_eq!(lines.len(), 3, "{lines:?}");
     }
 
