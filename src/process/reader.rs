@@ -35,6 +35,7 @@ use crate::stack::journey::{self, Journey};
 use crate::stack::moment::Moment;
 use crate::target::elf::ElfFile;
 use crate::target::memory::BulkMemory;
+use crate::target::memory_budget::{self, Left, Meter, Share};
 use crate::target::root::TargetRoot;
 use crate::target::threads::Thread;
 use crate::target::view::Target;
@@ -315,9 +316,11 @@ impl Reader {
         let ThreadPlan { walks, new_codes, values, .. } = plan;
         self.values = values;
         let python = journey::one_stack(walks);
-        for code in new_codes.addresses() {
-            // One that cannot be read is told by the frame that lacks it.
-            let _ = codes.read(&new_codes, layout, *code);
+        let mut room = Meter::new(Share::Sampling);
+        // One that cannot be read is told by the frame that lacks it.
+        let mut read = |code: &Addr| codes.read((&new_codes, layout), *code, &mut room);
+        if new_codes.addresses().iter().filter(|code| matches!(read(code), Ok(false))).count() > 0 {
+            memory_budget::leave_out(Left::Other("names of Python functions".to_owned()));
         }
         expected.used(python.as_ref(), &captured.stack);
         Ok(python)

@@ -42,7 +42,11 @@ pub struct NamingOptions {
 pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions) -> (Profile, RecordingFacts) {
     let answers = answers(&recording.programs, &view);
     let mut facts = facts(recording, first);
-    let mut room = Meter::new(Share::Making);
+    if let [program] = &recording.programs[..] {
+        let profile = name(program, &view, &answers, &mut facts);
+        return (profile, RecordingFacts { left_out: memory_budget::left_out(), ..facts });
+    }
+    let mut room = Meter::new(Share::Sampling);
     let mut all = BoundedProfile::new(&mut room, usize::MAX);
     for program in &recording.programs {
         for (stack, weight) in name(program, &view, &answers, &mut facts).stacks() {

@@ -43,6 +43,7 @@ mod kept;
 mod launching;
 mod locals;
 mod max_memory;
+mod max_memory_beside;
 mod memory;
 mod moved_code;
 mod names;

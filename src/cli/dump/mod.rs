@@ -17,7 +17,6 @@ use self::args::DumpArgs;
 use self::look::{Dump, DumpOptions};
 use super::failure::Failure;
 use super::messages::say;
-use super::style::Style;
 use super::{opening, standard_output};
 use crate::sampler::mode::Mode;
 use crate::types::Pid;
@@ -43,9 +42,10 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     if let Some(not_read) = &dump.not_read {
         say(format_args!("fpprof: warning: names: {not_read}"));
     }
-    let style = if args.json { Style::PLAIN } else { args.color.style() };
-    let text = if args.json { json::write(&dump) } else { text::write(&dump, style) };
-    standard_output::print(&text, style)?;
+    match args.json {
+        true => json::print(&dump)?,
+        false => standard_output::print_with(|out| text::write(&dump, args.color.style(), out))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
