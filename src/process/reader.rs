@@ -35,7 +35,6 @@ use crate::stack::journey::{self, Journey};
 use crate::stack::moment::Moment;
 use crate::target::elf::ElfFile;
 use crate::target::memory::BulkMemory;
-use crate::target::memory_budget::{self, Left, Meter, Share};
 use crate::target::root::TargetRoot;
 use crate::target::threads::Thread;
 use crate::target::view::Target;
@@ -316,12 +315,7 @@ impl Reader {
         let ThreadPlan { walks, new_codes, values, .. } = plan;
         self.values = values;
         let python = journey::one_stack(walks);
-        let mut room = Meter::new(Share::Sampling);
-        // One that cannot be read is told by the frame that lacks it.
-        let mut read = |code: &Addr| codes.read((&new_codes, layout), *code, &mut room);
-        if new_codes.addresses().iter().filter(|code| matches!(read(code), Ok(false))).count() > 0 {
-            memory_budget::leave_out(Left::Other("names of Python functions".to_owned()));
-        }
+        new_codes.read_into(codes, layout);
         expected.used(python.as_ref(), &captured.stack);
         Ok(python)
     }

@@ -75,6 +75,8 @@ pub struct Counts {
     pub left_out: u64,
     /// Errors.
     pub errors: u64,
+    /// Stops of blocked threads, of which nothing else told where they were.
+    pub sleepers_stopped: u64,
 }
 
 /// Who is told how far a recording is, while it is made.
@@ -299,12 +301,14 @@ impl<'a> Recorder<'a> {
                 let errors = self.statistics.failures() + program.session.statistics.failures();
                 let (late, left_out) = (self.clock.late(), self.budget.left_out());
                 let taken = self.clock.wanted() - late - left_out;
+                let stops = [&self.statistics.stops, &program.session.statistics.stops];
                 observer.progress(Counts {
                     elapsed: Duration::from_nanos(self.time().0),
                     taken,
                     late,
                     left_out,
                     errors,
+                    sleepers_stopped: stops.iter().map(|stops| stops.of_sleepers).sum(),
                 });
                 if launched.as_mut().is_some_and(|l| l.status().is_some()) || !program.session.target().is_alive() {
                     return Pause::Ended(Ended::TargetGone);

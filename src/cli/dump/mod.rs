@@ -18,6 +18,7 @@ use self::look::{Dump, DumpOptions};
 use super::failure::Failure;
 use super::messages::say;
 use super::{opening, standard_output};
+use crate::profile::facts::stops::WHY_SLEEPERS;
 use crate::sampler::mode::Mode;
 use crate::types::Pid;
 
@@ -34,8 +35,7 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     };
     if dump.sleepers_stopped > 0 {
         say(format_args!(
-            "fpprof: blocked threads were stopped for a moment to be read ({}): without CAP_DAC_READ_SEARCH their own user alone may read \
-             where they wait",
+            "fpprof: blocked threads were stopped for a moment to be read ({}): {WHY_SLEEPERS}",
             dump.sleepers_stopped
         ));
     }

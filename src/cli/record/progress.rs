@@ -71,7 +71,14 @@ mod tests {
 
     #[test]
     fn the_line_says_how_far_and_how_well() {
-        let counts = Counts { elapsed: Duration::from_millis(2500), taken: 250, late: 0, left_out: 0, errors: 0 };
+        let counts = Counts {
+            elapsed: Duration::from_millis(2500),
+            taken: 250,
+            late: 0,
+            left_out: 0,
+            errors: 0,
+            sleepers_stopped: 0,
+        };
         let line = |total, errors| line(Counts { errors, ..counts }, total);
         assert_eq!(line(Some(Duration::from_secs(10)), 0), "recording 2.5 s of 10 s: 250 samples, 100.0/s");
         assert_eq!(line(None, 2), "recording 2.5 s: 250 samples, 100.0/s, 2 errors (Ctrl-C to finish)");

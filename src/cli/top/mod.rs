@@ -52,6 +52,9 @@ use crate::target::view::Identity;
 /// How long to wait for a key until it is looked for news: a screen that changes more often is not read better.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Said once, until a key is pressed; it has to fit into 80 columns.
+const SLEEPERS_STOPPED: &str = "blocked threads are stopped to be read: no CAP_DAC_READ_SEARCH  (? help)";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -162,7 +165,12 @@ impl Screen<'_> {
             for news in self.news.try_iter() {
                 is_stale = true;
                 match news {
-                    News::Summary(summary) => latest = *summary,
+                    News::Summary(summary) => {
+                        if summary.sleepers_stopped > 0 && latest.sleepers_stopped == 0 {
+                            state.message = Some(SLEEPERS_STOPPED.to_owned());
+                        }
+                        latest = *summary;
+                    }
                     News::Saved(message) => state.message = Some(message),
                 }
             }

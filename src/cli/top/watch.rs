@@ -176,6 +176,7 @@ impl Watch {
             ticks: counts.taken,
             late: counts.late,
             left_out: counts.left_out,
+            sleepers_stopped: counts.sleepers_stopped,
             ..summary
         }
     }
