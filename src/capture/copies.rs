@@ -174,8 +174,8 @@ impl Copies {
         loop {
             let (index, taken) = self.next;
             if index == self.buffers.len() {
-                // What is made of the copies takes twice as much again: frames, as they are read and as they are counted.
-                if index > 0 && !memory_budget::fits((index * 2 * HUGE_PAGE) as u64, Share::All) {
+                // What is made of the copies takes up to three times as much again: frames, as they are read and as they are counted.
+                if index > 0 && !memory_budget::fits((index * 3 * HUGE_PAGE) as u64, Share::All) {
                     memory_budget::leave_out(Left::Other("outer frames of deep stacks".to_owned()));
                     return None;
                 }

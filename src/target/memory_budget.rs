@@ -19,6 +19,8 @@ use crate::types::room::{MemorySize, Room};
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 /// What was taken when the bound was set, mostly by the program's own code: stages share the rest.
 static TAKEN_AT_FIRST: AtomicU64 = AtomicU64::new(0);
+/// How many threads take memory at the same time, without knowing of each other.
+static TAKERS: AtomicU64 = AtomicU64::new(1);
 /// What was left out.
 static LEFT_OUT: Mutex<LeftOut> = Mutex::new(LeftOut { samples: 0, shortened: 0, lost: 0, others: BTreeSet::new() });
 /// So many different things are told one by one.
@@ -46,7 +48,7 @@ pub enum Left {
     Other(String),
 }
 
-/// What is taken without being asked for: stacks of threads, tables that grow, what an allocator has between two blocks.
+/// What each thread takes without asking for it: its stack, tables that grow, what an allocator has between two blocks.
 const RESERVE: u64 = 3 << 20;
 /// A meter measures again after so many bytes, at the latest: a measurement takes a microsecond.
 const MEASURE_AFTER: u64 = 1 << 20;
@@ -76,7 +78,8 @@ impl Share {
             Share::Sampling => 85,
             Share::All => 100,
         };
-        taken_at_first.saturating_add(limit.saturating_sub(RESERVE).saturating_sub(taken_at_first) / 100 * percent)
+        let reserve = RESERVE.saturating_mul(TAKERS.load(Ordering::Relaxed));
+        taken_at_first.saturating_add(limit.saturating_sub(reserve).saturating_sub(taken_at_first) / 100 * percent)
     }
 }
 
@@ -84,6 +87,11 @@ impl Share {
 pub fn set_limit(limit: MemorySize) {
     TAKEN_AT_FIRST.store(resident().unwrap_or(0), Ordering::Relaxed);
     LIMIT.store(limit.0, Ordering::Relaxed);
+}
+
+/// Tells how many threads take memory at the same time: one, unless this is called.
+pub fn set_takers(threads: u64) {
+    TAKERS.store(threads, Ordering::Relaxed);
 }
 
 /// The bound, if there is one.

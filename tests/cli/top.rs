@@ -71,7 +71,7 @@ impl Top {
         self.child.id() as i32
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.screen.lock().expect("nobody panics").screen().contents()
     }
 

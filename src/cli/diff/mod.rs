@@ -80,11 +80,13 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     }
     let mut output = OutputFile::open(path, args.force)?;
     let style = if output.path().is_some() { Style::PLAIN } else { args.color.style() };
-    output.write(|out| match format {
-        DiffFormat::Table => out.write_all(set(&table::text(&comparison, args.all, style), style).as_bytes()),
-        DiffFormat::Json => out.write_all(json::text(&comparison).as_bytes()),
-        DiffFormat::Flamegraph => output::write_difference(&comparison.difference(args.stacks), out),
-    })?;
+    match format {
+        DiffFormat::Table => output.write_text(&set(&table::text(&comparison, args.all, style), style)),
+        DiffFormat::Json => output.write(|out| out.write_all(json::text(&comparison).as_bytes())),
+        DiffFormat::Flamegraph => {
+            output.write(|out| output::write_difference(&comparison.difference(args.stacks), out))
+        }
+    }?;
     if let Some(path) = output.path() {
         say(format_args!("fpprof: wrote {}", path.display()));
     }

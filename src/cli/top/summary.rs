@@ -111,6 +111,8 @@ pub struct Summary {
     pub late: u64,
     /// Ticks left out because samples would have cost more than is allowed.
     pub left_out: u64,
+    /// Samples that are not shown, for there was no room for them in memory.
+    pub without_room: u64,
     /// Stops of blocked threads, of which nothing else told where they were.
     pub sleepers_stopped: u64,
     /// Why there is no more to come.

@@ -120,7 +120,8 @@ impl Watch {
         loop {
             let read = self.file.read_at(&mut bytes, self.offset)?;
             let block = bytes.get(..read).unwrap_or_default();
-            let used = self.follower.follow_within(block, &mut Meter::new(Share::Making)).map_err(io::Error::other)?;
+            let used =
+                self.follower.follow_within(block, &mut Meter::new(Share::Sampling)).map_err(io::Error::other)?;
             self.offset += used as u64;
             if used == 0 {
                 break;
@@ -177,6 +178,7 @@ impl Watch {
             late: counts.late,
             left_out: counts.left_out,
             sleepers_stopped: counts.sleepers_stopped,
+            without_room: self.follower.samples_left_out(),
             ..summary
         }
     }

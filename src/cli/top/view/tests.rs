@@ -31,6 +31,7 @@ fn summary() -> Summary {
         ticks: 1_230,
         late: 4,
         left_out: 0,
+        without_room: 0,
         sleepers_stopped: 0,
         ended: None,
     }
