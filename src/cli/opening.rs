@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::sync::atomic::AtomicBool;
 
 use super::failure::Failure;
+use super::messages::say;
 use super::refusal;
 use crate::sampler::mode::Mode;
 use crate::sampler::open;
@@ -53,7 +54,14 @@ pub fn open(
 /// Why it cannot be read, and what to do.
 pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
     open::raise_open_files_limit();
-    open::attach(pid, mode, stop).map_err(|error| refusal::attach(&error))
+    let session = open::attach(pid, mode, stop).map_err(|error| refusal::attach(&error))?;
+    if let Some(why) = session.reader.root().refusal() {
+        say(format_args!(
+            "fpprof: warning: the root directory of process {pid} cannot be followed ({why}): its sources, perf map and debug files are not read, \
+             and its libraries only where /proc/{pid}/map_files or its memory has them"
+        ));
+    }
+    Ok(session)
 }
 
 /// What a program to start is called.
