@@ -31,14 +31,16 @@ pub fn document(format: &'static str, version: u32, content: &impl Serialize) ->
 /// Writes such a document while it is made: all of it never is in memory.
 ///
 /// # Errors
-/// As of [`print`].
-pub fn print_document(format: &'static str, version: u32, content: &impl Serialize) -> Result<(), Failure> {
-    print_with(|out| {
-        let document = Document { format, version, fpprof: env!("CARGO_PKG_VERSION"), content };
-        let mut out = Neutral::new(out, Text::Json);
-        serde_json::to_writer_pretty(&mut out, &document)?;
-        out.write_all(b"\n")
-    })
+/// Those of the writer.
+pub fn write_document(
+    (format, version): (&'static str, u32),
+    content: &impl Serialize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let document = Document { format, version, fpprof: env!("CARGO_PKG_VERSION"), content };
+    let mut out = Neutral::new(out, Text::Json);
+    serde_json::to_writer_pretty(&mut out, &document)?;
+    out.write_all(b"\n")
 }
 
 /// Writes what is made piece by piece; each piece is to be cleaned by who makes it.

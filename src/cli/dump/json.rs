@@ -3,13 +3,13 @@
 //!
 //! Does: write it. Does not: clean or shorten anything; JSON can hold every text.
 
+use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
 use serde::{Serialize, Serializer};
 
 use super::look::{Dump, DumpedTarget, ShownStack, ThreadDump};
-use crate::cli::failure::Failure;
-use crate::cli::standard_output::print_document;
+use crate::cli::standard_output::write_document;
 use crate::profile::frame::Frame;
 use crate::python::locals::Local;
 use crate::sampler::run_state::RunState;
@@ -98,11 +98,11 @@ struct LocalFacts<'a> {
     value: &'a str,
 }
 
-/// Writes the document to standard output.
+/// Writes the document, thread by thread.
 ///
 /// # Errors
-/// When it cannot be written.
-pub fn print(dump: &Dump) -> Result<(), Failure> {
+/// Those of the writer.
+pub fn write(dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
     let (process, snapshot) = match &dump.subject {
         DumpedTarget::Process(process, time) => (Some((process, time)), None),
         DumpedTarget::Snapshot(file, machine) => {
@@ -122,7 +122,7 @@ pub fn print(dump: &Dump) -> Result<(), Failure> {
         python: PythonFacts { version: &dump.version, module: &dump.interpreter, free_threaded: dump.free_threaded },
         threads: Threads(dump),
     };
-    print_document("fpprof dump", VERSION, &content)
+    write_document(("fpprof dump", VERSION), &content, out)
 }
 
 fn thread<'a>(thread: &'a ThreadDump, dump: &'a Dump) -> Thread<'a> {

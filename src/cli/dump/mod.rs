@@ -43,7 +43,7 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
         say(format_args!("fpprof: warning: names: {not_read}"));
     }
     match args.json {
-        true => json::print(&dump)?,
+        true => standard_output::print_with(|out| json::write(&dump, out))?,
         false => standard_output::print_with(|out| text::write(&dump, args.color.style(), out))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -17,7 +16,6 @@ use crate::sampler::run_state::RunState;
 use crate::snapshot::Snapshot;
 use crate::snapshot::format::MAX_FILE;
 use crate::snapshot::replay::Replay;
-use crate::stack::frame::SampleFrame;
 use crate::symbolize::names::{FrameOrigin, NativeCode};
 use crate::symbolize::{FunctionExtent, ModuleFile, PerfMap, Symbolizer};
 use crate::target::elf::ElfError;
@@ -44,7 +42,6 @@ pub fn dump(path: &Path, view: DumpOptions) -> Result<Dump, Failure> {
         refused(&error, "The snapshot is damaged, or this fpprof cannot read its version of CPython: save it again.")
     })?;
     let frames = replay.run(&mut replay.journey());
-    let frames: Arc<[SampleFrame]> = frames.into();
     let interpreter = &replay.snapshot().runtime.file_name;
     let number = replay.snapshot().modules.iter().position(|module| module.name == *interpreter);
     let origin = FrameOrigin {

@@ -171,7 +171,7 @@ impl Model {
             row.own.divide(all, now);
             row.total.divide(all, now);
         });
-        let mut hot: Vec<(Arc<[u32]>, (u64, Key))> = hot.into_iter().collect();
+        let mut hot: Vec<_> = hot.into_iter().collect();
         hot.sort_by(|a, b| b.1.0.cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
         hot.truncate(HOT_STACKS);
         let hot = hot.into_iter().map(|(inner, (weight, key))| {
