@@ -8,6 +8,7 @@ use memmap2::{Advice, MmapMut};
 
 use super::range::Range;
 use crate::target::memory::{BulkMemory, RangeRead};
+use crate::target::memory_budget::{self, Left, Share};
 use crate::types::Addr;
 
 /// The most bytes that one capture copies beside the stack: half a million frames of the usual size. The thread stands still for
@@ -158,7 +159,10 @@ impl Copies {
                 self.bytes = MAX_BYTES;
                 return false;
             }
-            let Some((buffer, offset)) = self.room(at, len) else { return false };
+            let Some((buffer, offset)) = self.room(at, len) else {
+                self.bytes = MAX_BYTES;
+                return false;
+            };
             self.asked.push(Part { range: Range { start: Addr(at), len }, buffer, offset });
             self.bytes += len;
             at = part_end;
@@ -170,6 +174,11 @@ impl Copies {
         loop {
             let (index, taken) = self.next;
             if index == self.buffers.len() {
+                // What is made of the copies takes up to three times as much again: frames, as they are read and as they are counted.
+                if index > 0 && !memory_budget::fits((index * 3 * HUGE_PAGE) as u64, Share::All) {
+                    memory_budget::leave_out(Left::Other("outer frames of deep stacks".to_owned()));
+                    return None;
+                }
                 self.buffers.push(Buffer::new(index == 0)?);
             }
             let offset = taken.next_multiple_of(CACHE_LINE) + start as usize % CACHE_LINE;

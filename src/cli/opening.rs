@@ -99,7 +99,10 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failur
 fn attach_or_children(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<(Session, Option<Pid>), Failure> {
     open::raise_open_files_limit();
     let error = match open::attach(pid, mode, stop) {
-        Ok(session) => return Ok((session, None)),
+        Ok(session) => {
+            warn_of_root(&session);
+            return Ok((session, None));
+        }
         Err(error) => error,
     };
     let AttachError::Unreadable { process, error: OpenError::Interpreter(RuntimeError::NotPython) } = &error else {
@@ -125,6 +128,7 @@ fn attach_or_children(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<(Sessio
     }
     let found = children.pop().ok_or_else(|| refusal::attach(&error))?;
     say_whose_child(&program, &found.session);
+    warn_of_root(&found.session);
     Ok((found.session, Some(pid)))
 }
 
@@ -188,6 +192,17 @@ fn wait_for_first(follower: &mut Follower, waits: bool, stop: &AtomicBool) -> Re
         if !waits && (start.elapsed() >= FIND_LIMIT || !follower.may_find_more()) {
             return Err(refusal::none_found(&follower.end()));
         }
+    }
+}
+
+/// Warns where the files of a process are out of reach.
+fn warn_of_root(session: &Session) {
+    if let Some(why) = session.reader.root().refusal() {
+        let pid = session.identity().pid;
+        say(format_args!(
+            "fpprof: warning: the root directory of process {pid} cannot be followed ({why}): its sources, perf map and debug files are not read, \
+             and its libraries only where /proc/{pid}/map_files or its memory has them"
+        ));
     }
 }
 

@@ -16,7 +16,7 @@ pub mod label;
 mod labelled;
 pub mod mark;
 pub mod needs;
-mod neutral;
+pub(crate) mod neutral;
 mod pprof;
 mod speedscope;
 

@@ -9,7 +9,7 @@ use crate::profile::clean::{neutral_json, neutral_text};
 
 /// What text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Text {
+pub(crate) enum Text {
     /// Lines, or markup.
     Plain,
     /// JSON.
@@ -18,7 +18,7 @@ pub(super) enum Text {
 
 /// Cleans what is written.
 #[derive(Debug)]
-pub(super) struct Neutral<W> {
+pub(crate) struct Neutral<W> {
     out: W,
     text: Text,
     /// The beginning of a character of which the rest has not come yet.
@@ -26,7 +26,7 @@ pub(super) struct Neutral<W> {
 }
 
 impl<W: Write> Neutral<W> {
-    pub(super) fn new(out: W, text: Text) -> Neutral<W> {
+    pub(crate) fn new(out: W, text: Text) -> Neutral<W> {
         Neutral { out, text, begun: Vec::new() }
     }
 

@@ -1,14 +1,16 @@
 //! The code objects that no sample has met before, copied while the thread that runs them stands still.
 //!
-//! Does: copy what they lead to in rounds, each with one bulk read for all of them.
-//! Does not: keep a code object, or decode its bytes for good: that is done when the thread runs again.
+//! Does: copy what they lead to in rounds, each with one bulk read for all of them, and have the cache read them when the thread runs
+//! again. Does not: keep a code object.
 
 use rustc_hash::FxHashSet;
 
 use super::batched_memory::BatchedMemory;
 use crate::python::code::CodeObject;
 use crate::python::layout::Layout;
+use crate::stack::code_cache::CodeCache;
 use crate::target::memory::{BulkMemory, Memory, ReadError};
+use crate::target::memory_budget::{self, Left, Meter, Share};
 use crate::types::Addr;
 
 /// The most code objects that are copied in one stop, at some 2 µs each; those beyond are copied in the next.
@@ -49,6 +51,16 @@ impl NewCodeObjects {
             if !self.copies.fetch(memory) {
                 break;
             }
+        }
+    }
+
+    /// Reads them into a cache, as far as there is room.
+    pub fn read_into(&self, codes: &mut CodeCache, layout: &Layout) {
+        let mut room = Meter::new(Share::Sampling);
+        // One that cannot be read is told by the frame that lacks it.
+        let mut read = |code: &Addr| codes.read((self, layout), *code, &mut room);
+        if self.addresses.iter().filter(|code| matches!(read(code), Ok(false))).count() > 0 {
+            memory_budget::leave_out(Left::Other("names of Python functions".to_owned()));
         }
     }
 

@@ -315,10 +315,7 @@ impl Reader {
         let ThreadPlan { walks, new_codes, values, .. } = plan;
         self.values = values;
         let python = journey::one_stack(walks);
-        for code in new_codes.addresses() {
-            // One that cannot be read is told by the frame that lacks it.
-            let _ = codes.read(&new_codes, layout, *code);
-        }
+        new_codes.read_into(codes, layout);
         expected.used(python.as_ref(), &captured.stack);
         Ok(python)
     }

@@ -139,6 +139,13 @@ impl CodeObject {
         }
     }
 
+    /// What it takes in memory, in bytes, its names as a function's, too.
+    pub fn bytes(&self) -> u64 {
+        let names = 2 * (self.filename.len() + self.qualname.len()) + self.name.len();
+        let evidence: usize = self.evidence.iter().map(|part| part.bytes.len() + size_of::<Region>()).sum();
+        (2 * size_of::<CodeObject>() + names + evidence + self.line_table.len()) as u64
+    }
+
     /// The line of the instruction at `offset` bytes; `None` where the code has no line there, or the offset is not in it.
     pub fn line_at(&self, offset: u32) -> Option<u32> {
         if u64::from(offset) >= self.bytecode_len {

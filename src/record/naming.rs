@@ -46,7 +46,11 @@ pub struct NamingOptions {
 pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions) -> (Profile, RecordingFacts) {
     let answers = answers(&recording.programs, &view);
     let mut facts = facts(recording, first);
-    let mut room = Meter::new(Share::Making);
+    if let [program] = &recording.programs[..] {
+        let profile = name(program, &view, &answers, &mut facts);
+        return (profile, RecordingFacts { left_out: memory_budget::left_out(), ..facts });
+    }
+    let mut room = Meter::new(Share::Sampling);
     let mut all = BoundedProfile::new(&mut room, usize::MAX);
     let are_several = are_several(recording.programs.iter().map(|p| Some(p.session.identity().pid)));
     for program in &recording.programs {

@@ -57,6 +57,8 @@ pub struct Counts {
     pub left_out: u64,
     /// Errors.
     pub errors: u64,
+    /// Stops of blocked threads, of which nothing else told where they were.
+    pub sleepers_stopped: u64,
     /// How many processes are sampled.
     pub processes: usize,
 }

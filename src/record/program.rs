@@ -33,6 +33,9 @@ const AND_FOR_EACH_THREAD: Duration = Duration::from_millis(1);
 /// Of the CPU time so small a part (one in so many) that no sample was seen of has no block of its own.
 const NOT_WORTH_A_BLOCK: u64 = 1_000;
 
+/// Once they are named, stacks are there twice: so many bytes for each node, the table that it is found in included.
+const OF_A_NAMED_NODE: u64 = 64;
+
 /// A stack's elements that are not frames: its thread, and what that did.
 const LABELS: usize = 2;
 
@@ -102,7 +105,7 @@ impl Program {
             time_in_states: BTreeMap::new(),
             window: Window::new(session.mode(), period),
             labels,
-            room: Meter::new(Share::Making),
+            room: Meter::new(Share::Sampling),
             number,
             session,
             stacks: StackTree::new(),
@@ -216,7 +219,9 @@ impl Program {
                 return hold(run_state, same.node);
             }
             // A program that is never twice in one place would make the recording grow without end.
-            let fits = room.take(stacks.bytes_for(frames.len() + LABELS));
+            let named_later = stacks.nodes().len() as u64 * OF_A_NAMED_NODE;
+            let fits =
+                room.take(stacks.bytes_for(frames.len() + LABELS)) && memory_budget::fits(named_later, Share::Sampling);
             let known: &[SampleFrame] = if fits { &frames } else { &[SampleFrame::Missing(GapKind::NoRoom)] };
             if !fits {
                 memory_budget::leave_out(Left::Other("stacks of the later part of the recording".to_owned()));

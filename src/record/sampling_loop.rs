@@ -317,6 +317,7 @@ impl<'a> SamplingLoop<'a> {
 
     fn counts(&self) -> Counts {
         let errors = self.active.iter().map(|program| program.session.statistics.failures()).sum::<u64>();
+        let sleepers = self.active.iter().map(|program| program.session.statistics.stops.of_sleepers).sum::<u64>();
         let (late, left_out) = (self.clock.late(), self.budget.left_out());
         Counts {
             elapsed: Duration::from_nanos(self.time().0),
@@ -324,6 +325,7 @@ impl<'a> SamplingLoop<'a> {
             late,
             left_out,
             errors: self.statistics.failures() + errors,
+            sleepers_stopped: self.statistics.stops.of_sleepers + sleepers,
             processes: self.active.len(),
         }
     }

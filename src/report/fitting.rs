@@ -16,6 +16,8 @@ use crate::target::memory_budget::{self, Left, Meter, Share, left};
 
 /// How often half of the samples are left out: of a million, one is left.
 const MAX_HALVINGS: u32 = 20;
+/// Short labels are so many times as long with what has changed.
+const WITH_CHANGES: u64 = 3;
 
 /// The stacks the other way round ([`Profile::inverted`]), as far as there is room.
 pub fn inverted(stacks: &Profile) -> Profile {
@@ -35,9 +37,29 @@ pub fn inverted(stacks: &Profile) -> Profile {
 /// That not even little of it can.
 pub fn fit(
     format: Format,
+    stacks: Profile,
+    timeline: Option<Timeline>,
+    (labels, period): (&LabelOptions, u64),
+) -> io::Result<(Profile, Option<Timeline>)> {
+    fit_as(|stacks, timeline| needs::of(format, (stacks, timeline), period, labels), stacks, timeline)
+}
+
+/// As much of some stacks as can be drawn as a difference: a flame graph whose labels tell what has changed, too.
+///
+/// # Errors
+/// As of [`fit`].
+pub fn fit_difference(stacks: Profile) -> io::Result<Profile> {
+    let labels = LabelOptions { by_function: true, no_line_numbers: false };
+    let need = |stacks: &Profile, _: Option<&Timeline>| {
+        needs::of(Format::FlameGraph, (stacks, None), 0, &labels).saturating_mul(WITH_CHANGES)
+    };
+    fit_as(need, stacks, None).map(|(stacks, _)| stacks)
+}
+
+fn fit_as(
+    need: impl Fn(&Profile, Option<&Timeline>) -> u64,
     mut stacks: Profile,
     mut timeline: Option<Timeline>,
-    (labels, period): (&LabelOptions, u64),
 ) -> io::Result<(Profile, Option<Timeline>)> {
     if memory_budget::limit().is_none() {
         return Ok((stacks, timeline));
@@ -45,7 +67,7 @@ pub fn fit(
     let fits = |stacks: &Profile, timeline: Option<&Timeline>| {
         // To find out what is needed takes memory, too.
         stacks.nodes().len() as u64 * needs::BYTES_TO_ASK <= left(Share::All)
-            && needs::of(format, (stacks, timeline), period, labels) <= left(Share::All)
+            && need(stacks, timeline) <= left(Share::All)
     };
     let mut cut = 0;
     for most in KEPT {

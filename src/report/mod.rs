@@ -83,6 +83,27 @@ impl RecordingPart {
         Ok(RecordingPart { stacks, timeline, sources, facts })
     }
 
+    /// The part as far as there is room to draw it as a difference; its samples are not needed for that any more.
+    ///
+    /// # Errors
+    /// That not even little of it fits.
+    pub fn fitted_for_difference(self) -> io::Result<RecordingPart> {
+        let RecordingPart { stacks, facts, .. } = self.without_samples();
+        let stacks = fitting::fit_difference(stacks)?;
+        let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
+        Ok(RecordingPart { stacks, timeline: None, sources: None, facts })
+    }
+
+    fn without_samples(self) -> RecordingPart {
+        RecordingPart { timeline: None, sources: None, ..self }
+    }
+
+    /// The facts alone.
+    #[must_use]
+    pub fn without_stacks(self) -> RecordingPart {
+        RecordingPart { stacks: Profile::new(), ..self.without_samples() }
+    }
+
     /// The part with the text of its Python files, where the format shows it.
     pub fn with_sources(
         self,

@@ -24,10 +24,12 @@ use crate::process::reading::Reading;
 use crate::process::thread_states::ThreadStates;
 use crate::stack::frame::SampleFrame;
 use crate::target::live::LiveTarget;
+use crate::target::memory_budget::{self, Left, Meter, Share};
 use crate::target::process::Process;
 use crate::target::threads::RunCount;
 use crate::target::view::{Identity, Target};
 use crate::types::Tid;
+use crate::types::room::Room;
 
 /// Threads are listed when their number has changed; one that ends as another begins is noticed this late.
 const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);
@@ -38,6 +40,8 @@ const COUNT_THREADS_EVERY: Duration = Duration::from_millis(5);
 /// New code is noticed when a walk comes to it, a library in the place of another by its bytes; what has no bytes of its own,
 /// this late.
 const FOLLOW_MAPPINGS_EVERY: Duration = Duration::from_secs(1);
+/// What is known of a thread takes some two kilobytes beside its stack, and its open files.
+const OF_A_THREAD: u64 = 4 << 10;
 /// So long are pending stops waited for at the end.
 const LAST_STOPS: Duration = Duration::from_millis(200);
 
@@ -61,6 +65,10 @@ pub struct Session {
     thread_count: u64,
     round: BackoffRound,
     states: ThreadStates,
+    /// For stacks that are kept of blocked threads.
+    room: Meter,
+    /// For what is known of threads.
+    room_for_threads: Meter,
 }
 
 /// A thread that has been read.
@@ -109,6 +117,8 @@ impl Session {
             thread_count: 0,
             round: BackoffRound::default(),
             states: ThreadStates::default(),
+            room: Meter::new(Share::Keeping),
+            room_for_threads: Meter::new(Share::Sampling),
         }
     }
 
@@ -351,6 +361,10 @@ impl Session {
             if let Err(position) = self.position(tid)
                 && let Ok(thread) = self.target().thread(tid)
             {
+                if !self.room_for_threads.take(OF_A_THREAD) {
+                    memory_budget::leave_out(Left::Other("threads beyond those that were seen first".to_owned()));
+                    break;
+                }
                 self.threads.insert(position, ThreadHistory::new(thread));
             }
         }

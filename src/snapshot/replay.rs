@@ -17,6 +17,7 @@ use crate::stack::moment::Moment;
 use crate::target::elf::{SectionData, UnwindSections};
 use crate::target::memory::{Memory, ReadError, Region, Regions};
 use crate::target::modules::ModuleId;
+use crate::types::room::Unbounded;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::{AddressSpace, Code, CodeRange};
 use crate::unwind::code_bytes::CodeBytes;
@@ -50,7 +51,7 @@ impl Replay {
                 && !codes.contains(frame.code)
             {
                 // One that cannot be read is missing in the stack, as it was for the live process.
-                let _ = codes.read(&memory, layout, frame.code);
+                let _ = codes.read((&memory, layout), frame.code, &mut Unbounded);
             }
         }
         let addresses = address_space(&snapshot, layout);

@@ -14,6 +14,7 @@ use crate::python::code::{CodeError, CodeIdentity, CodeObject};
 use crate::python::layout::Layout;
 use crate::target::memory::{BulkMemory, MAX_RANGES, Memory, RangeRead, Region};
 use crate::types::Addr;
+use crate::types::room::Room;
 
 /// A Python function's number: its index in [`CodeCache::functions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,12 +53,20 @@ impl CodeCache {
         self.by_address.contains_key(&addr)
     }
 
-    /// Reads the code object at `addr`, in place of any that was there.
+    /// Reads the code object at `addr`, in place of any that was there. Returns whether there was room to keep it.
     ///
     /// # Errors
     /// When there is none.
-    pub fn read(&mut self, memory: &impl Memory, layout: &Layout, addr: Addr) -> Result<(), CodeError> {
+    pub fn read(
+        &mut self,
+        (memory, layout): (&impl Memory, &Layout),
+        addr: Addr,
+        room: &mut dyn Room,
+    ) -> Result<bool, CodeError> {
         let code = CodeObject::read(memory, layout, addr)?;
+        if !room.take(code.bytes()) {
+            return Ok(false);
+        }
         let function = Arc::new(Function {
             qualname: code.qualname.clone(),
             filename: code.filename.clone(),
@@ -68,7 +77,7 @@ impl CodeCache {
             FunctionId(u32::try_from(self.functions.len() - 1).unwrap_or(u32::MAX))
         });
         self.by_address.insert(addr, Known { code: Arc::new(code), function });
-        Ok(())
+        Ok(true)
     }
 
     /// Forgets those of the code objects at `addresses` that are not the ones which were read there any more; returns

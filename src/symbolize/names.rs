@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::plumbing::is_plumbing;
 use super::{
@@ -83,7 +83,7 @@ pub fn name(
     // Tables of symbols and lines are not even opened for names that are not shown.
     let wanted = |counted: &&Counted| native != NativeFrames::None || !is_native(counted);
     let names = name_frames(tree.frames().iter().filter(wanted), origin, symbolizer);
-    let mut room = Meter::new(Share::Making);
+    let mut room = Meter::new(Share::Sampling);
     let mut shown = BoundedProfile::new(&mut room, usize::MAX);
     for (stack, weight) in tree.stacks() {
         let stack: Vec<&NamedFrame> = stack.into_iter().filter_map(|counted| names.get(counted)).collect();
@@ -92,23 +92,6 @@ pub fn name(
     let BoundedProfile { profile, cut, .. } = shown;
     cut.tell();
     profile
-}
-
-/// Names the frames of each of `stacks` (outermost first), and returns those to show, in the stacks' order.
-pub fn name_stacks(
-    stacks: &[Vec<Counted>],
-    origin: &FrameOrigin<'_>,
-    symbolizer: &Symbolizer,
-    native: NativeFrames,
-) -> Vec<Vec<Frame>> {
-    let distinct: FxHashSet<&Counted> = stacks.iter().flatten().collect();
-    let wanted = |counted: &&Counted| native != NativeFrames::None || !is_native(counted);
-    let names = name_frames(distinct.into_iter().filter(wanted), origin, symbolizer);
-    let shown = |stack: &Vec<Counted>| {
-        let stack: Vec<&NamedFrame> = stack.iter().filter_map(|counted| names.get(counted)).collect();
-        choose(&stack, native).into_iter().cloned().collect()
-    };
-    stacks.iter().map(shown).collect()
 }
 
 /// The frames of a stack (outermost first) that are shown.

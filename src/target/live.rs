@@ -3,13 +3,14 @@
 //! Does: open the files that it has mapped, through the kernel's own link to each or through its root; leave the rest to the
 //! files of this folder. Does not: stop a thread.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::stat::{major, minor};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 
 use super::maps::{FileId, Mapping, Mappings};
@@ -70,7 +71,14 @@ impl Target for LiveTarget {
         // Its inode alone does not show that it is the one: that can be chosen. So it must be one that the target's user could read.
         let in_its_root = self.root.open(&self.root.as_target_names(path.to_owned()));
         let in_ours = self.root.open_in_ours(path);
-        let is_it = |file: &File| file.metadata().is_ok_and(|metadata| metadata.ino() == id.inode);
+        // Where it is not known whether the target's root is ours, an equal inode of another device is another file.
+        let is_root_known = self.root.refusal().is_none();
+        let is_it = |file: &File| {
+            let is_on_device = |device| (major(device), minor(device)) == (id.device.0.into(), id.device.1.into());
+            let is_it =
+                |metadata: fs::Metadata| metadata.ino() == id.inode && (is_root_known || is_on_device(metadata.dev()));
+            file.metadata().is_ok_and(is_it)
+        };
         program.into_iter().chain([in_its_root, in_ours].into_iter().flatten()).find(is_it)
     }
 

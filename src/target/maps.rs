@@ -1,12 +1,14 @@
 //! The mappings of a process: `/proc/PID/maps`, parsed.
 //!
 //! Does: turn the text into sorted mappings and answer which one holds an address. Source: proc_pid_maps(5).
-//! Does not: read the file, or open what is mapped.
+//! Does not: open the file, or what is mapped.
 
 use std::ffi::OsString;
+use std::io::{self, BufRead};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use crate::types::room::Room;
 use crate::types::{Addr, FileOffset};
 
 /// More lines than this are not taken: the kernel's own limit (`vm.max_map_count`) is 65,530 by default.
@@ -74,8 +76,28 @@ pub struct Mappings {
 impl Mappings {
     /// Parses the contents of `/proc/PID/maps`. Lines that make no sense are left out.
     pub fn parse(text: &[u8]) -> Mappings {
-        let mut list: Vec<Mapping> = text.split(|&b| b == b'\n').filter_map(parse_line).take(MAX_MAPPINGS).collect();
-        list.sort_by_key(|m| m.start);
+        Mappings::of(text.split(|&b| b == b'\n').filter_map(parse_line).take(MAX_MAPPINGS).collect())
+    }
+
+    /// Reads what [`parse`](Mappings::parse) is given, line by line, as far as there is room. Returns whether that was all.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read(mut text: impl BufRead, room: &mut dyn Room) -> io::Result<(Mappings, bool)> {
+        let (mut list, mut line) = (Vec::new(), Vec::new());
+        while text.read_until(b'\n', &mut line)? > 0 {
+            // A list that grows is there twice for a moment.
+            if list.len() == MAX_MAPPINGS || !room.take((2 * size_of::<Mapping>() + line.len()) as u64) {
+                return Ok((Mappings::of(list), false));
+            }
+            list.extend(parse_line(line.strip_suffix(b"\n").unwrap_or(&line)));
+            line.clear();
+        }
+        Ok((Mappings::of(list), true))
+    }
+
+    fn of(mut list: Vec<Mapping>) -> Mappings {
+        list.sort_by_key(|mapping| mapping.start);
         Mappings { list }
     }
 
@@ -232,6 +254,22 @@ mod tests {
         for line in ["", "-", "zz-10 r-xp 0 0:0 0", "10-10 r-xp 0 0:0 0", "20-10 r-xp 0 0:0 0 /x", "1-2 r-xp 0 0:0"] {
             assert!(Mappings::parse(line.as_bytes()).is_empty(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn lines_are_read_as_far_as_there_is_room() {
+        struct Lines(u64);
+        impl Room for Lines {
+            fn take(&mut self, _bytes: u64) -> bool {
+                self.0 = self.0.saturating_sub(1);
+                self.0 > 0
+            }
+        }
+        let read = |lines| Mappings::read(MAPS, &mut Lines(lines)).unwrap();
+        assert_eq!(read(u64::MAX), (Mappings::parse(MAPS), true));
+        let (some, is_whole) = read(3);
+        assert_eq!((some.iter().count(), is_whole), (2, false));
+        assert!(some.iter().eq(Mappings::parse(MAPS).iter().take(2)));
     }
 
     #[test]

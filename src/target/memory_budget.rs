@@ -17,6 +17,10 @@ use crate::types::room::{MemorySize, Room};
 
 /// The bound in bytes; no bound unless one is set.
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+/// What was taken when the bound was set, mostly by the program's own code: stages share the rest.
+static TAKEN_AT_FIRST: AtomicU64 = AtomicU64::new(0);
+/// How many threads take memory at the same time, without knowing of each other.
+static TAKERS: AtomicU64 = AtomicU64::new(1);
 /// What was left out.
 static LEFT_OUT: Mutex<LeftOut> = Mutex::new(LeftOut { samples: 0, shortened: 0, lost: 0, others: BTreeSet::new() });
 /// So many different things are told one by one.
@@ -44,36 +48,50 @@ pub enum Left {
     Other(String),
 }
 
-/// What is taken without being asked for: stacks of threads, tables that grow, what an allocator has between two blocks.
+/// What each thread takes without asking for it: its stack, tables that grow, what an allocator has between two blocks.
 const RESERVE: u64 = 3 << 20;
 /// A meter measures again after so many bytes, at the latest: a measurement takes a microsecond.
 const MEASURE_AFTER: u64 = 1 << 20;
 
-/// Which part of the bound a stage may fill, in percent: a later one needs room beside what the earlier ones hold.
+/// Which part a stage may fill of what the bound leaves beside the program itself, in percent: a later one needs room beside what the
+/// earlier ones hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
+    /// What is remembered so that it need not be read again.
+    Keeping,
     /// What has been read of a recording.
     Reading,
     /// What is made of it: names, stacks and samples.
     Making,
+    /// What is known of a target, and the stacks that are counted and named: all of it is dropped before an output is made.
+    Sampling,
     /// All: what is written, and what is dropped at once.
     All,
 }
 
 impl Share {
-    fn of(self, limit: u64) -> u64 {
+    fn of(self, limit: u64, taken_at_first: u64) -> u64 {
         let percent = match self {
+            Share::Keeping => 25,
             Share::Reading => 45,
             Share::Making => 65,
+            Share::Sampling => 85,
             Share::All => 100,
         };
-        limit.saturating_sub(RESERVE) / 100 * percent
+        let reserve = RESERVE.saturating_mul(TAKERS.load(Ordering::Relaxed));
+        taken_at_first.saturating_add(limit.saturating_sub(reserve).saturating_sub(taken_at_first) / 100 * percent)
     }
 }
 
 /// Sets the bound, in bytes.
 pub fn set_limit(limit: MemorySize) {
+    TAKEN_AT_FIRST.store(resident().unwrap_or(0), Ordering::Relaxed);
     LIMIT.store(limit.0, Ordering::Relaxed);
+}
+
+/// Tells how many threads take memory at the same time: one, unless this is called.
+pub fn set_takers(threads: u64) {
+    TAKERS.store(threads, Ordering::Relaxed);
 }
 
 /// The bound, if there is one.
@@ -85,7 +103,9 @@ pub fn limit() -> Option<MemorySize> {
 /// How many bytes a stage may still take; all where there is no bound, or the kernel does not tell what is taken.
 pub fn left(share: Share) -> u64 {
     match (limit(), resident()) {
-        (Some(limit), Some(resident)) => share.of(limit.0).saturating_sub(resident),
+        (Some(limit), Some(resident)) => {
+            share.of(limit.0, TAKEN_AT_FIRST.load(Ordering::Relaxed)).saturating_sub(resident)
+        }
         _ => u64::MAX,
     }
 }
@@ -188,8 +208,11 @@ mod tests {
     #[test]
     fn a_later_stage_has_more_room() {
         let limit = 512 << 20;
-        assert!(Share::Reading.of(limit) < Share::Making.of(limit));
-        assert!(Share::Making.of(limit) < Share::All.of(limit) && Share::All.of(limit) < limit);
-        assert_eq!(Share::All.of(0), 0);
+        for taken in [0, 20 << 20] {
+            let shares = [Share::Keeping, Share::Reading, Share::Making, Share::Sampling, Share::All];
+            let shares = shares.map(|share| share.of(limit, taken));
+            assert!(shares.is_sorted_by(|a, b| a < b) && shares[0] > taken && shares[4] < limit, "{shares:?}");
+        }
+        assert_eq!((Share::All.of(0, 0), Share::All.of(1 << 20, 2 << 20)), (0, 2 << 20));
     }
 }

@@ -13,11 +13,15 @@ use super::elf::{ElfError, ElfFile};
 use super::elf_files::ElfFiles;
 use super::maps::{Backing, FileId, Mapping, Mappings};
 use super::memory::BulkMemory;
+use super::memory_budget::{self, Left, Share};
 use super::view::Target;
 use crate::types::{Addr, Svma};
 
 /// The most bytes of a module that are taken from memory when its file cannot be opened.
 const MAX_IMAGE: u64 = 256 << 20;
+
+/// What is made of a small file, in bytes.
+const MODULE: u64 = 32 << 10;
 
 /// So many mappings on each side of code without a file can belong to the file that it is from.
 const NEAR: usize = 16;
@@ -87,6 +91,8 @@ pub struct Modules {
     known: FxHashMap<Identity, ModuleId>,
     /// Files without code that are mapped beside code without a file.
     without_code: FxHashSet<FileId>,
+    /// Files that are mapped as code, and are no ELF files.
+    no_elf: FxHashSet<FileId>,
 }
 
 impl Modules {
@@ -105,7 +111,7 @@ impl Modules {
         let mut code = Vec::new();
         for mapping in maps.iter().filter(|m| m.executable) {
             let has_file = matches!(mapping.backing, Backing::File { .. } | Backing::Vdso);
-            let module = has_file.then(|| self.module(target, maps, mapping, files)).filter(|id| !self.is_no_elf(*id));
+            let module = has_file.then(|| self.module(target, maps, mapping, files)).flatten();
             code.push(MappedCode { start: mapping.start, end: mapping.end, module });
         }
         for range in code.iter_mut().filter(|range| range.module.is_none()) {
@@ -114,14 +120,36 @@ impl Modules {
         code
     }
 
-    /// The module of a mapping with a file, or of the vDSO.
-    fn module(&mut self, target: &dyn Target, maps: &Mappings, mapping: &Mapping, files: &ElfFiles) -> ModuleId {
+    /// The module of a mapping with an ELF file, or of the vDSO.
+    fn module(
+        &mut self,
+        target: &dyn Target,
+        maps: &Mappings,
+        mapping: &Mapping,
+        files: &ElfFiles,
+    ) -> Option<ModuleId> {
         let (file, path) = match &mapping.backing {
             Backing::File { id, path, .. } => (Some(*id), path.clone()),
             _ => (None, PathBuf::from("[vdso]")),
         };
         let identity = Identity { file, path, base: mapping.start.0.wrapping_sub(mapping.offset.0) };
-        self.known.get(&identity).copied().unwrap_or_else(|| self.add(identity, open(target, maps, mapping, files)))
+        if let Some(known) = self.known.get(&identity) {
+            return Some(*known);
+        }
+        if file.is_some_and(|file| self.no_elf.contains(&file)) {
+            return None;
+        }
+        if !memory_budget::fits(MODULE, Share::Sampling) {
+            memory_budget::leave_out(Left::Other("names of some mapped files".to_owned()));
+            return None;
+        }
+        let module = open(target, maps, mapping, files);
+        // Memory that programs share is a file, too, and JITs put code there.
+        if let (Err(ElfError::NotElf), Some(file)) = (&module.elf, file) {
+            self.no_elf.insert(file);
+            return None;
+        }
+        Some(self.add(identity, module))
     }
 
     fn add(&mut self, identity: Identity, module: Module) -> ModuleId {
@@ -129,11 +157,6 @@ impl Modules {
         self.list.push(module);
         self.known.insert(identity, id);
         id
-    }
-
-    /// Whether what is mapped is no ELF file: memory that programs share is a file, too, and JITs put code there.
-    fn is_no_elf(&self, id: ModuleId) -> bool {
-        self.get(id).is_some_and(|module| matches!(module.elf, Err(ElfError::NotElf)))
     }
 
     /// The module in whose place a range of code lies that has no file of its own: a program has moved it onto other memory (large pages),
@@ -208,6 +231,10 @@ fn from_memory(maps: &Mappings, mapping: &Mapping, id: FileId, memory: &dyn Bulk
         let end = part.offset.0.saturating_add(len);
         if end > MAX_IMAGE {
             return Err(ElfError::TooLarge { what: "mapped file", size: end });
+        }
+        let more = end.saturating_sub(image.len() as u64);
+        if more > 0 && !memory_budget::fits(more, Share::Sampling) {
+            return Err(ElfError::NoRoom("mapped file"));
         }
         if image.len() < end as usize {
             image.resize(end as usize, 0);

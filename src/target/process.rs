@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -19,14 +19,17 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use super::living::{LivingThread, start_time};
 use super::maps::Mappings;
+use super::memory_budget::{self, Left, Meter, Share};
 use super::root::TargetRoot;
 use super::status::{Status, TaskState};
 use super::threads;
 use super::view::Identity;
 use crate::types::Pid;
 
-/// Longer command lines and maps are cut: nothing legitimate comes near.
+/// Longer maps are cut: nothing legitimate comes near.
 const MAX_PROC_FILE: u64 = 64 << 20;
+/// Longer command lines are cut: they are shown, not acted upon.
+const MAX_COMMAND_LINE: u64 = 128 << 10;
 
 /// Why a process cannot be a target.
 #[derive(Debug, thiserror::Error)]
@@ -193,9 +196,12 @@ impl Process {
     }
 
     fn mappings_by_living(&self) -> io::Result<Mappings> {
-        let mut text = Vec::new();
-        File::open(self.living.path("maps"))?.take(MAX_PROC_FILE).read_to_end(&mut text)?;
-        Ok(Mappings::parse(&text))
+        let file = File::open(self.living.path("maps"))?.take(MAX_PROC_FILE);
+        let (mappings, is_whole) = Mappings::read(BufReader::new(file), &mut Meter::new(Share::Sampling))?;
+        if !is_whole {
+            memory_budget::leave_out(Left::Other("code behind the mappings that were read".to_owned()));
+        }
+        Ok(mappings)
     }
 }
 
@@ -228,7 +234,7 @@ fn command_line(living: &LivingThread) -> Vec<String> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(living.path("cmdline")) {
         // What could be read is enough: the command line is shown, not acted upon.
-        let _ = file.take(MAX_PROC_FILE).read_to_end(&mut bytes);
+        let _ = file.take(MAX_COMMAND_LINE).read_to_end(&mut bytes);
     }
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
     bytes.split(|&b| b == 0).map(|arg| String::from_utf8_lossy(arg).into_owned()).collect()

@@ -40,7 +40,8 @@ pub struct RootIdentity {
 /// A root directory that stays reachable for as long as this value lives.
 #[derive(Debug)]
 pub struct TargetRoot {
-    directory: OwnedFd,
+    /// Or why the system does not let it be opened.
+    directory: Result<OwnedFd, Errno>,
     /// Where it is in our own tree, if it is another directory than our root: where a chroot(2) went.
     seen_at: Option<PathBuf>,
     eyes: Eyes,
@@ -49,7 +50,7 @@ pub struct TargetRoot {
 impl TargetRoot {
     /// The root of a process, with the eyes of its user.
     ///
-    /// Fails when the process is gone or may not be inspected.
+    /// Fails when the process is gone. One whose root alone may not be followed is a root in which nothing can be opened.
     pub fn of(pid: Pid) -> io::Result<TargetRoot> {
         TargetRoot::through(&LivingThread::of(pid))
     }
@@ -59,14 +60,26 @@ impl TargetRoot {
         let link = living.path("root");
         let seen_at = std::fs::read_link(&link).ok().filter(|path| path != Path::new("/"));
         let eyes = Eyes::Target(TargetEyes::of(living));
-        Ok(TargetRoot { seen_at, eyes, ..TargetRoot::at(Path::new(&link))? })
+        let directory = match TargetRoot::directory_at(Path::new(&link)) {
+            Err(error) if !matches!(error, Errno::EACCES | Errno::EPERM) => return Err(error.into()),
+            directory => directory,
+        };
+        Ok(TargetRoot { directory, seen_at, eyes })
     }
 
     /// Any directory, as a root, with fpprof's own eyes: one that its user has named, or its own system's.
     pub fn at(path: &Path) -> io::Result<TargetRoot> {
+        Ok(TargetRoot { directory: Ok(TargetRoot::directory_at(path)?), seen_at: None, eyes: Eyes::Own })
+    }
+
+    fn directory_at(path: &Path) -> nix::Result<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let directory = nix::fcntl::open(path, flags, Mode::empty())?;
-        Ok(TargetRoot { directory, seen_at: None, eyes: Eyes::Own })
+        nix::fcntl::open(path, flags, Mode::empty())
+    }
+
+    /// Why nothing in it can be opened, if the system does not let it be followed.
+    pub fn refusal(&self) -> Option<io::Error> {
+        self.directory.as_ref().err().map(|errno| (*errno).into())
     }
 
     /// The same, of whose files only those are opened that everybody may read.
@@ -90,9 +103,10 @@ impl TargetRoot {
 
     /// Which directory it is, and in which mount; `None` when the system does not tell.
     pub fn identity(&self) -> Option<RootIdentity> {
-        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.directory.as_raw_fd())).ok()?;
+        let directory = self.directory.as_ref().ok()?;
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", directory.as_raw_fd())).ok()?;
         let mount = text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()?;
-        let status = fstat(&self.directory).ok()?;
+        let status = fstat(directory).ok()?;
         Some(RootIdentity { reader: self.eyes.reader(), device: status.st_dev, inode: status.st_ino, mount })
     }
 
@@ -137,10 +151,11 @@ impl TargetRoot {
     fn resolve(&self, path: &Path) -> nix::Result<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
         let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        let directory = self.directory.as_ref().map_err(|errno| *errno)?;
         let mut result = Err(Errno::EAGAIN);
         // EAGAIN: something was renamed meanwhile (`openat2(2)`).
         for _ in 0..4 {
-            result = openat2(&self.directory, path, OpenHow::new().flags(flags).resolve(resolve));
+            result = openat2(directory, path, OpenHow::new().flags(flags).resolve(resolve));
             if !matches!(result, Err(Errno::EAGAIN)) {
                 break;
             }
@@ -150,6 +165,7 @@ impl TargetRoot {
 
     /// The same, component by component, for somebody who may search each folder on the way.
     fn walk(&self, reader: &Reader, path: &Path) -> io::Result<OwnedFd> {
+        let root = self.directory.as_ref().map_err(|errno| *errno)?;
         let mut pending = components(path);
         // The directories from below the root down to where the walk is.
         let mut above: Vec<OwnedFd> = Vec::new();
@@ -159,7 +175,7 @@ impl TargetRoot {
                 above.clear();
                 continue;
             }
-            let here = above.last().unwrap_or(&self.directory);
+            let here = above.last().unwrap_or(root);
             reader.check_search(here)?;
             if name == ".." {
                 above.pop();

@@ -44,6 +44,7 @@ mod launching;
 mod locals;
 mod many_processes;
 mod max_memory;
+mod max_memory_beside;
 mod memory;
 mod moved_code;
 mod names;

@@ -11,14 +11,14 @@ const UNFOLDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/unfo
 /// An unoptimised fpprof takes some 17 MB for nothing.
 const MEGABYTES: u64 = 64;
 
-fn unfolding(arguments: &[&str], folder: Scratch) -> Ended {
+pub fn unfolding(arguments: &[&str], folder: Scratch) -> Ended {
     let mut command: Command = python::shared().command();
     command.arg(UNFOLDING).args(arguments);
     start_command(command, folder).wait()
 }
 
 /// A folder with what a generator makes.
-fn made(kind: &str, numbers: &[&str]) -> Scratch {
+pub fn made(kind: &str, numbers: &[&str]) -> Scratch {
     let folder = Scratch::new();
     let path = folder.path().to_str().expect("it is text").to_owned();
     let ended = unfolding(&[&["make", kind, &path], numbers].concat(), Scratch::new());
@@ -28,13 +28,31 @@ fn made(kind: &str, numbers: &[&str]) -> Scratch {
 
 /// Runs fpprof, which must succeed, and holds its peak to the bound. Returns what it has said and written to standard output.
 fn within_the_bound(arguments: &[&str]) -> (String, String) {
-    let allowed = format!("{MEGABYTES}MB");
-    let ended = unfolding(&[&["peak", FPPROF], arguments, &["--max-memory", &allowed]].concat(), Scratch::new());
-    let (written, last) = ended.stdout.trim_end().rsplit_once('\n').unwrap_or(("", ended.stdout.trim_end()));
-    let numbers: Vec<u64> = last.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-    let [0, peak] = numbers[..] else { panic!("{arguments:?}: {ended:?}") };
-    assert!(peak <= MEGABYTES * 1024, "{arguments:?}: {peak} kB, and {}", ended.stderr);
+    within(MEGABYTES, &[&[FPPROF], arguments].concat())
+}
+
+/// Runs a command that runs fpprof in the end, which may fail, and holds its peak to a bound. Returns what it has said.
+pub fn peak(megabytes: u64, command: &[&str]) -> String {
+    let (ended, _) = held(megabytes, command);
+    ended.stderr
+}
+
+/// The same where it must succeed. Returns what it has said and written to standard output.
+pub fn within(megabytes: u64, command: &[&str]) -> (String, String) {
+    let (ended, code) = held(megabytes, command);
+    let written = ended.stdout.trim_end().rsplit_once('\n').map_or("", |(written, _)| written);
+    assert_eq!(code, 0, "{command:?}: {}", ended.stderr);
     (ended.stderr, written.to_owned())
+}
+
+fn held(megabytes: u64, command: &[&str]) -> (Ended, u64) {
+    let allowed = format!("{megabytes}MB");
+    let ended = unfolding(&[&["peak"], command, &["--max-memory", &allowed]].concat(), Scratch::new());
+    let last = ended.stdout.lines().last().unwrap_or_default();
+    let numbers: Vec<u64> = last.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let [code, peak] = numbers[..] else { panic!("{command:?}: {ended:?}") };
+    assert!(peak <= megabytes * 1024, "{command:?}: {peak} kB, and {}", ended.stderr);
+    (ended, code)
 }
 
 /// What a report of a generator's recording says, and shows as collapsed stacks.

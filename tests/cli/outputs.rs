@@ -3,14 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use fpprof::output::mark::is_own;
 
 use crate::executables;
 use crate::processes::assert_untouched;
 use crate::python::{self, BUSY, Program};
-use crate::run::{FPPROF, Scratch, record, start_command};
+use crate::run::{FPPROF, Scratch, fpprof, record, start_command};
 
 /// What fpprof itself has written before.
 const OURS: &str = "# command: python3\n# recorded by: fpprof 0.1.0\nmain 1\n";
@@ -210,4 +210,44 @@ fn what_holds_sources_or_memory_is_for_its_owner_only() {
     assert_eq!(mode("r.html", &["report", &recording.to_string_lossy(), "-o"]), 0o600);
     assert_eq!(mode("case.json", &["doctor", "--pid", &pid, "--snapshot"]), 0o600);
     assert_eq!(mode("bug.json", &["bug-report", "--pid", &pid, "-o"]), 0o600);
+}
+
+/// Who has read the beginning of a profile would not know that it is no whole one. Of a text one may read as much as one likes.
+#[test]
+fn a_profile_that_its_reader_does_not_take_is_told_and_a_text_is_not() {
+    let target = Program::start(&python::newest(), BUSY);
+    let pid = target.pid_text();
+    let folder = Scratch::new();
+    let kept = folder.path().join("kept.fpprof");
+    let kept = kept.to_str().expect("it is text");
+    assert_eq!(fpprof(&["record", "--hideprogress", "-d", "500ms", "-o", kept, "-p", &pid]).code, 0);
+    let run = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        // Nobody reads: the first write fails.
+        drop(reader);
+        let mut command = Command::new(FPPROF);
+        command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+        let ended = command.output().unwrap();
+        (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let record = ["record", "--hideprogress", "-d", "300ms", "-p", &pid, "-o", "-"];
+    let report = ["report", "--hideprogress", kept, "-o", "-"];
+    let mut profiles: Vec<Vec<&str>> = vec![record.to_vec()];
+    profiles.push([&record[..], &["-f", "collapsed"]].concat());
+    for format in ["collapsed", "flamegraph", "html", "speedscope", "pprof", "jsonl"] {
+        profiles.push([&report[..], &["-f", format]].concat());
+    }
+    for format in ["json", "flamegraph"] {
+        profiles.push(vec!["diff", "--hideprogress", kept, kept, "-o", "-", "-f", format]);
+    }
+    for arguments in profiles {
+        let (code, said) = run(&arguments);
+        assert_eq!(code, Some(141), "{arguments:?}: {said}");
+        assert!(said.contains("was closed before all of it was written"), "{arguments:?}: {said}");
+    }
+    for arguments in [&["dump", "-p", &pid][..], &["doctor", "-p", &pid], &["diff", "--hideprogress", kept, kept]] {
+        let (code, said) = run(arguments);
+        assert!(code == Some(0) && !said.contains("closed"), "{arguments:?}: {code:?}: {said}");
+    }
+    assert_untouched(target.pid());
 }

@@ -137,3 +137,36 @@ fn a_process_that_another_program_traces() {
     ptrace::detach(pid, None).unwrap();
     eventually("it runs on", || processes::state(target.pid()) == 'R');
 }
+
+/// A security module can refuse the root of a process that may be traced; strace(1) answers in its place here.
+#[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "there is no strace in the emulated machine")]
+fn a_root_that_cannot_be_followed_costs_files_and_no_frames() {
+    let folder = Scratch::new();
+    let script = folder.path().join("named_by_the_target.py");
+    std::fs::write(&script, "print('ready', flush=True)\nwhile True:\n    sum(range(10_000))\n").unwrap();
+    let mut command = python::shared().command();
+    command.arg(&script);
+    let mut target = Program::spawn(command);
+    assert_eq!(target.line(), "ready");
+    let pid = target.pid_text();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-e", "signal=none", "-o", "/dev/null", "-e", "inject=openat:error=EACCES"]);
+        command.args(["-P", &format!("/proc/{pid}/root"), FPPROF]).args(arguments).args(["-p", &pid]);
+        let ended = start_command(command, Scratch::new()).wait();
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let words =
+            format!("fpprof: warning: the root directory of process {pid} cannot be followed (Permission denied");
+        assert!(ended.stderr.contains(&words), "{}", ended.stderr);
+        ended
+    };
+    let dumped = run(&["dump", "--native", "all"]);
+    for name in ["    <module> (", "    _PyEval_EvalFrameDefault (", "    Py_BytesMain ("] {
+        assert!(dumped.stdout.contains(name), "{name}: {}", dumped.stdout);
+    }
+    assert!(!dumped.stdout.contains("stack incomplete"), "{}", dumped.stdout);
+    let page = run(&["record", "--max-overhead", "none", "-d", "500ms", "-f", "html", "-o", "-"]);
+    assert!(page.stdout.contains("named_by_the_target.py") && !page.stdout.contains("sum(range(10_000))"));
+    assert_untouched(target.pid());
+}

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,13 +15,15 @@ use nix::pty::{Winsize, grantpt, openpty, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
+use crate::executables;
 use crate::patience::{eventually, patience};
+use crate::permissions::as_nobody;
 use crate::processes::{self, assert_untouched};
-use crate::python::{self, BUSY, Program};
+use crate::python::{self, BUSY, IDLE, Program};
 use crate::run::{FPPROF, Scratch, fpprof};
 
 /// `fpprof top` on a terminal of its own.
-struct Top {
+pub struct Top {
     child: Child,
     terminal: File,
     screen: Arc<Mutex<vt100::Parser>>,
@@ -29,14 +33,19 @@ struct Top {
 
 impl Top {
     fn start(arguments: &[&str]) -> Top {
+        let mut command = Command::new(FPPROF);
+        command.arg("top").args(arguments);
+        Top::run(command)
+    }
+
+    /// Runs a command that runs `fpprof top` in the end.
+    pub fn run(mut command: Command) -> Top {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).expect("a terminal can be made");
         let scratch = Scratch::new();
         let side = |file: &File| Stdio::from(file.try_clone().expect("it can be duplicated"));
         let slave = File::from(pty.slave);
-        let mut command = Command::new(FPPROF);
-        command.arg("top").args(arguments).current_dir(scratch.path());
-        command.env_remove("NO_COLOR").env("TERM", "xterm-256color");
+        command.current_dir(scratch.path()).env_remove("NO_COLOR").env("TERM", "xterm-256color");
         let child = command.stdin(side(&slave)).stdout(side(&slave)).stderr(side(&slave)).spawn().expect("it starts");
         let terminal = File::from(pty.master);
         let was_cooked = is_cooked(&terminal);
@@ -54,16 +63,20 @@ impl Top {
         Top { child, terminal, screen, scratch, was_cooked }
     }
 
-    fn of(target: &Program, more: &[&str]) -> Top {
+    pub fn of(target: &Program, more: &[&str]) -> Top {
         Top::start(&[&["--pid", &target.pid_text()], more].concat())
     }
 
-    fn text(&self) -> String {
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub fn text(&self) -> String {
         self.screen.lock().expect("nobody panics").screen().contents()
     }
 
     #[track_caller]
-    fn wait_for(&self, words: &str) {
+    pub fn wait_for(&self, words: &str) {
         let deadline = std::time::Instant::now() + patience();
         while !self.text().contains(words) {
             assert!(std::time::Instant::now() < deadline, "never shown: {words}\n{}", self.text());
@@ -76,7 +89,7 @@ impl Top {
         eventually(&format!("{words} is not shown"), || !self.text().contains(words));
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         self.terminal.write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
 
@@ -91,7 +104,7 @@ impl Top {
 
     /// Waits for its end, and checks that the terminal is as it was.
     #[track_caller]
-    fn wait(self) -> (ExitStatus, String) {
+    pub fn wait(self) -> (ExitStatus, String) {
         self.wait_for_last("")
     }
 
@@ -161,6 +174,33 @@ fn it_shows_what_a_process_spends_its_time_with() {
     let (status, _) = top.wait();
     assert_eq!(status.code(), Some(0));
     assert_untouched(target.pid());
+}
+
+#[test]
+fn who_may_not_look_where_threads_wait_is_told_once_that_they_are_stopped() {
+    let target = Program::start_reading(&python::newest(), IDLE);
+    let program = Scratch::new();
+    let copy = program.path().join("fpprof");
+    executables::copy(Path::new(FPPROF), &copy);
+    std::fs::set_permissions(program.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(as_nobody()).args(["--inh-caps=+sys_ptrace", "--ambient-caps=+sys_ptrace"]);
+    command.arg(copy).args(["top", "--idle", "--pid", &target.pid_text()]);
+    let mut top = Top::run(command);
+    let words = "blocked threads are stopped to be read: no CAP_DAC_READ_SEARCH";
+    top.wait_for(words);
+    // Any key takes it away, and it does not come again.
+    top.press("o");
+    top.wait_until_gone(words);
+    let ticks = top.text();
+    eventually("the screen has news", || top.text() != ticks);
+    assert!(!top.text().contains(words), "{}", top.text());
+    top.press("q");
+    assert!(top.wait().0.success());
+    assert_untouched(target.pid());
+    let root = Top::of(&target, &["--idle"]);
+    root.wait_for("wait");
+    assert!(!root.text().contains(words), "{}", root.text());
 }
 
 #[test]

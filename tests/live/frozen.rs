@@ -25,7 +25,9 @@ const VIEW: DumpOptions = DumpOptions { native: NativeFrames::All, lines: false,
 /// What `fpprof dump` writes, without what only a live process shows: when it was looked at, and which files calls wait for.
 fn dumped(mut session: Session) -> Value {
     session.reader.read_locals();
-    let mut json: Value = serde_json::from_str(&dump::json::write(&Dump::take(session, VIEW))).expect("it is JSON");
+    let mut bytes = Vec::new();
+    dump::json::write(&Dump::take(session, VIEW), &mut bytes).expect("memory can be written");
+    let mut json: Value = serde_json::from_slice(&bytes).expect("it is JSON");
     json["time"] = Value::Null;
     for thread in json["threads"].as_array_mut().expect("there are threads") {
         let state = thread["state_text"].as_str().unwrap_or_default().to_owned();

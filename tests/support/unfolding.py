@@ -13,6 +13,9 @@ import subprocess
 import sys
 import zlib
 
+sys.dont_write_bytecode = True
+from unfolding_target import SPIN
+
 ADDRESS = 0x1000
 BUILD_ID = bytes(range(20))
 
@@ -123,7 +126,7 @@ def compressed(data):
 def library(path, sections):
     """An ELF file with these sections: name, type, flags, address, bytes, link, size of an entry."""
     note = struct.pack("<III", 4, len(BUILD_ID), 3) + b"GNU\0" + BUILD_ID
-    text = (".text", 1, 6, ADDRESS, b"\xc3" * 64, 0, 0)
+    text = (".text", 1, 6, ADDRESS, SPIN.ljust(64, b"\xc3"), 0, 0)
     sections = [("", 0, 0, 0, b"", 0, 0), text, (".note.gnu.build-id", 7, 2, 0x400, note, 0, 4), *sections]
     names, offsets = b"", []
     for section in [*sections, (".shstrtab",)]:

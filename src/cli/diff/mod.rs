@@ -6,6 +6,7 @@ pub mod args;
 mod json;
 mod table;
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -72,15 +73,23 @@ pub fn run(args: &DiffArgs) -> Result<ExitCode, Failure> {
     warn(&before.part.facts, &after.part.facts);
     let unit = args.unit.into();
     let changes = compare(&before.counts, &after.counts, unit);
-    let comparison = Comparison { before, after, unit, changes };
+    let mut comparison = Comparison { before, after, unit, changes };
     drop(line);
+    if format == DiffFormat::Flamegraph {
+        comparison = comparison.fitted(args.stacks).map_err(|error| {
+            Failure::new(format_args!("the difference cannot be drawn: {error}"))
+                .with_hint("`--format table` takes less memory.")
+        })?;
+    }
     let mut output = OutputFile::open(path, args.force)?;
     let style = if output.path().is_some() { Style::PLAIN } else { args.color.style() };
-    output.write(|out| match format {
-        DiffFormat::Table => out.write_all(set(&table::text(&comparison, args.all, style), style).as_bytes()),
-        DiffFormat::Json => out.write_all(json::text(&comparison).as_bytes()),
-        DiffFormat::Flamegraph => output::write_difference(&comparison.difference(args.stacks), out),
-    })?;
+    match format {
+        DiffFormat::Table => output.write_text(&set(&table::text(&comparison, args.all, style), style)),
+        DiffFormat::Json => output.write(|out| out.write_all(json::text(&comparison).as_bytes())),
+        DiffFormat::Flamegraph => {
+            output.write(|out| output::write_difference(&comparison.difference(args.stacks), out))
+        }
+    }?;
     if let Some(path) = output.path() {
         say(format_args!("fpprof: wrote {}", path.display()));
     }
@@ -121,7 +130,30 @@ fn warn(before: &RecordingFacts, after: &RecordingFacts) {
     }
 }
 
+impl Recorded<'_> {
+    fn only_facts(self) -> Self {
+        Recorded { part: self.part.without_stacks(), ..self }
+    }
+
+    fn drawn(self) -> io::Result<Self> {
+        Ok(Recorded { part: self.part.fitted_for_difference()?, ..self })
+    }
+}
+
 impl Comparison<'_> {
+    /// The comparison as far as there is room to draw it.
+    fn fitted(self, side: Side) -> io::Result<Self> {
+        let Comparison { before, after, .. } = self;
+        let (before, after) = match side {
+            Side::Before => {
+                let after = after.only_facts();
+                (before.drawn()?, after)
+            }
+            Side::After => (before.only_facts(), after.drawn()?),
+        };
+        Ok(Comparison { before, after, ..self })
+    }
+
     fn difference(&self, side: Side) -> Difference<'_> {
         let (old, new) = (&self.before, &self.after);
         let (drawn, which) = match side {

@@ -3,12 +3,13 @@
 //!
 //! Does: write it. Does not: clean or shorten anything; JSON can hold every text.
 
+use std::io::{self, Write};
 use std::time::UNIX_EPOCH;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::look::{Dump, DumpedTarget, ThreadDump};
-use crate::cli::standard_output::document;
+use super::look::{Dump, DumpedTarget, ShownStack, ThreadDump};
+use crate::cli::standard_output::write_document;
 use crate::profile::frame::Frame;
 use crate::python::locals::Local;
 use crate::sampler::run_state::RunState;
@@ -22,7 +23,7 @@ struct Content<'a> {
     process: Option<ProcessFacts<'a>>,
     snapshot: Option<SnapshotFacts>,
     python: PythonFacts<'a>,
-    threads: Vec<Thread<'a>>,
+    threads: Threads<'a>,
 }
 
 #[derive(Serialize)]
@@ -47,6 +48,15 @@ struct PythonFacts<'a> {
     free_threaded: bool,
 }
 
+/// One is made when it is written, and forgotten then.
+struct Threads<'a>(&'a Dump);
+
+impl Serialize for Threads<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.threads.iter().map(|each| thread(each, self.0)))
+    }
+}
+
 #[derive(Serialize)]
 struct Thread<'a> {
     tid: Option<i32>,
@@ -59,7 +69,15 @@ struct Thread<'a> {
     state_text: Option<String>,
     complete: bool,
     error: Option<&'static str>,
-    frames: Vec<FrameFacts<'a>>,
+    frames: Frames<'a>,
+}
+
+struct Frames<'a>(Option<ShownStack<'a>>);
+
+impl Serialize for Frames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().flat_map(ShownStack::frames_and_locals).map(frame))
+    }
 }
 
 #[derive(Serialize)]
@@ -80,8 +98,11 @@ struct LocalFacts<'a> {
     value: &'a str,
 }
 
-/// The document, and a line end.
-pub fn write(dump: &Dump) -> String {
+/// Writes the document, thread by thread.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
     let (process, snapshot) = match &dump.subject {
         DumpedTarget::Process(process, time) => (Some((process, time)), None),
         DumpedTarget::Snapshot(file, machine) => {
@@ -99,13 +120,14 @@ pub fn write(dump: &Dump) -> String {
         }),
         snapshot,
         python: PythonFacts { version: &dump.version, module: &dump.interpreter, free_threaded: dump.free_threaded },
-        threads: dump.threads.iter().map(|each| thread(each, dump.free_threaded)).collect(),
+        threads: Threads(dump),
     };
-    document("fpprof dump", VERSION, &content)
+    write_document(("fpprof dump", VERSION), &content, out)
 }
 
-fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
+fn thread<'a>(thread: &'a ThreadDump, dump: &'a Dump) -> Thread<'a> {
     let stack = thread.stack.as_ref();
+    let shown = stack.ok().map(|stack| dump.names.shown(stack));
     let identity = thread.identity.as_ref();
     Thread {
         tid: identity.map(|identity| identity.tid.0),
@@ -113,12 +135,12 @@ fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
         name: identity.and_then(|identity| identity.name.as_deref()),
         main: identity.map(|identity| identity.is_main),
         python: thread.is_python,
-        holds_gil: identity.filter(|_| !free_threaded && stack.is_ok()).map(|identity| identity.holds_gil),
+        holds_gil: identity.filter(|_| !dump.free_threaded && stack.is_ok()).map(|identity| identity.holds_gil),
         state: stack.map_or(RunState::Unknown.id(), |stack| stack.run_state.id()),
         state_text: stack.ok().map(|stack| stack.run_state.to_string()),
-        complete: stack.is_ok_and(super::look::ThreadStack::is_complete),
+        complete: shown.as_ref().is_some_and(ShownStack::is_complete),
         error: stack.err().map(|reason| reason.reason()),
-        frames: stack.map_or_else(|_| Vec::new(), |stack| stack.frames_and_locals().map(frame).collect()),
+        frames: Frames(shown),
     }
 }
 

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::profile::bounded::KEPT;
 use crate::profile::counted::Counted;
 use crate::profile::frame::{Frame, FrameKind};
+use crate::profile::named::NamedFrame;
 use crate::python::locals::Local;
 use crate::record::origin::with_origin;
 use crate::sampler::run_state::RunState;
@@ -18,9 +20,12 @@ use crate::sampler::sample::Sample;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::SampleFailure;
 use crate::sampler::thread_history::ThreadHistory;
-use crate::stack::frame::SampleFrame;
-use crate::symbolize::names::{NativeFrames, name_stacks};
+use crate::stack::frame::{GapKind, SampleFrame};
+use crate::symbolize::Symbolizer;
+use crate::symbolize::names::{FrameOrigin, NativeFrames, choose, name_frames};
+use crate::target::memory_budget::{self, Left, Meter, Share};
 use crate::target::view::Identity;
+use crate::types::room::Room;
 use crate::types::{Machine, Tid};
 
 /// How often threads are looked at until each has a stack: one that wakes and blocks all the time can escape a look.
@@ -69,6 +74,8 @@ pub struct Dump {
     pub sleepers_stopped: u64,
     /// Its threads, by number, the main thread first.
     pub threads: Vec<ThreadDump>,
+    /// The names of their frames.
+    pub names: FrameNames,
 }
 
 /// Which thread it is.
@@ -102,19 +109,58 @@ pub struct ThreadDump {
 pub struct ThreadStack {
     /// What the thread did.
     pub run_state: RunState,
-    /// The frames that are shown, innermost first.
-    pub frames: Vec<Frame>,
+    /// All its frames, innermost first.
+    pub frames: Arc<[SampleFrame]>,
     /// The variables of each Python frame among them, innermost first; absent where they were not asked for.
     pub locals: Option<Vec<Vec<Local>>>,
 }
 
-impl ThreadStack {
+/// The names of the frames of all stacks, each distinct one once.
+#[derive(Debug)]
+pub struct FrameNames {
+    names: FxHashMap<Counted, NamedFrame>,
+    native: NativeFrames,
+}
+
+impl FrameNames {
+    /// Names the frames of some stacks. Tables of symbols and lines are not even opened for names that are not shown.
+    pub fn of<'s>(
+        stacks: impl Iterator<Item = &'s Arc<[SampleFrame]>>,
+        (origin, symbolizer): (&FrameOrigin<'_>, &Symbolizer),
+        native: NativeFrames,
+    ) -> FrameNames {
+        let distinct: FxHashSet<SampleFrame> = stacks.flat_map(|frames| frames.iter().copied()).collect();
+        let is_native =
+            |frame: &SampleFrame| matches!(frame, SampleFrame::Native { .. } | SampleFrame::Evaluation { .. });
+        let wanted = distinct.into_iter().filter(|frame| native != NativeFrames::None || !is_native(frame));
+        let counted: Vec<Counted> = wanted.map(Counted::Frame).collect();
+        FrameNames { names: name_frames(counted.iter(), origin, symbolizer), native }
+    }
+
+    /// What is shown of a stack.
+    pub fn shown<'a>(&'a self, stack: &'a ThreadStack) -> ShownStack<'a> {
+        let named = stack.frames.iter().rev().filter_map(|frame| self.names.get(&Counted::Frame(*frame)));
+        let mut frames = choose(&named.collect::<Vec<_>>(), self.native);
+        frames.reverse();
+        ShownStack { frames, locals: stack.locals.as_deref() }
+    }
+}
+
+/// What is shown of a stack.
+#[derive(Debug)]
+pub struct ShownStack<'a> {
+    /// The frames that are shown, innermost first.
+    pub frames: Vec<&'a Frame>,
+    locals: Option<&'a [Vec<Local>]>,
+}
+
+impl<'a> ShownStack<'a> {
     /// The frames, innermost first, each with its variables: none where they were not asked for, or it is no Python frame.
-    pub fn frames_and_locals(&self) -> impl Iterator<Item = (&Frame, Option<&[Local]>)> {
-        let mut locals = self.locals.iter().flatten();
+    pub fn frames_and_locals(&self) -> impl Iterator<Item = (&'a Frame, Option<&'a [Local]>)> {
+        let mut locals = self.locals.into_iter().flatten();
         self.frames.iter().map(move |frame| {
             let own = if frame.kind.is_python() { locals.next() } else { None };
-            (frame, own.map(Vec::as_slice))
+            (*frame, own.map(Vec::as_slice))
         })
     }
 
@@ -129,9 +175,14 @@ impl Dump {
     pub fn take(mut session: Session, view: DumpOptions) -> Dump {
         let time = SystemTime::now();
         let mut seen: FxHashMap<Tid, (Arc<[SampleFrame]>, RunState)> = FxHashMap::default();
+        let (mut room, mut shortened) = (Meter::new(Share::Making), 0);
         let began = Instant::now();
         for look in 1.. {
-            let mut take = |sample: Sample| drop(seen.insert(sample.tid, (sample.frames, sample.run_state)));
+            let mut take = |sample: Sample| {
+                let (frames, is_whole) = fitting(sample.frames, &mut room);
+                shortened += u64::from(!is_whole);
+                seen.insert(sample.tid, (frames, sample.run_state));
+            };
             session.tick(1, &mut take);
             session.serve_within(PATIENCE, &mut take);
             let failures: Vec<SampleFailure> = session.threads().iter().filter_map(|history| history.failure).collect();
@@ -143,18 +194,13 @@ impl Dump {
                 std::thread::sleep(LOOK_EVERY);
             }
         }
-        let outermost_first =
-            |frames: &[SampleFrame]| frames.iter().rev().map(|frame| Counted::Frame(*frame)).collect();
-        let (tids, stacks): (Vec<Tid>, Vec<Vec<Counted>>) =
-            seen.iter().map(|(tid, (frames, _))| (*tid, outermost_first(frames))).unzip();
-        let (names, not_read) = name(&session, &stacks, view);
-        let mut named: FxHashMap<Tid, Vec<Frame>> = tids.into_iter().zip(names).collect();
+        memory_budget::leave_out(Left::OuterParts(shortened));
+        let (names, not_read) = name(&session, seen.values().map(|(frames, _)| frames), view);
         let reads_locals = session.reader.reads_locals();
         let mut stack = |history: &ThreadHistory| {
-            let mut frames = named.remove(&history.tid())?;
-            frames.reverse();
+            let (frames, run_state) = seen.remove(&history.tid())?;
             let locals = reads_locals.then(|| history.seen.locals.clone());
-            Some(ThreadStack { run_state: seen.get(&history.tid())?.1.clone(), frames, locals })
+            Some(ThreadStack { run_state, frames, locals })
         };
         let main = session.identity().pid.0;
         let mut threads: Vec<ThreadDump> = session
@@ -183,15 +229,35 @@ impl Dump {
             not_read,
             sleepers_stopped: session.statistics.stops.of_sleepers,
             threads,
+            names,
         }
     }
 }
 
-/// The frames that are shown of each stack, and what lacks of the names of code that is in no file.
-fn name(session: &Session, stacks: &[Vec<Counted>], view: DumpOptions) -> (Vec<Vec<Frame>>, Option<String>) {
+/// As much of a stack as there is room for, its innermost part with one gap behind it; and whether that is all of it.
+fn fitting(frames: Arc<[SampleFrame]>, room: &mut dyn Room) -> (Arc<[SampleFrame]>, bool) {
+    let mut fits = |kept: usize| room.take((kept * size_of::<SampleFrame>()) as u64);
+    if fits(frames.len()) {
+        return (frames, true);
+    }
+    // The least of them is little.
+    let least = KEPT.last().copied().unwrap_or_default();
+    let kept = KEPT.into_iter().filter(|kept| *kept < frames.len()).find(|kept| fits(*kept)).unwrap_or(least);
+    let inner = frames.iter().take(kept).copied();
+    (inner.chain([SampleFrame::Missing(GapKind::NoRoom)]).collect(), false)
+}
+
+/// The names of all frames, and what lacks of the names of code that is in no file.
+fn name<'s>(
+    session: &Session,
+    stacks: impl Iterator<Item = &'s Arc<[SampleFrame]>> + Clone,
+    view: DumpOptions,
+) -> (FrameNames, Option<String>) {
     with_origin(session, &FxHashMap::default(), view.full_filenames, |origin, symbolizer| {
         let symbolizer = if view.lines { symbolizer } else { symbolizer.without_lines() };
-        let lack = origin.perf_map.lack_for(stacks.iter().flatten()).map(str::to_owned);
-        (name_stacks(stacks, origin, &symbolizer, view.native), lack)
+        let is_unnamed = |frame: &&SampleFrame| matches!(frame, SampleFrame::Unnamed(_));
+        let unnamed = stacks.clone().flat_map(|frames| frames.iter()).find(is_unnamed).copied().map(Counted::Frame);
+        let lack = origin.perf_map.lack_for(unnamed.iter()).map(str::to_owned);
+        (FrameNames::of(stacks, (origin, &symbolizer), view.native), lack)
     })
 }

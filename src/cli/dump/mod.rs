@@ -17,8 +17,8 @@ use self::args::DumpArgs;
 use self::look::{Dump, DumpOptions};
 use super::failure::Failure;
 use super::messages::say;
-use super::style::Style;
 use super::{opening, standard_output};
+use crate::profile::facts::stops::WHY_SLEEPERS;
 use crate::sampler::mode::Mode;
 use crate::types::Pid;
 
@@ -35,17 +35,17 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     };
     if dump.sleepers_stopped > 0 {
         say(format_args!(
-            "fpprof: blocked threads were stopped for a moment to be read ({}): without CAP_DAC_READ_SEARCH their own user alone may read \
-             where they wait",
+            "fpprof: blocked threads were stopped for a moment to be read ({}): {WHY_SLEEPERS}",
             dump.sleepers_stopped
         ));
     }
     if let Some(not_read) = &dump.not_read {
         say(format_args!("fpprof: warning: names: {not_read}"));
     }
-    let style = if args.json { Style::PLAIN } else { args.color.style() };
-    let text = if args.json { json::write(&dump) } else { text::write(&dump, style) };
-    standard_output::print(&text, style)?;
+    match args.json {
+        true => standard_output::print_with(|out| json::write(&dump, out))?,
+        false => standard_output::print_with(|out| text::write(&dump, args.color.style(), out))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,15 +9,14 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
-use super::look::{Dump, DumpOptions, DumpedTarget, ThreadDump, ThreadStack};
+use super::look::{Dump, DumpOptions, DumpedTarget, FrameNames, ThreadDump, ThreadStack};
 use crate::cli::failure::Failure;
-use crate::profile::counted::Counted;
 use crate::profile::paths::PathRoots;
 use crate::sampler::run_state::RunState;
 use crate::snapshot::Snapshot;
 use crate::snapshot::format::MAX_FILE;
 use crate::snapshot::replay::Replay;
-use crate::symbolize::names::{FrameOrigin, NativeCode, name_stacks};
+use crate::symbolize::names::{FrameOrigin, NativeCode};
 use crate::symbolize::{FunctionExtent, ModuleFile, PerfMap, Symbolizer};
 use crate::target::elf::ElfError;
 use crate::target::modules::ModuleId;
@@ -43,7 +42,6 @@ pub fn dump(path: &Path, view: DumpOptions) -> Result<Dump, Failure> {
         refused(&error, "The snapshot is damaged, or this fpprof cannot read its version of CPython: save it again.")
     })?;
     let frames = replay.run(&mut replay.journey());
-    let stack: Vec<Counted> = frames.iter().rev().map(|frame| Counted::Frame(*frame)).collect();
     let interpreter = &replay.snapshot().runtime.file_name;
     let number = replay.snapshot().modules.iter().position(|module| module.name == *interpreter);
     let origin = FrameOrigin {
@@ -54,9 +52,7 @@ pub fn dump(path: &Path, view: DumpOptions) -> Result<Dump, Failure> {
         perf_map: &PerfMap::default(),
         roots: &PathRoots { project: None, home: None, full: view.full_filenames },
     };
-    let mut named = name_stacks(&[stack], &origin, &Symbolizer::new(None), view.native);
-    let mut frames = named.pop().unwrap_or_default();
-    frames.reverse();
+    let names = FrameNames::of(std::iter::once(&frames), (&origin, &Symbolizer::new(None)), view.native);
     Ok(Dump {
         subject: DumpedTarget::Snapshot(path.to_owned(), machine),
         version: replay.interpreter().version.to_string(),
@@ -69,6 +65,7 @@ pub fn dump(path: &Path, view: DumpOptions) -> Result<Dump, Failure> {
             is_python: !replay.snapshot().thread_states.is_empty(),
             stack: Ok(ThreadStack { run_state: RunState::Unknown, frames, locals: None }),
         }],
+        names,
     })
 }
 

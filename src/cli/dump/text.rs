@@ -3,38 +3,52 @@
 //! Does: lay it out. Does not: look at a process or a snapshot.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
-use super::look::{Dump, DumpedTarget, ThreadDump, ThreadStack};
+use super::look::{Dump, DumpedTarget, ShownStack, ThreadDump};
+use crate::cli::standard_output::set;
 use crate::cli::style::Style;
 use crate::output::label::{LabelOptions, name_and_place};
 use crate::profile::clean::one_line;
-use crate::profile::frame::{Frame, FrameKind};
-use crate::python::locals::Local;
+use crate::profile::frame::FrameKind;
 use crate::sampler::run_state::RunState;
 
-/// The text, with a line end behind each line.
-pub fn write(dump: &Dump, style: Style) -> String {
-    let mut lines = vec![
-        match &dump.subject {
-            DumpedTarget::Process(process, _) => {
-                format!("Process {}: {}", process.pid, one_line(&process.command_line.join(" ")))
-            }
-            DumpedTarget::Snapshot(file, machine) => {
-                format!("Snapshot {}: a thread on {}", one_line(&file.to_string_lossy()), machine.name())
-            }
-        },
-        format!("CPython {}{} ({})", dump.version, threading(dump), one_line(&dump.interpreter)),
-    ];
+/// Writes the text, line by line: all of it never is in memory.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(dump: &Dump, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut line = |text: &str| {
+        out.write_all(set(text, style).as_bytes())?;
+        out.write_all(b"\n")
+    };
+    let mut kinds = BTreeSet::new();
+    line(&subject(dump))?;
+    line(&format!("CPython {}{} ({})", dump.version, threading(dump), one_line(&dump.interpreter)))?;
     for thread in &dump.threads {
-        lines.push(String::new());
-        lines.push(heading(thread, style));
+        line("")?;
+        line(&heading(thread, style))?;
         match &thread.stack {
-            Ok(stack) => lines.extend(frames(stack, style)),
-            Err(reason) => lines.push(format!("    [no stack: {}]", reason.reason())),
+            Ok(stack) => {
+                let stack = dump.names.shown(stack);
+                kinds.extend(stack.frames.iter().map(|frame| frame.kind));
+                write_frames(&stack, style, &mut line)?;
+            }
+            Err(reason) => line(&format!("    [no stack: {}]", reason.reason()))?,
         }
     }
-    lines.extend(legend(dump, style));
-    lines.join("\n") + "\n"
+    legend(&kinds, style).iter().try_for_each(|text| line(text))
+}
+
+fn subject(dump: &Dump) -> String {
+    match &dump.subject {
+        DumpedTarget::Process(process, _) => {
+            format!("Process {}: {}", process.pid, one_line(&process.command_line.join(" ")))
+        }
+        DumpedTarget::Snapshot(file, machine) => {
+            format!("Snapshot {}: a thread on {}", one_line(&file.to_string_lossy()), machine.name())
+        }
+    }
 }
 
 fn threading(dump: &Dump) -> &'static str {
@@ -58,11 +72,11 @@ fn heading(thread: &ThreadDump, style: Style) -> String {
     style.strong(&format!("Thread {} {name}{facts}: {state}{gil}", identity.tid))
 }
 
-fn frames(stack: &ThreadStack, style: Style) -> Vec<String> {
+fn write_frames(stack: &ShownStack<'_>, style: Style, line: &mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> {
     if stack.frames.is_empty() {
-        return vec!["    [no frames to show]".to_owned()];
+        return line("    [no frames to show]");
     }
-    let line = |(frame, locals): (&Frame, Option<&[Local]>)| {
+    for (frame, locals) in stack.frames_and_locals() {
         let (name, place) = name_and_place(frame, &LabelOptions::default());
         let place = place.map_or_else(String::new, |place| style.faint(&format!(" ({place})")));
         // The mark takes the place of a space, so that the text is at one column with and without it.
@@ -70,19 +84,19 @@ fn frames(stack: &ThreadStack, style: Style) -> Vec<String> {
             mark if mark.is_empty() => format!("    {name}{place}"),
             mark => format!("  {mark} {name}{place}"),
         };
-        let local = |local: &Local| format!("        {} = {}", one_line(&local.name), one_line(&local.value));
-        [first].into_iter().chain(locals.unwrap_or_default().iter().map(local)).collect::<Vec<_>>()
-    };
-    stack.frames_and_locals().flat_map(line).collect()
+        line(&first)?;
+        for local in locals.unwrap_or_default() {
+            line(&format!("        {} = {}", one_line(&local.name), one_line(&local.value)))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the colours mean, of the kinds that occur.
-fn legend(dump: &Dump, style: Style) -> Vec<String> {
-    let stacks = dump.threads.iter().filter_map(|thread| thread.stack.as_ref().ok());
-    let kinds: BTreeSet<FrameKind> = stacks.flat_map(|stack| &stack.frames).map(|frame| frame.kind).collect();
+fn legend(kinds: &BTreeSet<FrameKind>, style: Style) -> Vec<String> {
     if !style.has_colors() || kinds.is_empty() {
         return Vec::new();
     }
-    let entry = |kind: FrameKind| format!("{} {}", style.mark(kind), kind.description());
-    vec![String::new(), kinds.into_iter().map(entry).collect::<Vec<_>>().join("  ")]
+    let entry = |kind: &FrameKind| format!("{} {}", style.mark(*kind), kind.description());
+    vec![String::new(), kinds.iter().map(entry).collect::<Vec<_>>().join("  ")]
 }

@@ -24,6 +24,8 @@ pub use self::place::is_standard_output;
 
 /// So many recordings are left behind beside one output.
 const MOST_PARTIAL: u32 = 1000;
+/// What a shell shows of a program that SIGPIPE has ended, as it ends `gzip` and `tar` whose reader has gone: 128 + 13.
+const CUT_OFF: u8 = 141;
 
 /// An output that can be written.
 #[derive(Debug)]
@@ -166,7 +168,7 @@ impl OutputFile {
     /// Writes the output: what `write` writes, and nothing where that fails.
     ///
     /// # Errors
-    /// When writing fails.
+    /// When writing fails, also because whoever reads a pipe has closed it: what was read is not all.
     pub fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
         let result = match &self.destination {
             Destination::Stdout => {
@@ -180,10 +182,17 @@ impl OutputFile {
                 return self.commit();
             }
         };
-        match result {
-            // Whoever reads a pipe may stop at any time: `fpprof record -o - … | head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result.map_err(|error| not_written(&error)),
+        result.map_err(|error| if error.kind() == io::ErrorKind::BrokenPipe { cut_off() } else { not_written(&error) })
+    }
+
+    /// The same for a text for people, of which one may read as much as one likes: `… | head`.
+    ///
+    /// # Errors
+    /// When writing fails for any other reason.
+    pub fn write_text(&mut self, text: &str) -> Result<(), Failure> {
+        match self.write(|out| out.write_all(text.as_bytes())) {
+            Err(failure) if failure == cut_off() => Ok(()),
+            result => result,
         }
     }
 }
@@ -191,6 +200,15 @@ impl OutputFile {
 fn write_buffered(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut buffered = BufWriter::new(file);
     write(&mut buffered).and_then(|()| buffered.flush())
+}
+
+/// Tells that a reader has not taken all of an output.
+fn cut_off() -> Failure {
+    Failure::new("the pipe that the output goes to was closed before all of it was written")
+        .with_hint(
+            "What has been read is no whole output: have its reader read to the end, or write a file, `--output FILE`.",
+        )
+        .with_exit_code(CUT_OFF)
 }
 
 /// Tells that writing an output has failed.

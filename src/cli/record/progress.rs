@@ -72,8 +72,15 @@ mod tests {
 
     #[test]
     fn the_line_says_how_far_and_how_well() {
-        let counts =
-            Counts { elapsed: Duration::from_millis(2500), taken: 250, late: 0, left_out: 0, errors: 0, processes: 1 };
+        let counts = Counts {
+            elapsed: Duration::from_millis(2500),
+            taken: 250,
+            late: 0,
+            left_out: 0,
+            errors: 0,
+            sleepers_stopped: 0,
+            processes: 1,
+        };
         let line = |total, errors| line(Counts { errors, ..counts }, total);
         assert_eq!(line(Some(Duration::from_secs(10)), 0), "recording 2.5 s of 10 s: 250 samples, 100.0/s");
         let several = super::line(Counts { processes: 5, ..counts }, None);

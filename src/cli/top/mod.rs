@@ -48,10 +48,16 @@ use crate::record::requests::Requests;
 use crate::sampler::clock::Intervals;
 use crate::sampler::mode::Mode;
 use crate::target::launch::ProgramOutput;
+use crate::target::memory_budget;
 use crate::target::view::Identity;
 
 /// How long to wait for a key until it is looked for news: a screen that changes more often is not read better.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The threads that take memory.
+const SAMPLING_AND_SUMMING_UP: u64 = 2;
+/// Said once, until a key is pressed; it has to fit into 80 columns.
+const SLEEPERS_STOPPED: &str = "blocked threads are stopped to be read: no CAP_DAC_READ_SEARCH  (? help)";
 
 /// Runs the command.
 ///
@@ -59,6 +65,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Why there is nothing to watch, or no terminal.
 pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     args.memory.apply_beside_a_target();
+    memory_budget::set_takers(SAMPLING_AND_SUMMING_UP);
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return Err(Failure::new("`fpprof top` needs a terminal, and this is none")
             .with_hint("`fpprof dump` shows a process once, and `fpprof record` writes a profile of it."));
@@ -164,7 +171,12 @@ impl Screen<'_> {
             for news in self.news.try_iter() {
                 is_stale = true;
                 match news {
-                    News::Summary(summary) => latest = *summary,
+                    News::Summary(summary) => {
+                        if summary.sleepers_stopped > 0 && latest.sleepers_stopped == 0 {
+                            state.message = Some(SLEEPERS_STOPPED.to_owned());
+                        }
+                        latest = *summary;
+                    }
                     News::Saved(message) => state.message = Some(message),
                 }
             }

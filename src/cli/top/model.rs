@@ -14,11 +14,15 @@ use crate::profile::recording::{RecordedFrame, RecordedProgram, Thread};
 use crate::profile::samples::TimedSample;
 use crate::sampler::run_state::RunState;
 use crate::symbolize::names::{NativeFrames, choose};
+use crate::target::memory_budget::{Meter, Share};
+use crate::types::room::Room;
 
 /// "Now" is so many nanoseconds.
 pub const NOW: u64 = 3_000_000_000;
 /// Stacks in the pane of the hottest ones.
 const HOT_STACKS: usize = 30;
+/// So many of their innermost functions tell them apart.
+const HOT_FRAMES: usize = 1_000;
 
 /// What samples are counted by: numbers of the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +48,7 @@ struct Functions {
     names: Vec<FunctionName>,
     numbers: FxHashMap<(String, Option<String>), u32>,
     stacks: FxHashMap<(usize, u32), Arc<[u32]>>,
+    room: Option<Meter>,
 }
 
 /// A sample of the last seconds.
@@ -138,14 +143,19 @@ impl Model {
             (wanted.idle || state(programs, key).is_on_cpu()) && wanted.thread.is_none_or(|tid| thread == Some(tid))
         };
         let mut rows: FxHashMap<u32, FunctionRow> = FxHashMap::default();
-        let mut hot: FxHashMap<Arc<[u32]>, u64> = FxHashMap::default();
+        let mut hot: FxHashMap<Arc<[u32]>, (u64, Key)> = FxHashMap::default();
         let (mut all, mut now) = (0_u64, 0_u64);
         for (key, weight) in self.overall.iter().filter(|(key, _)| is_shown(key)) {
             let lately = recent.get(key).copied().unwrap_or_default();
             (all, now) = (all.saturating_add(*weight), now.saturating_add(lately));
             let stack = self.functions.of(programs, &self.names, key);
             if lately > 0 {
-                *hot.entry(Arc::clone(&stack)).or_default() += lately;
+                // Its innermost part, where it is longer than any screen is wide.
+                let inner = match stack.len().checked_sub(HOT_FRAMES) {
+                    None | Some(0) => Arc::clone(&stack),
+                    Some(outer) => stack.get(outer..).unwrap_or_default().into(),
+                };
+                hot.entry(inner).or_insert((0, *key)).0 += lately;
             }
             // A function that calls itself is counted once.
             for function in stack.iter().collect::<FxHashSet<_>>() {
@@ -161,16 +171,18 @@ impl Model {
             row.own.divide(all, now);
             row.total.divide(all, now);
         });
-        let mut hot: Vec<(Arc<[u32]>, u64)> = hot.into_iter().collect();
-        hot.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let hot = hot.into_iter().take(HOT_STACKS).map(|(stack, weight)| HotStack {
-            share: weight as f64 / now.max(1) as f64,
-            frames: stack.iter().rev().map(|number| self.functions.labelled(*number)).collect(),
+        let mut hot: Vec<_> = hot.into_iter().collect();
+        hot.sort_by(|a, b| b.1.0.cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
+        hot.truncate(HOT_STACKS);
+        let hot = hot.into_iter().map(|(inner, (weight, key))| {
+            let whole = self.functions.of(programs, &self.names, &key);
+            HotStack { share: weight as f64 / now.max(1) as f64, frames: self.functions.shown(&inner, &whole) }
         });
+        let hot: Vec<HotStack> = hot.collect();
         let all_the_time = self.weight_of_all();
         Summary {
             functions,
-            hot: hot.collect(),
+            hot,
             activity: activity(programs, &recent, all_the_time),
             threads: threads(programs, &recent, all_the_time),
             ..Summary::default()
@@ -207,7 +219,11 @@ impl Functions {
             })
             .collect();
         let stack: Arc<[u32]> = numbers.into();
-        self.stacks.insert((key.program, key.stack), Arc::clone(&stack));
+        // One that is not kept is put together again for the next screen.
+        let room = self.room.get_or_insert_with(|| Meter::new(Share::Making));
+        if room.take(size_of_val(&*stack) as u64) {
+            self.stacks.insert((key.program, key.stack), Arc::clone(&stack));
+        }
         stack
     }
 
@@ -220,6 +236,13 @@ impl Functions {
             own: Shares::default(),
             total: Shares::default(),
         }
+    }
+
+    /// The functions of a stack, innermost first; of those outside of `inner` each once.
+    fn shown(&self, inner: &[u32], whole: &[u32]) -> Vec<(String, Option<crate::profile::frame::FrameKind>)> {
+        let mut met: FxHashSet<u32> = inner.iter().copied().collect();
+        let outer = whole.iter().rev().skip(inner.len()).copied().filter(|number| met.insert(*number));
+        inner.iter().rev().copied().chain(outer).map(|number| self.labelled(number)).collect()
     }
 
     fn labelled(&self, number: u32) -> (String, Option<crate::profile::frame::FrameKind>) {

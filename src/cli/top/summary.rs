@@ -113,6 +113,10 @@ pub struct Summary {
     pub left_out: u64,
     /// How many processes are sampled now.
     pub processes: usize,
+    /// Samples that are not shown, for there was no room for them in memory.
+    pub without_room: u64,
+    /// Stops of blocked threads, of which nothing else told where they were.
+    pub sleepers_stopped: u64,
     /// Why there is no more to come.
     pub ended: Option<String>,
 }

@@ -77,7 +77,9 @@ fn neutralize(frame: &mut Frame<'_>) {
 }
 
 fn title_line<'a>(header: &'a Header, shown: &Summary, state: &State) -> Line<'a> {
-    let missed = [(shown.late, "late"), (shown.left_out, "left out")].into_iter().filter(|(count, _)| *count > 0);
+    let missed = [(shown.late, "late"), (shown.left_out, "left out"), (shown.without_room, "without room")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0);
     let missed: Vec<String> = missed.map(|(count, how)| format!("{count} {how}")).collect();
     let missed = if missed.is_empty() { String::new() } else { format!(" ({})", missed.join(", ")) };
     let paused = if state.is_paused { "paused  " } else { "" };

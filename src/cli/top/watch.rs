@@ -119,7 +119,8 @@ impl Watch {
         loop {
             let read = self.file.read_at(&mut bytes, self.offset)?;
             let block = bytes.get(..read).unwrap_or_default();
-            let used = self.follower.follow_within(block, &mut Meter::new(Share::Making)).map_err(io::Error::other)?;
+            let used =
+                self.follower.follow_within(block, &mut Meter::new(Share::Sampling)).map_err(io::Error::other)?;
             self.offset += used as u64;
             if used == 0 {
                 break;
@@ -178,6 +179,8 @@ impl Watch {
             late: counts.late,
             left_out: counts.left_out,
             processes: counts.processes,
+            sleepers_stopped: counts.sleepers_stopped,
+            without_room: self.follower.samples_left_out(),
             ..summary
         }
     }

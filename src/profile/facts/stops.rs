@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::wording::{microseconds, plural};
 use crate::types::Nanos;
 
+/// Why blocked threads are stopped to be read.
+pub const WHY_SLEEPERS: &str = "without CAP_DAC_READ_SEARCH their own user alone may read where they wait";
+
 /// What the stops of a recording cost the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopFacts {
@@ -54,11 +57,7 @@ impl fmt::Display for StopFacts {
         }
         match self.of_sleepers {
             0 => Ok(()),
-            stops => write!(
-                f,
-                "; {} of blocked threads, for without CAP_DAC_READ_SEARCH their own user alone may read where they wait",
-                plural(stops, "stop", "stops")
-            ),
+            stops => write!(f, "; {} of blocked threads, for {WHY_SLEEPERS}", plural(stops, "stop", "stops")),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::sampler::{observe, transfers};
 use crate::target::access;
 use crate::target::obstacle::Obstacle;
 use crate::target::threads::Activity;
+use crate::types::room::Room;
 
 /// A thread that falls asleep and wakes all the time is looked at so often.
 const LOOKS: usize = 8;
@@ -148,10 +149,12 @@ impl Session {
         }
         let run_state = observe::run_state(&self.reader, history, &self.states, &reading);
         let frames = Arc::clone(&reading.frames);
-        if let Some(at) = blocked_at {
+        // A thread whose stack is not kept is read again at the next look.
+        let is_kept = self.room.take(size_of_val(&*frames) as u64);
+        if let Some(at) = blocked_at.filter(|_| is_kept) {
             history.last_block.was_read(at, &frames, run_state.clone());
         }
-        if let Some(mark) = SleepMark::of(&reading) {
+        if let Some(mark) = SleepMark::of(&reading).filter(|_| is_kept) {
             history.last_block.was_woken(mark, &frames, run_state.clone());
         }
         let holds_gil = self.states.holds_gil(&history.known, &reading.captured);

@@ -32,6 +32,8 @@ fn summary() -> Summary {
         late: 4,
         left_out: 0,
         processes: 1,
+        without_room: 0,
+        sleepers_stopped: 0,
         ended: None,
     }
 }
