@@ -3,6 +3,7 @@
 //! Does: list threads when they change, pass over threads that have not run, count outcomes.
 //! Does not: read a thread (that is `reader`), keep time, or count stacks.
 
+mod among_many;
 mod one_thread;
 mod pending;
 
@@ -16,7 +17,6 @@ use super::run_state::RunState;
 use super::sample::Sample;
 use super::statistics::{SampleFailure, Statistics};
 use super::thread_history::{PendingTicks, ThreadHistory};
-use crate::capture::captured::Captured;
 use crate::process::binaries::Binaries;
 use crate::process::find::OpenError;
 use crate::process::reader::Reader;
@@ -144,16 +144,6 @@ impl Session {
     /// See [`OpenError`].
     pub fn sharing(process: Process, binaries: &Arc<Binaries>, mode: Mode) -> Result<Session, OpenError> {
         Ok(Session::of(Reader::sharing(Arc::new(LiveTarget::new(process)?), Arc::clone(binaries))?, mode))
-    }
-
-    /// Takes the buffers in which captures are made, and gives those that it had: of many sessions one is sampled at a time.
-    pub fn swap_buffers(&mut self, buffers: &mut Captured) {
-        std::mem::swap(&mut self.reader.captured, buffers);
-    }
-
-    /// Lets go of the files of threads: of a process that has ended nothing is kept open.
-    pub fn close_threads(&mut self) {
-        self.threads = Vec::new();
     }
 
     /// Leaves out, from now on, threads on a CPU at moments that are no fair draw of where they compute: see
