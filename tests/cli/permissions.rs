@@ -170,3 +170,20 @@ fn a_root_that_cannot_be_followed_costs_files_and_no_frames() {
     assert!(page.stdout.contains("named_by_the_target.py") && !page.stdout.contains("sum(range(10_000))"));
     assert_untouched(target.pid());
 }
+
+#[test]
+fn of_several_processes_those_that_may_be_read_are_recorded_and_the_others_named() {
+    let unique = format!("fpprof-some-{}", std::process::id());
+    let code = format!("{BUSY}\n# {unique}");
+    let own = Program::start_command(of_nobody(), &code);
+    let others = Program::start(&python::newest(), &code);
+    let time = format!("{}ms", milliseconds(4000));
+    let ended =
+        run_as(&as_nobody(), &["record", "--max-overhead", "none", "--name", &unique, "-d", &time, "-o", "o.txt"]);
+    let output = ended.recorded();
+    assert!(output.contains(";inner (<string>:"), "{ended:?}");
+    assert!(!output.contains(&format!("({})", others.pid())), "{ended:?}");
+    let named = ended.stderr.lines().find(|line| line.starts_with("  not recorded: process "));
+    assert!(named.is_some_and(|line| line.contains(&others.pid_text())), "{ended:?}");
+    [&own, &others].into_iter().for_each(|target| assert_untouched(target.pid()));
+}
