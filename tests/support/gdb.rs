@@ -202,6 +202,9 @@ fn attachment(pid: u32) -> serde_json::Value {
     let (root, executable) = (link("root"), link("exe"));
     let own_root = (root != Path::new("/")).then(|| (root, extension::symbols()));
     let (sysroot, symbols) = own_root.unzip();
+    // The tables of an interpreter's libc that has none of its own are beside it.
+    let beside = executable.parent().and_then(Path::parent).map(|home| home.join("debug"));
+    let symbols = symbols.or(beside.filter(|folder| folder.join(".build-id").exists()));
     serde_json::json!({ "pid": pid, "executable": executable, "sysroot": sysroot, "symbols": symbols })
 }
 

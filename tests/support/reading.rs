@@ -76,6 +76,15 @@ impl OneByOne {
     /// # Panics
     /// When it cannot be read.
     pub fn read(&mut self, tid: i32, how: How) -> Vec<Element> {
+        let reading = self.reading(tid, how);
+        self.elements(&reading)
+    }
+
+    /// One thread at one moment.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn reading(&mut self, tid: i32, how: How) -> Reading {
         let thread = Thread::open(self.pid, Tid(tid)).expect("the thread lives");
         let mut known = KnownThread::new(thread);
         let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory());
@@ -98,8 +107,13 @@ impl OneByOne {
             }
             std::thread::yield_now();
         };
-        let reading = read.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"));
-        self.elements(&reading)
+        read.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"))
+    }
+
+    /// What reads them.
+    #[allow(dead_code, reason = "each test program uses a part")]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     fn elements(&self, reading: &Reading) -> Vec<Element> {

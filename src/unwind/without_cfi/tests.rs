@@ -116,12 +116,3 @@ fn a_stub_at_the_end_of_the_file_s_code_is_left() {
     let (_, from) = leave(BIAS + STUB, None, (STACK, BIAS + CALLER_OF_STUB + RETURN)).expect("it can be left");
     assert_eq!((from.sp.0, from.fp), (STACK + 8, Some(Addr(0x77))), "rbp is still the caller's");
 }
-
-#[test]
-fn as_much_is_read_as_there_is() {
-    let there = |n: u64| move |len: u64| (len <= n).then(|| vec![0; len as usize]);
-    for n in [0, 1, 2, 63, 64, 100] {
-        assert_eq!(longest(100, there(n)).len() as u64, n);
-    }
-    assert_eq!(longest(10, there(100)).len(), 10);
-}
