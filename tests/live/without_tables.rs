@@ -141,7 +141,7 @@ fn walk_twice(target: &Target, count: usize) -> Outcome {
 }
 
 fn outcome(interpreter: &TestInterpreter, program: &str, count: usize) -> Outcome {
-    walk_twice(&Target::spawn(interpreter, program, Mode::Spin, &[]), count)
+    walk_twice(&Target::spawn(interpreter, program, Mode::Work, &[]), count)
 }
 
 #[test]

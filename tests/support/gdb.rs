@@ -63,7 +63,10 @@ impl GdbThread {
         let upwards = frames.windows(2).enumerate().all(|(index, pair)| {
             pair[0].sp < pair[0].cfa || index == 0 && HAS_LINK_REGISTER && pair[0].sp == pair[0].cfa
         });
-        self.end == "outermost" && joined && upwards && frames.iter().all(|frame| frame.is_known())
+        // Where musl's tables say nothing of the code that begins a thread, its name tells that it is that.
+        let begins_thread = |frame: &&&GdbFrame| matches!(frame.function.as_deref(), Some("_start" | "__clone"));
+        let ends = self.end == "outermost" || frames.last().filter(begins_thread).is_some();
+        ends && joined && upwards && frames.iter().all(|frame| frame.is_known())
     }
 }
 
