@@ -81,21 +81,10 @@ impl OneByOne {
     }
 
     /// One thread at one moment.
-    ///
-    /// # Panics
-    /// When it cannot be read.
-    pub fn reading(&mut self, tid: i32, how: How) -> Reading {
-        let thread = Thread::open(self.pid, Tid(tid)).expect("the thread lives");
-        let mut known = KnownThread::new(thread);
-        let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory());
-        let id = known.namespace_id.unsigned_abs().into();
-        known.states.addresses = states.of_native_id(id).map(|state| state.address).collect();
+    fn reading(&mut self, tid: i32, how: How) -> Reading {
         let deadline = Instant::now() + patience();
         let read = loop {
-            let read = match how {
-                How::Blocked => self.reader.read_blocked(&mut known),
-                How::Stopped => self.reader.read_stopped(&mut known, &mut Stops::default(), Stopping::InAnyState),
-            };
+            let read = self.try_reading(tid, how);
             // Who has just let the thread go leaves it running until its call has begun again.
             let may_have_run = match &read {
                 Err(ReadFailure::Blocked(error)) => matches!(error, BlockedError::Runs | BlockedError::Woke),
@@ -108,6 +97,22 @@ impl OneByOne {
             std::thread::yield_now();
         };
         read.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"))
+    }
+
+    /// One thread at one moment, if it can be read now: one that waits for a CPU can not.
+    ///
+    /// # Errors
+    /// See [`ReadFailure`].
+    pub fn try_reading(&mut self, tid: i32, how: How) -> Result<Reading, ReadFailure> {
+        let thread = Thread::open(self.pid, Tid(tid)).expect("the thread lives");
+        let mut known = KnownThread::new(thread);
+        let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory());
+        let id = known.namespace_id.unsigned_abs().into();
+        known.states.addresses = states.of_native_id(id).map(|state| state.address).collect();
+        match how {
+            How::Blocked => self.reader.read_blocked(&mut known),
+            How::Stopped => self.reader.read_stopped(&mut known, &mut Stops::default(), Stopping::InAnyState),
+        }
     }
 
     /// What reads them.

@@ -4,7 +4,7 @@
 //! functions that code names, and the code that begins a thread.
 //! Does not: choose the ways.
 
-use iced_x86::{Code as Opcode, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use super::effect::{FOLLOWED, apply};
 use super::instruction::Branch;
@@ -16,7 +16,7 @@ use crate::unwind::symbolic::{State, Sum, Value};
 /// The instructions of a call have two to seven bytes, with a prefix eight (Intel SDM, volume 2, "CALL").
 const CALL_LENGTHS: std::ops::RangeInclusive<usize> = 2..=8;
 /// Bytes in front of the call of a thread's function in which the code that begins the thread prepares it.
-const MAX_PREPARATION: usize = 32;
+const MAX_PREPARATION: usize = 48;
 /// Instructions behind that call, with which it ends the thread: musl's are 5, glibc's 4.
 const MAX_ENDING: usize = 6;
 /// The number of the system call `exit`.
@@ -139,7 +139,7 @@ pub fn begins_thread(code: &[u8], base: u64, pc: u64) -> bool {
 
 fn begins_thread_at(code: &[u8], base: u64, start: u64, pc: u64) -> bool {
     let mut code = Code::new(code, base);
-    let (mut address, mut aligns) = (start, false);
+    let (mut address, mut aligns, mut state) = (start, false, beginning());
     let by_pointer = loop {
         let Some(instruction) = code.decode(address) else { return false };
         address = instruction.next_ip();
@@ -149,15 +149,15 @@ fn begins_thread_at(code: &[u8], base: u64, start: u64, pc: u64) -> bool {
             None if address < pc => {}
             _ => return false,
         }
-        let aligned = instruction.mnemonic() == Mnemonic::And && instruction.op0_register() == Register::RSP;
-        let kept = instruction.code() == Opcode::Mov_rm64_r64 && instruction.op1_register() == Register::RSP;
-        // What keeps it for the function that is called does not keep it for the way back.
-        let keeps = kept && instruction.op0_register() != Register::RDI;
-        if keeps {
-            return false;
-        }
-        aligns |= aligned;
+        apply(&mut state, &instruction);
+        aligns |= instruction.mnemonic() == Mnemonic::And && instruction.op0_register() == Register::RSP;
     };
+    // What is to be found again behind the call is in a register that calls preserve.
+    let keeps =
+        |register: &u16| *register != SP && matches!(state.get(*register), Value::Sum(Sum { register: SP, .. }));
+    if FOLLOWED.iter().any(keeps) {
+        return false;
+    }
     aligns || by_pointer && ends_thread(&mut code, pc)
 }
 
@@ -351,7 +351,13 @@ mod tests {
         assert!(begins_thread(&clone, PC, PC + 6));
         let start = [0x48, 0x31, 0xed, 0x48, 0x89, 0xe7, 0x48, 0x83, 0xe4, 0xf0, 0xe8, 0, 0, 0, 0];
         assert!(begins_thread(&start, PC, PC + 15));
-        // With 48 31 ed, 41 ff d1: glibc 2.36's `clone3` (mov %rax,%rdi; mov $60,%eax; syscall).
+        // glibc 2.36's: xor %ebp,%ebp; …; mov %rsp,%rdx; and $-16,%rsp; push %rax; push %rsp; …; call *0x2fdb(%rip); hlt
+        let glibc = [
+            0x31, 0xed, 0x49, 0x89, 0xd1, 0x5e, 0x48, 0x89, 0xe2, 0x48, 0x83, 0xe4, 0xf0, 0x50, 0x54, 0x45, 0x31, 0xc0,
+            0x31, 0xc9, 0x48, 0xc7, 0xc7, 0, 0, 0, 0, 0xff, 0x15, 0xdb, 0x2f, 0, 0, 0xf4,
+        ];
+        assert!(begins_thread(&glibc, PC, PC + 33));
+        // glibc 2.36's `clone3` (mov %rax,%rdi; mov $60,%eax; syscall).
         let clone3 = [0x31, 0xed, 0x4c, 0x89, 0xc7, 0xff, 0xd2, 0x48, 0x89, 0xc7, 0xb8, 0x3c, 0, 0, 0, 0x0f, 0x05];
         assert!(begins_thread(&clone3, PC, PC + 7));
         for (other, pc) in [
