@@ -169,11 +169,16 @@ fn figures() {
     }
 }
 
+/// The programs' own libraries, whose tables are taken away, are in two of five stacks. On AArch64 a function that saves x30 late is
+/// left by that register in the innermost frame only, and how many stacks are complete has not been measured.
 #[test]
 fn what_is_told_of_code_without_tables_is_what_its_tables_say() {
     for name in ["pyenv 3.13", "sid 3.13"] {
         let outcome = outcome(&interpreters::named(name), "c_libraries", samples(400, 100));
         assert!(outcome.wrong.is_empty(), "{name}: {outcome:#?}");
-        assert!(outcome.stacks > 0, "{name}");
+        assert!(outcome.concerned * 10 >= outcome.stacks, "{name}: {outcome:#?}");
+        if cfg!(target_arch = "x86_64") {
+            assert!(outcome.complete * 100 >= outcome.stacks * 95, "{name}: {outcome:#?}");
+        }
     }
 }
