@@ -79,6 +79,8 @@ pub trait Instructions {
 pub struct Ends {
     /// By returns. Where there is none, by jumps to where the code does not tell: those can lead to other parts of the function.
     pub paths: Vec<ReturnPath>,
+    /// Where ways lead out of the code at hand: if by a tail call, this is what is left.
+    pub far: Vec<ReturnPath>,
 }
 
 impl Ends {
@@ -102,12 +104,13 @@ pub struct TailCalls {
 
 /// The ways out of the code for a thread whose next instruction is that at `pc`. Ways that lead out of the code at hand are not followed.
 pub fn ends(code: &mut impl Instructions, pc: u64, beginning: State) -> Ends {
-    let (mut returns, mut jumps) = (Vec::new(), Vec::new());
+    let (mut returns, mut jumps, mut far) = (Vec::new(), Vec::new(), Vec::new());
     let mut search = Search::new(MAX_INSTRUCTIONS, MAX_CALL_DEPTH);
     search.run(code, pc, beginning, |code, step| {
         let ends = match step.flow {
             Some(Flow::Return) => &mut returns,
             Some(Flow::Pointer) => &mut jumps,
+            None => &mut far,
             _ => return true,
         };
         if let Some(end) = code.left_by(step.state) {
@@ -115,7 +118,7 @@ pub fn ends(code: &mut impl Instructions, pc: u64, beginning: State) -> Ends {
         }
         true
     });
-    Ends { paths: if returns.is_empty() { jumps } else { returns } }
+    Ends { paths: if returns.is_empty() { jumps } else { returns }, far }
 }
 
 /// What a function that begins at `start` leaves to its caller when it has come to the instruction at `pc`, or, `in_call`, to the call

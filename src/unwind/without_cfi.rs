@@ -160,6 +160,12 @@ impl ReturnPaths {
                     return Some(found);
                 }
             }
+            let far = self.ends::<A>(place.pc, FAR, space)?;
+            for found in far.far.iter().filter_map(|path| standing.find::<A>(path)) {
+                if self.lead::<A>(&found, standing, calls, space) == Some(Lead::Verified) {
+                    return Some(found);
+                }
+            }
         }
         self.by_beginning::<A>(standing, calls, space)
     }

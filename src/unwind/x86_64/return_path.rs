@@ -223,6 +223,8 @@ mod tests {
         let code = [0x5b, 0xc3, 0x90, 0xeb, 0xfb];
         assert_eq!(return_path(&code, PC, PC + 2), above_sp(8, SAME_FP));
         assert_eq!(return_path(&code[2..], PC + 2, PC + 2), None, "without that code there is no way out");
+        let far = ends(&mut Code::new(&code[2..], PC + 2), PC + 2, beginning()).far;
+        assert_eq!(far, [above_sp(0, SAME_FP).expect("a path")], "and if it is a tail call, this");
     }
 
     #[test]
