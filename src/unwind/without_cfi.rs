@@ -66,6 +66,14 @@ struct Found {
     fp: Option<Addr>,
 }
 
+impl Found {
+    /// Whether the frame has neither a return address nor a caller's frame pointer: the ABIs ask for both of what begins a thread. One
+    /// zero alone is what most words of a stack are.
+    fn is_outermost(&self) -> bool {
+        self.pc.is_null() && self.fp == Some(Addr::NULL)
+    }
+}
+
 impl Standing<'_> {
     fn place(&self) -> Place {
         Place { pc: self.frame.pc, in_call: self.frame.is_return_address }
@@ -156,7 +164,8 @@ impl ReturnPaths {
             for len in [NEAR, FAR] {
                 let ends = self.ends::<A>(place.pc, len, space)?;
                 let found: Vec<Found> = ends.paths.iter().filter_map(|path| standing.find::<A>(path)).collect();
-                if let Some(found) = self.judge::<A>(&found, standing, calls, space) {
+                let is_only = ends.paths.len() == 1;
+                if let Some(found) = self.judge::<A>((&found, is_only), standing, calls, space) {
                     return Some(found);
                 }
             }
@@ -173,7 +182,7 @@ impl ReturnPaths {
     /// The one that the calls in front of the return addresses leave: one that they verify, or else the only one that can be.
     fn judge<A: Architecture>(
         &mut self,
-        all: &[Found],
+        (all, is_only): (&[Found], bool),
         standing: &Standing<'_>,
         calls: &mut A::Calls,
         space: &AddressSpace,
@@ -181,10 +190,11 @@ impl ReturnPaths {
         let (mut verified, mut open) = (Vec::new(), Vec::new());
         for found in all {
             match self.lead::<A>(found, standing, calls, space) {
+                _ if found.pc.is_null() => open.extend((is_only && found.is_outermost()).then_some(*found)),
                 Some(Lead::Verified) => verified.push(*found),
                 Some(Lead::Open) => open.push(*found),
                 // What is not mapped yet, and what JITs have replaced since, is for the walk to see.
-                None if all.len() == 1 => open.push(*found),
+                None if is_only => open.push(*found),
                 Some(Lead::No) | None => {}
             }
         }
@@ -200,9 +210,6 @@ impl ReturnPaths {
         calls: &mut A::Calls,
         space: &AddressSpace,
     ) -> Option<Lead> {
-        if found.pc.is_null() {
-            return Some(Lead::Open);
-        }
         match self.callers.call_before::<A>(found.pc, calls, space) {
             Some(call) => {
                 let is_it = |path: &ReturnPath| {
@@ -234,6 +241,7 @@ impl ReturnPaths {
             for path in self.callers.since::<A>(Addr(start), place, space) {
                 let Some(found) = standing.find::<A>(&path) else { continue };
                 match self.lead::<A>(&found, standing, calls, space) {
+                    _ if found.is_outermost() => return Some(found),
                     Some(Lead::Verified) => return Some(found),
                     Some(Lead::Open) if self.begins_thread::<A>(found.pc, space) => return Some(found),
                     _ => {}

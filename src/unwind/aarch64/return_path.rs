@@ -6,6 +6,7 @@
 
 use super::effect::{FOLLOWED, apply};
 use super::instruction::{Branch, LEN};
+use super::linkage;
 use super::registers::{FP, LR, SP};
 use crate::unwind::architecture::CallTarget;
 use crate::unwind::return_path::{Flow, Instructions, ReturnPath};
@@ -104,14 +105,23 @@ pub fn call_before(code: &[u8], end: u64) -> Option<CallTarget> {
     }
 }
 
-/// The addresses that calls in the code name: starts of functions.
+/// The addresses that calls in the code, and `adrp` with the `add` to it, name: starts of functions, and others.
 pub fn named(code: &[u8], base: u64) -> Vec<u64> {
-    let words = (base..).step_by(LEN as usize).zip(code.as_chunks::<4>().0);
-    let named = |(address, word): (u64, &[u8; 4])| match Branch::decode(u32::from_le_bytes(*word), address) {
-        Some(Branch::Call(callee)) => Some(callee),
-        _ => None,
-    };
-    words.filter_map(named).collect()
+    let mut pages = [None; 32];
+    let mut named = Vec::new();
+    for (address, word) in (base..).step_by(LEN as usize).zip(code.as_chunks::<4>().0) {
+        let word = u32::from_le_bytes(*word);
+        let (to, from) = ((word & 31) as usize, (word >> 5 & 31) as usize);
+        if let Some(Branch::Call(callee)) = Branch::decode(word, address) {
+            named.push(callee);
+        } else if let Some(page) = linkage::page(word, address) {
+            pages[to] = Some(page);
+        } else if word & 0xffc0_0000 == 0x9100_0000 {
+            // add of 64 bits, with a number that is not shifted
+            named.extend(pages[from].map(|page: u64| page.wrapping_add(u64::from(word >> 10 & 0xfff))));
+        }
+    }
+    named
 }
 
 /// Whether the call in front of `pc` is that of a thread's function, by the code that begins the thread (`clone`): it calls by a pointer,
@@ -228,6 +238,9 @@ mod tests {
     fn calls_that_do_not_return_end_a_way() {
         // cbz x0, behind the call; bl to the brk; ldp x29, x30, [sp], #16; ret; brk
         assert_eq!(at(&[0xb400_0040, 0x9400_0003, 0xa8c1_7bfd, 0xd65f_03c0, 0xd420_0020], PC), framed(16, 0));
+        // adrp x16, one page on; bl; add x1, x16, #0x18
+        let code = bytes(&[0xb000_0010, 0x9400_0003, 0x9100_6201]);
+        assert_eq!(named(&code, PC), [PC + 16, PC + 0x1018]);
         assert_eq!(call_before(&bytes(&[0x9400_0003]), PC + 4), Some(CallTarget::To(PC + 12)));
         assert_eq!(call_before(&bytes(&[0xd63f_0100]), PC + 4), Some(CallTarget::Pointer));
         assert_eq!(call_before(&bytes(&[0xd65f_03c0]), PC + 4), None);

@@ -151,4 +151,5 @@ fn where_ways_disagree_the_call_decides() {
     assert_eq!(sp(&[0, caller, caller, 0]), Some(16));
     assert_eq!(sp(&[0, 0x1234, caller, 0]), None, "what the call contradicts is not taken, even alone");
     assert_eq!(sp(&[0, 0, 0, 0]), None);
+    assert_eq!(sp(&[0, 0x1234, 0, 0]), None, "a zero is no thread's entry");
 }
