@@ -203,7 +203,13 @@ impl<A: Architecture> Walk<A> {
         for _ in 0..MAX_CODE_WITHOUT_CFI {
             let Some(sp) = self.tried.frames.last().map(|frame| frame.sp) else { break };
             let left = self.return_paths.leave::<A>(&mut self.tried, fp, captured(moment), &mut self.calls);
-            let Some(from) = left else { break };
+            let Some(from) = left else {
+                if self.tried.end == StackEnd::ThreadEntry && learned.confirms(&self.tried, sp, python) {
+                    self.confirmed.copy_from(&self.tried);
+                    is_confirmed = true;
+                }
+                break;
+            };
             self.unwinder.resume(from, moment.stack, moment.addresses, &mut self.tried);
             fp = self.unwinder.stopped_fp();
             if learned.confirms(&self.tried, sp, python) {

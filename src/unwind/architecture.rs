@@ -11,10 +11,11 @@ use super::address_space::AddressSpace;
 use super::evaluate::Evaluated;
 use super::module::{Fde, Row};
 use super::registers::RegisterSet;
-use super::return_path::ReturnPath;
+use super::return_path::Instructions;
 use super::sections::Bytes;
 use super::stack::NativeStack;
 use super::step::{Cursor, StackBytes, StepError};
+use super::symbolic::State;
 use super::walk::FramePosition;
 use crate::target::memory::Region;
 use crate::target::registers::Registers;
@@ -78,8 +79,26 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
     /// known. `None` where a record does not tell it.
     fn end_above_record(record: u64) -> Option<u64>;
 
-    /// How the code at `pc` returns, by its instructions. `code` begins at `base`, before `pc` where a loop may lead back.
-    fn return_path(code: &[u8], base: u64, pc: u64) -> Option<ReturnPath>;
+    /// The instructions of code that begins at an address.
+    type Code<'a>: Instructions;
+
+    /// The instructions in these bytes, which are at `base`.
+    fn code(bytes: &[u8], base: u64) -> Self::Code<'_>;
+
+    /// What is known of the registers at the beginning of a way.
+    fn beginning() -> State;
+
+    /// The call that `code`, which ends at `end`, ends with: what is in front of it need not begin with an instruction.
+    fn call_before(code: &[u8], end: u64) -> Option<CallTarget>;
+
+    /// The addresses that `code`, which begins at `base`, names where it calls or makes one: starts of functions, and others.
+    fn named(code: &[u8], base: u64) -> Vec<u64>;
+
+    /// Whether the call in front of `pc` is that of a thread's function by the code that begins a thread, and has no caller.
+    fn begins_thread(code: &[u8], base: u64, pc: u64) -> bool;
+
+    /// Where the entry `code` of a procedure linkage table at `address` takes its function from; `None` when it is no entry.
+    fn linkage_slot(code: &[u8], address: u64) -> Option<u64>;
 
     /// Where the branches in `code`, which begins at `base`, lead: calls are none.
     fn branch_targets(code: &[u8], base: u64) -> Vec<u64>;
@@ -99,12 +118,21 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
 
 /// What instructions tell of the calls in progress. Remembers what it has decoded.
 pub trait Calls: Debug + Default + Send {
-    /// Whether the instruction in front of `return_address` is a call that can have led to `code`.
-    fn can_lead_to(&mut self, return_address: Addr, code: Addr, space: &AddressSpace) -> bool;
+    /// What the instruction in front of `return_address`, in code that has tables, calls. `None` when it is no call.
+    fn call_before(&mut self, return_address: Addr, space: &AddressSpace) -> Option<CallTarget>;
 
     /// Where to go on in the stack of a thread that was not stopped, whose last frame needs a register that the kernel does
     /// not show; `failed` then ends where that begins. `None` when not all that can be checked of it holds.
     fn recover(&mut self, failed: &mut NativeStack, captured: UnwindInput<'_>) -> Option<FramePosition>;
+}
+
+/// What a call calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallTarget {
+    /// An address.
+    To(u64),
+    /// What a register or a word in memory holds.
+    Pointer,
 }
 
 /// What was captured of a thread, and the code that it runs.

@@ -7,7 +7,8 @@
 //! 2. [`module`]: the rule, looked up in the module's `.eh_frame`; evaluated with all registers where it needs them.
 //!
 //! Where a thread was not stopped and a register is not known, what it is for is found by [`x86_64::blocked`] or
-//! [`aarch64::blocked`]; [`without_cfi`] leaves the frames of code that has no tables, by [`return_path`].
+//! [`aarch64::blocked`]; [`without_cfi`] leaves the frames of code that has no tables, by [`return_path`] and
+//! [`callers`].
 //!
 //! What belongs to one architecture only is in its folder, behind [`architecture::Architecture`]; the same job has the same
 //! file name in each. All of them are compiled everywhere: a saved thread can come from another machine.
@@ -18,13 +19,16 @@
 //! | `rule`, `step` | the compact rule, and the step out of a frame by it | | `signal`: the frame of a signal, which has no tables |
 //! | `instruction`, `effect` | which instructions are branches, and what the others do | | |
 //! | `return_path` | how code without tables returns | | |
-//! | `blocked` | what a thread that was not stopped does not show | `call_site`: how large a frame is at a call | `linkage`: where a linkage table's entry leads |
+//! | `blocked` | what a thread that was not stopped does not show | `call_site`: how large a frame is at a call | |
+//! | `linkage` | where an entry of the procedure linkage table leads | | |
 
 pub mod aarch64;
 pub mod address_space;
 pub mod architecture;
 pub mod cache;
+pub mod callers;
 pub mod code_bytes;
+pub mod code_window;
 pub mod evaluate;
 pub mod frame_pointers;
 pub mod index;

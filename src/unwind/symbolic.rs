@@ -62,6 +62,8 @@ impl Value {
 pub struct State {
     /// DWARF numbers of the registers that are followed, of which each has its value at the same place.
     followed: &'static [u16],
+    /// Which of them is the stack pointer.
+    stack_pointer: u16,
     values: [Value; MAX_FOLLOWED],
     written: Vec<(Sum, Value)>,
     /// More was written than is remembered: no word is known to be as it was.
@@ -69,9 +71,10 @@ pub struct State {
 }
 
 impl State {
-    /// The beginning: each register holds what it holds. No more than eight are followed.
-    pub fn beginning(followed: &'static [u16]) -> State {
-        let mut state = State { followed, values: [Value::Unknown; MAX_FOLLOWED], written: Vec::new(), forgot: false };
+    /// The beginning: each register holds what it holds. No more than eight are followed, of which one is the stack pointer.
+    pub fn beginning(followed: &'static [u16], stack_pointer: u16) -> State {
+        let values = [Value::Unknown; MAX_FOLLOWED];
+        let mut state = State { followed, stack_pointer, values, written: Vec::new(), forgot: false };
         state.begin_anew();
         state
     }
@@ -119,6 +122,27 @@ impl State {
             changed = true;
         }
         changed
+    }
+
+    /// Whether the stack pointer is the same on another way, so that both can be one. It is the register whose number is told at
+    /// the beginning.
+    pub fn is_beside(&self, other: &State) -> bool {
+        self.get(self.stack_pointer) == other.get(other.stack_pointer)
+    }
+
+    /// Where this value has been saved, from where the stack pointer was at the beginning.
+    pub fn saved(&self, value: Value) -> Option<i64> {
+        let is_it = |(at, saved): &&(Sum, Value)| at.register == self.stack_pointer && *saved == value;
+        self.written.iter().find(is_it).map(|(at, _)| at.offset)
+    }
+
+    /// A register that holds where the stack pointer was at the beginning, and so many bytes more: itself before others.
+    pub fn on_stack(&self) -> Option<Sum> {
+        let offset = |register: u16| match self.get(register) {
+            Value::Sum(Sum { register: base, offset }) if base == self.stack_pointer => Some(Sum { register, offset }),
+            _ => None,
+        };
+        offset(self.stack_pointer).or_else(|| self.followed.iter().find_map(|register| offset(*register)))
     }
 
     /// The word at an address.

@@ -48,6 +48,23 @@ const SHAPES_WITH_JIT: &[(&str, &[&str])] = &[
     ("extension_callback", &["fpext_nofp", "7"]),
 ];
 
+/// The shapes where the libc is not that which the extension module and ctypes' libffi are built for.
+#[cfg(target_arch = "x86_64")]
+const SHAPES_WITH_MUSL: &[&str] = &[
+    "sorted_key",
+    "functools_reduce",
+    "del_method",
+    "weakref_callback",
+    "re_sub",
+    "generators",
+    "asyncio_task",
+    "class_creation",
+    "exec_code",
+    "threads",
+    "subinterpreter",
+    "deep_recursion",
+];
+
 /// What the merged stack must be: gdb's frames, with the Python frames of each evaluation in front of it.
 pub fn expected(native: &GdbThread, truth: &ThreadTruth) -> Vec<Element> {
     let mut evaluations = truth.evaluations().into_iter();
@@ -160,6 +177,23 @@ fn prove(name: &str) {
         shape.check(&threads)
     });
     let found: Vec<String> = found.collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// musl's libc has no unwind tables. gdb has those of its debug file, which fpprof is not shown.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn cpython_3_13_on_musl() {
+    let interpreter = interpreters::named("musl 3.13");
+    let mut gdb = Gdb::start();
+    let shapes = SHAPES.iter().filter(|(program, _)| SHAPES_WITH_MUSL.contains(program));
+    let found: Vec<String> = shapes
+        .flat_map(|shape| {
+            let shape = Shape::new(&interpreter, *shape);
+            let threads = gdb.stacks(shape.target.pid());
+            shape.check(&threads)
+        })
+        .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 

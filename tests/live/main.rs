@@ -40,3 +40,4 @@ mod short_lived;
 mod spinning;
 mod states;
 mod undisturbed;
+mod without_tables;

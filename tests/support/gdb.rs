@@ -63,7 +63,10 @@ impl GdbThread {
         let upwards = frames.windows(2).enumerate().all(|(index, pair)| {
             pair[0].sp < pair[0].cfa || index == 0 && HAS_LINK_REGISTER && pair[0].sp == pair[0].cfa
         });
-        self.end == "outermost" && joined && upwards && frames.iter().all(|frame| frame.is_known())
+        // Where musl's tables say nothing of the code that begins a thread, its name tells that it is that.
+        let begins_thread = |frame: &&&GdbFrame| matches!(frame.function.as_deref(), Some("_start" | "__clone"));
+        let ends = self.end == "outermost" || frames.last().filter(begins_thread).is_some();
+        ends && joined && upwards && frames.iter().all(|frame| frame.is_known())
     }
 }
 
@@ -202,6 +205,9 @@ fn attachment(pid: u32) -> serde_json::Value {
     let (root, executable) = (link("root"), link("exe"));
     let own_root = (root != Path::new("/")).then(|| (root, extension::symbols()));
     let (sysroot, symbols) = own_root.unzip();
+    // The tables of an interpreter's libc that has none of its own are beside it.
+    let beside = executable.parent().and_then(Path::parent).map(|home| home.join("debug"));
+    let symbols = symbols.or(beside.filter(|folder| folder.join(".build-id").exists()));
     serde_json::json!({ "pid": pid, "executable": executable, "sysroot": sysroot, "symbols": symbols })
 }
 

@@ -72,11 +72,21 @@ pub fn without_jit() -> Vec<TestInterpreter> {
 pub fn named(name: &str) -> TestInterpreter {
     let name = match name {
         "too old" => return too_old(),
+        "musl 3.13" => return musl(),
         "pyenv 3.13" if !HAS_PYENV => return built(),
         "pyenv 3.11" | "pyenv 3.12" if !HAS_PYENV => return in_root("debian 3.11", 11, "usr/bin/python3.11", false),
         name => name,
     };
     all().into_iter().find(|interpreter| interpreter.name == name).unwrap_or_else(|| panic!("no interpreter {name}"))
+}
+
+/// One whose libc is musl: see tests/musl/setup.
+fn musl() -> TestInterpreter {
+    let program = roots().join("musl/bin/python3.13");
+    if !program.exists() {
+        missing(13, &roots());
+    }
+    TestInterpreter { name: "musl 3.13".to_owned(), minor: 13, root: None, program, jit: false }
 }
 
 /// A CPython that fpprof does not read.

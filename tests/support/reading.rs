@@ -76,17 +76,15 @@ impl OneByOne {
     /// # Panics
     /// When it cannot be read.
     pub fn read(&mut self, tid: i32, how: How) -> Vec<Element> {
-        let thread = Thread::open(self.pid, Tid(tid)).expect("the thread lives");
-        let mut known = KnownThread::new(thread);
-        let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory());
-        let id = known.namespace_id.unsigned_abs().into();
-        known.states.addresses = states.of_native_id(id).map(|state| state.address).collect();
+        let reading = self.reading(tid, how);
+        self.elements(&reading)
+    }
+
+    /// One thread at one moment.
+    fn reading(&mut self, tid: i32, how: How) -> Reading {
         let deadline = Instant::now() + patience();
         let read = loop {
-            let read = match how {
-                How::Blocked => self.reader.read_blocked(&mut known),
-                How::Stopped => self.reader.read_stopped(&mut known, &mut Stops::default(), Stopping::InAnyState),
-            };
+            let read = self.try_reading(tid, how);
             // Who has just let the thread go leaves it running until its call has begun again.
             let may_have_run = match &read {
                 Err(ReadFailure::Blocked(error)) => matches!(error, BlockedError::Runs | BlockedError::Woke),
@@ -98,8 +96,29 @@ impl OneByOne {
             }
             std::thread::yield_now();
         };
-        let reading = read.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"));
-        self.elements(&reading)
+        read.unwrap_or_else(|error: ReadFailure| panic!("{how:?}: {error:?}"))
+    }
+
+    /// One thread at one moment, if it can be read now: one that waits for a CPU can not.
+    ///
+    /// # Errors
+    /// See [`ReadFailure`].
+    pub fn try_reading(&mut self, tid: i32, how: How) -> Result<Reading, ReadFailure> {
+        let thread = Thread::open(self.pid, Tid(tid)).expect("the thread lives");
+        let mut known = KnownThread::new(thread);
+        let states = Threads::list(&self.reader.found.interpreter, &self.reader.memory());
+        let id = known.namespace_id.unsigned_abs().into();
+        known.states.addresses = states.of_native_id(id).map(|state| state.address).collect();
+        match how {
+            How::Blocked => self.reader.read_blocked(&mut known),
+            How::Stopped => self.reader.read_stopped(&mut known, &mut Stops::default(), Stopping::InAnyState),
+        }
+    }
+
+    /// What reads them.
+    #[allow(dead_code, reason = "each test program uses a part")]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     fn elements(&self, reading: &Reading) -> Vec<Element> {

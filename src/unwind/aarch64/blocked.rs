@@ -22,7 +22,7 @@ use super::linkage::{self, MAX_ENTRY};
 use super::rule::{Place, UnwindRule};
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::AddressSpace;
-use crate::unwind::architecture::{Calls, UnwindInput};
+use crate::unwind::architecture::{CallTarget, Calls, UnwindInput};
 use crate::unwind::module::UnwindScratch;
 use crate::unwind::stack::NativeStack;
 use crate::unwind::walk::FramePosition;
@@ -56,9 +56,12 @@ struct Search {
 }
 
 impl Calls for LeafCallers {
-    /// Where it is a call is all that is looked at: entries of the procedure linkage table are jumped to, too.
-    fn can_lead_to(&mut self, return_address: Addr, _: Addr, space: &AddressSpace) -> bool {
-        matches!(branch_before(return_address, space), Some(Branch::Call(_) | Branch::CallRegister))
+    fn call_before(&mut self, return_address: Addr, space: &AddressSpace) -> Option<CallTarget> {
+        match branch_before(return_address, space)? {
+            Branch::Call(callee) => Some(CallTarget::To(callee)),
+            Branch::CallRegister => Some(CallTarget::Pointer),
+            _ => None,
+        }
     }
 
     fn recover(&mut self, failed: &mut NativeStack, captured: UnwindInput<'_>) -> Option<FramePosition> {

@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn behind(code: &[u32]) -> [Value; 3] {
-        let mut state = State::beginning(FOLLOWED);
+        let mut state = State::beginning(FOLLOWED, SP);
         code.iter().for_each(|word| apply(&mut state, *word));
         [SP, FP, LR].map(|register| state.get(register))
     }

@@ -18,6 +18,9 @@ use super::instruction::LEN;
 pub const MAX_ENTRY: u64 = 4 * LEN;
 
 const BTI_C: u32 = 0xd503_245f;
+/// `adrp` to any register.
+const ADRP: u32 = 0x9f00_0000;
+const ADRP_VALUE: u32 = 0x9000_0000;
 const ADRP_X16: (u32, u32) = (0x9f00_001f, 0x9000_0010);
 const LDR_X17_X16: (u32, u32) = (0xffc0_03ff, 0xf940_0211);
 const PAGE: u64 = 4096;
@@ -31,10 +34,18 @@ pub fn slot(code: &[u8], address: u64) -> Option<u64> {
     if adrp & ADRP_X16.0 != ADRP_X16.1 || ldr & LDR_X17_X16.0 != LDR_X17_X16.1 {
         return None;
     }
-    // 21 bits: the upper 19 stand at 5, the lower two at 29. Extended by their sign.
-    let pages = i64::from(((adrp << 8 & 0xffff_e000) | (adrp >> 29 & 3) << 11).cast_signed() >> 11);
-    let page = (at & !(PAGE - 1)).wrapping_add_signed(pages.wrapping_mul(PAGE.cast_signed()));
+    let page = page(adrp, at)?;
     Some(page.wrapping_add(u64::from(ldr >> 10 & 0xfff) * 8))
+}
+
+/// The page that the instruction `word` at `address` makes the address of, if it is `adrp`.
+pub fn page(word: u32, address: u64) -> Option<u64> {
+    if word & ADRP != ADRP_VALUE {
+        return None;
+    }
+    // 21 bits: the upper 19 stand at 5, the lower two at 29. Extended by their sign.
+    let pages = i64::from(((word << 8 & 0xffff_e000) | (word >> 29 & 3) << 11).cast_signed() >> 11);
+    Some((address & !(PAGE - 1)).wrapping_add_signed(pages.wrapping_mul(PAGE.cast_signed())))
 }
 
 #[cfg(test)]

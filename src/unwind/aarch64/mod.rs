@@ -18,13 +18,13 @@ use gimli::EhFrame;
 use self::blocked::LeafCallers;
 use self::registers::{FP, LR, PC, SP};
 use self::rule::UnwindRule;
-use super::architecture::{Architecture, RuleKind, Trampoline};
+use super::architecture::{Architecture, CallTarget, RuleKind, Trampoline};
 use super::evaluate::Evaluated;
 use super::module::{Fde, Row};
 use super::registers::RegisterSet;
-use super::return_path::ReturnPath;
 use super::sections::Bytes;
 use super::step::{Cursor, StackBytes, StepError};
+use super::symbolic::State;
 use crate::types::Addr;
 
 /// AArch64 with the AAPCS64.
@@ -78,8 +78,30 @@ impl Architecture for Aarch64 {
         None
     }
 
-    fn return_path(code: &[u8], base: u64, pc: u64) -> Option<ReturnPath> {
-        return_path::return_path(code, base, pc)
+    type Code<'a> = return_path::Code<'a>;
+
+    fn code(bytes: &[u8], base: u64) -> return_path::Code<'_> {
+        return_path::Code::new(bytes, base)
+    }
+
+    fn beginning() -> State {
+        return_path::beginning()
+    }
+
+    fn call_before(code: &[u8], end: u64) -> Option<CallTarget> {
+        return_path::call_before(code, end)
+    }
+
+    fn named(code: &[u8], base: u64) -> Vec<u64> {
+        return_path::named(code, base)
+    }
+
+    fn begins_thread(code: &[u8], base: u64, pc: u64) -> bool {
+        return_path::begins_thread(code, base, pc)
+    }
+
+    fn linkage_slot(code: &[u8], address: u64) -> Option<u64> {
+        linkage::slot(code, address)
     }
 
     fn branch_targets(code: &[u8], base: u64) -> Vec<u64> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::eh_frame_writer::{Function, program, tables};
-use super::super::in_memory::{Text, mapped, module_without_header};
+use super::super::in_memory::{Text, mapped, module_without_header, stack};
 use super::super::x86_64::X86_64;
 use super::super::x86_64::blocked::FramePointerFinder;
 use super::*;
@@ -117,11 +117,39 @@ fn a_stub_at_the_end_of_the_file_s_code_is_left() {
     assert_eq!((from.sp.0, from.fp), (STACK + 8, Some(Addr(0x77))), "rbp is still the caller's");
 }
 
+/// A caller with tables; a function that it calls, and the one behind that, without.
+fn disagreeing_ways() -> AddressSpace {
+    const FUNCTION: u64 = TEXT + 0x40;
+    let mut text = Text::new(TEXT..TEXT + 0x100, 0xcc);
+    text.put(CALLER, &[0xe8, 0x3b, 0, 0, 0, 0xc3]); // call FUNCTION; ret
+    // push %rbx; je over the return; pop %rbx; ret; call *%rax, which does not return, and falls into the next function
+    text.put(FUNCTION, &[0x53, 0x74, 2, 0x5b, 0xc3, 0xff, 0xd0]);
+    text.put(FUNCTION + 7, &[0x41, 0x5c, 0x5d, 0xc3]); // pop %r12; pop %rbp; ret
+    let caller = Function { start: CALLER, len: 0x10, program: program::frame_pointer(), is_signal_frame: false };
+    let module = module_without_header(tables(&[caller], 0x10_0000)).with_code(Arc::new(text));
+    AddressSpace::new(vec![mapped(module, BIAS, 0x1000..0x2000)])
+}
+
+/// Leaves the function behind its `push`, with these words on the stack from rsp on.
+fn leave_disagreeing(words: &[u64]) -> Option<FramePosition> {
+    let stack = stack(STACK, words);
+    let mut registers = Registers::new();
+    registers.set(7, STACK);
+    let pc = Addr(BIAS + TEXT + 0x41);
+    let frame = NativeFrame { pc, is_return_address: false, sp: Addr(STACK), cfa: Addr(STACK + 8) };
+    let mut failed = NativeStack { frames: vec![frame], end: StackEnd::NoUnwindRule(pc) };
+    let captured = UnwindInput { registers: &registers, stack: &stack, space: &disagreeing_ways() };
+    ReturnPaths::default().leave::<X86_64>(&mut failed, None, captured, &mut FramePointerFinder::default())
+}
+
 #[test]
-fn as_much_is_read_as_there_is() {
-    let there = |n: u64| move |len: u64| (len <= n).then(|| vec![0; len as usize]);
-    for n in [0, 1, 2, 63, 64, 100] {
-        assert_eq!(longest(100, there(n)).len() as u64, n);
-    }
-    assert_eq!(longest(10, there(100)).len(), 10);
+fn where_ways_disagree_the_call_decides() {
+    let caller = BIAS + CALLER + RETURN;
+    let sp = |words: &[u64]| leave_disagreeing(words).map(|from| from.sp.0 - STACK);
+    assert_eq!(sp(&[0, caller, 0, 0]), Some(16));
+    // The other way leads to a word that a call has left there: with this stack pointer that call does not come here.
+    assert_eq!(sp(&[0, caller, caller, 0]), Some(16));
+    assert_eq!(sp(&[0, 0x1234, caller, 0]), None, "what the call contradicts is not taken, even alone");
+    assert_eq!(sp(&[0, 0, 0, 0]), None);
+    assert_eq!(sp(&[0, 0x1234, 0, 0]), None, "a zero is no thread's entry");
 }

@@ -13,12 +13,11 @@ use super::rule::UnwindRule;
 use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::AddressSpace;
-use crate::unwind::architecture::{Calls, UnwindInput};
+use crate::unwind::architecture::{CallTarget, Calls, UnwindInput};
 use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
 use crate::unwind::stack::{NativeFrame, NativeStack};
 use crate::unwind::step::StackBytes;
 use crate::unwind::walk::FramePosition;
-use crate::unwind::without_cfi::FAR;
 
 /// Calls that are remembered at most. A program waits in a few places.
 const MAX_KNOWN: usize = 4_096;
@@ -46,12 +45,12 @@ impl FramePointerFinder {
         if unwinder.rule::<X86_64>(svma, &mut self.scratch)? != UnwindRule::FrameRecord {
             return None;
         }
-        let depth = self.call_before(frame.pc, space)?.depth?;
+        let depth = self.site_before(frame.pc, space)?.depth?;
         let cfa = frame.sp.checked_add(depth)?;
         let record = Addr(cfa.0.checked_sub(16).filter(|record| *record >= frame.sp.0)?);
         let (next_record, return_address) = StackBytes::new(stack).pair(record.0)?;
         let goes_up = next_record > record.0 && next_record.is_multiple_of(8);
-        let caller = self.call_before(Addr(return_address), space)?;
+        let caller = self.site_before(Addr(return_address), space)?;
         let start = unwinder.function_start(svma)?.0;
         let start = Addr(start.0.wrapping_add(bias));
         let leads_here = caller.callee.is_none_or(|Svma(callee)| self.leads_to(Addr(callee), start, space));
@@ -59,7 +58,7 @@ impl FramePointerFinder {
     }
 
     /// The call that returns to `address`; what it calls is an address of the target here.
-    fn call_before(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
+    fn site_before(&mut self, address: Addr, space: &AddressSpace) -> Option<CallSite> {
         if self.generation != space.generation() || self.sites.len().max(self.hand_overs.len()) >= MAX_KNOWN {
             self.sites.clear();
             self.hand_overs.clear();
@@ -101,14 +100,9 @@ impl FramePointerFinder {
 }
 
 impl Calls for FramePointerFinder {
-    /// A call by a pointer can lead anywhere; else it calls this code, or a function that jumps there.
-    fn can_lead_to(&mut self, return_address: Addr, code: Addr, space: &AddressSpace) -> bool {
-        self.call_before(return_address, space).is_some_and(|call| {
-            call.callee.is_none_or(|Svma(callee)| {
-                let begins_here = code.0.checked_sub(callee).is_some_and(|offset| offset < FAR);
-                begins_here || self.leads_to(Addr(callee), code, space)
-            })
-        })
+    fn call_before(&mut self, return_address: Addr, space: &AddressSpace) -> Option<CallTarget> {
+        let call = self.site_before(return_address, space)?;
+        Some(call.callee.map_or(CallTarget::Pointer, |Svma(callee)| CallTarget::To(callee)))
     }
 
     /// The frame pointer of the last frame.

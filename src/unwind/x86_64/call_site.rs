@@ -112,7 +112,7 @@ impl FunctionCode<'_> {
     fn pass(&self, depths: &mut Depths, address: u64) -> ControlFlow<Stop, Option<i64>> {
         let end = self.start.0.saturating_add(self.bytes.len() as u64);
         let (mut depth, mut found, mut after_call, mut probed) = (self.entry_depth, None, None, None);
-        let mut effect = State::beginning(FOLLOWED);
+        let mut effect = State::beginning(FOLLOWED, SP);
         for instruction in self.instructions() {
             let ip = instruction.ip();
             match (depths.joined.get(&ip), depth) {

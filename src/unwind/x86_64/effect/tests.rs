@@ -14,7 +14,7 @@ fn word(register: u16, offset: i64) -> Value {
 }
 
 fn behind(code: &[u8]) -> State {
-    let mut state = State::beginning(FOLLOWED);
+    let mut state = State::beginning(FOLLOWED, SP);
     Decoder::with_ip(64, code, 0, DecoderOptions::NONE)
         .into_iter()
         .for_each(|instruction| apply(&mut state, &instruction));
@@ -78,7 +78,7 @@ fn more_words_than_are_remembered_are_none() {
     let mut state = behind(&[0x53; MAX_WRITTEN + 1]);
     assert_eq!(state.load(sum(SP, 0)), Value::Unknown);
     assert!(!state.clone().join(&state), "the same again is no news");
-    let mut fresh = State::beginning(FOLLOWED);
+    let mut fresh = State::beginning(FOLLOWED, SP);
     assert!(fresh.join(&state) && !fresh.join(&state));
     apply(&mut state, &iced_x86::Instruction::default());
     assert_eq!(state.get(FP), sum(FP, 0));
