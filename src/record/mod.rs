@@ -6,6 +6,7 @@
 
 pub mod facts;
 pub mod interim;
+mod names;
 pub mod naming;
 pub mod origin;
 pub mod pending;

@@ -3,6 +3,7 @@
 //! Does: list threads when they change, pass over threads that have not run, count outcomes.
 //! Does not: read a thread (that is `reader`), keep time, or count stacks.
 
+mod names;
 mod one_thread;
 mod pending;
 
@@ -19,6 +20,7 @@ use super::thread_history::{PendingTicks, ThreadHistory};
 use crate::process::find::OpenError;
 use crate::process::reader::Reader;
 use crate::process::reading::Reading;
+use crate::process::thread_names::ThreadNames;
 use crate::process::thread_states::ThreadStates;
 use crate::stack::frame::SampleFrame;
 use crate::target::live::LiveTarget;
@@ -59,6 +61,7 @@ pub struct Session {
     thread_count: u64,
     round: BackoffRound,
     states: ThreadStates,
+    names: ThreadNames,
 }
 
 /// A thread that has been read.
@@ -107,6 +110,7 @@ impl Session {
             thread_count: 0,
             round: BackoffRound::default(),
             states: ThreadStates::default(),
+            names: ThreadNames::default(),
         }
     }
 
@@ -167,11 +171,6 @@ impl Session {
     /// Whether any thread is known.
     pub fn has_threads(&self) -> bool {
         !self.threads.is_empty()
-    }
-
-    /// The name of a thread that has been sampled and still lives.
-    pub fn thread_name(&self, tid: Tid) -> Option<String> {
-        self.threads.get(self.position(tid).ok()?)?.known.thread.name()
     }
 
     /// The threads that are known, by their numbers, with what the last tick has learned of each.

@@ -39,4 +39,5 @@ mod running;
 mod short_lived;
 mod spinning;
 mod states;
+mod thread_names;
 mod undisturbed;

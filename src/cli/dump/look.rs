@@ -78,7 +78,7 @@ pub struct ThreadIdentity {
     pub tid: Tid,
     /// Its number in its own pid namespace.
     pub namespace_tid: i32,
-    /// Its name, as the kernel knows it.
+    /// Its name: the one that its program has given it, or else the kernel's.
     pub name: Option<String>,
     /// Whether the process began with it.
     pub is_main: bool,
@@ -143,6 +143,7 @@ impl Dump {
                 std::thread::sleep(LOOK_EVERY);
             }
         }
+        session.read_names();
         let outermost_first =
             |frames: &[SampleFrame]| frames.iter().rev().map(|frame| Counted::Frame(*frame)).collect();
         let (tids, stacks): (Vec<Tid>, Vec<Vec<Counted>>) =
@@ -164,7 +165,7 @@ impl Dump {
                 identity: Some(ThreadIdentity {
                     tid: history.tid(),
                     namespace_tid: history.known.namespace_id,
-                    name: history.known.thread.name(),
+                    name: session.thread_name(history.tid()),
                     is_main: history.tid().0 == main,
                     holds_gil: history.seen.holds_gil,
                 }),
