@@ -123,11 +123,14 @@ pub struct Frame {
     pub module: Option<Arc<str>>,
     /// Whether the compiler has inlined the function into the one outside it.
     pub is_inlined: bool,
+    /// Whether the name is from a table of methods, by which Python finds a function that has no symbol.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_from_method_table: bool,
 }
 
 impl Frame {
     fn new(kind: FrameKind, name: &str) -> Frame {
-        Frame { kind, name: name.into(), source: None, module: None, is_inlined: false }
+        Frame { kind, name: name.into(), source: None, module: None, is_inlined: false, is_from_method_table: false }
     }
 
     /// A Python function, by its qualified name.
@@ -148,6 +151,11 @@ impl Frame {
     /// The frame, as one that was inlined into the frame outside it.
     pub fn inlined(self) -> Frame {
         Frame { is_inlined: true, ..self }
+    }
+
+    /// The frame, as one whose name is from a table of methods.
+    pub fn from_method_table(self) -> Frame {
+        Frame { is_from_method_table: true, ..self }
     }
 
     /// The root frame of a thread; its name is absent where it has none.
