@@ -4,12 +4,24 @@
 //! themselves (`__Pyx_…`, `CPy_…`).
 //!
 //! Cython (Compiler/Naming.py, Symtab.py): a prefix, each scope as its length, itself and `_`, and the function; in front of one that Python
-//! can call is a number, which tells functions of one name apart. mypyc (namegen.py): `.` is `___`, and `___` is `___3_`.
+//! can call is a number, which tells functions of one name apart. Where a name can be read in two ways it stays as it is. mypyc (namegen.py): `.` is `___`, and `___` is `___3_`.
 
-/// A Cython function as Python calls it, its body, the body of a generator.
-const NUMBERED: [&str; 3] = ["__pyx_pw_", "__pyx_pf_", "__pyx_gb_"];
-/// A `cdef` function.
-const PLAIN: &str = "__pyx_f_";
+/// The number in front of a Cython function: the first body of a scope has 0, which is not written, and what Python calls for it 1; the next
+/// ones have 2 and 3.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Odd,
+    EvenOrNone,
+    None,
+}
+
+/// A Cython function as Python calls it, its body, the body of a generator, a `cdef` function.
+const CYTHON: [(&str, Number); 4] = [
+    ("__pyx_pw_", Number::Odd),
+    ("__pyx_pf_", Number::EvenOrNone),
+    ("__pyx_gb_", Number::EvenOrNone),
+    ("__pyx_f_", Number::None),
+];
 /// A mypyc function, and what Python calls for it.
 const MYPYC: [&str; 2] = ["CPyDef_", "CPyPy_"];
 
@@ -20,10 +32,7 @@ pub(super) fn name(raw: &str) -> Option<String> {
         return Some(parts.collect::<Vec<_>>().join("___")).filter(|name| !name.is_empty());
     }
     let raw = without_fused(raw);
-    match NUMBERED.iter().find_map(|prefix| raw.strip_prefix(prefix)) {
-        Some(rest) => cython(rest, true),
-        None => cython(raw.strip_prefix(PLAIN)?, false),
-    }
+    CYTHON.iter().find_map(|(prefix, number)| cython(raw.strip_prefix(prefix)?, *number))
 }
 
 /// Copies of a function for several types have a number each in front.
@@ -35,26 +44,35 @@ fn without_fused(raw: &str) -> &str {
         .unwrap_or(raw)
 }
 
-fn cython(mut rest: &str, is_numbered: bool) -> Option<String> {
-    // What is behind each scope. A number and a function can look like a scope (`2cy_callback`), so the last ones are on trial: the most
-    // scopes behind which there is a function are right.
+fn cython(mut rest: &str, number: Number) -> Option<String> {
     let mut scopes = Vec::new();
     while let Some((scope, behind)) = scope(rest) {
         scopes.push((scope, behind));
         rest = behind;
     }
-    let function = |text: &str| {
-        let name = if is_numbered {
-            text.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned()
-        } else {
-            text.to_owned()
-        };
-        (!name.is_empty() && (!is_numbered || name.len() < text.len())).then_some(name)
-    };
-    let (last, function) =
-        scopes.iter().enumerate().rev().find_map(|(at, (_, behind))| Some((at, function(behind)?)))?;
+    // A number and a function can look like a scope: `2cy_callback`. So each scope may be the last one.
+    let mut ends =
+        scopes.iter().enumerate().rev().filter_map(|(at, (_, behind))| Some((at, function(behind, number)?)));
+    let (last, (function, is_numbered)) = ends.next()?;
+    if number == Number::EvenOrNone && !is_numbered && ends.next().is_some() {
+        // `callback` in a class `cy`, or the function `cy_callback`.
+        return None;
+    }
     let scopes = scopes.iter().take(last + 1).map(|(scope, _)| *scope);
-    Some(scopes.chain([&*function]).collect::<Vec<_>>().join("."))
+    Some(scopes.chain([function]).collect::<Vec<_>>().join("."))
+}
+
+/// The function behind its number, and whether it has one.
+fn function(text: &str, number: Number) -> Option<(&str, bool)> {
+    let name = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text.strip_suffix(name)?;
+    let is_odd = digits.bytes().last().is_some_and(|digit| digit % 2 == 1);
+    let fits = match number {
+        Number::Odd => is_odd,
+        Number::EvenOrNone => !is_odd,
+        Number::None => digits.is_empty(),
+    };
+    (fits && !name.is_empty()).then_some((name, !digits.is_empty()))
 }
 
 /// A scope at the beginning, and what is behind it.
@@ -74,13 +92,19 @@ mod tests {
     fn functions_have_the_names_of_the_source() {
         let cases = [
             ("__pyx_pw_5cymod_3cy_callback", Some("cymod.cy_callback")),
-            ("__pyx_pf_5cymod_2cy_callback", Some("cymod.cy_callback")),
+            ("__pyx_pf_5cymod_2cy_callback", None),
+            ("__pyx_pf_5cymod_2total", Some("cymod.total")),
+            ("__pyx_pf_5cymod_cy_loop", Some("cymod.cy_loop")),
+            ("__pyx_pf_5cymod_3Acc_add", Some("cymod.Acc.add")),
+            ("__pyx_pf_5cymod_3Acc_2addmany", Some("cymod.Acc.addmany")),
+            ("__pyx_pw_5cymod_1cy_loop", Some("cymod.cy_loop")),
             ("__pyx_f_5cymod_inner", Some("cymod.inner")),
             ("__pyx_pw_5cymod_3Acc_3addmany", Some("cymod.Acc.addmany")),
             ("__pyx_pw_7sklearn_5utils_5_fast_11make", Some("sklearn.utils._fast.make")),
             ("__pyx_gb_5cymod_4gen", Some("cymod.gen")),
             ("__pyx_fuse_0__pyx_pw_5cymod_7total", Some("cymod.total")),
             ("__pyx_pw_5cymod_callback", None),
+            ("__pyx_pw_5cymod_2callback", None),
             ("__pyx_pw_99cymod_1f", None),
             ("__pyx_f_", None),
             ("__pyx_pymod_exec_cymod", None),
