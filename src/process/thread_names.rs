@@ -7,6 +7,7 @@
 //! being made or has ended, nor a string in the place of another. And a name is a thread's only by its numbers: see
 //! [`python::thread_names`](crate::python::thread_names).
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
@@ -16,14 +17,14 @@ use super::reader::Reader;
 use super::thread::KnownThread;
 use super::thread_states::ThreadStates;
 use crate::python::layout::Layout;
-use crate::python::thread_names::{self, NamedThread};
+use crate::python::thread_names::{self, KnownThreads, NamedThread};
 use crate::target::memory::BulkMemory;
 use crate::types::Addr;
 
 /// Names change: they are read again this often.
 const READ_EVERY: Duration = Duration::from_secs(1);
 /// And this often after a thread was seen for the first time, which may not have come to tell its name;
-const READ_FOR_NEW_EVERY: Duration = Duration::from_millis(20);
+const READ_SOON: Duration = Duration::from_millis(20);
 /// for so long.
 const NEW_FOR: Duration = Duration::from_millis(200);
 /// Reading names takes one part in so many of the time at most.
@@ -31,8 +32,12 @@ const SHARE: u32 = 100;
 /// Where a program has no `threading`, that is looked for again this often; twice as seldom after each time in vain.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const LOOK_AT_LATEST: Duration = Duration::from_secs(30);
+/// So many threads are read at a time, so that sampling goes on meanwhile; the next ones soon after.
+const AT_ONCE: usize = 16;
 /// The most interpreters whose threads' names are read.
 const MAX_INTERPRETERS: usize = 16;
+/// More parts than there can be.
+const MAX_PARTS: usize = 512;
 /// The most rounds of copying what the round before has led to, and the most bytes.
 const MAX_ROUNDS: usize = 80;
 const MAX_BYTES: usize = 16 << 20;
@@ -53,6 +58,9 @@ pub struct ThreadNames {
 struct Known {
     /// The dict of its `threading`, once that was found.
     globals: Option<Addr>,
+    /// How many of its threads have been read since the first one was, and the names of those.
+    read: usize,
+    pass: Vec<NamedThread>,
     /// When it is looked for again, and after how long the time after that.
     look: Option<(Instant, Duration)>,
 }
@@ -62,7 +70,7 @@ impl ThreadNames {
     pub fn expect_new(&mut self) {
         let now = Instant::now();
         self.new_until = Some(now + NEW_FOR);
-        self.next = self.next.map(|next| next.min(now + READ_FOR_NEW_EVERY));
+        self.next = self.next.map(|next| next.min(now + READ_SOON));
     }
 
     /// Reads them again if it is time to. Returns whether it was.
@@ -71,24 +79,43 @@ impl ThreadNames {
         if self.next.is_some_and(|next| began < next) {
             return false;
         }
-        self.read(reader, states);
+        let is_whole = self.read_part(reader, states);
         let now = Instant::now();
         let is_new = self.new_until.is_some_and(|until| now < until);
-        let wait = if is_new { READ_FOR_NEW_EVERY } else { READ_EVERY };
+        let wait = if is_new || !is_whole { READ_SOON } else { READ_EVERY };
         self.next = Some(now + wait.max((now - began) * SHARE));
         true
     }
 
-    /// Reads them again.
+    /// Reads all of them again.
     pub fn read(&mut self, reader: &Reader, states: &ThreadStates) {
+        for _ in 0..MAX_PARTS {
+            if self.read_part(reader, states) {
+                break;
+            }
+        }
+    }
+
+    /// Reads the next ones of each interpreter. Returns whether these were the last of all.
+    fn read_part(&mut self, reader: &Reader, states: &ThreadStates) -> bool {
         let (memory, layout) = (reader.memory(), &reader.found.interpreter.layout);
-        self.names.clear();
+        let mut is_whole = true;
         for interpreter in states.interpreters().iter().rev().take(MAX_INTERPRETERS) {
             let known = self.interpreters.entry(interpreter.address).or_default();
-            let named = known.read(memory, layout, interpreter.address);
-            self.names.extend(named.into_iter().map(|thread| ((interpreter.id, thread.ident), thread)));
+            let is_last = known.read(memory, layout, interpreter.address);
+            if is_last {
+                // What was not among them has ended.
+                self.names.retain(|(id, _), _| *id != interpreter.id);
+            }
+            let named = known.pass.iter().cloned();
+            self.names.extend(named.map(|thread| ((interpreter.id, thread.ident), thread)));
+            if is_last {
+                known.pass.clear();
+            }
+            is_whole &= is_last;
         }
         self.interpreters.retain(|address, _| states.interpreters().iter().any(|listed| listed.address == *address));
+        is_whole
     }
 
     /// The name of a thread, if its program has given it one; `is_first`: the process began with it.
@@ -108,24 +135,29 @@ impl ThreadNames {
 }
 
 impl Known {
-    fn read(&mut self, memory: &dyn BulkMemory, layout: &Layout, interpreter: Addr) -> Vec<NamedThread> {
-        if let Some(globals) = self.globals {
-            let named = read_twice(memory, layout, globals);
-            if !named.is_empty() {
-                return named;
+    /// Reads the next threads, which are added to those of this pass. Returns whether they were the last.
+    fn read(&mut self, memory: &dyn BulkMemory, layout: &Layout, interpreter: Addr) -> bool {
+        if self.globals.is_none() {
+            let now = Instant::now();
+            if self.look.is_some_and(|(at, _)| now < at) {
+                return true;
             }
+            self.globals = copying(memory, |copies| thread_names::globals(copies, layout, interpreter).ok());
+            let wait = self.look.map_or(LOOK_EVERY, |(_, wait)| (wait * 2).min(LOOK_AT_LATEST));
+            self.look = Some((now + wait, wait));
+        }
+        let Some(globals) = self.globals else { return true };
+        let (named, all) = read_twice(memory, layout, globals, self.read..self.read.saturating_add(AT_ONCE));
+        self.read = self.read.saturating_add(AT_ONCE);
+        self.pass.extend(named);
+        let is_last = self.read >= all;
+        if is_last {
+            self.read = 0;
             // It has been freed, or there was never a thread in it that is known.
-            self.globals = None;
+            self.globals = self.globals.filter(|_| !self.pass.is_empty());
+            self.look = self.look.filter(|_| self.pass.is_empty());
         }
-        let now = Instant::now();
-        if self.look.is_some_and(|(at, _)| now < at) {
-            return Vec::new();
-        }
-        self.globals = copying(memory, |copies| thread_names::globals(copies, layout, interpreter).ok());
-        let named = self.globals.map(|globals| read_twice(memory, layout, globals)).unwrap_or_default();
-        let wait = self.look.map_or(LOOK_EVERY, |(_, wait)| (wait * 2).min(LOOK_AT_LATEST));
-        self.look = named.is_empty().then(|| (now + wait, wait));
-        named
+        is_last
     }
 }
 
@@ -135,15 +167,22 @@ fn is_given(name: &str) -> bool {
     !name.is_empty() && number.is_none_or(|number| number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// What two readings agree on.
-fn read_twice(memory: &dyn BulkMemory, layout: &Layout, globals: Addr) -> Vec<NamedThread> {
-    let read = || copying(memory, |copies| thread_names::read(copies, layout, globals).unwrap_or_default());
-    let first = read();
-    if first.is_empty() {
-        return first;
-    }
-    let second: FxHashMap<u64, NamedThread> = read().into_iter().map(|thread| (thread.ident, thread)).collect();
-    first.into_iter().filter(|thread| second.get(&thread.ident) == Some(thread)).collect()
+/// What two readings of a part of the threads agree on, and how many there are in all.
+fn read_twice(
+    memory: &dyn BulkMemory,
+    layout: &Layout,
+    globals: Addr,
+    part: Range<usize>,
+) -> (Vec<NamedThread>, usize) {
+    let Some(threads) = copying(memory, |copies| KnownThreads::find(copies, layout, globals).ok()) else {
+        return (Vec::new(), 0);
+    };
+    // The second time one more may be in front of them, or one less.
+    let more = part.start.saturating_sub(1)..part.end.saturating_add(1);
+    let (first, all) = copying(memory, |copies| threads.read(copies, layout, part.clone()));
+    let (second, _) = copying(memory, |copies| threads.read(copies, layout, more.clone()));
+    let second: FxHashMap<u64, NamedThread> = second.into_iter().map(|thread| (thread.ident, thread)).collect();
+    (first.into_iter().filter(|thread| second.get(&thread.ident) == Some(thread)).collect(), all)
 }
 
 /// What `read` returns once all that it lacks has been copied.

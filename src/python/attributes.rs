@@ -145,15 +145,26 @@ impl Entries {
         }
     }
 
+    /// Where the keys are: what has its keys there has each at the same place.
+    pub fn keys(&self) -> Addr {
+        self.keys.0
+    }
+
     /// The values with these names, as far as there are such.
     pub fn values<const N: usize>(&self, mem: &impl Memory, layout: &Layout, names: [&str; N]) -> [Option<Addr>; N] {
+        self.places(mem, layout, names).map(|place| place.and_then(|place| self.value(mem, place)))
+    }
+
+    /// The places of these names among the keys, as far as there are such.
+    pub fn places<const N: usize>(&self, mem: &impl Memory, layout: &Layout, names: [&str; N]) -> [Option<u64>; N] {
         let mut found = [None; N];
         let mut misses = 0;
-        for (key, value) in self.iter(mem) {
-            match position(mem, layout, key, &names) {
+        for place in 0..self.count {
+            let key = mem.read_addr(self.keys.0.wrapping_add(self.keys.1.wrapping_mul(place)));
+            match key.and_then(|key| if key.is_null() { Ok(None) } else { position(mem, layout, key, &names) }) {
                 Ok(name) => {
                     if let Some(slot) = name.and_then(|index| found.get_mut(index)) {
-                        *slot = Some(value);
+                        *slot = Some(place);
                     }
                 }
                 Err(_) => misses += 1,
@@ -163,6 +174,12 @@ impl Entries {
             }
         }
         found
+    }
+
+    /// The value at a place, if there is one.
+    pub fn value(&self, mem: &impl Memory, place: u64) -> Option<Addr> {
+        let value = mem.read_addr(self.values.0.wrapping_add(self.values.1.wrapping_mul(place))).ok()?;
+        (place < self.count && !value.is_null()).then_some(value)
     }
 }
 

@@ -7,6 +7,10 @@
 //! the thread whose numbers the `Thread` itself has: `_ident`, and `_native_id`, which it sets before it is put there. Only where a fork
 //! was made, CPython before 3.13 leaves the parent's `_native_id`; that `Thread` is the child's `_main_thread`.
 
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
 use crate::python::attributes::{Entries, LookupError};
 use crate::python::layout::{IntegerForm, Layout};
 use crate::python::strings::{self, type_flags};
@@ -60,35 +64,61 @@ fn values<const N: usize>(
     Ok(entries.values(mem, layout, names))
 }
 
-/// The threads that have a name, by the dict of `threading` at `globals`. What cannot be read, or makes no sense, is passed over.
-///
-/// # Errors
-/// That there is no `_active` to be read.
-pub fn read(mem: &impl Memory, layout: &Layout, globals: Addr) -> Result<Vec<NamedThread>, LookupError> {
-    let [active, main] = values(mem, layout, globals, ["_active", "_main_thread"])?;
-    let entries = Entries::of_dict(mem, layout, active.ok_or(LookupError::Absent)?)?;
-    entries.prefetch(mem);
-    let threads = entries.iter(mem).take(MAX_NAMED);
-    Ok(threads.filter_map(|(_, thread)| read_thread(mem, layout, thread, main).ok()).collect())
+/// The places of a thread's attributes, by where the keys are: objects of one class share them.
+type Places = FxHashMap<Addr, [Option<u64>; 3]>;
+
+/// What `threading` knows of its threads.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownThreads {
+    /// The dict `_active`.
+    active: Addr,
+    /// `_main_thread`.
+    main: Option<Addr>,
 }
 
-fn read_thread(
-    mem: &impl Memory,
-    layout: &Layout,
-    thread: Addr,
-    main: Option<Addr>,
-) -> Result<NamedThread, LookupError> {
-    let attributes = Entries::of_instance(mem, layout, thread)?;
-    attributes.prefetch(mem);
-    let [name, ident, native_id] = attributes.values(mem, layout, ["_name", "_ident", "_native_id"]);
-    // All of them are asked for before one that lacks ends this.
-    let ident = ident.map(|object| integer(mem, layout, object));
-    let native_id = native_id.map(|object| integer(mem, layout, object));
-    let object = name.ok_or(LookupError::Absent)?;
-    let name = strings::read(mem, layout, object).map_err(|_| LookupError::Absent)?;
-    let ident = ident.ok_or(LookupError::Absent)??;
-    let (native_id, is_main) = (native_id.and_then(Result::ok), main == Some(thread));
-    Ok(NamedThread { ident, native_id, is_main, name, objects: (thread, object) })
+impl KnownThreads {
+    /// Finds them by the dict of `threading` at `globals`.
+    ///
+    /// # Errors
+    /// That there is no `_active` to be read.
+    pub fn find(mem: &impl Memory, layout: &Layout, globals: Addr) -> Result<KnownThreads, LookupError> {
+        let [active, main] = values(mem, layout, globals, ["_active", "_main_thread"])?;
+        Ok(KnownThreads { active: active.ok_or(LookupError::Absent)?, main })
+    }
+
+    /// Those that have a name, of `part` of them all; and how many there are. What cannot be read, or makes no sense, is passed over.
+    pub fn read(&self, mem: &impl Memory, layout: &Layout, part: Range<usize>) -> (Vec<NamedThread>, usize) {
+        let Ok(entries) = Entries::of_dict(mem, layout, self.active) else { return (Vec::new(), 0) };
+        entries.prefetch(mem);
+        let all: Vec<Addr> = entries.iter(mem).take(MAX_NAMED).map(|(_, thread)| thread).collect();
+        let mut places = Places::default();
+        let threads = all.iter().skip(part.start).take(part.len());
+        let named = threads.filter_map(|thread| self.read_thread(mem, layout, *thread, &mut places).ok());
+        (named.collect(), all.len())
+    }
+
+    fn read_thread(
+        &self,
+        mem: &impl Memory,
+        layout: &Layout,
+        thread: Addr,
+        places: &mut Places,
+    ) -> Result<NamedThread, LookupError> {
+        let attributes = Entries::of_instance(mem, layout, thread)?;
+        attributes.prefetch(mem);
+        let places = places
+            .entry(attributes.keys())
+            .or_insert_with(|| attributes.places(mem, layout, ["_name", "_ident", "_native_id"]));
+        let [name, ident, native_id] = places.map(|place| attributes.value(mem, place?));
+        // All of them are asked for before one that lacks ends this.
+        let ident = ident.map(|object| integer(mem, layout, object));
+        let native_id = native_id.map(|object| integer(mem, layout, object));
+        let object = name.ok_or(LookupError::Absent)?;
+        let name = strings::read(mem, layout, object).map_err(|_| LookupError::Absent)?;
+        let ident = ident.ok_or(LookupError::Absent)??;
+        let (native_id, is_main) = (native_id.and_then(Result::ok), self.main == Some(thread));
+        Ok(NamedThread { ident, native_id, is_main, name, objects: (thread, object) })
+    }
 }
 
 /// The value of an `int` that is not negative and fits.
