@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use fpprof::python::layout::{
-    CFrameChain, CFrameEntry, ChainLayout, DICT_KEYS, GilLocation, IntegerForm, Layout, LayoutError, OwnerChain,
-    Support, Version, by_debug_offsets, by_table,
+    CFrameChain, CFrameEntry, ChainLayout, DICT_KEYS, GilLocation, InstanceDict, IntegerForm, Layout, LayoutError,
+    OwnerChain, Support, VALUES_VALID, Version, by_debug_offsets, by_table,
 };
 use fpprof::target::memory::Region;
 use fpprof::types::Addr;
@@ -110,7 +110,7 @@ fn parse(headers: &str) -> BTreeMap<&str, u64> {
 
 /// A layout in the words of `offsets.c`.
 fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
-    let Layout { runtime, interpreter, thread, frame, code, object, string, value, .. } = layout;
+    let Layout { runtime, interpreter, thread, frame, code, object, string, value, attributes, .. } = layout;
     let mut facts = BTreeMap::from([
         ("runtime.finalizing", runtime.finalizing),
         ("runtime.interpreters_head", runtime.interpreters_head),
@@ -156,6 +156,12 @@ fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
         ("value.dict_keys", value.dict_keys),
         ("value.float", value.float_value),
         ("value.integer_digits", value.integer_digits),
+        ("attributes.modules", attributes.modules),
+        ("attributes.module_dict", attributes.module_dict),
+        ("attributes.basic_size", attributes.basic_size),
+        ("attributes.cached_keys", attributes.cached_keys),
+        ("attributes.dict_values", attributes.dict_values),
+        ("attributes.first_value", attributes.instance.first_value()),
         ("dict_keys.log2_index_bytes", DICT_KEYS.log2_index_bytes),
         ("dict_keys.kind", DICT_KEYS.kind),
         ("dict_keys.entry_count", DICT_KEYS.entry_count),
@@ -163,6 +169,9 @@ fn facts(layout: &Layout) -> BTreeMap<&'static str, u64> {
     ]);
     let (IntegerForm::SignedSize(integer) | IntegerForm::Tag(integer)) = value.integer;
     facts.insert("value.integer", integer);
+    if let InstanceDict::Inline(_) = attributes.instance {
+        facts.insert("attributes.values_valid", VALUES_VALID);
+    }
     facts.extend(code.version.map(|version| ("code.version", version as u64)));
     match interpreter.gil {
         GilLocation::Runtime { start, gil } => {

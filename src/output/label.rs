@@ -3,6 +3,8 @@
 //! Does: make labels as py-spy spells them, `name (file.py:12)` and `function (module.so)`, that any reader of
 //! collapsed stacks takes for one frame. Does not: shorten paths (`profile::paths`).
 
+use std::borrow::Cow;
+
 use crate::profile::clean::one_line;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 
@@ -22,10 +24,10 @@ pub struct LabelOptions {
 /// - a number behind the last space would be read as a count: that space becomes `_`,
 /// - `#` at the beginning would make a comment: `_` is put in front.
 pub fn label(frame: &Frame, options: &LabelOptions) -> String {
-    let name = name(frame);
+    let name = short_name(frame);
     let text = match place(frame, options) {
         Some(place) => format!("{name} ({place})"),
-        None => name.to_owned(),
+        None => name.into_owned(),
     };
     foldable_name(&text)
 }
@@ -33,12 +35,30 @@ pub fn label(frame: &Frame, options: &LabelOptions) -> String {
 /// The name of a frame, and where it is: each on one line and clean, for readers that do not fold stacks.
 pub fn name_and_place(frame: &Frame, options: &LabelOptions) -> (String, Option<String>) {
     let place = place(frame, options).map(|place| one_line(&place).into_owned());
-    (one_line(name(frame)).into_owned(), place)
+    (one_line(&short_name(frame)).into_owned(), place)
 }
 
 /// What the frame is called; not clean, never empty.
 pub(super) fn name(frame: &Frame) -> &str {
     if frame.name.trim().is_empty() { "[no name]" } else { &frame.name }
+}
+
+/// The same, with the short name of the module that a function without a name is called by.
+fn short_name(frame: &Frame) -> Cow<'_, str> {
+    let module = frame.module.as_deref().unwrap_or_default();
+    match frame.name.strip_prefix(module) {
+        Some(place) if place.starts_with('+') => Cow::Owned(format!("{}{place}", short_module(module))),
+        _ => Cow::Borrowed(name(frame)),
+    }
+}
+
+/// The name of a module as its users import it: `zlib` of `zlib.cpython-313-x86_64-linux-gnu.so`, `_rust` of `_rust.abi3.so`. Others are
+/// left as they are.
+fn short_module(file: &str) -> &str {
+    let is_tag =
+        |tag: &str| matches!(tag, "abi3" | "abi3t") || tag.strip_prefix("cpython-").is_some_and(|t| !t.is_empty());
+    let tagged = file.strip_suffix(".so").and_then(|name| name.rsplit_once('.'));
+    tagged.filter(|(name, tag)| !name.is_empty() && is_tag(tag)).map_or(file, |(name, _)| name)
 }
 
 /// Where the frame is: `file:line`, `file`, or the native module; `None` where the name tells it.
@@ -53,7 +73,10 @@ fn place(frame: &Frame, options: &LabelOptions) -> Option<String> {
         }),
         // A function without a name is called `module+0x1234`.
         (_, Some(module)) if frame.name.strip_prefix(&**module).is_some_and(|rest| rest.starts_with('+')) => None,
-        (_, Some(module)) if !module.is_empty() => Some(module.to_string()),
+        (_, Some(module)) if !module.is_empty() => Some(match frame.is_from_method_table {
+            true => format!("{}, from a method table", short_module(module)),
+            false => short_module(module).to_owned(),
+        }),
         _ => None,
     }
 }
@@ -124,6 +147,28 @@ mod tests {
         let unnamed = Frame::native(FrameKind::System, "libz.so.1+0x1234", Some("libz.so.1"));
         assert_eq!(label(&unnamed, &PLAIN), "libz.so.1+0x1234");
         assert_eq!(label(&Frame::native(FrameKind::Jit, "py::f:/a.py", None), &PLAIN), "py::f:/a.py");
+    }
+
+    #[test]
+    fn modules_are_called_as_they_are_imported() {
+        let cases = [
+            ("zlib.cpython-313-x86_64-linux-gnu.so", "zlib"),
+            ("_core.cpython-314t-aarch64-linux-gnu.so", "_core"),
+            ("_rust.abi3.so", "_rust"),
+            ("libz.so.1", "libz.so.1"),
+            ("python3.11", "python3.11"),
+            (".abi3.so", ".abi3.so"),
+            ("a.cpython-.so", "a.cpython-.so"),
+        ];
+        for (file, short) in cases {
+            assert_eq!(short_module(file), short);
+        }
+        let file = "zlib.cpython-313-x86_64-linux-gnu.so";
+        let in_zlib = |name: &str| Frame::native(FrameKind::NativeExtension, name, Some(file));
+        assert_eq!(label(&in_zlib("inflate"), &PLAIN), "inflate (zlib)");
+        assert_eq!(label(&in_zlib(&format!("{file}+0x1234")), &PLAIN), "zlib+0x1234");
+        let named = in_zlib("zlib.compress").from_method_table();
+        assert_eq!(label(&named, &PLAIN), "zlib.compress (zlib, from a method table)");
     }
 
     #[test]

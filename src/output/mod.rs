@@ -18,6 +18,7 @@ pub mod mark;
 pub mod needs;
 pub(crate) mod neutral;
 mod pprof;
+mod short_name;
 mod speedscope;
 
 use std::io::{self, Write};

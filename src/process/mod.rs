@@ -16,4 +16,5 @@ pub mod reading;
 pub mod sleep_mark;
 pub mod stops;
 pub mod thread;
+pub mod thread_names;
 pub mod thread_states;

@@ -16,7 +16,7 @@ use crate::capture::native;
 use crate::python::frames;
 use crate::python::gil::Gil;
 use crate::python::stack::{ChainEnd, PythonEntry};
-use crate::python::threads::{ThreadState, Threads};
+use crate::python::threads::{InterpreterState, ThreadState, Threads};
 use crate::types::Addr;
 
 /// A thread without states is looked for in the lists again this often, also when they seem not to have grown: a state
@@ -170,6 +170,16 @@ impl ThreadStates {
         let now = Instant::now();
         (self.listed_at, self.listing_took) = (Some(now), now - began);
         self.listing += 1;
+    }
+
+    /// The interpreters, when they were listed last.
+    pub fn interpreters(&self) -> &[InterpreterState] {
+        &self.listed.interpreters
+    }
+
+    /// What was listed of a thread's states.
+    pub fn of<'a>(&'a self, known: &'a KnownThread) -> impl Iterator<Item = &'a ThreadState> {
+        self.listed.threads.iter().filter(|state| known.states.addresses.contains(&state.address))
     }
 
     /// The GILs of the process.

@@ -123,11 +123,14 @@ pub struct Frame {
     pub module: Option<Arc<str>>,
     /// Whether the compiler has inlined the function into the one outside it.
     pub is_inlined: bool,
+    /// Whether the name is from a table of methods, by which Python finds a function that has no symbol.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_from_method_table: bool,
 }
 
 impl Frame {
     fn new(kind: FrameKind, name: &str) -> Frame {
-        Frame { kind, name: name.into(), source: None, module: None, is_inlined: false }
+        Frame { kind, name: name.into(), source: None, module: None, is_inlined: false, is_from_method_table: false }
     }
 
     /// A Python function, by its qualified name.
@@ -153,6 +156,11 @@ impl Frame {
     /// The root frame of a process.
     pub fn process(name: &str) -> Frame {
         Frame::new(FrameKind::Process, name)
+    }
+
+    /// The frame, as one whose name is from a table of methods.
+    pub fn from_method_table(self) -> Frame {
+        Frame { is_from_method_table: true, ..self }
     }
 
     /// The root frame of a thread; its name is absent where it has none.

@@ -4,6 +4,7 @@
 //! thread's [`chain`] of frames; [`code`] and [`line_table`] say what a frame's code object is called and which line runs;
 //! [`locals`] and [`values`] say what its variables hold.
 
+pub mod attributes;
 pub mod chain;
 pub mod code;
 pub mod frames;
@@ -14,5 +15,6 @@ pub mod locals;
 pub mod runtime;
 pub mod stack;
 pub mod strings;
+pub mod thread_names;
 pub mod threads;
 pub mod values;

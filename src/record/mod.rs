@@ -8,6 +8,7 @@ mod children;
 mod endings;
 pub mod facts;
 pub mod interim;
+mod names;
 pub mod naming;
 pub mod origin;
 pub mod pending;

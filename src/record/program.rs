@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::names;
 use super::pending::PendingSamples;
 use super::window::{Held, Window};
 use crate::profile::counted::Counted;
@@ -239,10 +240,8 @@ impl Program {
         if std::mem::replace(named, names) != names {
             reader.root().note_user();
         }
-        for tid in new_threads {
-            if let Some(name) = session.thread_name(tid) {
-                thread_names.insert(tid, name);
-            }
+        if are_named {
+            names::update(thread_names, session, &new_threads);
         }
         if last.len() > session.thread_count() + ENDED_THREADS {
             last.clear();

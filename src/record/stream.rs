@@ -7,17 +7,20 @@ use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
+
 use super::program::Program;
 use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
 use crate::profile::recording::{
-    self, Module, More, Names, Record, RecordedFrame, RecordedSource, RecordingWriter, Stacks, Thread,
+    self, Module, More, Names, Record, RecordedFrame, RecordedSource, RecordingWriter, Renamed, Stacks, Thread,
 };
 use crate::profile::samples::SampleColumns;
 use crate::profile::samples::Weights;
 use crate::profile::tree::StackTree;
 use crate::stack::frame::{GapKind, SampleFrame};
+use crate::types::Tid;
 
 /// How often to write: what a crash may lose.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +49,8 @@ struct Written {
     modules: usize,
     functions: usize,
     threads: usize,
+    /// The names of those threads, where they have one.
+    names: Vec<Option<String>>,
     states: usize,
     frames: usize,
     /// With the empty stack, which is not listed.
@@ -167,6 +172,7 @@ impl Stream {
         let threads = fresh(&pending.threads, &mut written.threads).iter();
         let threads = threads.map(|tid| Thread { tid: tid.0, name: thread_names.get(tid).cloned() });
         add.more(Record::Threads, threads.collect())?;
+        add.more(Record::Renamed, renamed(&pending.threads, thread_names, &mut written.names))?;
         add.more(Record::States, fresh(&pending.states, &mut written.states).to_vec())?;
         let frames = fresh(stacks.frames(), &mut written.frames).iter();
         let frames =
@@ -193,6 +199,20 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// The threads whose names are others than those that were written. Threads that are new have been written with theirs.
+fn renamed(threads: &[Tid], names: &FxHashMap<Tid, String>, written: &mut Vec<Option<String>>) -> Vec<Renamed> {
+    let mut renamed = Vec::new();
+    for (thread, (tid, written)) in (0..).zip(threads.iter().zip(&mut *written)) {
+        let name = names.get(tid);
+        if let Some(name) = name.filter(|name| written.as_ref() != Some(name)) {
+            *written = Some(name.clone());
+            renamed.push(Renamed { thread, name: name.clone() });
+        }
+    }
+    written.extend(threads.iter().skip(written.len()).map(|tid| names.get(tid).cloned()));
+    renamed
 }
 
 fn sampled(counted: &Counted) -> SampleFrame {

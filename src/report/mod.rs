@@ -37,6 +37,7 @@ pub struct RecordingPart {
     /// Its samples refer to the stacks; absent where these are inverted.
     timeline: Option<Timeline>,
     sources: Option<Sources>,
+    threads: Option<String>,
     /// The facts about the recording.
     pub facts: RecordingFacts,
 }
@@ -62,13 +63,14 @@ impl RecordingPart {
         let BoundedProfile { profile: stacks, cut, .. } = stacks;
         cut.tell();
         let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts::of(recording, choice) };
+        let threads = choice.other_threads(recording.programs.iter().flat_map(|program| &program.threads));
         match choice.inverted {
             true => {
                 let stacks = fitting::inverted(&stacks);
                 let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
-                RecordingPart { stacks, timeline: None, sources: None, facts }
+                RecordingPart { stacks, timeline: None, sources: None, threads, facts }
             }
-            false => RecordingPart { stacks, timeline: Some(timeline), sources: None, facts },
+            false => RecordingPart { stacks, timeline: Some(timeline), sources: None, threads, facts },
         }
     }
 
@@ -77,10 +79,10 @@ impl RecordingPart {
     /// # Errors
     /// That not even little of it fits.
     pub fn fitted(self, format: Format, labels: &LabelOptions) -> io::Result<RecordingPart> {
-        let RecordingPart { stacks, timeline, sources, facts } = self;
+        let RecordingPart { stacks, timeline, sources, threads, facts } = self;
         let (stacks, timeline) = fitting::fit(format, stacks, timeline, (labels, facts.period()))?;
         let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
-        Ok(RecordingPart { stacks, timeline, sources, facts })
+        Ok(RecordingPart { stacks, timeline, sources, threads, facts })
     }
 
     /// The part as far as there is room to draw it as a difference; its samples are not needed for that any more.
@@ -88,10 +90,10 @@ impl RecordingPart {
     /// # Errors
     /// That not even little of it fits.
     pub fn fitted_for_difference(self) -> io::Result<RecordingPart> {
-        let RecordingPart { stacks, facts, .. } = self.without_samples();
+        let RecordingPart { stacks, threads, facts, .. } = self.without_samples();
         let stacks = fitting::fit_difference(stacks)?;
         let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
-        Ok(RecordingPart { stacks, timeline: None, sources: None, facts })
+        Ok(RecordingPart { stacks, timeline: None, sources: None, threads, facts })
     }
 
     fn without_samples(self) -> RecordingPart {
@@ -132,12 +134,17 @@ impl RecordingPart {
         self.stacks.total() == 0 && self.facts.shown_part.is_some()
     }
 
+    /// The threads that there are, in words, where threads were chosen and none is one of them.
+    pub fn other_threads(&self) -> Option<&str> {
+        self.threads.as_deref()
+    }
+
     /// Writes it in a format.
     ///
     /// # Errors
     /// Those of the writer.
     pub fn write(&self, format: Format, labels: &LabelOptions, out: &mut dyn Write) -> io::Result<()> {
-        let RecordingPart { stacks, timeline, sources, facts } = self;
+        let RecordingPart { stacks, timeline, sources, facts, .. } = self;
         let (timeline, sources) = (timeline.as_ref(), sources.as_ref());
         let shown = ShownProfile { stacks, timeline, sources, facts, is_inverted: timeline.is_none() };
         output::write(format, &shown, labels, out)

@@ -13,6 +13,9 @@ use crate::target::root::TargetRoot;
 use crate::types::Pid;
 use crate::types::pattern::is_like;
 
+/// So many threads are listed where none is what was asked for.
+const MAX_LISTED: usize = 30;
+
 /// A part of a recording's time, in nanoseconds since it began.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Span {
@@ -108,6 +111,28 @@ impl ReportOptions {
         self.filter.pids.is_empty() || pid.is_some_and(|pid| self.filter.pids.contains(&pid.0))
     }
 
+    /// Where threads are chosen and none of these is one: which ones they are, in words.
+    pub fn other_threads<'t>(&self, threads: impl Iterator<Item = &'t Thread>) -> Option<String> {
+        let mut others: Vec<&Thread> = Vec::new();
+        for thread in threads {
+            if self.has_thread(thread) {
+                return None;
+            }
+            others.push(thread);
+        }
+        others.sort_by(|a, b| (&a.name, a.tid).cmp(&(&b.name, b.tid)));
+        others.dedup();
+        let words = others.iter().take(MAX_LISTED).map(|thread| match &thread.name {
+            Some(name) => format!("{name} ({})", thread.tid),
+            None => thread.tid.to_string(),
+        });
+        let mut words = words.collect::<Vec<_>>().join(", ");
+        if let Some(more) = others.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+            words.push_str(&format!(" and {more} more"));
+        }
+        (!words.is_empty()).then_some(words)
+    }
+
     /// Whether a stack is chosen.
     pub fn has_stack(&self, stack: &[&Frame]) -> bool {
         let Filter { focus, ignore, .. } = &self.filter;
@@ -121,4 +146,26 @@ impl ReportOptions {
 fn is_named(frame: &Frame, pattern: &str) -> bool {
     let file = frame.source.as_ref().map(|source| &source.file);
     [Some(&frame.name), file, frame.module.as_ref()].into_iter().flatten().any(|text| is_like(pattern, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_no_thread_is_chosen_those_that_there_are_are_listed() {
+        let thread = |tid, name: Option<&str>| Thread { tid, name: name.map(str::to_owned) };
+        let threads = [thread(8, Some("orders_0")), thread(7, Some("MainThread")), thread(9, None)];
+        let choosing = |pattern: &str| {
+            let filter = Filter { thread: vec![pattern.to_owned()], ..Filter::default() };
+            ReportOptions { filter, ..ReportOptions::default() }.other_threads(threads.iter())
+        };
+        assert_eq!(choosing("kafka").as_deref(), Some("9, MainThread (7), orders_0 (8)"));
+        assert_eq!((choosing("orders"), choosing("9")), (None, None));
+        let many: Vec<Thread> = (0..40).map(|tid| thread(tid, Some("t"))).collect();
+        let filter = Filter { thread: vec!["x".to_owned()], ..Filter::default() };
+        let listed = ReportOptions { filter, ..ReportOptions::default() }.other_threads(many.iter()).unwrap();
+        assert!(listed.ends_with("t (29) and 10 more"), "{listed}");
+        assert_eq!(ReportOptions::default().other_threads(many.iter()), None);
+    }
 }

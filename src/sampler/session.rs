@@ -4,6 +4,7 @@
 //! Does not: read a thread (that is `reader`), keep time, or count stacks.
 
 mod among_many;
+mod names;
 mod one_thread;
 mod pending;
 
@@ -21,6 +22,7 @@ use crate::process::binaries::Binaries;
 use crate::process::find::OpenError;
 use crate::process::reader::Reader;
 use crate::process::reading::Reading;
+use crate::process::thread_names::ThreadNames;
 use crate::process::thread_states::ThreadStates;
 use crate::stack::frame::SampleFrame;
 use crate::target::live::LiveTarget;
@@ -69,6 +71,7 @@ pub struct Session {
     room: Meter,
     /// For what is known of threads.
     room_for_threads: Meter,
+    names: ThreadNames,
 }
 
 /// A thread that has been read.
@@ -119,6 +122,7 @@ impl Session {
             states: ThreadStates::default(),
             room: Meter::new(Share::Keeping),
             room_for_threads: Meter::new(Share::Sampling),
+            names: ThreadNames::default(),
         }
     }
 
@@ -186,11 +190,6 @@ impl Session {
     /// Whether any thread is known.
     pub fn has_threads(&self) -> bool {
         !self.threads.is_empty()
-    }
-
-    /// The name of a thread that has been sampled and still lives.
-    pub fn thread_name(&self, tid: Tid) -> Option<String> {
-        self.threads.get(self.position(tid).ok()?)?.known.thread.name()
     }
 
     /// The threads that are known, by their numbers, with what the last tick has learned of each.

@@ -1,8 +1,10 @@
 //! From the name in a symbol table to the name that its author wrote.
 //!
-//! Does: demangle C++ and Rust, and drop parameters, hashes, symbol versions and the suffixes that compilers give to
+//! Does: demangle C++, Rust, Cython and mypyc, and drop parameters, hashes, symbol versions and the suffixes that compilers give to
 //! parts and copies of a function: one function has one name.
 //! Does not: shorten template arguments.
+
+mod extension;
 
 use std::fmt;
 
@@ -26,7 +28,7 @@ pub fn display_name(raw: &str) -> String {
     if name.len() > MAX_MANGLED {
         return cut(name, MAX_NAME).to_owned();
     }
-    let demangled = if is_rust(name) { rust(name) } else { cpp(name) };
+    let demangled = if is_rust(name) { rust(name) } else { cpp(name).or_else(|| extension::name(name)) };
     demangled.unwrap_or_else(|| cut(name, MAX_NAME).to_owned())
 }
 
@@ -162,6 +164,12 @@ mod tests {
         assert_eq!(display_name("_ZNO2ns1C3strEv"), "ns::C::str");
         assert_eq!(display_name("_ZN2ns1CanEi"), "ns::C::operator&");
         assert_eq!(display_name("_Zbroken"), "_Zbroken");
+    }
+
+    #[test]
+    fn functions_of_cython_and_mypyc_have_the_names_of_their_sources() {
+        assert_eq!(display_name("__pyx_pw_5cymod_3cy_callback.cold"), "cymod.cy_callback");
+        assert_eq!(display_name("CPyDef_shop___Cart___total"), "shop.Cart.total");
     }
 
     #[test]

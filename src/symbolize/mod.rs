@@ -10,6 +10,7 @@ mod debug_files;
 mod demangle;
 mod dwarf;
 mod metered;
+mod method_tables;
 mod mini_debug_info;
 pub mod names;
 mod native_symbol;

@@ -245,5 +245,9 @@ fn native_frame(symbol: &NativeSymbol, kind: FrameKind, module: &str, roots: &Pa
         }
         None => frame,
     };
-    if symbol.inlined { frame.inlined() } else { frame }
+    match symbol {
+        NativeSymbol { inlined: true, .. } => frame.inlined(),
+        NativeSymbol { name: FunctionName::InMethodTable(_), .. } => frame.from_method_table(),
+        _ => frame,
+    }
 }

@@ -41,6 +41,8 @@ pub struct NativeSymbol {
 pub enum FunctionName {
     /// Its name, demangled, without parameters, versions and the suffixes of compiler-made parts.
     Known(String),
+    /// It has no symbol, and a table of methods has it under this name: `zlib.compress`.
+    InMethodTable(String),
     /// It has no name. Shown as `module+0xstart`.
     Unknown {
         /// The module's file name.
@@ -55,7 +57,7 @@ pub enum FunctionName {
 impl fmt::Display for FunctionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FunctionName::Known(name) => f.write_str(name),
+            FunctionName::Known(name) | FunctionName::InMethodTable(name) => f.write_str(name),
             FunctionName::Unknown { module, start, .. } => write!(f, "{module}+{start}"),
         }
     }

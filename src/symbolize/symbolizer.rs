@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::answers::Answers;
 use super::debug_files::{DebugFile, DebugFileSource, DebugFiles, NoDebugFile};
 use super::demangle::{display_name, is_mangled};
 use super::dwarf::{DwarfData, DwarfFrame, has_dwarf};
+use super::method_tables;
 use super::mini_debug_info::{XzError, decompress_xz};
 use super::native_symbol::{FunctionName, NativeSymbol, NoName};
 use super::query::{ModuleFile, Query};
@@ -148,7 +151,8 @@ impl Symbolizer {
             )));
         }
         let reason = if full_table { NoName::NotCovered } else { NoName::Stripped };
-        let tables = Tables { module: &name, index, reason };
+        let methods = methods(elf, &index, queries, &frames);
+        let tables = Tables { module: &name, index, methods, reason };
         let names = queries.iter().zip(frames).map(|(query, frames)| tables.resolve(query, frames)).collect();
         ModuleNames { names, sources: NameSources { symbols, lines } }
     }
@@ -176,6 +180,22 @@ impl Symbolizer {
         let frames = dwarf.frames(&addresses).map_err(NoLines::Unusable)?;
         Ok((frames, debug_file.map(|f| f.source.clone())))
     }
+}
+
+/// What tables of methods call the functions that nothing else names.
+fn methods(
+    elf: &ElfFile,
+    index: &SymbolIndex,
+    queries: &[Query],
+    frames: &[Vec<DwarfFrame>],
+) -> FxHashMap<u64, String> {
+    let is_unnamed = |query: &Query, frames: &[DwarfFrame]| {
+        frames.last().is_none_or(|frame| frame.raw_name.is_none()) && index.find(query.svma, query.extent).is_none()
+    };
+    let unnamed = queries.iter().zip(frames).filter(|(query, frames)| is_unnamed(query, frames));
+    let starts: FxHashSet<u64> =
+        unnamed.filter_map(|(query, _)| Some(query.extent.filter(|e| e.contains(query.svma))?.start.0)).collect();
+    if starts.is_empty() { FxHashMap::default() } else { method_tables::find(elf, &starts) }
 }
 
 fn has_symbols(elf: &ElfFile) -> bool {
@@ -241,6 +261,8 @@ fn mini_debug_info(elf: &ElfFile) -> Result<Option<ElfFile>, NoRoom> {
 struct Tables<'a> {
     module: &'a str,
     index: SymbolIndex,
+    /// What tables of methods call functions, by where these begin.
+    methods: FxHashMap<u64, String>,
     reason: NoName,
 }
 
@@ -269,7 +291,10 @@ impl Tables<'_> {
         };
         match raw {
             Some(raw) => FunctionName::Known(display_name(&raw)),
-            None => self.unknown(query, self.reason.clone()),
+            None => match query.extent.and_then(|extent| self.methods.get(&extent.start.0)) {
+                Some(name) => FunctionName::InMethodTable(name.clone()),
+                None => self.unknown(query, self.reason.clone()),
+            },
         }
     }
 

@@ -6,6 +6,7 @@
 //! DWARF. Layouts are those of the System V gABI, chapters 4 and 5, and `elf(5)`.
 
 mod buffer;
+mod data;
 mod error;
 mod links;
 mod source;
@@ -15,6 +16,7 @@ mod tests;
 mod unwind;
 
 pub use buffer::{Filler, SectionBuffer};
+pub use data::IMPORTED;
 pub use error::{ElfError, MAX_SECTION_BYTES};
 pub use links::{BuildId, DebugAltLink, DebugLink};
 pub use symbols::{ElfSymbol, SymbolTable, SymbolTableKind};

@@ -60,5 +60,6 @@ mod snapshots;
 mod switches;
 mod system_calls;
 mod terminal;
+mod thread_names;
 mod top;
 mod two_profilers;

@@ -39,5 +39,6 @@ mod running;
 mod short_lived;
 mod spinning;
 mod states;
+mod thread_names;
 mod undisturbed;
 mod without_tables;

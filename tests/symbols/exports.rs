@@ -48,6 +48,7 @@ fn a_stripped_libc_names_what_it_exports_and_nothing_else() {
             .collect();
         match &symbols[0].name {
             FunctionName::Known(name) => assert!(covering.contains(&name), "{address}: {name} of {covering:?}"),
+            FunctionName::InMethodTable(name) => panic!("{name} is in no table: this is no module of Python"),
             FunctionName::Unknown { module, start, reason } => {
                 nameless += 1;
                 assert!(covering.is_empty(), "{address} is in {covering:?}");

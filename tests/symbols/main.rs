@@ -2,6 +2,7 @@
 mod debug_files;
 mod exports;
 mod interpreters;
+mod method_tables;
 mod odd_files;
 
 use std::collections::BTreeMap;
@@ -88,7 +89,7 @@ fn resolve(symbolizer: &Symbolizer, module: &ModuleFile, addresses: &[Svma]) -> 
 fn known(symbol: &NativeSymbol) -> Option<&str> {
     match &symbol.name {
         FunctionName::Known(name) => Some(name),
-        FunctionName::Unknown { .. } => None,
+        FunctionName::InMethodTable(_) | FunctionName::Unknown { .. } => None,
     }
 }
 

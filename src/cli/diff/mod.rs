@@ -109,7 +109,12 @@ fn recorded<'a>(path: &'a Path, choice: &ReportOptions, line: &LiveLine) -> Resu
     if counts.ticks() == 0 {
         let facts = &part.facts;
         return Err(Failure::new(format_args!("{} has nothing to compare: {}", path.display(), facts.why_empty()))
-            .with_hint("Record for longer, or choose other threads, functions or times."));
+            .with_hint(match part.other_threads() {
+                Some(threads) => {
+                    format!("No thread is the one that `--thread` names; those that were recorded: {threads}")
+                }
+                None => "Record for longer, or choose other threads, functions or times.".to_owned(),
+            }));
     }
     Ok(Recorded { path, part, counts })
 }

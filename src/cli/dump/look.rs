@@ -85,7 +85,7 @@ pub struct ThreadIdentity {
     pub tid: Tid,
     /// Its number in its own pid namespace.
     pub namespace_tid: i32,
-    /// Its name, as the kernel knows it.
+    /// Its name: the one that its program has given it, or else the kernel's.
     pub name: Option<String>,
     /// Whether the process began with it.
     pub is_main: bool,
@@ -194,6 +194,7 @@ impl Dump {
                 std::thread::sleep(LOOK_EVERY);
             }
         }
+        session.read_names();
         memory_budget::leave_out(Left::OuterParts(shortened));
         let (names, not_read) = name(&session, seen.values().map(|(frames, _)| frames), view);
         let reads_locals = session.reader.reads_locals();
@@ -210,7 +211,7 @@ impl Dump {
                 identity: Some(ThreadIdentity {
                     tid: history.tid(),
                     namespace_tid: history.known.namespace_id,
-                    name: history.known.thread.name(),
+                    name: session.thread_name(history.tid()),
                     is_main: history.tid().0 == main,
                     holds_gil: history.seen.holds_gil,
                 }),

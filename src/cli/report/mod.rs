@@ -83,6 +83,11 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
 pub(super) fn warn_if_empty(part: &RecordingPart) {
     if part.is_empty_choice() {
         say("fpprof: warning: nothing that was recorded is what was chosen: the profile is empty");
+        if let Some(threads) = part.other_threads() {
+            say(format_args!(
+                "fpprof: no thread is the one that `--thread` names; those that were recorded: {threads}"
+            ));
+        }
     }
 }
 

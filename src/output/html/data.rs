@@ -2,6 +2,8 @@
 //!
 //! Does: gather it, with a bound on what is drawn. Does not: write the page.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::functions::{FunctionRow, functions};
@@ -12,6 +14,7 @@ use crate::output::SampledProfile;
 use crate::output::colors::{Rgb, kind_color};
 use crate::output::label::LabelOptions;
 use crate::output::labelled::LabelledStacks;
+use crate::output::short_name::short_label;
 use crate::profile::clean::one_line;
 use crate::profile::facts::processes::{ProcessFacts, ProcessesFacts};
 use crate::profile::frame::FrameKind;
@@ -40,8 +43,8 @@ pub(super) struct Data {
     #[serde(skip_serializing_if = "Option::is_none")]
     effective_samples: Option<f64>,
     kinds: Vec<KindRow>,
-    /// Of each label its text and its kind.
-    labels: Vec<(String, usize)>,
+    /// Of each label its text, its kind and, where it has one, the shorter text for a box.
+    labels: Vec<(String, usize, Option<String>)>,
     /// Of each frame, callers before what they call: its caller (the root's own number is 0), its label, its own samples.
     nodes: Vec<(usize, usize, u64)>,
     /// Frames that are not in `nodes`, and how many samples each of them has at most.
@@ -84,7 +87,13 @@ impl Data {
         let SampledProfile { stacks, timeline, facts } = sampled;
         let labelled = LabelledStacks::new(stacks, options);
         let narrow = labelled.narrowest_of(MAX_FRAMES);
-        let labels = labelled.frames().iter().map(|frame| (frame.text.to_string(), kind_number(frame.kind)));
+        let labels = labelled.frames().iter().map(|frame| {
+            let short = match short_label(&frame.text) {
+                Cow::Owned(short) if !frame.kind.is_python() => Some(short),
+                Cow::Owned(_) | Cow::Borrowed(_) => None,
+            };
+            (frame.text.to_string(), kind_number(frame.kind), short)
+        });
         let (bins, duration, rows) = threads(timeline, facts);
         let state = |state: &RunState| StateRow { name: state.to_string(), on_cpu: state.is_on_cpu() };
         Data {

@@ -94,7 +94,7 @@ class FlameGraph {
   }
 
   add(index, left, width, isAbove) {
-    const [text, kind] = this.label(index);
+    const [text, kind, short] = this.label(index);
     const made = element('button', { type: 'button', className: isAbove ? 'frame above' : 'frame', tabIndex: index === this.zoomed ? 0 : -1 });
     made.dataset.index = index;
     made.style.left = `${left}px`;
@@ -103,7 +103,7 @@ class FlameGraph {
     made.style.background = kind < 0 ? '#f2f2ee' : this.data.kinds[kind].color;
     made.setAttribute('aria-label', this.describe(index));
     if (width < 8) made.style.padding = 0;
-    if (width > 24) made.textContent = text;
+    if (width > 24) made.textContent = short ?? text;
     this.elements.set(index, made);
     this.place.append(made);
   }

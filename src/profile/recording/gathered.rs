@@ -4,7 +4,7 @@
 //! follow each other in any order. Does not: read lines, or know what a file is.
 
 use super::record::{More, Names, Record, Stacks};
-use super::{Program, RecordedProgram, RecordedStack};
+use super::{Program, RecordedProgram, RecordedStack, Renamed};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::samples::{MAX_SAMPLES, SampleColumns};
 
@@ -50,6 +50,7 @@ impl Gathered {
             Record::Modules(more) => extend(&mut self.program(more.program)?.modules, more),
             Record::Functions(more) => extend(&mut self.program(more.program)?.functions, more),
             Record::Threads(more) => extend(&mut self.program(more.program)?.threads, more),
+            Record::Renamed(more) => self.rename(more)?,
             Record::States(more) => extend(&mut self.program(more.program)?.states, more),
             Record::Frames(more) => extend(&mut self.program(more.program)?.frames, more),
             Record::Stacks(stacks) => self.add_stacks(stacks)?,
@@ -87,6 +88,14 @@ impl Gathered {
 
     fn program(&mut self, number: usize) -> Result<&mut RecordedProgram, &'static str> {
         self.programs.get_mut(number).ok_or(NO_PROGRAM)
+    }
+
+    fn rename(&mut self, More { program, list }: More<Renamed>) -> Result<(), &'static str> {
+        let threads = &mut self.program(program)?.threads;
+        for Renamed { thread, name } in list {
+            threads.get_mut(thread as usize).ok_or("a name is of no thread")?.name = Some(name);
+        }
+        Ok(())
     }
 
     fn add_stacks(&mut self, Stacks { program, caller, frame }: Stacks) -> Result<(), &'static str> {

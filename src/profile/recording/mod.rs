@@ -68,6 +68,15 @@ pub struct Thread {
     pub name: Option<String>,
 }
 
+/// Another name of a thread than it had before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// The thread, by its number in the program.
+    pub thread: u32,
+    /// Its name from now on.
+    pub name: String,
+}
+
 /// A file that functions are from, as it was when the recording ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedSource {

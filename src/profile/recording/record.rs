@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Module, Program, RecordedFrame, RecordedSource, Thread};
+use super::{Module, Program, RecordedFrame, RecordedSource, Renamed, Thread};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
 use crate::profile::samples::SampleColumns;
@@ -37,6 +37,8 @@ pub enum Record {
     Functions(More<Function>),
     /// More threads.
     Threads(More<Thread>),
+    /// Threads have other names than before.
+    Renamed(More<Renamed>),
     /// More states that threads are in.
     States(More<RunState>),
     /// More frames.
@@ -109,6 +111,7 @@ enum Tag {
     Modules,
     Functions,
     Threads,
+    Renamed,
     States,
     Frames,
     Stacks,
@@ -138,6 +141,7 @@ impl<'de> Visitor<'de> for LineVisitor {
             Tag::Modules => Record::Modules(map.next_value()?),
             Tag::Functions => Record::Functions(map.next_value()?),
             Tag::Threads => Record::Threads(map.next_value()?),
+            Tag::Renamed => Record::Renamed(map.next_value()?),
             Tag::States => Record::States(map.next_value()?),
             Tag::Frames => Record::Frames(map.next_value()?),
             Tag::Stacks => Record::Stacks(map.next_value()?),

@@ -60,7 +60,7 @@ impl ReadingRoom<'_> {
 
 /// Whether a record only adds to what is sampled.
 fn is_left_out(line: &[u8]) -> bool {
-    let kinds = ["samples", "stacks", "frames", "functions", "threads", "states", "modules"];
+    let kinds = ["samples", "stacks", "frames", "functions", "threads", "renamed", "states", "modules"];
     kind(line).is_some_and(|name| kinds.iter().any(|kind| name == kind.as_bytes()))
 }
 

@@ -216,6 +216,21 @@ fn with_lines(blocks: &[Vec<Record>], edit: impl Fn(&str) -> String) -> Recordin
 }
 
 #[test]
+fn a_thread_has_the_last_name_that_it_was_seen_with() {
+    let renamed = |program, thread, name: &str| {
+        Record::Renamed(More { program, list: vec![Renamed { thread, name: name.into() }] })
+    };
+    let read = |record| read_bytes(&written(&[definitions(), vec![record], vec![Record::End {}]]).0).unwrap();
+    let recording = read(renamed(0, 0, "orders_0"));
+    assert_eq!(
+        (recording.cut_off.as_deref(), recording.programs[0].threads[0].name.as_deref()),
+        (None, Some("orders_0"))
+    );
+    assert_eq!(read(renamed(0, 99, "x")).cut_off.as_deref(), Some("a name is of no thread"));
+    assert_eq!(read(renamed(9, 0, "x")).cut_off.as_deref(), Some("it has no program"));
+}
+
+#[test]
 fn what_a_later_version_adds_is_passed_over() {
     let samples = Record::Samples(SampleColumns::of(0, &[sample(10, 2)], 0, Weights::Ticks));
     let blocks = [definitions(), vec![samples], vec![Record::End {}]];

@@ -10,6 +10,9 @@ use super::*;
 pub const COOKIE: [u8; 8] = *b"xdebugpy";
 /// The cookie, the version and the free-threaded flag come before the first struct.
 const HEADER_WORDS: usize = 3;
+/// From the end of its `PyTypeObject` to `PyHeapTypeObject.ht_cached_keys`, where the table does not state it: the slots of coroutines,
+/// numbers, mappings, sequences and buffers, and three words (cpython/object.h).
+const CACHED_KEYS_BEHIND_TYPE: u64 = 8 * (4 + 36 + 3 + 10 + 2 + 3);
 /// The most words of a table that are read. 3.15 has 111.
 const MAX_WORDS: usize = 512;
 /// What is believed of structs other than the runtime's and the interpreter's: `PyThreadState` is the largest.
@@ -84,6 +87,7 @@ pub(super) fn layout(mem: &impl Memory, runtime: Addr, order: &FieldOrder) -> Re
         },
         string: table.string()?,
         value: table.value()?,
+        attributes: table.attributes(free_threaded)?,
         free_threaded,
         jit_keeps_frame_pointers: order.behaviour.jit_keeps_frame_pointers,
     })
@@ -281,6 +285,25 @@ impl Table<'_> {
             float_value: self.offset("float_object", "ob_fval", 8)?,
             integer: IntegerForm::Tag(self.offset("long_object", "lv_tag", 8)?),
             integer_digits: self.offset("long_object", "ob_digit", 4)?,
+        })
+    }
+
+    fn attributes(&self, free_threaded: bool) -> Result<AttributeLayout, LayoutError> {
+        let stated = self.optional_offset("heap_type_object", "ht_cached_keys", 8)?;
+        let header = self.size("pyobject")?;
+        Ok(AttributeLayout {
+            modules: self.offset("interpreter_state", "imports_modules", 8)?,
+            module_dict: header,
+            // `const char *tp_name; Py_ssize_t tp_basicsize` (cpython/object.h).
+            basic_size: self.offset("type_object", "tp_name", 8)? + 8,
+            cached_keys: match stated {
+                Some(offset) => offset,
+                None => self.size("type_object")? + CACHED_KEYS_BEHIND_TYPE,
+            },
+            // `PyDictKeysObject *ma_keys; PyDictValues *ma_values` (cpython/dictobject.h).
+            dict_values: self.offset("dict_object", "ma_keys", 8)? + 8,
+            // Without a GIL, objects have no header of the collector's.
+            instance: InstanceDict::Inline(if free_threaded { 8 } else { 24 }),
         })
     }
 }

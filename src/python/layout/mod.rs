@@ -6,6 +6,7 @@
 //! Offsets are in bytes from the start of the object that the struct is named after. All of them are known to be
 //! small (at most [`MAX_STRUCT_SIZE`]) and aligned before a [`Layout`] exists.
 
+mod attributes;
 mod chain;
 pub mod debug_offsets;
 mod v3_11;
@@ -15,6 +16,7 @@ mod v3_14;
 mod v3_15;
 mod version;
 
+pub use attributes::{AttributeLayout, InstanceDict, VALUES_VALID};
 pub use chain::{CFrameChain, CFrameEntry, ChainLayout, OwnerChain};
 pub use version::Version;
 
@@ -51,6 +53,8 @@ pub struct Layout {
     pub string: StringLayout,
     /// Where the values of variables are.
     pub value: ValueLayout,
+    /// Where modules and attributes are.
+    pub attributes: AttributeLayout,
     /// Whether the build runs without a GIL (PEP 703).
     pub free_threaded: bool,
     /// Whether code made by the interpreter's JIT keeps the chain of frame records: 3.15's does, 3.14's has neither

@@ -53,6 +53,14 @@ pub(super) const LAYOUT: Layout = Layout {
         integer: IntegerForm::SignedSize(16),
         integer_digits: 24,
     },
+    attributes: AttributeLayout {
+        modules: 888,
+        module_dict: 16,
+        basic_size: 32,
+        cached_keys: 872,
+        dict_values: 40,
+        instance: InstanceDict::TwoPointers,
+    },
     free_threaded: false,
     jit_keeps_frame_pointers: false,
 };

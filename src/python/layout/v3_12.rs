@@ -49,6 +49,14 @@ pub(super) const LAYOUT: Layout = Layout {
         integer: IntegerForm::Tag(16),
         integer_digits: 24,
     },
+    attributes: AttributeLayout {
+        modules: 944,
+        module_dict: 16,
+        basic_size: 32,
+        cached_keys: 880,
+        dict_values: 40,
+        instance: InstanceDict::Tagged,
+    },
     free_threaded: false,
     jit_keeps_frame_pointers: false,
 };
