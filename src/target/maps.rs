@@ -74,9 +74,7 @@ pub struct Mappings {
 impl Mappings {
     /// Parses the contents of `/proc/PID/maps`. Lines that make no sense are left out.
     pub fn parse(text: &[u8]) -> Mappings {
-        let mut list: Vec<Mapping> = text.split(|&b| b == b'\n').filter_map(parse_line).take(MAX_MAPPINGS).collect();
-        list.sort_by_key(|m| m.start);
-        Mappings { list }
+        text.split(|&b| b == b'\n').filter_map(parse_line).collect()
     }
 
     /// All mappings, by ascending address.
@@ -112,6 +110,14 @@ impl Mappings {
     /// Whether there is none: what a process without a user address space (a kernel thread, a zombie) shows.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+}
+
+impl FromIterator<Mapping> for Mappings {
+    fn from_iter<I: IntoIterator<Item = Mapping>>(mappings: I) -> Self {
+        let mut list: Vec<Mapping> = mappings.into_iter().take(MAX_MAPPINGS).collect();
+        list.sort_by_key(|m| m.start);
+        Mappings { list }
     }
 }
 

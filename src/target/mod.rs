@@ -3,6 +3,7 @@
 pub mod access;
 mod acl;
 pub mod cgroup;
+pub mod core;
 pub mod cpu_quota;
 mod credentials;
 pub mod descriptors;

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::elf::{ElfError, ElfFile};
 use super::elf_files::ElfFiles;
 use super::maps::{Backing, FileId, Mapping, Mappings};
-use super::memory::BulkMemory;
+use super::memory::{BulkMemory, RangeRead};
 use super::view::Target;
 use crate::types::{Addr, Svma};
 
@@ -213,8 +213,9 @@ fn from_memory(maps: &Mappings, mapping: &Mapping, id: FileId, memory: &dyn Bulk
             image.resize(end as usize, 0);
         }
         if part.readable {
-            // What cannot be read stays zero, and is found wanting where it is used.
-            let _ = memory.read(part.start, &mut image[part.offset.0 as usize..end as usize]);
+            // What cannot be read stays zero, and is found wanting where it is used. A core file can have the first page only.
+            let into = &mut image[part.offset.0 as usize..end as usize];
+            memory.read_ranges(&mut [RangeRead { addr: part.start, into }]);
         }
     }
     ElfFile::from_image(image, mapping.start, mapping.offset, mapping.executable)

@@ -7,7 +7,8 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
-use super::look::{Dump, DumpedTarget, ThreadDump};
+use super::look::{Dump, DumpedCore, DumpedTarget, ThreadDump};
+use super::text::signal_name;
 use crate::cli::standard_output::document;
 use crate::profile::frame::Frame;
 use crate::python::locals::Local;
@@ -21,7 +22,8 @@ struct Content<'a> {
     time: Option<f64>,
     process: Option<ProcessFacts<'a>>,
     snapshot: Option<SnapshotFacts>,
-    python: PythonFacts<'a>,
+    core: Option<CoreFacts<'a>>,
+    python: Option<PythonFacts<'a>>,
     threads: Vec<Thread<'a>>,
 }
 
@@ -38,6 +40,26 @@ struct ProcessFacts<'a> {
 struct SnapshotFacts {
     file: String,
     architecture: &'static str,
+}
+
+#[derive(Serialize)]
+struct CoreFacts<'a> {
+    file: String,
+    architecture: &'static str,
+    signal: Option<SignalFacts>,
+    missing: &'a [String],
+    no_python: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SignalFacts {
+    number: i32,
+    name: String,
+    code: i32,
+    tid: i32,
+    sender_pid: Option<i32>,
+    sender_uid: Option<u32>,
+    address: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -82,15 +104,24 @@ struct LocalFacts<'a> {
 
 /// The document, and a line end.
 pub fn write(dump: &Dump) -> String {
-    let (process, snapshot) = match &dump.subject {
-        DumpedTarget::Process(process, time) => (Some((process, time)), None),
+    let (process, time) = match &dump.subject {
+        DumpedTarget::Process(process, time) => (Some(process), Some(time)),
+        DumpedTarget::Core(core) => (Some(&core.process), None),
+        DumpedTarget::Snapshot(..) => (None, None),
+    };
+    let snapshot = match &dump.subject {
         DumpedTarget::Snapshot(file, machine) => {
-            (None, Some(SnapshotFacts { file: file.to_string_lossy().into_owned(), architecture: machine.name() }))
+            Some(SnapshotFacts { file: file.to_string_lossy().into_owned(), architecture: machine.name() })
         }
+        DumpedTarget::Process(..) | DumpedTarget::Core(_) => None,
+    };
+    let core = match &dump.subject {
+        DumpedTarget::Core(facts) => Some(core(facts)),
+        DumpedTarget::Process(..) | DumpedTarget::Snapshot(..) => None,
     };
     let content = Content {
-        time: process.map(|(_, time)| time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())),
-        process: process.map(|(process, _)| ProcessFacts {
+        time: time.map(|time| time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())),
+        process: process.map(|process| ProcessFacts {
             pid: process.pid.0,
             namespace_pid: process.namespace_pid,
             executable: process.executable.to_string_lossy().into_owned(),
@@ -98,13 +129,41 @@ pub fn write(dump: &Dump) -> String {
             current_directory: process.current_directory.as_ref().map(|path| path.to_string_lossy().into_owned()),
         }),
         snapshot,
-        python: PythonFacts { version: &dump.version, module: &dump.interpreter, free_threaded: dump.free_threaded },
-        threads: dump.threads.iter().map(|each| thread(each, dump.free_threaded)).collect(),
+        core,
+        python: dump.python.as_ref().map(|python| PythonFacts {
+            version: &python.version,
+            module: &python.module,
+            free_threaded: python.free_threaded,
+        }),
+        threads: dump
+            .threads
+            .iter()
+            .map(|each| thread(each, dump.python.is_none() || dump.is_free_threaded()))
+            .collect(),
     };
     document("fpprof dump", VERSION, &content)
 }
 
-fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
+fn core(core: &DumpedCore) -> CoreFacts<'_> {
+    let signal = core.signal.as_ref().map(|signal| SignalFacts {
+        number: signal.number,
+        name: signal_name(signal.number),
+        code: signal.code,
+        tid: signal.tid.0,
+        sender_pid: signal.sender.map(|(pid, _)| pid.0),
+        sender_uid: signal.sender.map(|(_, uid)| uid),
+        address: signal.address.map(|address| address.0),
+    });
+    CoreFacts {
+        file: core.file.to_string_lossy().into_owned(),
+        architecture: core.machine.name(),
+        signal,
+        missing: &core.notices,
+        no_python: core.no_python.as_deref(),
+    }
+}
+
+fn thread(thread: &ThreadDump, without_gil: bool) -> Thread<'_> {
     let stack = thread.stack.as_ref();
     let identity = thread.identity.as_ref();
     Thread {
@@ -113,7 +172,7 @@ fn thread(thread: &ThreadDump, free_threaded: bool) -> Thread<'_> {
         name: identity.and_then(|identity| identity.name.as_deref()),
         main: identity.map(|identity| identity.is_main),
         python: thread.is_python,
-        holds_gil: identity.filter(|_| !free_threaded && stack.is_ok()).map(|identity| identity.holds_gil),
+        holds_gil: identity.filter(|_| !without_gil && stack.is_ok()).map(|identity| identity.holds_gil),
         state: stack.map_or(RunState::Unknown.id(), |stack| stack.run_state.id()),
         state_text: stack.ok().map(|stack| stack.run_state.to_string()),
         complete: stack.is_ok_and(super::look::ThreadStack::is_complete),

@@ -3,6 +3,7 @@
 //! Does: lay it out. Does not: look at a process or a snapshot.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::look::{Dump, DumpedTarget, ThreadDump, ThreadStack};
 use crate::cli::style::Style;
@@ -11,23 +12,40 @@ use crate::profile::clean::one_line;
 use crate::profile::frame::{Frame, FrameKind};
 use crate::python::locals::Local;
 use crate::sampler::run_state::RunState;
+use crate::target::core::notes::Signal;
+use crate::target::view::Identity;
 
 /// The text, with a line end behind each line.
 pub fn write(dump: &Dump, style: Style) -> String {
-    let mut lines = vec![
-        match &dump.subject {
-            DumpedTarget::Process(process, _) => {
-                format!("Process {}: {}", process.pid, one_line(&process.command_line.join(" ")))
-            }
-            DumpedTarget::Snapshot(file, machine) => {
-                format!("Snapshot {}: a thread on {}", one_line(&file.to_string_lossy()), machine.name())
-            }
-        },
-        format!("CPython {}{} ({})", dump.version, threading(dump), one_line(&dump.interpreter)),
-    ];
+    let command_line = |process: &Identity| one_line(&process.command_line.join(" ")).into_owned();
+    let path = |path: &Path| one_line(&path.to_string_lossy()).into_owned();
+    let mut lines = match &dump.subject {
+        DumpedTarget::Process(process, _) => vec![format!("Process {}: {}", process.pid, command_line(process))],
+        DumpedTarget::Snapshot(file, machine) => {
+            vec![format!("Snapshot {}: a thread on {}", path(file), machine.name())]
+        }
+        DumpedTarget::Core(core) => {
+            let process = &core.process;
+            let mut lines =
+                vec![format!("Core {}: process {}: {}", path(&core.file), process.pid, command_line(process))];
+            lines.extend(core.signal.as_ref().map(|signal| format!("Ended by {}", cause(signal))));
+            lines.extend(core.notices.iter().map(|notice| format!("Missing: {}", one_line(notice))));
+            lines.extend(core.no_python.as_ref().map(|why| format!("No Python is shown: {}", one_line(why))));
+            lines
+        }
+    };
+    lines.extend(dump.python.as_ref().map(|python| {
+        let threading = if python.free_threaded { ", free-threaded" } else { "" };
+        format!("CPython {}{threading} ({})", python.version, one_line(&python.module))
+    }));
+    let signal = match &dump.subject {
+        DumpedTarget::Core(core) => core.signal.as_ref(),
+        DumpedTarget::Process(..) | DumpedTarget::Snapshot(..) => None,
+    };
     for thread in &dump.threads {
+        let hit = signal.filter(|signal| thread.identity.as_ref().is_some_and(|identity| identity.tid == signal.tid));
         lines.push(String::new());
-        lines.push(heading(thread, style));
+        lines.push(heading(thread, (hit, dump.python.is_some()), style));
         match &thread.stack {
             Ok(stack) => lines.extend(frames(stack, style)),
             Err(reason) => lines.push(format!("    [no stack: {}]", reason.reason())),
@@ -37,17 +55,30 @@ pub fn write(dump: &Dump, style: Style) -> String {
     lines.join("\n") + "\n"
 }
 
-fn threading(dump: &Dump) -> &'static str {
-    if dump.free_threaded { ", free-threaded" } else { "" }
+/// What a signal is called, what it came from, and which thread it has hit.
+fn cause(signal: &Signal) -> String {
+    let from = match signal {
+        Signal { address: Some(address), .. } => format!(", raised at the address {address}"),
+        Signal { sender: Some((pid, user)), .. } => format!(", sent by process {pid} of user {user}"),
+        _ => String::new(),
+    };
+    format!("{} in thread {}{from}", signal_name(signal.number), signal.tid.0)
 }
 
-fn heading(thread: &ThreadDump, style: Style) -> String {
+/// `SIGSEGV`, or the number of a signal without a name.
+pub(super) fn signal_name(number: i32) -> String {
+    nix::sys::signal::Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string())
+}
+
+/// `hit` is the signal that has hit it; `is_told` whether an interpreter could tell which threads are its own.
+fn heading(thread: &ThreadDump, (hit, is_told): (Option<&Signal>, bool), style: Style) -> String {
     let mut facts = Vec::new();
     let identity = thread.identity.as_ref();
     if identity.is_some_and(|identity| identity.is_main) {
         facts.push("main".to_owned());
     }
-    if !thread.is_python {
+    facts.extend(hit.map(|signal| signal_name(signal.number)));
+    if is_told && !thread.is_python {
         facts.push("not Python's".to_owned());
     }
     let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
