@@ -37,6 +37,9 @@ const AT_PHDR: u64 = 3;
 const AT_RANDOM: u64 = 25;
 const AT_SYSINFO_EHDR: u64 = 33;
 
+/// So much of a stack is looked at to tell whether it is there, in bytes.
+const INNERMOST: usize = 1024;
+
 /// Why a file cannot be read as a core file.
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
@@ -96,6 +99,7 @@ pub struct CoreTarget {
     cut: Cut,
     is_cut: bool,
     threads_left_out: u64,
+    empty_stacks: usize,
 }
 
 impl CoreTarget {
@@ -119,17 +123,19 @@ impl CoreTarget {
         let (given, program_file) = sources.program.map(|(path, file)| (path, Arc::new(file))).unzip();
         let places = Where { root: &sources.root, program: program.as_deref().zip(program_file.as_ref()) };
         let files = CoreFiles::find(notes.files.clone(), &memory, places);
-        if let (Some(given), Some(file)) = (given, &program_file) {
-            check_program(&files, program.as_deref(), given, file)?;
+        if let Some(given) = given {
+            check_program(&files, program.as_deref(), given)?;
         }
         memory.back(files.backed());
         let places = Places { vdso: auxiliary(AT_SYSINFO_EHDR), stack: auxiliary(AT_RANDOM) };
         let mappings = mappings::mappings(memory.loads(), &files, places);
+        let program = program.map(|path| sources.root.as_target_names(path));
         let identity = identity(&notes, program, &memory);
         let mut threads: Vec<StillThread> =
             notes.threads.iter().map(|thread| still(thread, machine, &memory, &notes, &identity)).collect();
         threads.sort_by_key(|thread| thread.tid);
         threads.dedup_by_key(|thread| thread.tid);
+        let empty_stacks = threads.iter().filter(|thread| has_empty_stack(thread, machine, &memory)).count();
         let hit = notes.threads.iter().find(|thread| thread.signal != 0);
         let without_info = |thread: &ThreadNote| Signal {
             tid: thread.tid,
@@ -150,6 +156,7 @@ impl CoreTarget {
             is_cut: is_cut || notes.is_cut || cut.missing > 0,
             cut,
             threads_left_out: notes.threads_left_out,
+            empty_stacks,
         })
     }
 
@@ -173,6 +180,12 @@ impl CoreTarget {
         self.threads_left_out
     }
 
+    /// How many threads' stacks are all zeros where they were in use. gdb leaves a mapping out that it cannot read whole: since glibc
+    /// 2.42 that is each thread's, for the guard pages are in it (MADV_GUARD_INSTALL, madvise(2)).
+    pub fn empty_stacks(&self) -> usize {
+        self.empty_stacks
+    }
+
     /// The files that code was in, and that are not used.
     pub fn not_used(&self) -> impl Iterator<Item = (&Path, &NotUsed)> {
         let has_code = |file: &CoreFile| {
@@ -187,14 +200,12 @@ impl CoreTarget {
 }
 
 /// Whether the file that the user has named is the program.
-fn check_program(files: &CoreFiles, program: Option<&Path>, given: PathBuf, file: &File) -> Result<(), CoreError> {
+fn check_program(files: &CoreFiles, program: Option<&Path>, given: PathBuf) -> Result<(), CoreError> {
     let found = files.list().iter().find(|file| Some(file.path.as_path()) == program);
     let why = match found {
         Some(CoreFile { file: Ok(_), .. }) => return Ok(()),
         Some(CoreFile { file: Err(why), .. }) => why.clone(),
-        None => match files::is_same(file, &[], None) {
-            Ok(()) | Err(_) => NotUsed::Unproven,
-        },
+        None => NotUsed::Unproven,
     };
     Err(CoreError::WrongProgram {
         given,
@@ -231,6 +242,17 @@ fn still(note: &ThreadNote, machine: Machine, memory: &CoreMemory, notes: &Notes
         call: call(note, machine, memory),
         state: None,
     }
+}
+
+/// Whether there is nothing but zeros from a thread's stack pointer on: a return address is among so much of any stack.
+fn has_empty_stack(thread: &StillThread, machine: Machine, memory: &CoreMemory) -> bool {
+    let sp = match machine {
+        Machine::X86_64 => x86_64::SP,
+        Machine::Aarch64 => aarch64::SP,
+    };
+    let mut innermost = [1; INNERMOST];
+    let sp = thread.registers.get(sp).map_or(Addr::NULL, Addr);
+    memory.read(sp, &mut innermost).is_ok() && innermost.iter().all(|byte| *byte == 0)
 }
 
 /// The system call in which a thread slept. A thread stands in a core as it does at a stop: on its way out of the call, which the

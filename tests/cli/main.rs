@@ -33,6 +33,7 @@ mod accuracy;
 mod bad_targets;
 mod bug_report;
 mod cgroups;
+mod core_files;
 mod debugger;
 mod diff;
 mod doctor;

@@ -131,7 +131,11 @@ fn unfolded(file: File, notices: &mut Vec<String>) -> io::Result<File> {
 
 fn sources(args: &DumpArgs) -> Result<CoreSources, Failure> {
     let root = match &args.modules {
-        Some(folder) => folder_args::open("--modules", folder)?,
+        // Who has written the core can have seen a container's files as below its root.
+        Some(folder) => {
+            let whole = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+            folder_args::open("--modules", folder)?.seen_at(&whole)
+        }
         None => TargetRoot::at(Path::new("/")).map_err(|error| {
             Failure::new(format_args!("`/` cannot be opened: {error}")).with_hint("Name a folder: `--modules FOLDER`.")
         })?,
@@ -155,6 +159,10 @@ fn missing(target: &CoreTarget) -> Vec<String> {
     }
     if target.threads_left_out() > 0 {
         missing.push(format!("{} threads more than can be shown", target.threads_left_out()));
+    }
+    if target.empty_stacks() > 0 {
+        let count = target.empty_stacks();
+        missing.push(format!("the stacks of {count} threads, which are nothing but zeros: gdb's `gcore` leaves out what it cannot read whole"));
     }
     let mut not_used = target.not_used();
     missing.extend(not_used.by_ref().take(MAX_NAMED).map(|(path, why)| format!("{}: {why}", path.display())));

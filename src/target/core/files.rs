@@ -182,7 +182,7 @@ impl CoreFile {
         }
         let file = match places.program {
             Some((path, file)) if path == self.path => Ok(Arc::clone(file)),
-            _ => places.root.open(&self.path).map(Arc::new),
+            _ => places.root.open(&places.root.as_target_names(self.path.clone())).map(Arc::new),
         };
         self.file = match file {
             Ok(file) => is_same(&file, &page, expected).map(|()| file),
@@ -221,7 +221,7 @@ impl CoreFile {
 }
 
 /// Whether a file is the one whose first page, as far as it is held, is `page`.
-pub(super) fn is_same(file: &File, page: &[u8], expected: Option<BuildId>) -> Result<(), NotUsed> {
+fn is_same(file: &File, page: &[u8], expected: Option<BuildId>) -> Result<(), NotUsed> {
     let mut own = vec![0; page.len()];
     let len = read_at(file, 0, &mut own);
     own.truncate(len);
