@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use self::bytes::CoreBytes;
 use self::files::{CoreFile, CoreFiles, NotUsed, Where};
-use self::header::Headers;
+use self::header::{HeaderError, Headers};
 use self::mappings::Places;
 use self::notes::{Notes, Signal, ThreadNote};
 use self::segments::{CoreMemory, Cut};
@@ -46,21 +46,9 @@ pub enum CoreError {
     /// It cannot be read at all.
     #[error("it cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// It is no ELF file.
-    #[error("it is no core file: it does not begin as an ELF file does")]
-    NotElf,
-    /// It is another ELF file.
-    #[error("it is an ELF file, and no core file")]
-    NotCore,
-    /// It is of a 32-bit or big-endian process.
-    #[error("it is the core of a 32-bit or big-endian process")]
-    ForeignClass,
-    /// It is of a machine that is not known.
-    #[error("it is the core of another machine (ELF machine {0})")]
-    ForeignMachine(u16),
-    /// A part makes no sense.
-    #[error("its {0} are malformed or not there")]
-    Malformed(&'static str),
+    /// Its headers are not a core file's.
+    #[error(transparent)]
+    Headers(#[from] HeaderError),
     /// There is no thread in it.
     #[error("it tells of no thread: its notes are not there, or of another machine")]
     NoThreads,

@@ -23,6 +23,7 @@ mod truth;
 #[path = "../support/waiting_calls.rs"]
 mod waiting_calls;
 
+mod cores;
 mod executables;
 mod eyes;
 mod processes;

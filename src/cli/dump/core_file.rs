@@ -27,6 +27,7 @@ use crate::sampler::statistics::SampleFailure;
 use crate::symbolize::names::{FrameOrigin, name_stacks};
 use crate::symbolize::{PerfMap, Symbolizer};
 use crate::target::core::bytes::CoreBytes;
+use crate::target::core::header::HeaderError;
 use crate::target::core::segments::Cut;
 use crate::target::core::unfold::{Compression, unfold};
 use crate::target::core::{CoreError, CoreSources, CoreTarget};
@@ -176,10 +177,11 @@ fn missing(target: &CoreTarget) -> Vec<String> {
 fn hint(error: &CoreError) -> &'static str {
     match error {
         CoreError::Io(_) => "Give the path of a file that can be read.",
-        CoreError::NotElf | CoreError::NotCore | CoreError::Malformed(_) | CoreError::NoThreads => {
+        CoreError::Headers(HeaderError::NotElf | HeaderError::NotCore | HeaderError::Malformed)
+        | CoreError::NoThreads => {
             "Give a core file of the kernel's, of gdb's `gcore` or of systemd-coredump's (`coredumpctl dump -o FILE`)."
         }
-        CoreError::ForeignClass | CoreError::ForeignMachine(_) => {
+        CoreError::Headers(HeaderError::ForeignClass | HeaderError::ForeignMachine(_)) => {
             "fpprof reads cores of 64-bit programs of x86-64 and aarch64."
         }
         CoreError::WrongProgram { .. } => {

@@ -17,6 +17,7 @@ use super::bytes::read_at;
 use super::notes::MappedRange;
 use super::segments::{CoreMemory, FileBacked};
 use crate::target::elf::{BuildId, ElfFile, Segment};
+use crate::target::eyes::is_of_the_kernel;
 use crate::target::memory::PAGE;
 use crate::target::root::TargetRoot;
 use crate::types::{Addr, FileOffset};
@@ -223,8 +224,10 @@ impl CoreFile {
 /// Whether a file is the one whose first page, as far as it is held, is `page`.
 fn is_same(file: &File, page: &[u8], expected: Option<BuildId>) -> Result<(), NotUsed> {
     let mut own = vec![0; page.len()];
-    let len = read_at(file, 0, &mut own);
-    own.truncate(len);
+    // Behind the end of a short file its page has zeros.
+    if is_of_the_kernel(file).is_ok_and(|is| !is) {
+        read_at(file, 0, &mut own);
+    }
     let found = ElfFile::from_bytes(own.clone()).ok().and_then(|head| head.build_id());
     let is_same = match (&expected, &found) {
         (Some(expected), Some(found)) => expected == found,

@@ -4,7 +4,6 @@
 
 use object::elf;
 
-use super::CoreError;
 use super::bytes::{CoreBytes, u16_at, u32_at, u64_at};
 use crate::types::{Addr, Machine};
 
@@ -17,6 +16,26 @@ const PN_XNUM: u16 = 0xffff;
 const MAX_PROGRAM_HEADERS: u64 = 1 << 20;
 /// So many are read at a time.
 const AT_ONCE: u64 = 1 << 10;
+
+/// Why headers are not those of a core file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// It is no ELF file.
+    #[error("it is no core file: it does not begin as an ELF file does")]
+    NotElf,
+    /// It is another ELF file.
+    #[error("it is an ELF file, and no core file")]
+    NotCore,
+    /// It is of a 32-bit or big-endian process.
+    #[error("it is the core of a 32-bit or big-endian process")]
+    ForeignClass,
+    /// It is of a machine that is not known.
+    #[error("it is the core of another machine (ELF machine {0})")]
+    ForeignMachine(u16),
+    /// The program headers make no sense, or are not there.
+    #[error("its program headers are malformed or not there")]
+    Malformed,
+}
 
 /// A range of the process's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,25 +74,25 @@ impl Headers {
     ///
     /// # Errors
     /// That it is no core file, or of a machine that is not known.
-    pub fn read(bytes: &CoreBytes) -> Result<Headers, CoreError> {
-        let header = bytes.read_vec(0, FILE_HEADER_SIZE).ok_or(CoreError::NotElf)?;
+    pub fn read(bytes: &CoreBytes) -> Result<Headers, HeaderError> {
+        let header = bytes.read_vec(0, FILE_HEADER_SIZE).ok_or(HeaderError::NotElf)?;
         if !header.starts_with(&elf::ELFMAG) {
-            return Err(CoreError::NotElf);
+            return Err(HeaderError::NotElf);
         }
         let number = u16_at(&header, 18).unwrap_or(0);
         if header.get(4..6) != Some(&[elf::ELFCLASS64.0, elf::ELFDATA2LSB.0]) {
-            return Err(CoreError::ForeignClass);
+            return Err(HeaderError::ForeignClass);
         }
         if u16_at(&header, 16) != Some(elf::ET_CORE.0) {
-            return Err(CoreError::NotCore);
+            return Err(HeaderError::NotCore);
         }
         let machine = match number {
             m if m == elf::EM_X86_64.0 => Machine::X86_64,
             m if m == elf::EM_AARCH64.0 => Machine::Aarch64,
-            m => return Err(CoreError::ForeignMachine(m)),
+            m => return Err(HeaderError::ForeignMachine(m)),
         };
         let mut headers = Headers { machine, loads: Vec::new(), notes: Vec::new(), is_cut: false };
-        headers.read_table(bytes, &header).ok_or(CoreError::Malformed("program headers"))?;
+        headers.read_table(bytes, &header).ok_or(HeaderError::Malformed)?;
         headers.sort();
         Ok(headers)
     }

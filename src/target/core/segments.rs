@@ -88,7 +88,7 @@ impl CoreMemory {
 
     /// Fills as much of `into` as the core itself holds from `addr` on, and returns how much that is.
     pub fn read_held(&self, addr: Addr, into: &mut [u8]) -> usize {
-        self.fill(addr, into, |at, rest| self.from_core(at, rest))
+        self.fill(addr, into, |at, rest| self.read_core(at, rest))
     }
 
     /// Calls `step` for what is left of `into` until it has nothing more.
@@ -104,7 +104,7 @@ impl CoreMemory {
         done
     }
 
-    fn from_core(&self, addr: Addr, into: &mut [u8]) -> usize {
+    fn read_core(&self, addr: Addr, into: &mut [u8]) -> usize {
         let Some(load) = self.load_at(addr) else { return 0 };
         let inside = addr.0 - load.start.0;
         let held = load.held.saturating_sub(inside);
@@ -113,7 +113,7 @@ impl CoreMemory {
         self.bytes.read_at(offset, prefix(into, held))
     }
 
-    fn from_file(&self, addr: Addr, into: &mut [u8]) -> usize {
+    fn read_backing(&self, addr: Addr, into: &mut [u8]) -> usize {
         let index = self.backed.partition_point(|range| range.end <= addr);
         let Some(range) = self.backed.get(index).filter(|range| range.start <= addr) else { return 0 };
         let inside = addr.0 - range.start.0;
@@ -145,8 +145,8 @@ impl BulkMemory for CoreMemory {
     fn read_ranges(&self, ranges: &mut [RangeRead<'_>]) -> usize {
         let mut total = 0;
         for range in ranges {
-            let copied = self.fill(range.addr, range.into, |at, rest| match self.from_core(at, rest) {
-                0 => self.from_file(at, rest),
+            let copied = self.fill(range.addr, range.into, |at, rest| match self.read_core(at, rest) {
+                0 => self.read_backing(at, rest),
                 copied => copied,
             });
             total += copied;

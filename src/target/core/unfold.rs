@@ -159,7 +159,7 @@ impl Sparse<'_> {
     fn take_room(&mut self, len: u64) -> io::Result<()> {
         if self.left < len {
             let status = fstatvfs(&*self.file)?;
-            let free = u64::from(status.blocks_available()).saturating_mul(u64::from(status.fragment_size()));
+            let free = status.blocks_available().saturating_mul(status.fragment_size());
             self.left = free.saturating_sub(LEAVE_FREE).min(ASK_EVERY);
             if self.left < len {
                 let why = "the file system of the temporary folder is full: TMPDIR names another";
