@@ -20,7 +20,7 @@ use crate::target::elf::{BuildId, ElfFile, Segment};
 use crate::target::eyes::is_of_the_kernel;
 use crate::target::memory::PAGE;
 use crate::target::root::TargetRoot;
-use crate::types::{Addr, FileOffset};
+use crate::types::Addr;
 
 /// More files are not opened: each takes a descriptor.
 const MAX_OPENED: usize = 4096;
@@ -175,7 +175,9 @@ impl CoreFile {
         page.truncate(held);
         let Ok(head) = ElfFile::from_bytes(page.clone()) else { return };
         let expected = head.build_id();
-        self.bias = head.load_bias(start, FileOffset(0), false).unwrap_or(start.0);
+        // The first segment of the file is where the mapping begins, whatever its rights: old linkers put the code there.
+        let first = head.load_segments().min_by_key(|segment| segment.offset);
+        self.bias = first.map_or(start.0, |first| start.0.wrapping_sub(first.svma.0.wrapping_sub(first.offset.0)));
         self.head = Some(head);
         if *opened >= MAX_OPENED {
             self.file = Err(NotUsed::Missing("too many files are mapped to open all".to_owned()));

@@ -5,7 +5,7 @@ mod written;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use self::written::{AARCH64, Written, X86_64, auxv, files, status, words};
+use self::written::{AARCH64, Written, X86_64, auxv, files, library_with_code_first, status, words};
 use super::*;
 use crate::target::elf::ElfFile;
 use crate::target::maps::Backing;
@@ -244,4 +244,26 @@ fn a_file_of_another_build_or_without_proof_is_not_used() {
     let (core, _) = with_library(&path, &page, true);
     let elsewhere = open(&core).unwrap();
     assert!(matches!(elsewhere.not_used().next(), Some((_, NotUsed::Missing(_)))));
+}
+
+/// Code that begins with the file is read from it; what the program can have written to is not.
+#[test]
+fn the_place_of_a_file_is_told_by_its_first_segment_whatever_its_rights() {
+    let mut file = library_with_code_first();
+    file.resize(0x3000, 0x33);
+    file[0x1000..0x2000].fill(0x11);
+    let folder = std::env::temp_dir().join(format!("fpprof-core-code-first-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("x.so"), &file).unwrap();
+    let mut core = crashed(X86_64);
+    let ranges = [(LIBRARY, LIBRARY + 0x2000, 0, "/x.so"), (LIBRARY + 0x3000, LIBRARY + 0x4000, 2, "/x.so")];
+    core.note(b"CORE\0", 0x4649_4c45, files(&ranges));
+    core.load(LIBRARY, 0x2000, 5, &file[..PAGE as usize]);
+    core.load(LIBRARY + 0x3000, 0x1000, 6, &[]);
+    let sources = CoreSources { root: TargetRoot::at(&folder).unwrap(), program: None };
+    let core = CoreTarget::open(CoreBytes::Bytes(core.bytes()), sources).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(core.not_used().count(), 0, "without build-ids, the first pages are equal");
+    assert_eq!(core.memory().read_vec(Addr(LIBRARY + 0xff0), 0x20).unwrap(), [[0x33; 16], [0x11; 16]].concat());
+    assert!(core.memory().read_u8(Addr(LIBRARY + 0x3000)).is_err());
 }

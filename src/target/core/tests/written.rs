@@ -71,6 +71,19 @@ fn header(file: &mut Vec<u8>, (kind, flags): (u32, u32), words: [u64; 6]) {
     file.extend(words.map(u64::to_le_bytes).concat());
 }
 
+/// The beginning of a library as old linkers make it: code from the first byte on, variables in the third page of the file.
+pub(super) fn library_with_code_first() -> Vec<u8> {
+    let mut file = Vec::from(*b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
+    file.extend([3_u16, X86_64].map(u16::to_le_bytes).concat());
+    file.extend(1_u32.to_le_bytes());
+    file.extend([0, 64, 0].map(u64::to_le_bytes).concat());
+    file.extend(0_u32.to_le_bytes());
+    file.extend([64, 56, 2, 64, 0, 0].map(u16::to_le_bytes).concat());
+    header(&mut file, (1, 5), [0, 0, 0, 0x2000, 0x2000, 0x1000]);
+    header(&mut file, (1, 6), [0x2df0, 0x3df0, 0, 0x210, 0x210, 0x1000]);
+    file
+}
+
 /// `NT_PRSTATUS` of a thread, with the words of its register set that are not 0.
 pub(super) fn status(machine: u16, tid: i32, signal: u16, registers: &[(usize, u64)]) -> Vec<u8> {
     let size = if machine == AARCH64 { aarch64::REGISTER_SET_SIZE } else { x86_64::REGISTER_SET_SIZE };
