@@ -3,7 +3,6 @@
 //! A running thread is stopped for tens of microseconds ([`running`]); a blocked one is read without a stop
 //! ([`blocked`]), one that does not run any more as it is ([`still`]). All give a [`captured::Captured`], and everything after that is pure.
 
-pub mod aarch64;
 pub mod blocked;
 pub mod captured;
 mod copies;
@@ -18,9 +17,8 @@ pub mod running;
 pub mod still;
 pub mod stopped;
 pub mod watchdog;
-pub mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
-pub use aarch64 as native;
+pub use crate::target::registers::aarch64 as native;
 #[cfg(target_arch = "x86_64")]
-pub use x86_64 as native;
+pub use crate::target::registers::x86_64 as native;

@@ -32,7 +32,7 @@ pub enum Command {
     Report(ReportArgs),
     /// Compare two recordings: which functions take more or less than before, and by how much.
     Diff(DiffArgs),
-    /// Show what each thread of a running process does: its stack, its state, and who holds the GIL.
+    /// Show what each thread of a running process does, or did when its core file was written: its stack, its state, and who holds the GIL.
     Dump(DumpArgs),
     /// Show live what a running process, or a program from its start, spends its time with.
     Top(TopArgs),

@@ -7,6 +7,7 @@ pub mod durations;
 pub mod find;
 mod kept_pages;
 pub mod module_marks;
+pub mod native_reader;
 pub mod new_code_objects;
 pub mod plan;
 pub mod pthreads;

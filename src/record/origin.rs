@@ -28,7 +28,11 @@ pub fn with_origin<T>(
         functions: reader.codes.functions(),
         thread_names,
         // A process that has no map names nothing by it.
-        perf_map: &PerfMap::load(&root, process.namespace_pid),
+        perf_map: &match session.target().is_core() {
+            false => PerfMap::load(&root, process.namespace_pid),
+            // The map of that number can be another process's by now.
+            true => PerfMap::default(),
+        },
         roots: &PathRoots {
             project: process.current_directory.as_deref().map(text),
             home: std::env::var("HOME").ok(),

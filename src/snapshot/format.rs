@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::packed::{Budget, Packed, PackedError, Part};
 use super::{CodeMapping, ModuleImage, Runtime, Snapshot, SparseSection};
-use crate::capture::aarch64;
 use crate::merge::eval_code::EvalCode;
 use crate::merge::resync::EvalFrameLayout;
 use crate::target::memory::Region;
 use crate::target::memory_budget::{self, Share};
+use crate::target::registers::aarch64;
 use crate::target::registers::{MAX_REGISTERS, Registers};
 use crate::types::{Addr, Machine, Svma};
 

@@ -64,6 +64,11 @@ impl Segment {
         self.flags & elf::PF_X.0 != 0
     }
 
+    /// Whether the program can write to the segment's memory, or could when it was loaded.
+    pub fn is_writable(&self) -> bool {
+        self.flags & elf::PF_W.0 != 0
+    }
+
     /// Whether an address is in the segment's memory.
     pub fn contains(&self, svma: Svma) -> bool {
         svma.0.checked_sub(self.svma.0).is_some_and(|offset| offset < self.memory_size)

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -183,7 +183,7 @@ impl Reader {
 
     /// Whether an open file, of which nothing is read yet, may be read.
     pub(super) fn check_read(&self, file: &OwnedFd) -> io::Result<()> {
-        if *self != Reader::Own && OF_THE_KERNEL.contains(&file_system(file)?) {
+        if *self != Reader::Own && is_of_the_kernel(file)? {
             return Err(Refusal::OfTheKernel.into());
         }
         self.check(file, Wanted::Read, Refusal::MayNotRead)
@@ -241,8 +241,13 @@ pub(super) fn file_type(status: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT
 }
 
+/// Whether a file is in one of the kernel's own file systems, where to read one can do something.
+pub(super) fn is_of_the_kernel(file: impl AsFd) -> io::Result<bool> {
+    Ok(OF_THE_KERNEL.contains(&file_system(file)?))
+}
+
 /// The number by which the kernel tells a kind of file system.
-fn file_system(file: &OwnedFd) -> io::Result<u64> {
+fn file_system(file: impl AsFd) -> io::Result<u64> {
     // Of the 64 bits of the field only the lower ones are used.
     Ok(rustix::fs::fstatfs(file)?.f_type.cast_unsigned())
 }

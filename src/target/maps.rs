@@ -76,7 +76,7 @@ pub struct Mappings {
 impl Mappings {
     /// Parses the contents of `/proc/PID/maps`. Lines that make no sense are left out.
     pub fn parse(text: &[u8]) -> Mappings {
-        Mappings::of(text.split(|&b| b == b'\n').filter_map(parse_line).take(MAX_MAPPINGS).collect())
+        text.split(|&b| b == b'\n').filter_map(parse_line).collect()
     }
 
     /// Reads what [`parse`](Mappings::parse) is given, line by line, as far as there is room. Returns whether that was all.
@@ -134,6 +134,12 @@ impl Mappings {
     /// Whether there is none: what a process without a user address space (a kernel thread, a zombie) shows.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+}
+
+impl FromIterator<Mapping> for Mappings {
+    fn from_iter<I: IntoIterator<Item = Mapping>>(mappings: I) -> Self {
+        Mappings::of(mappings.into_iter().take(MAX_MAPPINGS).collect())
     }
 }
 

@@ -4,6 +4,7 @@ pub mod access;
 mod acl;
 pub mod cgroup;
 pub mod containers;
+pub mod core;
 pub mod cpu_quota;
 mod credentials;
 pub mod descriptors;

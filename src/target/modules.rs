@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::elf::{ElfError, ElfFile};
 use super::elf_files::ElfFiles;
 use super::maps::{Backing, FileId, Mapping, Mappings};
-use super::memory::BulkMemory;
+use super::memory::{BulkMemory, RangeRead};
 use super::memory_budget::{self, Left, Share};
 use super::view::Target;
 use crate::types::{Addr, Svma};
@@ -225,24 +225,21 @@ fn open(target: &dyn Target, maps: &Mappings, mapping: &Mapping, files: &ElfFile
 /// The parts of the file that are mapped, each at its offset. Section headers are not among them; the program headers
 /// lead to the unwind tables and the dynamic symbols.
 fn from_memory(maps: &Mappings, mapping: &Mapping, id: FileId, memory: &dyn BulkMemory) -> Result<ElfFile, ElfError> {
-    let mut image = Vec::new();
-    for part in maps.iter().filter(|m| matches!(&m.backing, Backing::File { id: other, .. } if *other == id)) {
-        let len = part.end.0 - part.start.0;
-        let end = part.offset.0.saturating_add(len);
-        if end > MAX_IMAGE {
-            return Err(ElfError::TooLarge { what: "mapped file", size: end });
-        }
-        let more = end.saturating_sub(image.len() as u64);
-        if more > 0 && !memory_budget::fits(more, Share::Sampling) {
-            return Err(ElfError::NoRoom("mapped file"));
-        }
-        if image.len() < end as usize {
-            image.resize(end as usize, 0);
-        }
-        if part.readable {
-            // What cannot be read stays zero, and is found wanting where it is used.
-            let _ = memory.read(part.start, &mut image[part.offset.0 as usize..end as usize]);
-        }
+    const WHAT: &str = "mapped file";
+    let is_part = |part: &&Mapping| matches!(&part.backing, Backing::File { id: other, .. } if *other == id);
+    let end = |part: &Mapping| part.offset.0.saturating_add(part.end.0 - part.start.0);
+    let size = maps.iter().filter(is_part).map(end).max().unwrap_or(0);
+    if size > MAX_IMAGE {
+        return Err(ElfError::TooLarge { what: WHAT, size });
+    }
+    if !memory_budget::fits(size, Share::Sampling) {
+        return Err(ElfError::NoRoom(WHAT));
+    }
+    // What cannot be read stays zero, takes no memory, and is found wanting where it is used. A core file can have the first page only.
+    let mut image = vec![0; size as usize];
+    for part in maps.iter().filter(is_part).filter(|part| part.readable) {
+        let into = &mut image[part.offset.0 as usize..end(part) as usize];
+        memory.read_ranges(&mut [RangeRead { addr: part.start, into }]);
     }
     ElfFile::from_image(image, mapping.start, mapping.offset, mapping.executable)
 }

@@ -1,7 +1,10 @@
 //! A thread's registers at the moment of its capture, in DWARF numbering, for any architecture.
 //!
 //! Does: store values and which of them are known (a thread that was not stopped shows only its PC and SP).
-//! Does not: know an architecture's register sets; that is one file per architecture beside this one.
+//! Does not: know an architecture's register sets; that is one file per architecture below this one.
+
+pub mod aarch64;
+pub mod x86_64;
 
 use crate::types::Addr;
 

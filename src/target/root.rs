@@ -82,6 +82,12 @@ impl TargetRoot {
         self.directory.as_ref().err().map(|errno| (*errno).into())
     }
 
+    /// The same, of which it is known where it is: paths that lead there are taken for those inside it.
+    #[must_use]
+    pub fn seen_at(self, path: &Path) -> TargetRoot {
+        TargetRoot { seen_at: Some(path.to_owned()).filter(|path| path != Path::new("/")), ..self }
+    }
+
     /// The same, of whose files only those are opened that everybody may read.
     #[must_use]
     pub fn open_to_all(self) -> TargetRoot {

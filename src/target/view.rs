@@ -1,6 +1,7 @@
 //! What fpprof needs of a target, alive or not.
 //!
-//! Does: define it, as a trait. Does not: look at a process; [`live`](super::live) does, and what reads core files will.
+//! Does: define it, as a trait. Does not: look at a process; [`live`](super::live) does, and [`core`](super::core) at what a core
+//! file holds of one.
 
 use std::fmt;
 use std::fs::File;
@@ -83,4 +84,9 @@ pub trait Target: fmt::Debug + Send + Sync {
 
     /// Whether the process runs another program by now than the one that this is.
     fn is_replaced(&self) -> bool;
+
+    /// Whether it is a core file: what the system shows now under its number, or in its files of that time, may be another's.
+    fn is_core(&self) -> bool {
+        false
+    }
 }

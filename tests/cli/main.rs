@@ -23,6 +23,7 @@ mod truth;
 #[path = "../support/waiting_calls.rs"]
 mod waiting_calls;
 
+mod cores;
 mod executables;
 mod eyes;
 mod processes;
@@ -33,6 +34,7 @@ mod accuracy;
 mod bad_targets;
 mod bug_report;
 mod cgroups;
+mod core_files;
 mod debugger;
 mod diff;
 mod doctor;

@@ -15,10 +15,19 @@ use crate::symbolize::names::NativeFrames;
 #[derive(Debug, Args)]
 #[command(after_help = "Threads that are blocked are read without being stopped; one that runs stands still for some \
     microseconds.\n\nExit status:\n  0  the threads are shown; of one that could not be read, the reason is\n  1  the \
-    process or the snapshot cannot be read\n  2  the command line is wrong\n\nExamples:\n  fpprof dump --pid 1234\n  fpprof dump --pid \
-    1234 --native all --json\n  fpprof dump --from case.json")]
-#[command(group(ArgGroup::new("source").required(true).args(["pid", "from"])))]
+    process, the core file or the snapshot cannot be read\n  2  the command line is wrong\n\nExamples:\n  fpprof dump --pid 1234\n  \
+    fpprof dump --pid 1234 --native all --json\n  fpprof dump core.4711 --locals\n  fpprof dump --from case.json")]
+#[command(group(ArgGroup::new("source").required(true).args(["pid", "from", "core"])))]
 pub struct DumpArgs {
+    /// The core file to look at, of the kernel's, of gdb's `gcore` or of systemd-coredump's (zstd, lz4, xz), also one that is cut.
+    #[arg(value_name = "CORE")]
+    pub core: Option<PathBuf>,
+
+    /// The program that the core is of. Without it, and for its libraries, the files that the core names are looked at; none is used that
+    /// is not the same.
+    #[arg(value_name = "EXECUTABLE", requires = "core")]
+    pub executable: Option<PathBuf>,
+
     /// The process to look at.
     #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
     pub pid: Option<i32>,
@@ -26,6 +35,10 @@ pub struct DumpArgs {
     /// The snapshot to show, which `fpprof doctor --snapshot` has saved: the thread's stack is found anew, as in the process.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+
+    /// Look for the files that a core names below this folder: that of a container's files, or of another machine's.
+    #[arg(long, value_name = "FOLDER", requires = "core")]
+    pub modules: Option<PathBuf>,
 
     /// Which native frames to show.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeFrames::Calls)]

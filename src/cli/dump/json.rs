@@ -8,7 +8,8 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Serialize, Serializer};
 
-use super::look::{Dump, DumpedTarget, ShownStack, ThreadDump};
+use super::look::{Dump, DumpedCore, DumpedTarget, ShownStack, ThreadDump};
+use super::text::signal_name;
 use crate::cli::standard_output::write_document;
 use crate::profile::frame::Frame;
 use crate::python::locals::Local;
@@ -22,7 +23,8 @@ struct Content<'a> {
     time: Option<f64>,
     process: Option<ProcessFacts<'a>>,
     snapshot: Option<SnapshotFacts>,
-    python: PythonFacts<'a>,
+    core: Option<CoreFacts<'a>>,
+    python: Option<PythonFacts<'a>>,
     threads: Threads<'a>,
 }
 
@@ -39,6 +41,26 @@ struct ProcessFacts<'a> {
 struct SnapshotFacts {
     file: String,
     architecture: &'static str,
+}
+
+#[derive(Serialize)]
+struct CoreFacts<'a> {
+    file: String,
+    architecture: &'static str,
+    signal: Option<SignalFacts>,
+    missing: &'a [String],
+    no_python: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct SignalFacts {
+    number: i32,
+    name: String,
+    code: i32,
+    tid: i32,
+    sender_pid: Option<i32>,
+    sender_uid: Option<u32>,
+    address: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -103,15 +125,24 @@ struct LocalFacts<'a> {
 /// # Errors
 /// Those of the writer.
 pub fn write(dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
-    let (process, snapshot) = match &dump.subject {
-        DumpedTarget::Process(process, time) => (Some((process, time)), None),
+    let (process, time) = match &dump.subject {
+        DumpedTarget::Process(process, time) => (Some(process), Some(time)),
+        DumpedTarget::Core(core) => (Some(&core.process), None),
+        DumpedTarget::Snapshot(..) => (None, None),
+    };
+    let snapshot = match &dump.subject {
         DumpedTarget::Snapshot(file, machine) => {
-            (None, Some(SnapshotFacts { file: file.to_string_lossy().into_owned(), architecture: machine.name() }))
+            Some(SnapshotFacts { file: file.to_string_lossy().into_owned(), architecture: machine.name() })
         }
+        DumpedTarget::Process(..) | DumpedTarget::Core(_) => None,
+    };
+    let core = match &dump.subject {
+        DumpedTarget::Core(facts) => Some(core(facts)),
+        DumpedTarget::Process(..) | DumpedTarget::Snapshot(..) => None,
     };
     let content = Content {
-        time: process.map(|(_, time)| time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())),
-        process: process.map(|(process, _)| ProcessFacts {
+        time: time.map(|time| time.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())),
+        process: process.map(|process| ProcessFacts {
             pid: process.pid.0,
             namespace_pid: process.namespace_pid,
             executable: process.executable.to_string_lossy().into_owned(),
@@ -119,13 +150,38 @@ pub fn write(dump: &Dump, out: &mut dyn Write) -> io::Result<()> {
             current_directory: process.current_directory.as_ref().map(|path| path.to_string_lossy().into_owned()),
         }),
         snapshot,
-        python: PythonFacts { version: &dump.version, module: &dump.interpreter, free_threaded: dump.free_threaded },
+        core,
+        python: dump.python.as_ref().map(|python| PythonFacts {
+            version: &python.version,
+            module: &python.module,
+            free_threaded: python.free_threaded,
+        }),
         threads: Threads(dump),
     };
     write_document(("fpprof dump", VERSION), &content, out)
 }
 
+fn core(core: &DumpedCore) -> CoreFacts<'_> {
+    let signal = core.signal.as_ref().map(|signal| SignalFacts {
+        number: signal.number,
+        name: signal_name(signal.number),
+        code: signal.code,
+        tid: signal.tid.0,
+        sender_pid: signal.sender.map(|(pid, _)| pid.0),
+        sender_uid: signal.sender.map(|(_, uid)| uid),
+        address: signal.address.map(|address| address.0),
+    });
+    CoreFacts {
+        file: core.file.to_string_lossy().into_owned(),
+        architecture: core.machine.name(),
+        signal,
+        missing: &core.notices,
+        no_python: core.no_python.as_deref(),
+    }
+}
+
 fn thread<'a>(thread: &'a ThreadDump, dump: &'a Dump) -> Thread<'a> {
+    let without_gil = dump.python.is_none() || dump.is_free_threaded();
     let stack = thread.stack.as_ref();
     let shown = stack.ok().map(|stack| dump.names.shown(stack));
     let identity = thread.identity.as_ref();
@@ -135,7 +191,7 @@ fn thread<'a>(thread: &'a ThreadDump, dump: &'a Dump) -> Thread<'a> {
         name: identity.and_then(|identity| identity.name.as_deref()),
         main: identity.map(|identity| identity.is_main),
         python: thread.is_python,
-        holds_gil: identity.filter(|_| !dump.free_threaded && stack.is_ok()).map(|identity| identity.holds_gil),
+        holds_gil: identity.filter(|_| !without_gil && stack.is_ok()).map(|identity| identity.holds_gil),
         state: stack.map_or(RunState::Unknown.id(), |stack| stack.run_state.id()),
         state_text: stack.ok().map(|stack| stack.run_state.to_string()),
         complete: shown.as_ref().is_some_and(ShownStack::is_complete),

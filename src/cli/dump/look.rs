@@ -23,6 +23,7 @@ use crate::sampler::thread_history::ThreadHistory;
 use crate::stack::frame::{GapKind, SampleFrame};
 use crate::symbolize::Symbolizer;
 use crate::symbolize::names::{FrameOrigin, NativeFrames, choose, name_frames};
+use crate::target::core::notes::Signal;
 use crate::target::memory_budget::{self, Left, Meter, Share};
 use crate::target::view::Identity;
 use crate::types::room::Room;
@@ -55,6 +56,36 @@ pub enum DumpedTarget {
     Process(Identity, SystemTime),
     /// A snapshot, in a file.
     Snapshot(PathBuf, Machine),
+    /// A core file.
+    Core(Box<DumpedCore>),
+}
+
+/// A core file that was looked at.
+#[derive(Debug)]
+pub struct DumpedCore {
+    /// Its path.
+    pub file: PathBuf,
+    /// The machine that it is of.
+    pub machine: Machine,
+    /// The process that it was.
+    pub process: Identity,
+    /// The signal that ended it, where one did.
+    pub signal: Option<Signal>,
+    /// What is missing in it, or of it, and why.
+    pub notices: Vec<String>,
+    /// Why no interpreter was read, where none was.
+    pub no_python: Option<String>,
+}
+
+/// The interpreter.
+#[derive(Debug)]
+pub struct DumpedPython {
+    /// CPython's version.
+    pub version: String,
+    /// The file that holds it.
+    pub module: String,
+    /// Whether there is no GIL in this build.
+    pub free_threaded: bool,
 }
 
 /// What was seen.
@@ -62,12 +93,8 @@ pub enum DumpedTarget {
 pub struct Dump {
     /// Of what.
     pub subject: DumpedTarget,
-    /// CPython's version.
-    pub version: String,
-    /// The file that holds the interpreter.
-    pub interpreter: String,
-    /// Whether there is no GIL in this build.
-    pub free_threaded: bool,
+    /// The interpreter; only of a core file can there be none.
+    pub python: Option<DumpedPython>,
     /// What names code and was not read, or not all of it: which file, and why.
     pub not_read: Option<String>,
     /// How many blocked threads were stopped to be read, for nothing else told where they were.
@@ -170,7 +197,17 @@ impl<'a> ShownStack<'a> {
     }
 }
 
+/// The main thread first, the others by number.
+pub fn sort(threads: &mut [ThreadDump]) {
+    threads.sort_by_key(|thread| thread.identity.as_ref().map(|identity| (!identity.is_main, identity.tid)));
+}
+
 impl Dump {
+    /// Whether it is of a build without a GIL.
+    pub fn is_free_threaded(&self) -> bool {
+        self.python.as_ref().is_some_and(|python| python.free_threaded)
+    }
+
     /// Looks.
     pub fn take(mut session: Session, view: DumpOptions) -> Dump {
         let time = SystemTime::now();
@@ -219,14 +256,16 @@ impl Dump {
                 stack: stack(history).ok_or(history.failure.unwrap_or(SampleFailure::Unreadable)),
             })
             .collect();
-        threads.sort_by_key(|thread| thread.identity.as_ref().map(|identity| (!identity.is_main, identity.tid)));
+        sort(&mut threads);
         let found = &session.reader.found;
         let module = session.reader.space.modules.get(found.module);
         Dump {
             subject: DumpedTarget::Process(session.identity().clone(), time),
-            version: found.interpreter.version.to_string(),
-            interpreter: module.map_or_else(String::new, |module| module.path.to_string_lossy().into_owned()),
-            free_threaded: found.interpreter.layout.free_threaded,
+            python: Some(DumpedPython {
+                version: found.interpreter.version.to_string(),
+                module: module.map_or_else(String::new, |module| module.path.to_string_lossy().into_owned()),
+                free_threaded: found.interpreter.layout.free_threaded,
+            }),
             not_read,
             sleepers_stopped: session.statistics.stops.of_sleepers,
             threads,

@@ -1,9 +1,10 @@
-//! `fpprof dump`: what every thread of a process does, once; or what a thread did that was saved.
+//! `fpprof dump`: what every thread of a process does, once; or did, when its core file or its snapshot was written.
 //!
-//! Does: the order of things: get hold of the process or the snapshot, look once, name, write.
+//! Does: the order of things: get hold of the process, the core file or the snapshot, look once, name, write.
 //! Does not: any of them itself.
 
 pub mod args;
+mod core_file;
 pub mod json;
 pub mod look;
 mod saved;
@@ -29,9 +30,10 @@ use crate::types::Pid;
 pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     args.memory.apply_beside_a_target();
     let view = DumpOptions { native: args.native, lines: args.lines, full_filenames: args.full_filenames || args.json };
-    let dump = match (args.pid, &args.from) {
-        (Some(pid), _) => look(Pid(pid), view, args.locals)?,
-        (None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
+    let dump = match (args.pid, &args.core, &args.from) {
+        (Some(pid), ..) => look(Pid(pid), view, args.locals)?,
+        (None, Some(core), _) => core_file::dump(core, args, view)?,
+        (None, None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
     };
     if dump.sleepers_stopped > 0 {
         say(format_args!(

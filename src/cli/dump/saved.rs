@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
 
-use super::look::{Dump, DumpOptions, DumpedTarget, FrameNames, ThreadDump, ThreadStack};
+use super::look::{Dump, DumpOptions, DumpedPython, DumpedTarget, FrameNames, ThreadDump, ThreadStack};
 use crate::cli::failure::Failure;
 use crate::profile::paths::PathRoots;
 use crate::sampler::run_state::RunState;
@@ -55,9 +55,11 @@ pub fn dump(path: &Path, view: DumpOptions) -> Result<Dump, Failure> {
     let names = FrameNames::of(std::iter::once(&frames), (&origin, &Symbolizer::new(None)), view.native);
     Ok(Dump {
         subject: DumpedTarget::Snapshot(path.to_owned(), machine),
-        version: replay.interpreter().version.to_string(),
-        interpreter: interpreter.clone(),
-        free_threaded: replay.interpreter().layout.free_threaded,
+        python: Some(DumpedPython {
+            version: replay.interpreter().version.to_string(),
+            module: interpreter.clone(),
+            free_threaded: replay.interpreter().layout.free_threaded,
+        }),
         not_read: None,
         sleepers_stopped: 0,
         threads: vec![ThreadDump {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::look::{Dump, DumpedTarget, ShownStack, ThreadDump};
 use crate::cli::standard_output::set;
@@ -12,6 +13,8 @@ use crate::output::label::{LabelOptions, name_and_place};
 use crate::profile::clean::one_line;
 use crate::profile::frame::FrameKind;
 use crate::sampler::run_state::RunState;
+use crate::target::core::notes::Signal;
+use crate::target::view::Identity;
 
 /// Writes the text, line by line: all of it never is in memory.
 ///
@@ -23,11 +26,19 @@ pub fn write(dump: &Dump, style: Style, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(b"\n")
     };
     let mut kinds = BTreeSet::new();
-    line(&subject(dump))?;
-    line(&format!("CPython {}{} ({})", dump.version, threading(dump), one_line(&dump.interpreter)))?;
+    subject(dump).iter().try_for_each(|text| line(text))?;
+    if let Some(python) = &dump.python {
+        let threading = if python.free_threaded { ", free-threaded" } else { "" };
+        line(&format!("CPython {}{threading} ({})", python.version, one_line(&python.module)))?;
+    }
+    let signal = match &dump.subject {
+        DumpedTarget::Core(core) => core.signal.as_ref(),
+        DumpedTarget::Process(..) | DumpedTarget::Snapshot(..) => None,
+    };
     for thread in &dump.threads {
+        let hit = signal.filter(|signal| thread.identity.as_ref().is_some_and(|identity| identity.tid == signal.tid));
         line("")?;
-        line(&heading(thread, style))?;
+        line(&heading(thread, (hit, dump.python.is_some()), style))?;
         match &thread.stack {
             Ok(stack) => {
                 let stack = dump.names.shown(stack);
@@ -40,28 +51,51 @@ pub fn write(dump: &Dump, style: Style, out: &mut dyn Write) -> io::Result<()> {
     legend(&kinds, style).iter().try_for_each(|text| line(text))
 }
 
-fn subject(dump: &Dump) -> String {
+/// What was looked at, a line or more.
+fn subject(dump: &Dump) -> Vec<String> {
+    let command_line = |process: &Identity| one_line(&process.command_line.join(" ")).into_owned();
+    let path = |path: &Path| one_line(&path.to_string_lossy()).into_owned();
     match &dump.subject {
-        DumpedTarget::Process(process, _) => {
-            format!("Process {}: {}", process.pid, one_line(&process.command_line.join(" ")))
-        }
+        DumpedTarget::Process(process, _) => vec![format!("Process {}: {}", process.pid, command_line(process))],
         DumpedTarget::Snapshot(file, machine) => {
-            format!("Snapshot {}: a thread on {}", one_line(&file.to_string_lossy()), machine.name())
+            vec![format!("Snapshot {}: a thread on {}", path(file), machine.name())]
+        }
+        DumpedTarget::Core(core) => {
+            let process = &core.process;
+            let mut lines =
+                vec![format!("Core {}: process {}: {}", path(&core.file), process.pid, command_line(process))];
+            lines.extend(core.signal.as_ref().map(|signal| format!("Ended by {}", cause(signal))));
+            lines.extend(core.notices.iter().map(|notice| format!("Missing: {}", one_line(notice))));
+            lines.extend(core.no_python.as_ref().map(|why| format!("No Python is shown: {}", one_line(why))));
+            lines
         }
     }
 }
 
-fn threading(dump: &Dump) -> &'static str {
-    if dump.free_threaded { ", free-threaded" } else { "" }
+/// What a signal is called, what it came from, and which thread it has hit.
+fn cause(signal: &Signal) -> String {
+    let from = match signal {
+        Signal { address: Some(address), .. } => format!(", raised at the address {address}"),
+        Signal { sender: Some((pid, user)), .. } => format!(", sent by process {pid} of user {user}"),
+        _ => String::new(),
+    };
+    format!("{} in thread {}{from}", signal_name(signal.number), signal.tid.0)
 }
 
-fn heading(thread: &ThreadDump, style: Style) -> String {
+/// `SIGSEGV`, or the number of a signal without a name.
+pub(super) fn signal_name(number: i32) -> String {
+    nix::sys::signal::Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string())
+}
+
+/// `hit` is the signal that has hit it; `is_told` whether an interpreter could tell which threads are its own.
+fn heading(thread: &ThreadDump, (hit, is_told): (Option<&Signal>, bool), style: Style) -> String {
     let mut facts = Vec::new();
     let identity = thread.identity.as_ref();
     if identity.is_some_and(|identity| identity.is_main) {
         facts.push("main".to_owned());
     }
-    if !thread.is_python {
+    facts.extend(hit.map(|signal| signal_name(signal.number)));
+    if is_told && !thread.is_python {
         facts.push("not Python's".to_owned());
     }
     let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
