@@ -204,7 +204,7 @@ fn native_only(target: Arc<CoreTarget>, view: DumpOptions) -> io::Result<Dump> {
         let wait = reading.call.and_then(|call| system_calls::wait(native_system_calls::NUMBERS, &call));
         let blocked = Blocked { wait, task: None, file: None };
         let run_state = RunState::of_blocked(&blocked, &reading.frames, ModuleId(u32::MAX), |_| false);
-        let frames: Arc<[SampleFrame]> = reading.frames.into();
+        let frames = reading.frames;
         stacks.push(Arc::clone(&frames));
         threads.push(ThreadDump {
             identity: Some(ThreadIdentity {

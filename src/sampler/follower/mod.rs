@@ -141,7 +141,7 @@ impl Follower {
         let since = *self.idle_at.get_or_insert(looks);
         let has_looked = looks.saturating_sub(since) >= LOOKS_AFTER_THE_LAST;
         let is_over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
-        self.waits && !is_over || !is_over && (!has_looked || self.shared.living.load(Ordering::Relaxed) > 0)
+        !is_over && (self.waits || !has_looked || self.shared.living.load(Ordering::Relaxed) > 0)
     }
 
     /// Ends it. Returns what became of the processes.
