@@ -4,6 +4,8 @@
 //! what it calls, to the frame's own function, and tell what that has done to the stack since. Remembers what it has read of files.
 //! Does not: choose a return address.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::address_space::{AddressSpace, Code};
@@ -48,8 +50,8 @@ pub enum Lead {
 /// Answers. Remembers those that are about a file's code, until the mappings change.
 #[derive(Debug, Default)]
 pub struct Callers {
-    tail_calls: FxHashMap<Addr, TailCalls>,
-    since: FxHashMap<(Addr, Place), Vec<ReturnPath>>,
+    tail_calls: FxHashMap<Addr, Arc<TailCalls>>,
+    since: FxHashMap<(Addr, Place), Arc<[ReturnPath]>>,
     returns: FxHashMap<Addr, bool>,
     generation: u64,
 }
@@ -95,14 +97,15 @@ impl Callers {
                     return if paths.iter().any(&is_it) { Lead::Verified } else { Lead::No };
                 }
             }
-            let TailCalls { to, by_pointer, is_partial } = self.tail_calls::<A>(function, space);
-            is_open |= is_partial && is_near && function <= frame.pc;
+            let leaves = self.tail_calls::<A>(function, space);
+            let TailCalls { to, by_pointer, is_partial } = &*leaves;
+            is_open |= *is_partial && is_near && function <= frame.pc;
             match through_linkage::<A>(function, space) {
                 Some(Some(linked)) => functions.push(linked),
                 Some(None) => is_open = true,
-                None => is_open |= by_pointer,
+                None => is_open |= *by_pointer,
             }
-            functions.extend(to.into_iter().map(Addr));
+            functions.extend(to.iter().copied().map(Addr));
             functions.dedup();
             if functions.len() > MAX_FUNCTIONS {
                 return Lead::Open;
@@ -112,16 +115,16 @@ impl Callers {
     }
 
     /// What the function at `start` leaves to its caller where it has come to the frame's instruction.
-    pub fn since<A: Architecture>(&mut self, start: Addr, frame: Place, space: &AddressSpace) -> Vec<ReturnPath> {
+    pub fn since<A: Architecture>(&mut self, start: Addr, frame: Place, space: &AddressSpace) -> Arc<[ReturnPath]> {
         self.tidy(space);
         if let Some(known) = self.since.get(&(start, frame)) {
-            return known.clone();
+            return Arc::clone(known);
         }
-        let Some(CodeWindow { bytes, base }) = CodeWindow::around(frame.pc, FAR, space) else { return Vec::new() };
+        let Some(CodeWindow { bytes, base }) = CodeWindow::around(frame.pc, FAR, space) else { return Arc::default() };
         let way = (start.0, frame.pc.0);
-        let paths = since_entry(&mut A::code(&bytes, base), way, frame.in_call, A::beginning());
+        let paths: Arc<[_]> = since_entry(&mut A::code(&bytes, base), way, frame.in_call, A::beginning()).into();
         if is_file(frame.pc, space) {
-            self.since.insert((start, frame), paths.clone());
+            self.since.insert((start, frame), Arc::clone(&paths));
         }
         paths
     }
@@ -140,16 +143,16 @@ impl Callers {
         can
     }
 
-    fn tail_calls<A: Architecture>(&mut self, function: Addr, space: &AddressSpace) -> TailCalls {
+    fn tail_calls<A: Architecture>(&mut self, function: Addr, space: &AddressSpace) -> Arc<TailCalls> {
         if let Some(known) = self.tail_calls.get(&function) {
-            return known.clone();
+            return Arc::clone(known);
         }
         let Some(CodeWindow { bytes, base }) = CodeWindow::around(function, NEAR, space) else {
-            return TailCalls::default();
+            return Arc::default();
         };
-        let calls = tail_calls(&mut A::code(&bytes, base), function.0, A::beginning());
+        let calls = Arc::new(tail_calls(&mut A::code(&bytes, base), function.0, A::beginning()));
         if is_file(function, space) {
-            self.tail_calls.insert(function, calls.clone());
+            self.tail_calls.insert(function, Arc::clone(&calls));
         }
         calls
     }

@@ -74,6 +74,24 @@ impl Found {
     }
 }
 
+/// What can be the frame's caller: the one, if there is no other. A walk that has been taken before allocates nothing.
+#[derive(Default)]
+struct Candidates {
+    first: Option<Found>,
+    count: usize,
+}
+
+impl Candidates {
+    fn add(&mut self, found: Found) {
+        self.first.get_or_insert(found);
+        self.count += 1;
+    }
+
+    fn only(&self) -> Option<Found> {
+        self.first.filter(|_| self.count == 1)
+    }
+}
+
 impl Standing<'_> {
     fn place(&self) -> Place {
         Place { pc: self.frame.pc, in_call: self.frame.is_return_address }
@@ -163,9 +181,7 @@ impl ReturnPaths {
         if returns {
             for len in [NEAR, FAR] {
                 let ends = self.ends::<A>(place.pc, len, space)?;
-                let found: Vec<Found> = ends.paths.iter().filter_map(|path| standing.find::<A>(path)).collect();
-                let is_only = ends.paths.len() == 1;
-                if let Some(found) = self.judge::<A>((&found, is_only), standing, calls, space) {
+                if let Some(found) = self.judge::<A>(&ends.paths, standing, calls, space) {
                     return Some(found);
                 }
             }
@@ -182,24 +198,25 @@ impl ReturnPaths {
     /// The one that the calls in front of the return addresses leave: one that they verify, or else the only one that can be.
     fn judge<A: Architecture>(
         &mut self,
-        (all, is_only): (&[Found], bool),
+        paths: &[ReturnPath],
         standing: &Standing<'_>,
         calls: &mut A::Calls,
         space: &AddressSpace,
     ) -> Option<Found> {
-        let (mut verified, mut open) = (Vec::new(), Vec::new());
-        for found in all {
-            match self.lead::<A>(found, standing, calls, space) {
-                _ if found.pc.is_null() => open.extend((is_only && found.is_outermost()).then_some(*found)),
-                Some(Lead::Verified) => verified.push(*found),
-                Some(Lead::Open) => open.push(*found),
+        let is_only = paths.len() == 1;
+        let (mut verified, mut open) = (Candidates::default(), Candidates::default());
+        for found in paths.iter().filter_map(|path| standing.find::<A>(path)) {
+            match self.lead::<A>(&found, standing, calls, space) {
+                _ if found.pc.is_null() && is_only && found.is_outermost() => open.add(found),
+                _ if found.pc.is_null() => {}
+                Some(Lead::Verified) => verified.add(found),
+                Some(Lead::Open) => open.add(found),
                 // What is not mapped yet, and what JITs have replaced since, is for the walk to see.
-                None if is_only => open.push(*found),
+                None if is_only => open.add(found),
                 Some(Lead::No) | None => {}
             }
         }
-        let [one] = (if verified.is_empty() { &open } else { &verified })[..] else { return None };
-        Some(one)
+        if verified.count > 0 { verified.only() } else { open.only() }
     }
 
     /// What the call in front of a return address says; `None` where the code is not a file's, and no call is there.
@@ -238,8 +255,8 @@ impl ReturnPaths {
         starts.sort_unstable_by(|a, b| b.cmp(a));
         starts.dedup();
         for start in starts.into_iter().take(MAX_BEGINNINGS) {
-            for path in self.callers.since::<A>(Addr(start), place, space) {
-                let Some(found) = standing.find::<A>(&path) else { continue };
+            for path in self.callers.since::<A>(Addr(start), place, space).iter() {
+                let Some(found) = standing.find::<A>(path) else { continue };
                 match self.lead::<A>(&found, standing, calls, space) {
                     _ if found.is_outermost() => return Some(found),
                     Some(Lead::Verified) => return Some(found),
