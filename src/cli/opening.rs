@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 use super::messages::say;
-use super::process_args::ProcessArgs;
+use super::process_args::FollowArgs;
 use super::refusal;
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
@@ -48,13 +48,14 @@ pub struct Opened {
 /// # Errors
 /// Why it cannot be read or started, and what to do.
 pub fn open(
-    (pid, processes): (Option<i32>, &ProcessArgs),
+    (pid, follow_args): (Option<i32>, &FollowArgs),
     (program, output): (&[OsString], ProgramOutput),
     mode: Mode,
     stop: &AtomicBool,
 ) -> Result<Opened, Failure> {
     let pid = pid.map(Pid);
-    let selection = processes.selection(pid)?;
+    let selection = follow_args.selection(pid)?;
+    let FollowArgs { processes, wait } = follow_args;
     if !program.is_empty() {
         let mut launched = Launched::start(program, output).map_err(|error| refusal::launch(&error))?;
         // Only now, for a program that we start inherits the limit.
@@ -69,8 +70,8 @@ pub fn open(
                 .with_hint("Name a process, `--pid PID`, or a program to start, `-- python3 app.py`."));
         }
         open::raise_open_files_limit();
-        let mut follower = follow(selection, mode, None, processes.wait)?;
-        let session = wait_for_first(&mut follower, processes.wait, stop)?;
+        let mut follower = follow(selection, mode, None, *wait)?;
+        let session = wait_for_first(&mut follower, *wait, stop)?;
         return Ok(Opened { session, follower: Some(follower), launched: None });
     };
     let (session, follower) = match attach_or_children(pid, mode, stop)? {

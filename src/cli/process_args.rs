@@ -38,10 +38,32 @@ pub struct ProcessArgs {
     /// None of the processes whose command line has this in it. May be given several times.
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
+}
+
+/// The same, where more may come for as long as it takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FollowArgs {
+    /// Which.
+    #[command(flatten)]
+    pub processes: ProcessArgs,
 
     /// Wait for processes that are chosen, also while there are none.
     #[arg(long, action = ArgAction::SetTrue)]
     pub wait: bool,
+}
+
+impl FollowArgs {
+    /// What is chosen, beside this process.
+    ///
+    /// # Errors
+    /// See [`ProcessArgs::selection`], and where there is nothing to wait for.
+    pub fn selection(&self, pid: Option<Pid>) -> Result<Selection, Failure> {
+        if self.wait && !self.processes.is_open() {
+            return Err(Failure::new("`--wait` waits for processes that are to be, and a process by its id is there")
+                .with_hint("Choose them by `--name PATTERN`, `--cgroup PATH` or `--container ID`."));
+        }
+        self.processes.selection(pid)
+    }
 }
 
 impl ProcessArgs {
@@ -63,10 +85,6 @@ impl ProcessArgs {
         if !self.is_several() && !self.exclude.is_empty() {
             return Err(Failure::new("`--exclude` leaves out some of several processes, and one is chosen")
                 .with_hint("Add `--subprocesses`, `--name PATTERN`, `--container ID` or `--all`."));
-        }
-        if self.wait && !self.is_open() {
-            return Err(Failure::new("`--wait` waits for processes that are to be, and a process by its id is there")
-                .with_hint("Choose them by `--name PATTERN`, `--cgroup PATH` or `--container ID`."));
         }
         Ok(Selection {
             pids: pid.into_iter().collect(),

@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 
 use super::memory_args::MemoryArgs;
 use super::output_kind::{self, OutputKind};
-use super::process_args::ProcessArgs;
+use super::process_args::FollowArgs;
 use super::shown_args::{FilterArgs, ShownArgs};
 use super::values::{MaxOverhead, RecordingTime, parse_duration, parse_overhead, parse_pid, parse_rate};
 use crate::sampler::clock::Intervals;
@@ -32,7 +32,7 @@ pub struct RecordArgs {
 
     /// More processes.
     #[command(flatten)]
-    pub processes: ProcessArgs,
+    pub follow: FollowArgs,
 
     /// Where the profile goes; `-` is standard output, and a program's own output then goes to standard error.
     /// [default: made of the program, the pid and the time]

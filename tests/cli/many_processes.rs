@@ -321,3 +321,23 @@ fn a_recording_of_a_tree_ends_with_its_last_process() {
     assert!(ended.stderr.contains("the target has ended"), "{ended:?}");
     assert!(!ended.stacks().is_empty(), "{ended:?}");
 }
+
+#[test]
+fn a_dump_shows_all_processes_of_a_tree() {
+    let master = master();
+    let workers = processes::children(master.pid());
+    let dump = fpprof(&["dump", "-s", "-p", &master.pid_text()]);
+    assert_eq!(dump.code, 0, "{dump:?}");
+    let shown: Vec<&str> = dump.stdout.lines().filter(|line| line.starts_with("Process ")).collect();
+    let mut pids: Vec<i32> = workers.iter().copied().chain([master.pid()]).collect();
+    pids.sort_unstable();
+    assert_eq!(shown.len(), pids.len(), "{dump:?}");
+    for (line, pid) in shown.iter().zip(pids) {
+        assert!(line.starts_with(&format!("Process {pid}: ")), "{dump:?}");
+    }
+    assert!(dump.stdout.contains("wait_for_the_end") && dump.stdout.contains("    work ("), "{dump:?}");
+    let json = fpprof(&["dump", "-s", "--json", "-p", &master.pid_text()]);
+    assert_eq!(json.stdout.matches("\"namespace_pid\"").count(), 3, "{json:?}");
+    fpprof(&["dump", "--name", "no such process"]).assert_refused(&["no process that is chosen"]);
+    master.end();
+}

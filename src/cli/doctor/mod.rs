@@ -22,7 +22,7 @@ use self::examine::Report;
 use super::failure::Failure;
 use super::messages::say;
 use super::opening::{self, Opened};
-use super::process_args::ProcessArgs;
+use super::process_args::FollowArgs;
 use super::record::output_file::OutputFile;
 use super::standard_output::print;
 use super::style::Style;
@@ -99,7 +99,7 @@ fn examine_file(path: &Path) -> Result<Report, Failure> {
 fn start(args: &DoctorArgs, launched: &mut Option<Launched>) -> Result<Session, Failure> {
     let begin = Instant::now();
     let program = (&*args.program, ProgramOutput::ToStandardError);
-    let opened = opening::open((None, &ProcessArgs::default()), program, Mode::Wall, &AtomicBool::new(false))?;
+    let opened = opening::open((None, &FollowArgs::default()), program, Mode::Wall, &AtomicBool::new(false))?;
     let Opened { mut session, launched: started, .. } = opened;
     *launched = started;
     if let Some(program) = launched {

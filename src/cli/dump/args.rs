@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use crate::cli::memory_args::MemoryArgs;
+use crate::cli::process_args::ProcessArgs;
 use crate::cli::style::ColorArg;
 use crate::cli::values::parse_pid;
 use crate::symbolize::names::NativeFrames;
@@ -17,10 +18,11 @@ use crate::symbolize::names::NativeFrames;
     microseconds.\n\nExit status:\n  0  the threads are shown; of one that could not be read, the reason is\n  1  the \
     process, the core file or the snapshot cannot be read\n  2  the command line is wrong\n\nExamples:\n  fpprof dump --pid 1234\n  \
     fpprof dump --pid 1234 --native all --json\n  fpprof dump core.4711 --locals\n  fpprof dump --from case.json")]
-#[command(group(ArgGroup::new("source").required(true).args(["pid", "from", "core"])))]
+#[command(group(ArgGroup::new("source").required(true).multiple(true)
+    .args(["pid", "from", "core", "name", "cgroup", "container", "all"])))]
 pub struct DumpArgs {
     /// The core file to look at, of the kernel's, of gdb's `gcore` or of systemd-coredump's (zstd, lz4, xz), also one that is cut.
-    #[arg(value_name = "CORE")]
+    #[arg(value_name = "CORE", conflicts_with_all = ["pid", "subprocesses", "name", "cgroup", "container", "all", "from"])]
     pub core: Option<PathBuf>,
 
     /// The program that the core is of. Without it, and for its libraries, the files that the core names are looked at; none is used that
@@ -32,8 +34,12 @@ pub struct DumpArgs {
     #[arg(short, long, value_name = "PID", value_parser = parse_pid)]
     pub pid: Option<i32>,
 
+    /// More processes.
+    #[command(flatten)]
+    pub processes: ProcessArgs,
+
     /// The snapshot to show, which `fpprof doctor --snapshot` has saved: the thread's stack is found anew, as in the process.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pid", "subprocesses", "name", "cgroup", "container", "all"])]
     pub from: Option<PathBuf>,
 
     /// Look for the files that a core names below this folder: that of a container's files, or of another machine's.

@@ -18,9 +18,11 @@ use self::args::DumpArgs;
 use self::look::{Dump, DumpOptions};
 use super::failure::Failure;
 use super::messages::say;
-use super::{opening, standard_output};
+use super::{opening, refusal, standard_output};
 use crate::profile::facts::stops::WHY_SLEEPERS;
+use crate::sampler::follower::{Refused, find_now};
 use crate::sampler::mode::Mode;
+use crate::sampler::open;
 use crate::types::Pid;
 
 /// Runs the command.
@@ -30,11 +32,42 @@ use crate::types::Pid;
 pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
     args.memory.apply_beside_a_target();
     let view = DumpOptions { native: args.native, lines: args.lines, full_filenames: args.full_filenames || args.json };
+    if args.processes.is_several() {
+        return several(args, view);
+    }
     let dump = match (args.pid, &args.core, &args.from) {
         (Some(pid), ..) => look(Pid(pid), view, args.locals)?,
         (None, Some(core), _) => core_file::dump(core, args, view)?,
         (None, None, from) => saved::dump(from.as_deref().unwrap_or(Path::new("")), view)?,
     };
+    show(&dump, args)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at all processes that are chosen, one after the other.
+fn several(args: &DumpArgs, view: DumpOptions) -> Result<ExitCode, Failure> {
+    let selection = args.processes.selection(args.pid.map(Pid))?;
+    open::raise_open_files_limit();
+    let (sessions, followed) = find_now(selection, Mode::Wall);
+    if sessions.is_empty() {
+        return Err(refusal::none_found(&followed));
+    }
+    for (number, mut session) in sessions.into_iter().enumerate() {
+        if number > 0 && !args.json {
+            standard_output::print_with(|out| out.write_all(b"\n"))?;
+        }
+        if args.locals {
+            session.reader.read_locals();
+        }
+        show(&Dump::take(session, view), args)?;
+    }
+    for Refused { pid, name, reason } in &followed.refused {
+        say(format_args!("fpprof: warning: process {pid} ({name}) is not shown: {reason}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(dump: &Dump, args: &DumpArgs) -> Result<(), Failure> {
     if dump.sleepers_stopped > 0 {
         say(format_args!(
             "fpprof: blocked threads were stopped for a moment to be read ({}): {WHY_SLEEPERS}",
@@ -45,10 +78,9 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
         say(format_args!("fpprof: warning: names: {not_read}"));
     }
     match args.json {
-        true => standard_output::print_with(|out| json::write(&dump, out))?,
-        false => standard_output::print_with(|out| text::write(&dump, args.color.style(), out))?,
+        true => standard_output::print_with(|out| json::write(dump, out)),
+        false => standard_output::print_with(|out| text::write(dump, args.color.style(), out)),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn look(pid: Pid, view: DumpOptions, locals: bool) -> Result<Dump, Failure> {

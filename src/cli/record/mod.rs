@@ -56,7 +56,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
     let job = Job::resolve(args)?;
     let Job { pid, program, program_output, plan, kind, output, force, is_made_of_samples, interim, .. } = job;
     let Job { shown, labels, sources, hideprogress, .. } = job;
-    let opened = opening::open((pid, &args.processes), (&program, program_output), plan.mode, &stop)?;
+    let opened = opening::open((pid, &args.follow), (&program, program_output), plan.mode, &stop)?;
     let Opened { session, follower, mut launched } = opened;
     Suspension::leave_sigcont_to_recording();
     if plan.mode == Mode::Gil && session.reader.found.interpreter.layout.free_threaded {

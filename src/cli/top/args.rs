@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use clap::{ArgGroup, Args};
 
 use crate::cli::memory_args::MemoryArgs;
-use crate::cli::process_args::ProcessArgs;
+use crate::cli::process_args::FollowArgs;
 use crate::cli::style::ColorArg;
 use crate::cli::values::{MaxOverhead, parse_overhead, parse_pid, parse_rate};
 use crate::symbolize::names::NativeFrames;
@@ -31,7 +31,7 @@ pub struct TopArgs {
 
     /// More processes.
     #[command(flatten)]
-    pub processes: ProcessArgs,
+    pub follow: FollowArgs,
 
     /// How many samples a second to take, on average.
     #[arg(short, long, value_name = "HZ", default_value = "100", value_parser = parse_rate)]

@@ -72,7 +72,7 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, Failure> {
     }
     let Wishes { stop, .. } = stop_on_signals()?;
     let program = (&*args.program, ProgramOutput::Discarded);
-    let opened = opening::open((args.pid, &args.processes), program, Mode::Wall, &stop)?;
+    let opened = opening::open((args.pid, &args.follow), program, Mode::Wall, &stop)?;
     let Opened { session, follower, mut launched } = opened;
     Suspension::leave_sigcont_to_recording();
     let plan = Plan {

@@ -18,11 +18,14 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::mode::Mode;
 use crate::process::binaries::Binaries;
+use crate::sampler::session::Session;
 use crate::target::selection::Selection;
 use crate::types::Pid;
 pub use found::{Followed, Found, Refused};
 use roster::Roster;
 
+/// So many looks find what is there, also what is just starting.
+const LOOKS_NOW: u32 = 3;
 /// How often to look: what comes is to be found within 50 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// So many looks after the last process has ended there is none that was overlooked.
@@ -44,6 +47,20 @@ struct Shared {
     /// How often it has looked.
     looks: AtomicU64,
     stop: AtomicBool,
+}
+
+/// The processes that are chosen and run Python now, by their ids, and what became of the others.
+pub fn find_now(selection: Selection, mode: Mode) -> (Vec<Session>, Followed) {
+    let mut sessions = Vec::new();
+    let mut roster = Roster::new(selection, mode, Arc::default(), &[]);
+    for look in 0..LOOKS_NOW {
+        if look > 0 {
+            thread::sleep(LOOK_EVERY);
+        }
+        roster.look(&mut |found| sessions.push(found.session));
+    }
+    sessions.sort_by_key(|session| session.identity().pid);
+    (sessions, roster.followed())
 }
 
 /// Follows processes. Dropping it ends that.
