@@ -61,7 +61,7 @@ pages() {
 
 plain=$(pages plain)
 guarded=$(pages guarded)
-echo "$(gdb --version | head -n 1), $(python3 --version), Linux $(uname -r | cut -d. -f1,2)"
+echo "$(gdb --version | sed -n 1p), $(python3 --version), Linux $(uname -r | cut -d. -f1,2)"
 echo "without a guard page: ${plain% *} of 256 pages in the core file, marker: ${plain#* }"
 echo "with one:             ${guarded% *} of 256 pages in the core file, marker: ${guarded#* }"
 [ "${plain% *}" -ge 255 ] && [ "${plain#* }" = 1 ] && [ "$guarded" = "0 0" ]

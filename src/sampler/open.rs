@@ -81,7 +81,8 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Attach
     let mut pace = Pace::new(ATTACH_LIMIT);
     loop {
         let error = match Session::live(process.clone(), mode) {
-            Ok(session) => return Ok(session),
+            Ok(session) if is_whole(&session) => return Ok(session),
+            Ok(_) => OpenError::Interpreter(RuntimeError::NotPython),
             Err(_) if stop.load(Ordering::Relaxed) => return Err(AttachError::Interrupted(pid)),
             Err(error) => error,
         };
@@ -98,6 +99,12 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Attach
             return Err(AttachError::unreadable(&process, error));
         }
     }
+}
+
+/// Whether all that a session knows of its process is of one program: one that was replaced while it was opened has another root, and
+/// another user, than what was found in it.
+pub fn is_whole(session: &Session) -> bool {
+    !session.target().is_replaced()
 }
 
 /// Each thread of the target has two files open while it is watched, and the soft limit is 1,024 in most places.
@@ -142,9 +149,11 @@ pub fn launched(
         // The status is looked at last: what has ended by now explains every error before.
         let open = |mode| process.as_ref().map(|process| Session::live(process.clone(), mode));
         let opened = mode.map(open);
-        if let Some(Ok(Ok(session))) = opened {
-            return Ok(session);
-        }
+        let opened = match opened {
+            Some(Ok(Ok(session))) if is_whole(&session) => return Ok(session),
+            Some(Ok(Ok(_))) => None,
+            opened => opened,
+        };
         if let Some(session) = other() {
             return Ok(session);
         }

@@ -119,24 +119,6 @@ fn an_output_without_a_name_gets_one() {
 }
 
 #[test]
-fn a_reader_that_stops_reading_is_no_error() {
-    let target = Program::start(&python::newest(), BUSY);
-    let mut command = Command::new("sh");
-    let script = format!("({FPPROF} record -d 200ms -o - -p {}; echo $? >code) | true", target.pid());
-    command.args(["-c", &script]);
-    let scratch = Scratch::new();
-    let running = start_command(command, scratch);
-    let folder = running.folder().to_owned();
-    let mut code = String::new();
-    crate::patience::eventually("fpprof has ended", || {
-        code = fs::read_to_string(folder.join("code")).unwrap_or_default();
-        code.ends_with('\n')
-    });
-    assert_eq!(code, "0\n");
-    running.wait();
-}
-
-#[test]
 fn pipes_and_descriptors_that_are_named_are_written_to() {
     let target = Program::start(&python::newest(), BUSY);
     let fpprof = |script: &str| {

@@ -93,7 +93,10 @@ fn a_stripped_function_is_named_by_where_it_begins() {
         for stack in recorded(target.pid()) {
             let names = of_extension(&stack);
             assert_eq!(names.len(), 12, "{stack}");
-            assert!(names.iter().all(|name| name.starts_with("fpext_stripped.abi3.so+0x")), "{names:?}");
+            // Those two that Python calls are in the module's table of methods.
+            let (named, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| !name.contains("+0x"));
+            assert_eq!(named, [&"fpext_stripped.call_at_depth", &"fpext_stripped.spin_until"], "{names:?}");
+            assert!(others.iter().all(|name| name.starts_with("fpext_stripped+0x")), "{names:?}");
             assert!(names[1..9].iter().all(|name| *name == names[1]), "eight frames of one function: {names:?}");
             let distinct: BTreeSet<_> = names.iter().collect();
             assert_eq!(distinct.len(), 5, "five functions: {names:?}");

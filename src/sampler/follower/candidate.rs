@@ -104,6 +104,7 @@ impl Candidate {
         }
         let is_born = process.age().is_some_and(|age| age < BORN);
         match Session::sharing(process, binaries, mode) {
+            Ok(session) if !open::is_whole(&session) => Look::Later,
             Ok(session) => match open::check_permission(self.pid) {
                 Ok(()) => Look::Found { session: Box::new(session), is_born },
                 Err(_) if age < STARTING => Look::Later,
