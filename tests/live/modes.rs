@@ -94,8 +94,8 @@ fn a_stripped_function_is_named_by_where_it_begins() {
             let names = of_extension(&stack);
             assert_eq!(names.len(), 12, "{stack}");
             // Those two that Python calls are in the module's table of methods.
-            let (named, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| !name.contains("+0x"));
-            assert_eq!(named, [&"fpext_stripped.call_at_depth", &"fpext_stripped.spin_until"], "{names:?}");
+            let (named, others): (Vec<&str>, Vec<&str>) = names.iter().copied().partition(|name| !name.contains("+0x"));
+            assert_eq!(named, ["fpext_stripped.call_at_depth", "fpext_stripped.spin_until"], "{names:?}");
             assert!(others.iter().all(|name| name.starts_with("fpext_stripped+0x")), "{names:?}");
             assert!(names[1..9].iter().all(|name| *name == names[1]), "eight frames of one function: {names:?}");
             let distinct: BTreeSet<_> = names.iter().collect();
