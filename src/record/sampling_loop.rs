@@ -273,7 +273,9 @@ impl<'a> SamplingLoop<'a> {
         for (number, end) in ends {
             last = self.end_program(number, &end, launched);
         }
-        if ended_child.is_some() {
+        // A launcher that has ended may have left its Python behind.
+        let is_recorded = |pid| self.done.iter().chain(&self.active).any(|p| p.session.identity().pid == pid);
+        if ended_child.is_some_and(|child| self.follower.is_some() || is_recorded(child)) {
             return Some(Ended::TargetGone);
         }
         let is_over = self.active.is_empty() && !self.follower.as_mut().is_some_and(Follower::may_find_more);

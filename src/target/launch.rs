@@ -85,6 +85,15 @@ impl Launched {
         self.status
     }
 
+    /// The same, once it has ended within this time.
+    pub fn status_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        while self.status().is_none() && start.elapsed() < limit {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        self.status()
+    }
+
     /// Ends it: sends it one signal after the other, each when so much time has passed since the one before. Returns the last signal that
     /// was sent and, unless it lives on, its status; `None` when it had ended before.
     pub fn end(&mut self, signals: &[Signal], grace: Duration) -> Option<(Signal, Option<ExitStatus>)> {
@@ -96,10 +105,7 @@ impl Launched {
             // Its number is no other's: it has not been waited for.
             let _ = kill(nix::unistd::Pid::from_raw(self.pid().0), *signal);
             sent = Some(*signal);
-            let start = Instant::now();
-            while self.status().is_none() && start.elapsed() < grace {
-                std::thread::sleep(LOOK_EVERY);
-            }
+            self.status_within(grace);
         }
         sent.map(|signal| (signal, self.status()))
     }

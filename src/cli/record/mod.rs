@@ -126,7 +126,11 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode, Failure> {
         report::print_ended_by(&name, launched.pid(), signal, status);
         return Ok(ExitCode::SUCCESS);
     }
-    let status = launched.as_mut().and_then(Launched::status);
+    let status = match ended {
+        // A launcher takes a moment to see that what it has started has ended.
+        Ended::TargetGone => launched.as_mut().and_then(|launched| launched.status_within(GRACE)),
+        _ => launched.as_mut().and_then(Launched::status),
+    };
     if let Some(launched) = launched.filter(|_| status.is_none()) {
         report::print_runs_on(&name, launched.pid());
     }

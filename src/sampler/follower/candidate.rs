@@ -54,22 +54,33 @@ pub struct OtherPrograms(FxHashSet<u64>);
 pub struct Candidate {
     /// Which.
     pub pid: Pid,
+    /// Whether it was started after the first look, and has had no other program that was sampled.
+    is_new: bool,
     since: Instant,
     next: Instant,
     was_looked_into: bool,
 }
 
 impl Candidate {
-    /// One that was seen just now; it is looked into `at_once`, or in a moment.
-    pub fn new(pid: Pid, at_once: bool) -> Candidate {
+    /// One that was started a moment ago: it is looked into in a moment.
+    pub fn started(pid: Pid) -> Candidate {
+        Candidate { is_new: true, next: Instant::now() + FIRST_LOOK, ..Candidate::known(pid) }
+    }
+
+    /// One that is there for longer: it is looked into at once.
+    pub fn known(pid: Pid) -> Candidate {
         let now = Instant::now();
-        let next = if at_once { now } else { now + FIRST_LOOK };
-        Candidate { pid, since: now, next, was_looked_into: false }
+        Candidate { pid, is_new: false, since: now, next: now, was_looked_into: false }
     }
 
     /// Whether it is time for a look.
     pub fn is_due(&self, now: Instant) -> bool {
         self.next <= now
+    }
+
+    /// Whether it may be Python soon: it is being looked into for the first time, or was started a moment ago.
+    pub fn is_starting(&self) -> bool {
+        !self.was_looked_into || self.since.elapsed() < STARTING
     }
 
     /// Whether it has been looked into and is no Python until now.
@@ -102,7 +113,7 @@ impl Candidate {
             self.was_looked_into = true;
             return Look::Later;
         }
-        let is_born = process.age().is_some_and(|age| age < BORN);
+        let is_born = self.is_new && process.age().is_some_and(|age| age < BORN);
         match Session::sharing(process, binaries, mode) {
             Ok(session) if !open::is_whole(&session) => Look::Later,
             Ok(session) => match open::check_permission(self.pid) {

@@ -107,15 +107,20 @@ impl Roster {
         }
     }
 
-    /// How many of the chosen processes live.
+    /// How many of the chosen processes live that are sampled, or may be soon. One that was named by its id may start Python at any time.
     pub fn living(&self) -> usize {
-        self.chosen.len()
+        let counts = |(pid, chosen): (&Pid, &Chosen)| match &chosen.status {
+            Status::Open => true,
+            Status::Candidate(candidate) => candidate.is_starting() || self.selection.pids.contains(pid),
+            Status::PassedBy => false,
+        };
+        self.chosen.iter().filter(|one| counts(*one)).count()
     }
 
     /// Looks into a process again: it has replaced its program.
     pub fn look_again(&mut self, pid: Pid) {
         if let Some(chosen) = self.chosen.get_mut(&pid) {
-            chosen.status = Status::Candidate(Candidate::new(pid, true));
+            chosen.status = Status::Candidate(Candidate::known(pid));
         }
     }
 
@@ -166,7 +171,7 @@ impl Roster {
         if !is_process(pid) {
             return true;
         }
-        let candidate = Candidate::new(pid, !self.has_looked);
+        let candidate = if self.has_looked { Candidate::started(pid) } else { Candidate::known(pid) };
         self.chosen.insert(pid, Chosen { start_time: entry.start_time, status: Status::Candidate(candidate) });
         true
     }
