@@ -13,8 +13,10 @@ use fpprof::output::{Difference, ShownProfile, write, write_difference};
 use fpprof::profile::Profile;
 use fpprof::profile::comparison::{Change, Estimate, FunctionChange, FunctionKey, Unit};
 use fpprof::profile::facts::activity::{GilUse, ThreadActivity};
+use fpprof::profile::facts::processes::{ProcessFacts, ProcessesFacts};
 use fpprof::profile::facts::{RecordingFacts, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
+use fpprof::profile::processes::{ProcessLabels, ShownProcess};
 use fpprof::profile::recording::{Module, Thread};
 use fpprof::profile::samples::TimedSample;
 use fpprof::profile::samples::Weights;
@@ -247,6 +249,50 @@ fn times() {
     check_json("times.firefox.json", Format::Firefox, &profile, &facts);
     check_json("times.speedscope.json", Format::Speedscope, &profile, &facts);
     check_page("times.html.json", &profile, &facts);
+}
+
+/// A master and a worker, of which the second has used most; a hostile role.
+fn several() -> (Profile, Timeline, RecordingFacts) {
+    let (mut profile, mut timeline) = (Profile::new(), Timeline::default());
+    let processes = [(4711, "gunicorn: master [shop]"), (4712, "gunicorn: <worker> [shop\u{7}]")]
+        .map(|(pid, role)| ShownProcess { pid: Some(Pid(pid)), role: role.into() });
+    let state = timeline.state_number(&RunState::Python);
+    for (process, weight) in processes.iter().zip([20_000, 480_000]) {
+        let module = python(FrameKind::UserCode, "<module>", "shop/__main__.py", 41);
+        profile.add([&process.frame(ProcessLabels::Each), &module], weight);
+        let stack = u32::try_from(profile.nodes().len() - 1).expect("there are few");
+        let number = timeline.process_number(process);
+        let tid = process.pid.expect("it has one").0;
+        let thread = timeline.thread_number(number, &Thread { tid, name: Some("MainThread".into()) });
+        timeline.add(TimedSample { time: u64::from(number) * 10, thread, state, stack, ticks: 1, weight });
+    }
+    let recorded = processes.iter().zip([20, 480]).map(|(process, millis)| ProcessFacts {
+        pid: process.pid.expect("it has one"),
+        role: process.role.clone(),
+        cpu: Duration::from_millis(millis),
+        stacks: 1,
+    });
+    let processes = ProcessesFacts { recorded: recorded.collect(), not_python: 3, ..ProcessesFacts::default() };
+    (profile, timeline, RecordingFacts { weights: Weights::Time, processes: Some(processes), ..facts() })
+}
+
+#[test]
+fn several_processes() {
+    let (profile, timeline, facts) = several();
+    let shown =
+        ShownProfile { stacks: &profile, timeline: Some(&timeline), facts: &facts, sources: None, is_inverted: false };
+    let text = |format| String::from_utf8(written(format, &shown, LabelOptions::default())).expect("it is UTF-8");
+    compare("processes.txt", text(Format::Collapsed));
+    compare("processes.jsonl", text(Format::JsonLines));
+    for (name, format) in [
+        ("processes.firefox.json", Format::Firefox),
+        ("processes.speedscope.json", Format::Speedscope),
+        ("processes.trace.json", Format::ChromeTrace),
+    ] {
+        let document: serde_json::Value = serde_json::from_str(&text(format)).expect("it is JSON");
+        compare(name, serde_json::to_string_pretty(&document).expect("it is JSON") + "\n");
+    }
+    assert!(text(Format::Html).contains("\"processes\":[{\"name\":\"gunicorn: master [shop] (4711)\""));
 }
 
 fn empty_facts() -> RecordingFacts {

@@ -77,10 +77,10 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let SampledProfile { stacks, timeline, facts } = sampled;
     let table = FrameTable::new(stacks, &[], options);
     let mut events = Events { facts, out };
-    events.begin(timeline.samples().is_empty())?;
+    let first = timeline.process_with(facts.pid).map(|process| one_line(&process.name()).into_owned());
+    events.begin(timeline.samples().is_empty(), first)?;
     for process in timeline.processes().iter().filter(|_| timeline.processes().len() > 1) {
         let pid = process.pid.unwrap_or(facts.pid).0;
-        // The first one is there, by the recording's title.
         if pid != facts.pid.0 {
             events.name("process_name", (pid, pid), &one_line(&process.name()))?;
         }
@@ -129,7 +129,8 @@ struct Events<'a> {
 }
 
 impl Events<'_> {
-    fn begin(&mut self, is_empty: bool) -> io::Result<()> {
+    /// `first` is what the first of several processes is called.
+    fn begin(&mut self, is_empty: bool, first: Option<String>) -> io::Result<()> {
         let data = OtherData {
             recorded_by: format!("fpprof {}", one_line(&self.facts.fpprof_version)),
             facts: self.facts.summary_lines().join("\n"),
@@ -140,7 +141,7 @@ impl Events<'_> {
         self.out.write_all(b",\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n")?;
         let title = match is_empty {
             true => format!("{} [no samples: {}]", self.facts.title(), self.facts.why_empty()),
-            false => self.facts.title(),
+            false => first.unwrap_or_else(|| self.facts.title()),
         };
         let (pid, args) = (self.facts.pid.0, Name { name: &title });
         let event = Event { name: "process_name", cat: "__metadata", ph: "M", pid, tid: pid, ts: 0, dur: None, args };

@@ -49,7 +49,8 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let is_empty = timeline.samples().is_empty();
     let name = match is_empty {
         true => format!("{} [no samples: {}]", facts.title(), facts.why_empty()),
-        false => facts.title(),
+        // The title of several is not that of one of them.
+        false => timeline.process_with(facts.pid).map_or_else(|| facts.title(), |p| one_line(&p.name()).into_owned()),
     };
     let start = Timestamp::from_nanos_since_reference(0);
     let of_all = profile.add_process(&name, pid, start);

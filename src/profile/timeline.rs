@@ -11,6 +11,7 @@ use super::processes::ShownProcess;
 use super::recording::{Module, Thread};
 use super::samples::TimedSample;
 use crate::sampler::run_state::RunState;
+use crate::types::Pid;
 
 /// A thread that has samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +102,11 @@ impl Timeline {
     /// The process of a thread, where there are several: each is to be told by it then.
     pub fn process_of(&self, thread: &ShownThread) -> Option<&ShownProcess> {
         self.processes.get(thread.process as usize).filter(|_| self.processes.len() > 1)
+    }
+
+    /// The process with this id, where there are several.
+    pub fn process_with(&self, pid: Pid) -> Option<&ShownProcess> {
+        self.processes.iter().find(|process| process.pid == Some(pid)).filter(|_| self.processes.len() > 1)
     }
 
     /// The threads, by number.
