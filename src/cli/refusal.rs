@@ -5,9 +5,10 @@
 use std::process::ExitStatus;
 
 use super::failure::Failure;
+use super::messages::say;
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
-use crate::sampler::follower::Followed;
+use crate::sampler::follower::{Followed, Refused};
 use crate::sampler::open::AttachError;
 use crate::target::access::diagnose;
 use crate::target::launch::{LaunchError, exit_code};
@@ -145,6 +146,13 @@ pub fn none_found(followed: &Followed) -> Failure {
     Failure::new(what).with_hint(
         "`pgrep -af python` lists the Python processes with the command lines that `--name` is compared with; `--wait` waits for one.",
     )
+}
+
+/// Says which of the chosen processes could not be read, beside others that could.
+pub fn say_refused(followed: &Followed, what: &str) {
+    for Refused { pid, name, reason } in &followed.refused {
+        say(format_args!("fpprof: warning: process {pid} ({name}) {what}: {reason}"));
+    }
 }
 
 /// There can be no thread for what is to be done.

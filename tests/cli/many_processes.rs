@@ -338,6 +338,11 @@ fn a_dump_shows_all_processes_of_a_tree() {
     assert!(dump.stdout.contains("wait_for_the_end") && dump.stdout.contains("    work ("), "{dump:?}");
     let json = fpprof(&["dump", "-s", "--json", "-p", &master.pid_text()]);
     assert_eq!(json.stdout.matches("\"namespace_pid\"").count(), 3, "{json:?}");
+    let doctor = fpprof(&["doctor", "-s", "-p", &master.pid_text()]);
+    assert_eq!((doctor.code, doctor.stdout.matches(&master.pid_text()).count() > 0), (0, true), "{doctor:?}");
+    for worker in workers {
+        assert!(doctor.stdout.contains(&worker.to_string()), "{doctor:?}");
+    }
     fpprof(&["dump", "--name", "no such process"]).assert_refused(&["no process that is chosen"]);
     master.end();
 }

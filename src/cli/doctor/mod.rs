@@ -24,9 +24,12 @@ use super::messages::say;
 use super::opening::{self, Opened};
 use super::process_args::FollowArgs;
 use super::record::output_file::OutputFile;
+use super::refusal;
 use super::standard_output::print;
 use super::style::Style;
+use crate::sampler::follower::find_now;
 use crate::sampler::mode::Mode;
+use crate::sampler::open;
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::target::threads::Thread;
@@ -46,6 +49,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Why there is nothing to examine. With `--json`, that is written, too.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     args.memory.apply_beside_a_target();
+    if args.processes.is_several() {
+        return several(args);
+    }
     let mut output = args
         .snapshot
         .as_deref()
@@ -78,6 +84,25 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
         say(format_args!("fpprof: the program runs on as process {pid}: `kill {pid}` ends it"));
     }
     saved.map(|()| ExitCode::SUCCESS)
+}
+
+/// Examines all processes that are chosen, one after the other.
+fn several(args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    let selection = args.processes.selection(args.pid.map(Pid))?;
+    open::raise_open_files_limit();
+    let (sessions, followed) = find_now(&selection, Mode::Wall);
+    if sessions.is_empty() {
+        return Err(refusal::none_found(&followed));
+    }
+    let style = if args.json { Style::PLAIN } else { args.color.style() };
+    for (number, session) in sessions.iter().enumerate() {
+        let report = Report::of_process(session);
+        let between = if number > 0 && !args.json { "\n" } else { "" };
+        let text = if args.json { json::write(&report) } else { text::write(&report, style) };
+        print(&format!("{between}{text}"), style)?;
+    }
+    refusal::say_refused(&followed, "is not examined");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn of_process(session: Session) -> (Report, Option<Session>) {

@@ -20,7 +20,7 @@ use super::failure::Failure;
 use super::messages::say;
 use super::{opening, refusal, standard_output};
 use crate::profile::facts::stops::WHY_SLEEPERS;
-use crate::sampler::follower::{Refused, find_now};
+use crate::sampler::follower::find_now;
 use crate::sampler::mode::Mode;
 use crate::sampler::open;
 use crate::types::Pid;
@@ -48,7 +48,7 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
 fn several(args: &DumpArgs, view: DumpOptions) -> Result<ExitCode, Failure> {
     let selection = args.processes.selection(args.pid.map(Pid))?;
     open::raise_open_files_limit();
-    let (sessions, followed) = find_now(selection, Mode::Wall);
+    let (sessions, followed) = find_now(&selection, Mode::Wall);
     if sessions.is_empty() {
         return Err(refusal::none_found(&followed));
     }
@@ -61,9 +61,7 @@ fn several(args: &DumpArgs, view: DumpOptions) -> Result<ExitCode, Failure> {
         }
         show(&Dump::take(session, view), args)?;
     }
-    for Refused { pid, name, reason } in &followed.refused {
-        say(format_args!("fpprof: warning: process {pid} ({name}) is not shown: {reason}"));
-    }
+    refusal::say_refused(&followed, "is not shown");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -50,9 +50,9 @@ struct Shared {
 }
 
 /// The processes that are chosen and run Python now, by their ids, and what became of the others.
-pub fn find_now(selection: Selection, mode: Mode) -> (Vec<Session>, Followed) {
+pub fn find_now(selection: &Selection, mode: Mode) -> (Vec<Session>, Followed) {
     let mut sessions = Vec::new();
-    let mut roster = Roster::new(selection, mode, Arc::default(), &[]);
+    let mut roster = Roster::new(selection.clone(), mode, Arc::default(), &[]);
     for look in 0..LOOKS_NOW {
         if look > 0 {
             thread::sleep(LOOK_EVERY);
