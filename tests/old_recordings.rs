@@ -12,8 +12,7 @@ use flate2::bufread::GzDecoder;
 use fpprof::output::format::Format;
 use fpprof::output::label::LabelOptions;
 use fpprof::profile::recording::{self, More, Names, Record, RecordedProgram, Recording, RecordingWriter, Stacks};
-use fpprof::profile::samples::SampleColumns;
-use fpprof::profile::samples::Weights;
+use fpprof::profile::samples::{SampleColumns, TimedSample, Weights};
 use fpprof::report::RecordingPart;
 use fpprof::report::options::{ReportOptions, Span};
 use fpprof::symbolize::names::NativeFrames;
@@ -143,7 +142,8 @@ fn definitions(number: usize, recorded: &RecordedProgram) -> Vec<Record> {
 /// The samples of a program, a few in a record.
 fn samples(number: usize, recorded: &RecordedProgram) -> Vec<Record> {
     let mut before = 0;
-    let columns = recorded.samples.chunks(20).map(|samples| {
+    let all: Vec<TimedSample> = recorded.samples.iter().collect();
+    let columns = all.chunks(20).map(|samples| {
         let columns = SampleColumns::of(number, samples, before, Weights::Ticks);
         before = samples.last().map_or(before, |sample| sample.time);
         Record::Samples(columns)

@@ -13,7 +13,7 @@ use fpprof::target::memory::Region;
 use fpprof::target::registers::Registers;
 use fpprof::types::{Addr, Svma};
 use fpprof::unwind::address_space::{AddressSpace, Code, CodeRange};
-use fpprof::unwind::module::{ModuleUnwinder, UnwindScratch};
+use fpprof::unwind::module::ModuleUnwinder;
 use fpprof::unwind::stack::{NativeStack, StackEnd};
 use fpprof::unwind::step::{Cursor, StackBytes, StepError};
 use fpprof::unwind::walk::Unwinder;
@@ -95,7 +95,7 @@ fn compare(path: &Path) -> Compared {
 
     let eh_frame = EhFrame::new(&frames.bytes, LittleEndian);
     let bases = gimli::BaseAddresses::default().set_eh_frame(frames.svma.0);
-    let (mut context, mut scratch) = (gimli::UnwindContext::new(), UnwindScratch::new());
+    let mut context = gimli::UnwindContext::new();
     let (mut unwinder, mut out) = (Unwinder::<X86_64>::new(), NativeStack::empty());
     let mut compared = Compared::default();
     let mut entries = eh_frame.entries(&bases);
@@ -114,9 +114,9 @@ fn compare(path: &Path) -> Compared {
                 let pc = BIAS + svma;
                 registers.set(16, pc);
                 let expected = expect(row, &eh_frame, fde.cie().encoding(), &registers, &stack);
-                let rule = with_header.rule::<X86_64>(Svma(svma), &mut scratch).expect("a rule");
+                let rule = with_header.rule::<X86_64>(Svma(svma)).expect("a rule");
                 if compared.rows.is_multiple_of(8) {
-                    assert_eq!(Some(rule), without_header.rule::<X86_64>(Svma(svma), &mut scratch), "{svma:#x}");
+                    assert_eq!(Some(rule), without_header.rule::<X86_64>(Svma(svma)), "{svma:#x}");
                 }
                 check_rule(&rule, pc, &stack, &expected);
                 for _ in ["cold", "cached"] {

@@ -13,7 +13,7 @@ use super::label::LabelOptions;
 use crate::profile::clean::one_line;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::samples::TimedSample;
-use crate::profile::timeline::ends;
+use crate::profile::timeline::with_ends;
 
 /// How the document begins, by which it can be told to be fpprof's.
 pub(super) const BEGINNING: &str = "{\"otherData\":{\"recorded_by\":\"fpprof ";
@@ -78,7 +78,7 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let table = FrameTable::new(stacks, &[], options);
     let mut events = Events { facts, out };
     let first = timeline.process_with(facts.pid).map(|process| one_line(&process.name()).into_owned());
-    events.begin(timeline.samples().is_empty(), first)?;
+    events.begin(timeline.is_empty(), first)?;
     for process in timeline.processes().iter().filter(|_| timeline.processes().len() > 1) {
         let pid = process.pid.unwrap_or(facts.pid).0;
         if pid != facts.pid.0 {
@@ -90,8 +90,8 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         let pid = timeline.process_of(thread).and_then(|process| process.pid).unwrap_or(facts.pid).0;
         let track = (pid, thread.tid);
         events.name("thread_name", track, &name)?;
-        let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.was_taken()).collect();
-        for slice in slices(&sampled, facts, |stack| table.stack(stacks, stack)) {
+        let sampled = samples.iter().filter(TimedSample::was_taken);
+        for slice in slices(sampled, facts, |stack| table.stack(stacks, stack)) {
             if let Some(row) = table.rows.get(slice.row) {
                 events.slice(track, slice, row)?;
             }
@@ -101,11 +101,15 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
 }
 
 /// The slices of one thread, in the order of time, callers before what they call.
-fn slices(samples: &[&TimedSample], facts: &RecordingFacts, stack: impl Fn(u32) -> Vec<usize>) -> Vec<Slice> {
+fn slices(
+    samples: impl IntoIterator<Item = TimedSample>,
+    facts: &RecordingFacts,
+    stack: impl Fn(u32) -> Vec<usize>,
+) -> Vec<Slice> {
     let mut done: Vec<Slice> = Vec::new();
     let mut open: Vec<Slice> = Vec::new();
-    for (sample, end) in samples.iter().zip(ends(samples, facts.period())) {
-        let count = facts.samples_in(sample);
+    for (sample, end) in with_ends(samples, facts.period()) {
+        let count = facts.samples_in(&sample);
         let rows = stack(sample.stack);
         let is_continued = open.first().is_some_and(|slice| slice.end == sample.time);
         let shared = open.iter().zip(&rows).take_while(|(slice, row)| is_continued && slice.row == **row).count();
@@ -188,10 +192,9 @@ mod tests {
     fn a_slice_lasts_as_long_as_its_function_is_seen() {
         let stacks = [vec![], vec![7, 8], vec![7, 9]];
         let samples = [sample(0, 1), sample(10, 1), sample(20, 2), sample(1000, 2)];
-        let samples: Vec<&TimedSample> = samples.iter().collect();
         // A tick stands for 10 ns.
         let facts = RecordingFacts::of_nothing(Pid(1), Mode::Wall, 1e8);
-        let slices = slices(&samples, &facts, |stack| stacks[stack as usize].clone());
+        let slices = slices(samples, &facts, |stack| stacks[stack as usize].clone());
         let expected = [(7, 0, 30, 3), (8, 0, 20, 2), (9, 20, 30, 1), (7, 1000, 1010, 1), (9, 1000, 1010, 1)];
         let slices: Vec<_> = slices.iter().map(|s| (s.row, s.start, s.end, s.samples)).collect();
         assert_eq!(slices, expected, "a long pause is no slice");

@@ -19,8 +19,9 @@ use super::label::{LabelOptions, name_and_place};
 use super::labelled::NO_FRAMES;
 use crate::profile::clean::one_line;
 use crate::profile::frame::{Frame, FrameKind};
-use crate::profile::samples::{TimedSample, Weights};
-use crate::profile::timeline::ends;
+use crate::profile::packed_samples::PackedSamples;
+use crate::profile::samples::Weights;
+use crate::profile::timeline::with_ends;
 use crate::sampler::run_state::RunState;
 
 /// How the document begins, by which it can be told to be fpprof's.
@@ -46,7 +47,7 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     profile.set_symbolicated(true);
     profile.set_os_name("Linux");
     let pid = facts.pid.0.unsigned_abs();
-    let is_empty = timeline.samples().is_empty();
+    let is_empty = timeline.is_empty();
     let name = match is_empty {
         true => format!("{} [no samples: {}]", facts.title(), facts.why_empty()),
         // The title of several is not that of one of them.
@@ -140,7 +141,7 @@ impl Threads<'_> {
         thread
     }
 
-    fn add_samples(&self, profile: &mut Profile, thread: ThreadHandle, samples: &[&TimedSample]) {
+    fn add_samples(&self, profile: &mut Profile, thread: ThreadHandle, samples: &PackedSamples) {
         let SampledProfile { timeline, facts, .. } = self.sampled;
         let mut stacks: FxHashMap<u32, Option<StackHandle>> = FxHashMap::default();
         let mut milliseconds = Milliseconds::default();
@@ -150,7 +151,7 @@ impl Threads<'_> {
         for sample in samples {
             let stack = *stacks.entry(sample.stack).or_insert_with(|| self.stack(profile, thread, sample.stack));
             let time = sample.weight.saturating_mul(facts.nanos_per_weight());
-            let cpu = CpuDelta::from_nanos(if timeline.is_on_cpu(sample) { time } else { 0 });
+            let cpu = CpuDelta::from_nanos(if timeline.is_on_cpu(&sample) { time } else { 0 });
             let weight = i32::try_from(match facts.weights {
                 Weights::Ticks => sample.ticks,
                 // Whole ones are all that the format has: what a sample has too little, the next has more.
@@ -169,10 +170,10 @@ impl Threads<'_> {
     }
 
     /// A marker for as long as a thread was seen in one state.
-    fn add_states(&self, profile: &mut Profile, thread: ThreadHandle, samples: &[&TimedSample]) {
+    fn add_states(&self, profile: &mut Profile, thread: ThreadHandle, samples: &PackedSamples) {
         let SampledProfile { facts, .. } = self.sampled;
         let mut open: Option<(u32, u64, u64)> = None;
-        for (sample, end) in samples.iter().zip(ends(samples, facts.period())) {
+        for (sample, end) in with_ends(samples, facts.period()) {
             open = match open {
                 Some((state, start, last)) if state == sample.state && last == sample.time => Some((state, start, end)),
                 Some(done) => {

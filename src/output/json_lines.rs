@@ -86,7 +86,7 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let SampledProfile { stacks, timeline, facts } = sampled;
     let table = FrameTable::new(stacks, &[], options);
     let started = facts.started.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-    let sum = |of: fn(&TimedSample) -> u64| timeline.samples().iter().map(of).fold(0, u64::saturating_add);
+    let sum = |of: fn(&TimedSample) -> u64| timeline.samples().map(|sample| of(&sample)).fold(0, u64::saturating_add);
     let has_times = facts.weights == Weights::Time;
     let header = Header {
         format: FORMAT,
@@ -100,7 +100,7 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         duration_ns: Nanos::from(facts.duration).0,
         total_weight: sum(|sample| sample.ticks),
         total_ns: has_times.then(|| sum(|sample| sample.weight).saturating_mul(facts.nanos_per_weight())),
-        no_samples: timeline.samples().is_empty().then(|| facts.why_empty()),
+        no_samples: timeline.is_empty().then(|| facts.why_empty()),
         facts: facts.summary_lines(),
     };
     line(&header, out)?;

@@ -5,6 +5,8 @@
 //! What a format holds at once can be far more than its profile: a stack of a hundred thousand frames with two thousand leaves has a
 //! hundred thousand nodes, and two thousand lines of a megabyte.
 
+use rustc_hash::FxHashSet;
+
 use super::format::Format;
 use super::label::{LabelOptions, label};
 use super::labelled::narrowest;
@@ -28,6 +30,8 @@ const MAX_IN_PAGE: usize = 50_000;
 const SLICE: u64 = 80;
 /// A sample in a table of one format or another.
 const SAMPLE: u64 = 100;
+/// Shapes of samples are counted as long as they are a part of so many of the samples: one takes some 30 bytes to count.
+const FEWER: usize = 16;
 /// A stack of one thread in the Firefox Profiler's tables.
 const THREAD_NODE: u64 = 200;
 /// A distinct frame, with its texts in some tables, without the lengths of these.
@@ -74,6 +78,8 @@ pub fn of(
 ) -> u64 {
     let paths = Paths::of(stacks, labels);
     let samples = timeline.map_or(0, |timeline| timeline.samples().len() as u64).saturating_mul(SAMPLE);
+    // Once more, thread by thread.
+    let packed = timeline.map_or(0, |timeline| timeline.bytes() as u64).saturating_mul(2);
     let frames =
         paths.texts.iter().fold(0, |sum: u64, text| sum.saturating_add(FRAME + text.saturating_mul(FRAME_TEXTS)));
     let longest = paths.lines.iter().max().copied().unwrap_or(0).saturating_mul(3);
@@ -81,19 +87,33 @@ pub fn of(
     let nodes = (stacks.nodes().len() as u64).saturating_mul(LABELLED_NODE);
     let own = match format {
         Format::FlameGraph => nodes.saturating_add(drawn(stacks, &paths)),
-        Format::Html => nodes.saturating_add(samples).saturating_add(distinct(stacks, &paths)),
+        Format::Html => nodes.saturating_add(packed).saturating_add(distinct(stacks, &paths)),
         Format::Collapsed => nodes,
         Format::FlameChart => {
             samples.saturating_add(timeline.map_or(0, |timeline| chart(stacks, timeline, &paths, period)))
         }
-        Format::Speedscope | Format::JsonLines => samples,
-        Format::Pprof => samples.saturating_mul(2),
+        Format::JsonLines => 0,
+        Format::Speedscope => samples,
+        Format::Pprof => timeline.map_or(0, shapes).saturating_mul(SAMPLE * 2),
         Format::Firefox => samples.saturating_add(timeline.map_or(0, |timeline| nodes_of_threads(stacks, timeline))),
         Format::ChromeTrace => {
             samples.saturating_add(timeline.map_or(0, |timeline| slices(timeline, &paths, stacks, period).1))
         }
     };
     [frames, longest, deepest].into_iter().fold(own, u64::saturating_add)
+}
+
+/// How many stacks, threads and states there are together, at most: where they are not far fewer than samples, these.
+fn shapes(timeline: &Timeline) -> u64 {
+    let samples = timeline.samples().len();
+    let mut shapes: FxHashSet<(u32, u32, u32)> = FxHashSet::default();
+    for sample in timeline.samples() {
+        shapes.insert((sample.stack, sample.thread, sample.state));
+        if shapes.len() > samples / FEWER {
+            return samples as u64;
+        }
+    }
+    shapes.len() as u64
 }
 
 /// What the widest frames take that a flame graph draws, and the lines that inferno draws them from.
@@ -136,7 +156,7 @@ fn distinct(stacks: &Profile, paths: &Paths) -> u64 {
 fn chart(stacks: &Profile, timeline: &Timeline, paths: &Paths, period: u64) -> u64 {
     let (all, _) = slices(timeline, paths, stacks, period);
     let mut lines: Vec<u64> =
-        timeline.samples().iter().filter_map(|sample| paths.lines.get(sample.stack as usize).copied()).collect();
+        timeline.samples().filter_map(|sample| paths.lines.get(sample.stack as usize).copied()).collect();
     lines.sort_unstable_by(|a, b| b.cmp(a));
     let lines = lines.iter().take(MAX_DRAWN).fold(0, |sum: u64, line| sum.saturating_add(*line));
     // No more texts are drawn than are in the blocks, and no more blocks than so many.
@@ -161,7 +181,7 @@ fn slices(timeline: &Timeline, paths: &Paths, stacks: &Profile, period: u64) -> 
         };
         let stack = sample.stack as usize;
         // A pause ends all slices.
-        let goes_on = sample.time.saturating_sub(last.1) <= longest_pause(sample, period);
+        let goes_on = sample.time.saturating_sub(last.1) <= longest_pause(&sample, period);
         let (mut a, mut b) = if goes_on { (last.0, stack) } else { (0, stack) };
         while a != b {
             // Parents have lower numbers, so this ends at the root.
@@ -181,7 +201,7 @@ fn nodes_of_threads(stacks: &Profile, timeline: &Timeline) -> u64 {
     let mut seen_by: Vec<u32> = vec![u32::MAX; stacks.nodes().len()];
     let mut nodes = 0_u64;
     for (number, (_, samples)) in (0..).zip(timeline.by_thread()) {
-        for sample in samples {
+        for sample in &samples {
             let mut node = sample.stack as usize;
             while let Some(seen) = seen_by.get_mut(node).filter(|seen| **seen != number) {
                 *seen = number;

@@ -12,18 +12,13 @@ const EXACT_BITS: u32 = BUCKETS_PER_OCTAVE.trailing_zeros();
 const OCTAVES: usize = 64 - EXACT_BITS as usize + 1;
 const BUCKETS: usize = OCTAVES * BUCKETS_PER_OCTAVE as usize;
 
-/// How long something took, many times: 15 KB, whatever their number.
-#[derive(Debug, Clone)]
+/// How long something took, many times: 15 KB at most, whatever their number.
+#[derive(Debug, Clone, Default)]
 pub struct DurationHistogram {
-    counts: Box<[u64]>,
+    /// Up to the longest duration's bucket.
+    counts: Vec<u64>,
     count: u64,
     largest: Nanos,
-}
-
-impl Default for DurationHistogram {
-    fn default() -> Self {
-        DurationHistogram { counts: vec![0; BUCKETS].into_boxed_slice(), count: 0, largest: Nanos(0) }
-    }
 }
 
 impl DurationHistogram {
@@ -35,7 +30,9 @@ impl DurationHistogram {
     /// Counts one duration.
     #[inline]
     pub fn record(&mut self, duration: Nanos) {
-        if let Some(count) = self.counts.get_mut(bucket(duration.0)) {
+        let bucket = bucket(duration.0);
+        self.make_room(bucket + 1);
+        if let Some(count) = self.counts.get_mut(bucket) {
             *count = count.saturating_add(1);
             self.count = self.count.saturating_add(1);
             self.largest = self.largest.max(duration);
@@ -44,11 +41,18 @@ impl DurationHistogram {
 
     /// Counts all durations of another histogram.
     pub fn add(&mut self, other: &DurationHistogram) {
+        self.make_room(other.counts.len());
         for (count, more) in self.counts.iter_mut().zip(&other.counts) {
             *count = count.saturating_add(*more);
         }
         self.count = self.count.saturating_add(other.count);
         self.largest = self.largest.max(other.largest);
+    }
+
+    fn make_room(&mut self, buckets: usize) {
+        if buckets > self.counts.len() {
+            self.counts.resize(buckets.next_power_of_two().min(BUCKETS), 0);
+        }
     }
 
     /// How many durations were counted.

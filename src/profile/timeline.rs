@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use super::frame::Frame;
+use super::packed_samples::{Merged, PackedSamples};
 use super::paths::file_name;
 use super::processes::ShownProcess;
 use super::recording::{Module, Thread};
@@ -31,7 +32,8 @@ pub struct Timeline {
     threads: Vec<ShownThread>,
     states: Vec<RunState>,
     modules: Vec<Module>,
-    samples: Vec<TimedSample>,
+    /// Each in the order of time: those of one program, or of several that followed each other.
+    parts: Vec<PackedSamples>,
     process_numbers: FxHashMap<ShownProcess, u32>,
     thread_numbers: FxHashMap<(u32, i32, Option<String>), u32>,
     state_numbers: FxHashMap<RunState, u32>,
@@ -64,34 +66,32 @@ impl Timeline {
         self.modules.extend(new.cloned());
     }
 
-    /// Adds a sample. Those of one program come in the order of time.
+    /// Adds a sample. Those of one program come in the order of time; programs can have run side by side.
     pub fn add(&mut self, sample: TimedSample) {
-        self.samples.push(sample);
-    }
-
-    /// Puts all samples into the order of time; those of one moment stay in the order in which they came.
-    pub fn sort(&mut self) {
-        // A stable sort asks for memory even where there is nothing to do.
-        if !self.samples.is_sorted_by_key(|sample| sample.time) {
-            self.samples.sort_by_key(|sample| sample.time);
+        match self.parts.last_mut().filter(|part| part.end().is_none_or(|end| end <= sample.time)) {
+            Some(part) => part.push(sample),
+            None => self.parts.push([sample].into_iter().collect()),
         }
     }
 
     /// The samples with other stacks; those that have none any more are left out.
     #[must_use]
     pub fn with_stacks(mut self, stack: impl Fn(u32) -> Option<u32>) -> Timeline {
-        self.samples.retain_mut(|sample| {
-            let moved = stack(sample.stack);
-            sample.stack = moved.unwrap_or(0);
-            moved.is_some()
-        });
+        let moved = |sample: TimedSample| Some(TimedSample { stack: stack(sample.stack)?, ..sample });
+        self.parts = self.parts.iter().map(|part| part.iter().filter_map(moved).collect()).collect();
         self
     }
 
     /// Keeps so many samples, the first ones.
     pub fn truncate(&mut self, samples: usize) {
-        self.samples.truncate(samples);
-        self.samples.shrink_to_fit();
+        let mut kept = vec![0; self.parts.len()];
+        let mut merged = self.samples();
+        for _ in 0..samples {
+            let Some((part, _)) = merged.next_of() else { break };
+            kept.get_mut(part).into_iter().for_each(|kept| *kept += 1);
+        }
+        let parts = self.parts.iter().zip(kept);
+        self.parts = parts.map(|(part, kept)| part.iter().take(kept).collect()).collect();
     }
 
     /// The processes, by number.
@@ -124,9 +124,24 @@ impl Timeline {
         &self.modules
     }
 
-    /// All samples.
-    pub fn samples(&self) -> &[TimedSample] {
-        &self.samples
+    /// All samples, in the order of time; those of one moment in the order in which they were added.
+    pub fn samples(&self) -> Merged<'_> {
+        Merged::of(&self.parts)
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.parts.iter().all(PackedSamples::is_empty)
+    }
+
+    /// The time of the last sample, ns since the recording began.
+    pub fn end(&self) -> Option<u64> {
+        self.parts.iter().filter_map(PackedSamples::end).max()
+    }
+
+    /// What its samples take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(PackedSamples::bytes).sum()
     }
 
     /// The state that a sample's thread was in.
@@ -140,9 +155,9 @@ impl Timeline {
     }
 
     /// The samples of each thread that has some, by the threads' numbers.
-    pub fn by_thread(&self) -> Vec<(&ShownThread, Vec<&TimedSample>)> {
-        let mut samples: Vec<Vec<&TimedSample>> = vec![Vec::new(); self.threads.len()];
-        for sample in &self.samples {
+    pub fn by_thread(&self) -> Vec<(&ShownThread, PackedSamples)> {
+        let mut samples = vec![PackedSamples::default(); self.threads.len()];
+        for sample in self.samples() {
             if let Some(of_thread) = samples.get_mut(sample.thread as usize) {
                 of_thread.push(sample);
             }
@@ -174,7 +189,7 @@ pub struct Run {
 }
 
 /// The samples of one thread with those that follow each other and have one stack taken together.
-pub fn runs(samples: &[&TimedSample]) -> Vec<Run> {
+pub fn runs(samples: impl IntoIterator<Item = TimedSample>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for sample in samples {
         match runs.last_mut().filter(|run| run.stack == sample.stack) {
@@ -189,15 +204,20 @@ pub fn runs(samples: &[&TimedSample]) -> Vec<Run> {
 /// 150 is longer.
 const LONGEST_PAUSE: u64 = 5;
 
-/// Until when, in nanoseconds since the recording began, each sample of a thread is shown where samples are shown over time: to
-/// the next one, unless that comes after a pause; then for one tick of `period` nanoseconds.
-pub fn ends(samples: &[&TimedSample], period: u64) -> Vec<u64> {
-    let next = samples.iter().skip(1).map(Some).chain([None]);
-    let end = |(sample, next): (&&TimedSample, Option<&&TimedSample>)| {
-        let goes_on = next.filter(|next| next.time.saturating_sub(sample.time) <= longest_pause(next, period));
-        goes_on.map_or(sample.time.saturating_add(period), |next| next.time)
-    };
-    samples.iter().zip(next).map(end).collect()
+/// The samples of one thread, each with the time until which it is shown where samples are shown over time, in
+/// nanoseconds since the recording began: to the next one, unless that comes after a pause; then for one tick of `period` nanoseconds.
+pub fn with_ends(
+    samples: impl IntoIterator<Item = TimedSample>,
+    period: u64,
+) -> impl Iterator<Item = (TimedSample, u64)> {
+    let mut samples = samples.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let sample = samples.next()?;
+        let goes_on =
+            samples.peek().filter(|next| next.time.saturating_sub(sample.time) <= longest_pause(next, period));
+        let end = goes_on.map_or(sample.time.saturating_add(period), |next| next.time);
+        Some((sample, end))
+    })
 }
 
 /// The longest pause before a sample, in nanoseconds, over which its thread has gone on. It stands for the ticks that were left out
@@ -241,7 +261,7 @@ mod tests {
     #[test]
     fn runs_are_of_neighbours() {
         let samples = [sample(0, 1), sample(0, 1), sample(0, 2), sample(0, 1)];
-        let runs = runs(&samples.iter().collect::<Vec<_>>());
+        let runs = runs(samples);
         assert_eq!(runs, [Run { stack: 1, weight: 4 }, Run { stack: 2, weight: 2 }, Run { stack: 1, weight: 2 }]);
     }
 
@@ -249,7 +269,8 @@ mod tests {
     fn a_sample_lasts_to_the_next_one_unless_there_is_a_pause() {
         let at = |time, weight| TimedSample { time, thread: 0, state: 0, stack: 0, ticks: weight, weight };
         let samples = [at(0, 1), at(25, 1), at(80, 1), at(180, 2)];
-        assert_eq!(ends(&samples.iter().collect::<Vec<_>>(), 10), [25, 35, 180, 190]);
+        let ends: Vec<u64> = with_ends(samples, 10).map(|(_, end)| end).collect();
+        assert_eq!(ends, [25, 35, 180, 190]);
     }
 
     #[test]

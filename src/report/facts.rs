@@ -5,6 +5,7 @@
 
 use super::options::ReportOptions;
 use crate::profile::facts::RecordingFacts;
+use crate::profile::packed_samples::Merged;
 use crate::profile::recording::{RecordedFrame, RecordedProgram, Recording};
 use std::time::Duration;
 
@@ -49,16 +50,9 @@ fn count(recording: &Recording, facts: &mut RecordingFacts) {
     facts.duration = Duration::from_nanos(last.unwrap_or(0));
 }
 
-/// The times and ticks of all samples in the order of time. The samples of each program are in it; only where programs were
-/// sampled side by side is anything to be sorted.
-fn moments(recording: &Recording) -> Box<dyn Iterator<Item = (u64, u64)> + '_> {
-    let samples = || recording.programs.iter().flat_map(|program| &program.samples).map(|s| (s.time, s.ticks));
-    if samples().is_sorted_by_key(|(time, _)| time) {
-        return Box::new(samples());
-    }
-    let mut moments: Vec<(u64, u64)> = samples().collect();
-    moments.sort_by_key(|(time, _)| *time);
-    Box::new(moments.into_iter())
+/// The times and ticks of all samples in the order of time. The samples of each program are in it.
+fn moments(recording: &Recording) -> impl Iterator<Item = (u64, u64)> {
+    Merged::of(recording.programs.iter().map(|program| &program.samples)).map(|sample| (sample.time, sample.ticks))
 }
 
 /// Whether each stack from number 1 on has no missing frame.

@@ -58,8 +58,6 @@ impl RecordingPart {
             without_room = without_room.saturating_add(left_out);
         }
         memory_budget::leave_out(Left::Samples(without_room));
-        // Programs can have run side by side.
-        timeline.sort();
         let BoundedProfile { profile: stacks, cut, .. } = stacks;
         cut.tell();
         let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts::of(recording, choice) };

@@ -29,8 +29,8 @@ use crate::target::memory_budget::{self, Left};
 use crate::target::modules::ModuleId;
 use crate::types::Tid;
 
-/// What a sample takes in a timeline, and while that is sorted, in bytes.
-const BYTES_OF_A_SAMPLE: u64 = 72;
+/// What a sample takes in a timeline, in bytes, unless its numbers are large.
+const BYTES_OF_A_SAMPLE: u64 = 24;
 /// What a name takes beside its texts, in bytes, until it is in a profile.
 const BYTES_OF_A_NAME: usize = 600;
 /// How many bytes names take until it is asked whether there is room for them.
@@ -58,7 +58,7 @@ pub fn add_samples(
     let (mut threads, mut states) = (FxHashMap::default(), FxHashMap::default());
     let mut without_room = 0;
     for sample in &program.samples {
-        if !choice.has_time(sample) || chosen.get(sample.thread as usize) != Some(&true) {
+        if !choice.has_time(&sample) || chosen.get(sample.thread as usize) != Some(&true) {
             continue;
         }
         if without_room > 0 || !profile.has_room_for(BYTES_OF_A_SAMPLE) {
@@ -84,7 +84,7 @@ pub fn add_samples(
         let state = *states.entry(sample.state).or_insert_with(|| timeline.state_number(state));
         // There are no more nodes than 2^32.
         let stack = u32::try_from(node.index()).unwrap_or(0);
-        timeline.add(TimedSample { thread, state, stack, ..*sample });
+        timeline.add(TimedSample { thread, state, stack, ..sample });
     }
     without_room
 }

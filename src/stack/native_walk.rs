@@ -12,7 +12,7 @@ use crate::python::stack::PythonStack;
 use crate::types::{Addr, Machine, Svma};
 use crate::unwind::aarch64::Aarch64;
 use crate::unwind::architecture::{Architecture, Calls, UnwindInput};
-use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::stack::{NativeStack, StackEnd};
 use crate::unwind::walk::{FramePosition, Unwinder};
 use crate::unwind::without_cfi::ReturnPaths;
@@ -68,7 +68,6 @@ struct Walk<A: Architecture> {
     tried: NativeStack,
     /// The last attempt that was confirmed.
     confirmed: NativeStack,
-    scratch: UnwindScratch,
 }
 
 impl<A: Architecture> Default for Walk<A> {
@@ -81,7 +80,6 @@ impl<A: Architecture> Default for Walk<A> {
             used: 0,
             tried: NativeStack::empty(),
             confirmed: NativeStack::empty(),
-            scratch: UnwindScratch::default(),
         }
     }
 }
@@ -125,7 +123,7 @@ impl<A: Architecture> NativeWalk for Walk<A> {
     }
 
     fn saved_frame_pointer(&mut self, module: &ModuleUnwinder, svma: Svma) -> Option<i32> {
-        A::saved_frame_pointer(module.rule::<A>(svma, &mut self.scratch)?)
+        A::saved_frame_pointer(module.rule::<A>(svma)?)
     }
 }
 

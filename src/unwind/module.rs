@@ -7,6 +7,7 @@ mod footprint;
 
 pub use footprint::Footprint;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use gimli::{BaseAddresses, EhFrame, FrameDescriptionEntry, UnwindContext, UnwindSection, UnwindTableRow};
@@ -17,8 +18,10 @@ use super::index::FdeIndex;
 use super::sections::{Bytes, UnwindSections};
 use crate::types::Svma;
 
-/// The decoder's working memory, reused from one lookup to the next.
-pub type UnwindScratch = UnwindContext<usize>;
+thread_local! {
+    /// The decoder's working memory (25 KB), reused from one lookup to the next: of many processes one is unwound at a time.
+    static SCRATCH: Cell<Option<UnwindContext<usize>>> = const { Cell::new(None) };
+}
 
 /// One row of the table that an entry of `.eh_frame` stands for.
 pub type Row = UnwindTableRow<usize>;
@@ -54,8 +57,8 @@ impl ModuleUnwinder {
     }
 
     /// The unwind rule of the instruction at `svma`, or `None` when no table describes it.
-    pub fn rule<A: Architecture>(&self, svma: Svma, scratch: &mut UnwindScratch) -> Option<A::Rule> {
-        self.with_row(svma, scratch, |row, eh_frame, fde| A::rule(row, eh_frame, fde))
+    pub fn rule<A: Architecture>(&self, svma: Svma) -> Option<A::Rule> {
+        self.with_row(svma, |row, eh_frame, fde| A::rule(row, eh_frame, fde))
     }
 
     /// The extent `[start, end)` of the function, or of the part of a function, that covers `svma`.
@@ -83,13 +86,15 @@ impl ModuleUnwinder {
     pub(super) fn with_row<T>(
         &self,
         svma: Svma,
-        scratch: &mut UnwindScratch,
         f: impl FnOnce(&Row, &EhFrame<Bytes<'_>>, &Fde<'_>) -> T,
     ) -> Option<T> {
         let eh_frame = self.sections.eh_frame();
         let fde = self.fde(svma)?;
-        let row = fde.unwind_info_for_address(&eh_frame, &self.bases, scratch, svma.0).ok()?;
-        Some(f(row, &eh_frame, &fde))
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let row = fde.unwind_info_for_address(&eh_frame, &self.bases, &mut scratch, svma.0);
+        let found = row.ok().map(|row| f(row, &eh_frame, &fde));
+        SCRATCH.set(Some(scratch));
+        found
     }
 
     fn fde(&self, svma: Svma) -> Option<Fde<'_>> {

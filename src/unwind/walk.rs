@@ -11,7 +11,7 @@ use super::address_space::{AddressSpace, Code};
 use super::architecture::{Architecture, RuleKind};
 use super::cache::{CodeRule, RuleCache};
 use super::evaluate::{Evaluated, Evaluator};
-use super::module::{ModuleUnwinder, UnwindScratch};
+use super::module::ModuleUnwinder;
 use super::registers::RegisterSet;
 use super::stack::{NativeFrame, NativeStack, StackEnd};
 use super::step::{Cursor, StackBytes, StepError};
@@ -39,7 +39,6 @@ pub struct FramePosition {
 #[derive(Debug)]
 pub struct Unwinder<A: Architecture> {
     cache: RuleCache<A::Rule>,
-    scratch: UnwindScratch,
     /// Of the address space that the cache is about. No space has generation 0.
     generation: u64,
     /// The frame pointer of the frame at which the last walk gave up.
@@ -50,13 +49,7 @@ pub struct Unwinder<A: Architecture> {
 
 impl<A: Architecture> Default for Unwinder<A> {
     fn default() -> Self {
-        Unwinder {
-            cache: RuleCache::default(),
-            scratch: UnwindScratch::default(),
-            generation: 0,
-            stopped_fp: None,
-            signature_mask: 0,
-        }
+        Unwinder { cache: RuleCache::default(), generation: 0, stopped_fp: None, signature_mask: 0 }
     }
 }
 
@@ -199,7 +192,7 @@ impl<A: Architecture> Unwinder<A> {
     ) -> Result<Option<(u64, Cursor, bool)>, StepError> {
         let (unwinder, bias) = walk.space.module(lookup).ok_or(StepError::Unsupported)?;
         let registers = all.as_deref().copied().unwrap_or_else(|| register_set::<A>(cursor));
-        let out = evaluate::<A>(&mut self.scratch, (unwinder, bias), lookup, (&registers, walk.stack))?;
+        let out = evaluate::<A>((unwinder, bias), lookup, (&registers, walk.stack))?;
         let Some(caller) = out.caller else { return Ok(None) };
         let pc = caller.get(A::PC).ok_or(StepError::Unsupported)?;
         if !goes_up(walk, cursor.sp, out.end) {
@@ -224,7 +217,7 @@ impl<A: Architecture> Unwinder<A> {
                 if is_trampoline::<A>(unwinder, svma) {
                     CodeRule::Rule(A::COMPLEX)
                 } else {
-                    unwinder.rule::<A>(svma, &mut self.scratch).map_or(CodeRule::NoRule, CodeRule::Rule)
+                    unwinder.rule::<A>(svma).map_or(CodeRule::NoRule, CodeRule::Rule)
                 }
             }
         };
@@ -321,7 +314,6 @@ fn register_set<A: Architecture>(cursor: Cursor) -> RegisterSet {
 
 /// Evaluates the row of `lookup` in a module (and its load bias) on a frame (its registers and the stack).
 fn evaluate<A: Architecture>(
-    scratch: &mut UnwindScratch,
     (module, bias): (&ModuleUnwinder, u64),
     lookup: Addr,
     (registers, stack): (&RegisterSet, StackBytes<'_>),
@@ -332,7 +324,7 @@ fn evaluate<A: Architecture>(
         return A::leave_signal(registers, stack);
     }
     module
-        .with_row(svma, scratch, |row, eh_frame, fde| evaluator.step::<A>(row, eh_frame, fde))
+        .with_row(svma, |row, eh_frame, fde| evaluator.step::<A>(row, eh_frame, fde))
         .unwrap_or(Err(StepError::Unsupported))
 }
 

@@ -10,6 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::summary::{Activity, FunctionRow, HotStack, Shares, Summary, ThreadRow, Wanted};
 use crate::output::label::{LabelOptions, name_and_place};
 use crate::profile::named::NamedFrame;
+use crate::profile::packed_samples::PackedSamples;
 use crate::profile::recording::{RecordedFrame, RecordedProgram, Thread};
 use crate::profile::samples::TimedSample;
 use crate::sampler::run_state::RunState;
@@ -76,7 +77,7 @@ pub struct Model {
 
 impl Model {
     /// Takes in samples of a program, in the order of time.
-    pub fn add(&mut self, (number, program): (usize, &RecordedProgram), samples: Vec<TimedSample>) {
+    pub fn add(&mut self, (number, program): (usize, &RecordedProgram), samples: &PackedSamples) {
         let is_gap = |frame: &usize| matches!(program.frames.get(*frame), Some(RecordedFrame::Missing(_)));
         for TimedSample { time, thread, state, stack, ticks, weight } in samples {
             let key = Key { program: number, thread, state, stack };

@@ -132,7 +132,7 @@ impl Watch {
         self.name_new();
         for (number, program) in self.follower.programs().iter_mut().enumerate() {
             let samples = std::mem::take(&mut program.samples);
-            self.model.add((number, program), samples);
+            self.model.add((number, program), &samples);
         }
         Ok(())
     }

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::profile::clean::one_line;
 use crate::profile::facts::RecordingFacts;
+use crate::profile::packed_samples::PackedSamples;
 use crate::profile::samples::TimedSample;
-use crate::profile::timeline::{ShownThread, Timeline, ends};
+use crate::profile::timeline::{ShownThread, Timeline, with_ends};
 use crate::types::Nanos;
 
 /// Into how many parts the time is divided: more cannot be told apart on most screens.
@@ -34,21 +35,20 @@ pub(super) struct ThreadRow {
 
 /// Into how many parts the time is divided, how long all of it is in seconds, and the threads.
 pub(super) fn threads(timeline: &Timeline, facts: &RecordingFacts) -> (usize, f64, Vec<ThreadRow>) {
-    let last = timeline.samples().last().map_or(0, |sample| sample.time);
+    let last = timeline.end().unwrap_or(0);
     let duration = Nanos::from(facts.duration).0.max(last).max(1);
-    let row = |(thread, samples): (&ShownThread, Vec<&TimedSample>)| {
+    let row = |(thread, samples): (&ShownThread, PackedSamples)| {
         let mut states: BTreeMap<u32, u64> = BTreeMap::new();
         for sample in &samples {
             let weight = states.entry(sample.state).or_default();
             *weight = weight.saturating_add(sample.weight);
         }
-        let sampled: Vec<&TimedSample> = samples.into_iter().filter(|sample| sample.was_taken()).collect();
         ThreadRow {
             process: timeline.process_of(thread).map(|process| one_line(&process.name()).into_owned()),
             tid: thread.tid,
             name: thread.name.as_deref().map(|name| one_line(name).into_owned()),
             total: states.values().copied().fold(0, u64::saturating_add),
-            bins: bins(&sampled, facts.period(), duration),
+            bins: bins(samples.iter().filter(TimedSample::was_taken), facts.period(), duration),
             states,
         }
     };
@@ -59,10 +59,10 @@ pub(super) fn threads(timeline: &Timeline, facts: &RecordingFacts) -> (usize, f6
     (BINS, duration as f64 / 1e9, rows)
 }
 
-fn bins(samples: &[&TimedSample], period: u64, duration: u64) -> Vec<(usize, u32, f64)> {
+fn bins(samples: impl IntoIterator<Item = TimedSample>, period: u64, duration: u64) -> Vec<(usize, u32, f64)> {
     let width = duration as f64 / BINS as f64;
     let mut shares: BTreeMap<(usize, u32), f64> = BTreeMap::new();
-    for (sample, end) in samples.iter().zip(ends(samples, period)) {
+    for (sample, end) in with_ends(samples, period) {
         let (from, to) = (sample.time as f64 / width, (end.min(duration) as f64 / width).min(BINS as f64));
         let mut bin = from as usize;
         while bin < BINS && (bin as f64) < to {
@@ -86,14 +86,13 @@ mod tests {
         let sample = |time, state| TimedSample { time, thread: 0, state, stack: 0, ticks: 1, weight: 1 };
         // A part is 10 long; samples of 5 each, then none for a long time.
         let samples = [sample(0, 0), sample(5, 1), sample(10, 1), sample(3_000, 0)];
-        let samples: Vec<&TimedSample> = samples.iter().collect();
         let expected = [(0, 0, 0.5), (0, 1, 0.5), (1, 1, 0.5), (300, 0, 0.5)];
-        assert_eq!(bins(&samples, 5, 10 * BINS as u64), expected);
+        assert_eq!(bins(samples, 5, 10 * BINS as u64), expected);
     }
 
     #[test]
     fn times_beyond_the_end_are_cut_off() {
         let sample = TimedSample { time: u64::MAX, thread: 0, state: 0, stack: 0, ticks: 1, weight: 1 };
-        assert_eq!(bins(&[&sample], u64::MAX, 1), []);
+        assert_eq!(bins([sample], u64::MAX, 1), []);
     }
 }

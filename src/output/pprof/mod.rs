@@ -84,7 +84,7 @@ impl Builder {
         let mapping: Vec<Mapping> = mapping.collect();
         let sample_type: Vec<ValueType> =
             value_types(facts.threads).iter().map(|(name, unit)| self.value_type(name, unit)).collect();
-        let empty = timeline.samples().is_empty().then(|| format!("no samples: {}", facts.why_empty()));
+        let empty = timeline.is_empty().then(|| format!("no samples: {}", facts.why_empty()));
         let comments = facts.summary_lines().into_iter().chain(empty);
         let comment = comments.map(|line| self.text(&line)).collect();
         let mut function: Vec<Function> =
@@ -199,11 +199,11 @@ fn counted(timeline: &Timeline, facts: &RecordingFacts) -> Vec<(Key, Vec<i64>)> 
     for sample in timeline.samples() {
         let key = (sample.stack, sample.thread, sample.state);
         let place = *places.entry(key).or_insert_with(|| {
-            counted.push((key, [0; 2], timeline.is_on_cpu(sample)));
+            counted.push((key, [0; 2], timeline.is_on_cpu(&sample)));
             counted.len() - 1
         });
         if let Some((_, [samples, weight], _)) = counted.get_mut(place) {
-            *samples = samples.saturating_add(facts.samples_in(sample));
+            *samples = samples.saturating_add(facts.samples_in(&sample));
             *weight = weight.saturating_add(sample.weight);
         }
     }

@@ -80,13 +80,13 @@ impl Counts {
         let mut tick = Tick::default();
         // A stack is seen many times.
         let mut seen: FxHashMap<u32, OfStack> = FxHashMap::default();
-        for samples in timeline.samples().chunk_by(|a, b| a.time == b.time) {
-            for sample in samples {
-                let functions =
-                    seen.entry(sample.stack).or_insert_with_key(|stack| OfStack::new(stacks, *stack, &by_frame));
-                tick.add(sample, functions);
+        let mut samples = timeline.samples().peekable();
+        while let Some(sample) = samples.next() {
+            let of_stack = seen.entry(sample.stack).or_insert_with_key(|stack| OfStack::new(stacks, *stack, &by_frame));
+            tick.add(&sample, of_stack);
+            if samples.peek().is_none_or(|next| next.time != sample.time) {
+                tick.count(&mut functions, &mut whole);
             }
-            tick.count(&mut functions, &mut whole);
         }
         let functions = keys.into_iter().filter_map(|(key, number)| Some((key, functions.get(number)?.clone())));
         Counts { functions: functions.collect(), whole }

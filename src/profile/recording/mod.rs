@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::RecordingFacts;
 use super::named::NamedFrame;
-use super::samples::TimedSample;
+use super::packed_samples::PackedSamples;
 use crate::sampler::run_state::RunState;
 use crate::stack::code_cache::{Function, FunctionId};
 use crate::stack::frame::{GapKind, SampleFrame};
@@ -161,7 +161,7 @@ pub struct RecordedProgram {
     /// Its stacks from number 1 on.
     pub stacks: Vec<RecordedStack>,
     /// Its samples.
-    pub samples: Vec<TimedSample>,
+    pub samples: PackedSamples,
     /// The names of its native frames, by frame; shorter than the frames, or without some, when the recording has no end.
     pub names: Vec<Option<NamedFrame>>,
     /// The text of its files; of none where it was left out, or the recording has no end.
@@ -179,7 +179,7 @@ impl RecordedProgram {
             states: Vec::new(),
             frames: Vec::new(),
             stacks: Vec::new(),
-            samples: Vec::new(),
+            samples: PackedSamples::default(),
             names: Vec::new(),
             sources: Vec::new(),
         }

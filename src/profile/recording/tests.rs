@@ -9,8 +9,7 @@ use flate2::write::GzEncoder;
 
 use super::*;
 use crate::profile::frame::Frame;
-use crate::profile::samples::SampleColumns;
-use crate::profile::samples::Weights;
+use crate::profile::samples::{SampleColumns, TimedSample, Weights};
 use crate::sampler::mode::Mode;
 use crate::target::descriptors::FileKind;
 
@@ -83,7 +82,8 @@ fn what_was_written_is_read_and_what_was_not_ended_is_kept_up_to_its_last_whole_
     let (bytes, ends) = written(&blocks);
     let whole = read_bytes(&bytes).unwrap();
     assert_eq!((whole.cut_off.as_deref(), whole.facts), (None, facts()));
-    assert_eq!(whole.programs[0].samples, [sample(10, 2), sample(20, 2), sample(30, 2)]);
+    let samples: Vec<TimedSample> = whole.programs[0].samples.iter().collect();
+    assert_eq!(samples, [sample(10, 2), sample(20, 2), sample(30, 2)]);
     assert_eq!(whole.programs[0].stack(2), [0, 1]);
     for length in 0..bytes.len() {
         let read = read_bytes(&bytes[..length]);

@@ -23,7 +23,6 @@ use super::rule::{Place, UnwindRule};
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::AddressSpace;
 use crate::unwind::architecture::{CallTarget, Calls, UnwindInput};
-use crate::unwind::module::UnwindScratch;
 use crate::unwind::stack::NativeStack;
 use crate::unwind::walk::FramePosition;
 
@@ -40,7 +39,6 @@ const MAX_KNOWN: usize = 4_096;
 #[derive(Debug, Default)]
 pub struct LeafCallers {
     known: FxHashMap<Search, Option<Addr>>,
-    scratch: UnwindScratch,
     generation: u64,
 }
 
@@ -72,7 +70,7 @@ impl Calls for LeafCallers {
         let space = captured.space;
         let (unwinder, bias) = space.module(frame.pc)?;
         let svma = Svma(frame.pc.0.wrapping_sub(bias));
-        let UnwindRule::FromSp(saved) = unwinder.rule::<Aarch64>(svma, &mut self.scratch)? else { return None };
+        let UnwindRule::FromSp(saved) = unwinder.rule::<Aarch64>(svma)? else { return None };
         if saved.lr != Place::SAME {
             return None;
         }
@@ -124,9 +122,9 @@ impl LeafCallers {
             }
         }
         calls.retain(|call| {
-            let rule = space.module(Addr(*call)).and_then(|(unwinder, bias)| {
-                unwinder.rule::<Aarch64>(Svma(call.wrapping_sub(bias)), &mut self.scratch)
-            });
+            let rule = space
+                .module(Addr(*call))
+                .and_then(|(unwinder, bias)| unwinder.rule::<Aarch64>(Svma(call.wrapping_sub(bias))));
             rule.and_then(record_above_sp) == Some(record)
         });
         let [call] = calls[..] else { return None };

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::address_space::{AddressSpace, Code, CodeRange};
 use super::super::eh_frame_writer::{Function, aarch64_tables, program};
 use super::super::in_memory::{self, Text, mapped};
-use super::super::module::{ModuleUnwinder, UnwindScratch};
+use super::super::module::ModuleUnwinder;
 use super::super::stack::{NativeStack, StackEnd};
 use super::super::walk::Unwinder;
 use super::rule::{Place, Saved};
@@ -99,13 +99,13 @@ fn pcs_and_cfas(stack: &NativeStack) -> Vec<(u64, u64)> {
 
 #[test]
 fn rows_become_compact_rules_whatever_they_say_of_signatures() {
-    let (module, mut scratch) = (module(), UnwindScratch::new());
-    let mut rule = |svma| module.rule::<Aarch64>(Svma(svma), &mut scratch);
+    let module = module();
+    let rule = |svma| module.rule::<Aarch64>(Svma(svma));
     let saved = |distance, fp, lr| UnwindRule::FromSp(Saved::new(distance, fp, lr).unwrap());
     let in_x30 = saved(0, Place::SAME, Place::SAME);
     let framed = saved(48, Place::at(-48).unwrap(), Place::at(-40).unwrap());
-    assert_eq!([FRAMED, FRAMED + 4, LEAF].map(&mut rule), [Some(in_x30); 3]);
-    assert_eq!([FRAMED + 8, FRAMED + 0xff].map(&mut rule), [Some(framed); 2]);
+    assert_eq!([FRAMED, FRAMED + 4, LEAF].map(rule), [Some(in_x30); 3]);
+    assert_eq!([FRAMED + 8, FRAMED + 0xff].map(rule), [Some(framed); 2]);
     assert_eq!(rule(LEAF + 4), Some(saved(32, Place::SAME, Place::SAME)));
     assert_eq!(rule(ENTRY), Some(UnwindRule::ThreadEntry));
     assert_eq!(rule(NEEDS_X19), Some(UnwindRule::Complex));

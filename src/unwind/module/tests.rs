@@ -29,10 +29,9 @@ fn unwinder(tables: Tables, with_header: bool) -> ModuleUnwinder {
 
 #[test]
 fn answers_the_same_with_and_without_the_header() {
-    let mut scratch = UnwindScratch::new();
     for with_header in [true, false] {
         let module = unwinder(three_functions(), with_header);
-        let mut rule = |offset| module.rule::<X86_64>(Svma(TEXT + offset), &mut scratch);
+        let rule = |offset| module.rule::<X86_64>(Svma(TEXT + offset));
         assert_eq!(rule(0), Some(UnwindRule::FromSp { offset: 8, fp: Place::SAME }));
         assert_eq!(rule(1), Place::at(-16).map(|fp| UnwindRule::FromSp { offset: 16, fp }));
         assert_eq!(rule(4), Some(UnwindRule::FrameRecord));
@@ -40,7 +39,7 @@ fn answers_the_same_with_and_without_the_header() {
         assert_eq!(rule(0x80), Some(UnwindRule::Complex), "a signal frame");
         assert_eq!(rule(0x30), None, "padding");
         assert_eq!(rule(0xb0), None, "after the last function");
-        assert_eq!(module.rule::<X86_64>(Svma(TEXT - 1), &mut scratch), None);
+        assert_eq!(module.rule::<X86_64>(Svma(TEXT - 1)), None);
     }
 }
 
@@ -56,13 +55,13 @@ fn a_header_that_promises_more_rows_than_it_has_is_not_used() {
     let mut tables = three_functions();
     tables.eh_frame_hdr[8] = 200;
     let module = unwinder(tables, true);
-    assert!(module.rule::<X86_64>(Svma(TEXT), &mut UnwindScratch::new()).is_some());
+    assert!(module.rule::<X86_64>(Svma(TEXT)).is_some());
 }
 
 #[test]
 fn no_sections_means_no_rules() {
     let module = ModuleUnwinder::new(UnwindSections::default());
-    assert_eq!(module.rule::<X86_64>(Svma(TEXT), &mut UnwindScratch::new()), None);
+    assert_eq!(module.rule::<X86_64>(Svma(TEXT)), None);
 }
 
 proptest! {
@@ -85,9 +84,8 @@ proptest! {
             tables.eh_frame.truncate(cut.index(tables.eh_frame.len()).max(tables.eh_frame.len() / 2));
         }
         let module = unwinder(tables, with_header);
-        let mut scratch = UnwindScratch::new();
         for offset in (0..0x100).step_by(4) {
-            module.rule::<X86_64>(Svma(TEXT + offset), &mut scratch);
+            module.rule::<X86_64>(Svma(TEXT + offset));
             module.function_start(Svma(TEXT + offset));
         }
     }

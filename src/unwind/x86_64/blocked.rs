@@ -14,7 +14,7 @@ use crate::target::memory::Region;
 use crate::types::{Addr, Svma};
 use crate::unwind::address_space::AddressSpace;
 use crate::unwind::architecture::{CallTarget, Calls, UnwindInput};
-use crate::unwind::module::{ModuleUnwinder, UnwindScratch};
+use crate::unwind::module::ModuleUnwinder;
 use crate::unwind::stack::{NativeFrame, NativeStack};
 use crate::unwind::step::StackBytes;
 use crate::unwind::walk::FramePosition;
@@ -30,7 +30,6 @@ const PLT_ENTRY: u64 = 16;
 pub struct FramePointerFinder {
     sites: FxHashMap<Addr, Option<CallSite>>,
     hand_overs: FxHashMap<(Addr, Addr), bool>,
-    scratch: UnwindScratch,
     generation: u64,
 }
 
@@ -42,7 +41,7 @@ impl FramePointerFinder {
         }
         let (unwinder, bias) = space.module(frame.lookup_address())?;
         let svma = Svma(frame.lookup_address().0.wrapping_sub(bias));
-        if unwinder.rule::<X86_64>(svma, &mut self.scratch)? != UnwindRule::FrameRecord {
+        if unwinder.rule::<X86_64>(svma)? != UnwindRule::FrameRecord {
             return None;
         }
         let depth = self.site_before(frame.pc, space)?.depth?;
@@ -76,7 +75,7 @@ impl FramePointerFinder {
         let lookup = Addr(address.0.checked_sub(1)?);
         let (unwinder, bias) = space.module(lookup)?;
         let svma = |addr: Addr| Svma(addr.0.wrapping_sub(bias));
-        let site = with_function(unwinder, svma(lookup), &mut self.scratch, |f| f.call_before(svma(address)))??;
+        let site = with_function(unwinder, svma(lookup), |f| f.call_before(svma(address)))??;
         Some(CallSite { callee: site.callee.map(|callee| Svma(callee.0.wrapping_add(bias))), ..site })
     }
 
@@ -90,7 +89,7 @@ impl FramePointerFinder {
         }
         let jumps = space.module(callee).and_then(|(unwinder, bias)| {
             let svma = |addr: Addr| Svma(addr.0.wrapping_sub(bias));
-            let jumps = with_function(unwinder, svma(callee), &mut self.scratch, |f| f.jumps_to(svma(start)));
+            let jumps = with_function(unwinder, svma(callee), |f| f.jumps_to(svma(start)));
             jumps.or_else(|| stub_jumps_to(unwinder, svma(callee), svma(start)))
         });
         let jumps = jumps.unwrap_or(false);
@@ -121,16 +120,11 @@ fn stub_jumps_to(module: &ModuleUnwinder, stub: Svma, other: Svma) -> Option<boo
 }
 
 /// Calls `f` with the code of the function that covers `svma`.
-fn with_function<T>(
-    module: &ModuleUnwinder,
-    svma: Svma,
-    scratch: &mut UnwindScratch,
-    f: impl FnOnce(&FunctionCode<'_>) -> T,
-) -> Option<T> {
+fn with_function<T>(module: &ModuleUnwinder, svma: Svma, f: impl FnOnce(&FunctionCode<'_>) -> T) -> Option<T> {
     let (start, end) = module.function_start(svma)?;
     let len = end.0.checked_sub(start.0).filter(|len| *len <= MAX_FUNCTION)?;
     let bytes = module.code()?.code(start, len)?;
-    let entry_depth = match module.rule::<X86_64>(start, scratch)? {
+    let entry_depth = match module.rule::<X86_64>(start)? {
         UnwindRule::FromSp { offset, .. } => Some(i64::from(offset)),
         _ => None,
     };

@@ -3,6 +3,7 @@
 use super::*;
 use crate::profile::frame::{Frame, FrameKind, SourceLine};
 use crate::profile::named::Role;
+use crate::profile::packed_samples::PackedSamples;
 use crate::profile::recording::{Program, RecordedStack};
 use crate::stack::frame::GapKind;
 
@@ -21,7 +22,7 @@ fn program() -> RecordedProgram {
         frames: [frames, vec![RecordedFrame::Missing(GapKind::TooDeep)]].concat(),
         // 1: main, 2: main work, 3: main work work, 4: main work deflate, 5: a gap in main.
         stacks: vec![stack(0, 0), stack(1, 1), stack(2, 1), stack(2, 2), stack(1, 3)],
-        samples: Vec::new(),
+        samples: PackedSamples::default(),
         names: Vec::new(),
         sources: Vec::new(),
     }
@@ -48,7 +49,7 @@ fn sample(time: u64, thread: u32, state: u32, stack: u32) -> TimedSample {
 
 fn model(samples: Vec<TimedSample>) -> Model {
     let mut model = Model { names: vec![names()], ..Model::default() };
-    model.add((0, &program()), samples);
+    model.add((0, &program()), &samples.into_iter().collect());
     model
 }
 
@@ -90,7 +91,8 @@ fn threads_that_wait_are_shown_when_they_are_wanted() {
 #[test]
 fn now_is_the_last_seconds() {
     let mut model = model(vec![sample(0, 0, 0, 2)]);
-    model.add((0, &program()), vec![sample(2 * NOW, 0, 0, 4), sample(2 * NOW + 10 * MS, 0, 0, 4)]);
+    let later = [sample(2 * NOW, 0, 0, 4), sample(2 * NOW + 10 * MS, 0, 0, 4)];
+    model.add((0, &program()), &later.into_iter().collect());
     let summary = model.summary(&[program()], WANTED);
     let deflate = summary.functions.iter().find(|row| row.name == "deflate").unwrap();
     assert_eq!((deflate.own.now, deflate.own.overall), (1.0, 2.0 / 3.0));
