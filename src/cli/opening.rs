@@ -19,6 +19,7 @@ use crate::sampler::open::{self, AttachError};
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::target::selection::Selection;
+use crate::target::view::Identity;
 use crate::types::Pid;
 
 /// A program that is Python itself has started it by then; one that starts Python takes longer.
@@ -176,8 +177,8 @@ fn say_whose_child(program: &str, child: &Session) {
 /// Follows the chosen processes, beside one that is open.
 fn follow(selection: Selection, mode: Mode, open: Option<&Session>, waits: bool) -> Result<Follower, Failure> {
     let binaries = open.map_or_else(Arc::default, |session| Arc::clone(&session.reader.space.binaries));
-    let pids: Vec<Pid> = open.map(|session| session.identity().pid).into_iter().collect();
-    Follower::start(selection, mode, binaries, &pids, waits).map_err(|error| refusal::no_thread(&error))
+    let open: Vec<&Identity> = open.map(Session::identity).into_iter().collect();
+    Follower::start(selection, mode, binaries, &open, waits).map_err(|error| refusal::no_thread(&error))
 }
 
 /// The first of the processes that are chosen.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::children::Children;
 use super::endings::{after_replacement, took};
+use super::given_ids::GivenIds;
 use super::plan::{Counts, Ended, Observer, Plan, Recording};
 use super::program::Program;
 use super::requests::Requests;
@@ -51,6 +52,8 @@ pub struct SamplingLoop<'a> {
     active: Vec<Program>,
     /// What is not sampled any more.
     done: Vec<Program>,
+    /// Of all of them.
+    ids: GivenIds,
     /// In which all of them are captured.
     buffers: Captured,
     /// With which of the programs the next tick begins: the first to be looked at is looked at most in time.
@@ -93,6 +96,7 @@ impl<'a> SamplingLoop<'a> {
             follower,
             active: Vec::new(),
             done: Vec::new(),
+            ids: GivenIds::default(),
             buffers: Captured::default(),
             first: 0,
             failed: 0,
@@ -109,7 +113,8 @@ impl<'a> SamplingLoop<'a> {
     fn add_program(&mut self, session: Session) {
         let period = Nanos((1e9 / self.plan.rate) as u64);
         let (number, keep) = (self.active.len() + self.done.len(), self.stream.is_some());
-        let program = Program::new(number, session, keep, (self.plan.labels, period));
+        let again = self.ids.give(session.identity(), &mut self.done);
+        let program = Program::new((number, again), session, keep, (self.plan.labels, period));
         if let Some(stream) = &mut self.stream {
             stream.begin(&program);
         }
@@ -292,20 +297,21 @@ impl<'a> SamplingLoop<'a> {
         if let Some(stream) = &mut self.stream {
             stream.write(std::slice::from_mut(&mut program));
         }
-        let pid = program.session.identity().pid;
+        let identity = program.session.identity();
+        let which = (identity.pid, identity.start_time);
         let mut next = None;
         let ended = match (end, &self.follower) {
             (End::Gone, follower) => {
-                follower.as_ref().inspect(|follower| follower.ended(pid));
+                follower.as_ref().inspect(|follower| follower.ended(which));
                 Some(Ended::TargetGone)
             }
             (End::Replaced, Some(follower)) => {
-                follower.look_again(pid);
+                follower.look_again(which);
                 None
             }
             (End::Replaced, None) => {
                 next = open::replaced(&program.session, self.requests.stop);
-                next.is_none().then(|| after_replacement(pid))
+                next.is_none().then(|| after_replacement(identity))
             }
         };
         program.session.close_threads();

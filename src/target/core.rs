@@ -216,6 +216,7 @@ fn identity(notes: &Notes, program: Option<PathBuf>, memory: &CoreMemory) -> Ide
         current_directory: None,
         namespace_pid: pid,
         effective_uid: None,
+        start_time: None,
     }
 }
 
