@@ -255,7 +255,7 @@ fn times() {
 fn several() -> (Profile, Timeline, RecordingFacts) {
     let (mut profile, mut timeline) = (Profile::new(), Timeline::default());
     let processes = [(4711, "gunicorn: master [shop]"), (4712, "gunicorn: <worker> [shop\u{7}]")]
-        .map(|(pid, role)| ShownProcess { pid: Some(Pid(pid)), role: role.into() });
+        .map(|(pid, role)| ShownProcess { pid: Some(Pid(pid)), again: 0, role: role.into() });
     let state = timeline.state_number(&RunState::Python);
     for (process, weight) in processes.iter().zip([20_000, 480_000]) {
         let module = python(FrameKind::UserCode, "<module>", "shop/__main__.py", 41);
@@ -268,6 +268,7 @@ fn several() -> (Profile, Timeline, RecordingFacts) {
     }
     let recorded = processes.iter().zip([20, 480]).map(|(process, millis)| ProcessFacts {
         pid: process.pid.expect("it has one"),
+        again: 0,
         role: process.role.clone(),
         cpu: Duration::from_millis(millis),
         stacks: 1,

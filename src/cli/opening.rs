@@ -19,6 +19,7 @@ use crate::sampler::open::{self, AttachError};
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::target::selection::Selection;
+use crate::target::view::Identity;
 use crate::types::Pid;
 
 /// A program that is Python itself has started it by then; one that starts Python takes longer.
@@ -74,47 +75,59 @@ pub fn open(
         let session = wait_for_first(&mut follower, *wait, stop)?;
         return Ok(Opened { session, follower: Some(follower), launched: None });
     };
-    let (session, follower) = match attach_or_children(pid, mode, stop)? {
-        (session, _) if !processes.subprocesses => (session, None),
-        (session, None) => {
+    if !processes.subprocesses {
+        return Ok(Opened { session: attach(pid, mode, stop)?, follower: None, launched: None });
+    }
+    let (session, follower) = match attach_itself(pid, mode, stop) {
+        Ok(session) => {
             let follower = follow(selection, mode, Some(&session), false)?;
-            (session, Some(follower))
+            (session, follower)
         }
-        (_, Some(_)) => {
+        // A shell, or a launcher: what it has started is taken, however many that are.
+        Err(error) if not_python(&error).is_some() => {
             let mut follower = follow(selection, mode, None, false)?;
-            (wait_for_first(&mut follower, false, stop)?, Some(follower))
+            (wait_for_first(&mut follower, false, stop)?, follower)
         }
+        Err(error) => return Err(refusal::attach(&error)),
     };
-    Ok(Opened { session, follower, launched: None })
+    warn_of_root(&session);
+    Ok(Opened { session, follower: Some(follower), launched: None })
 }
 
-/// Opens a process.
+fn attach_itself(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, AttachError> {
+    open::raise_open_files_limit();
+    open::attach(pid, mode, stop)
+}
+
+/// The process that an error is about, where it runs no Python.
+fn not_python(error: &AttachError) -> Option<&Identity> {
+    match error {
+        AttachError::Unreadable { process, error: OpenError::Interpreter(RuntimeError::NotPython) } => {
+            Some(&process.identity)
+        }
+        _ => None,
+    }
+}
+
+/// Opens a process, or the one Python that it has started where it is none itself.
 ///
 /// # Errors
 /// Why it cannot be read, and what to do.
 pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failure> {
-    attach_or_children(pid, mode, stop).map(|(session, _)| session)
-}
-
-/// Opens a process, or the one Python that it has started where it is none itself: with the process that it was opened for then.
-fn attach_or_children(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<(Session, Option<Pid>), Failure> {
-    open::raise_open_files_limit();
-    let error = match open::attach(pid, mode, stop) {
+    let error = match attach_itself(pid, mode, stop) {
         Ok(session) => {
             warn_of_root(&session);
-            return Ok((session, None));
+            return Ok(session);
         }
         Err(error) => error,
     };
-    let AttachError::Unreadable { process, error: OpenError::Interpreter(RuntimeError::NotPython) } = &error else {
-        return Err(refusal::attach(&error));
-    };
+    let Some(process) = not_python(&error) else { return Err(refusal::attach(&error)) };
     let mut follower = follow(Selection::tree(pid), mode, None, false)?;
     let (mut children, start) = (Vec::new(), Instant::now());
     while start.elapsed() < CHILDREN_LIMIT {
         children.extend(follower.wait(LOOK_EVERY));
     }
-    let program = process.identity.program_name();
+    let program = process.program_name();
     if children.len() > 1 {
         let pids = children.iter().take(MAX_NAMED).map(|found| found.session.identity().pid.to_string());
         let pids: Vec<String> = pids.collect();
@@ -130,7 +143,7 @@ fn attach_or_children(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<(Sessio
     let found = children.pop().ok_or_else(|| refusal::attach(&error))?;
     say_whose_child(&program, &found.session);
     warn_of_root(&found.session);
-    Ok((found.session, Some(pid)))
+    Ok(found.session)
 }
 
 /// Waits until Python has started in a program, or in one that it starts.
@@ -176,8 +189,8 @@ fn say_whose_child(program: &str, child: &Session) {
 /// Follows the chosen processes, beside one that is open.
 fn follow(selection: Selection, mode: Mode, open: Option<&Session>, waits: bool) -> Result<Follower, Failure> {
     let binaries = open.map_or_else(Arc::default, |session| Arc::clone(&session.reader.space.binaries));
-    let pids: Vec<Pid> = open.map(|session| session.identity().pid).into_iter().collect();
-    Follower::start(selection, mode, binaries, &pids, waits).map_err(|error| refusal::no_thread(&error))
+    let open: Vec<&Identity> = open.map(Session::identity).into_iter().collect();
+    Follower::start(selection, mode, binaries, &open, waits).map_err(|error| refusal::no_thread(&error))
 }
 
 /// The first of the processes that are chosen.

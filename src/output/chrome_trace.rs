@@ -12,6 +12,7 @@ use super::frame_table::{FrameTable, Row};
 use super::label::LabelOptions;
 use crate::profile::clean::one_line;
 use crate::profile::facts::RecordingFacts;
+use crate::profile::processes::ShownProcess;
 use crate::profile::samples::TimedSample;
 use crate::profile::timeline::with_ends;
 
@@ -59,6 +60,9 @@ struct Seen<'a> {
     module: Option<&'a str>,
 }
 
+/// Ids of processes are lower (`PID_MAX_LIMIT` in the kernel's include/linux/threads.h).
+const MOST_PIDS: i32 = 1 << 22;
+
 /// A frame for as long as it was seen. Times are in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Slice {
@@ -80,14 +84,14 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
     let first = timeline.process_with(facts.pid).map(|process| one_line(&process.name()).into_owned());
     events.begin(timeline.is_empty(), first)?;
     for process in timeline.processes().iter().filter(|_| timeline.processes().len() > 1) {
-        let pid = process.pid.unwrap_or(facts.pid).0;
+        let pid = track_of(process, facts);
         if pid != facts.pid.0 {
             events.name("process_name", (pid, pid), &one_line(&process.name()))?;
         }
     }
     for (thread, samples) in timeline.by_thread() {
         let name = thread.name.as_deref().map_or("unnamed".into(), one_line);
-        let pid = timeline.process_of(thread).and_then(|process| process.pid).unwrap_or(facts.pid).0;
+        let pid = timeline.process_of(thread).map_or(facts.pid.0, |process| track_of(process, facts));
         let track = (pid, thread.tid);
         events.name("thread_name", track, &name)?;
         let sampled = samples.iter().filter(TimedSample::was_taken);
@@ -98,6 +102,13 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         }
     }
     events.end()
+}
+
+/// The id that a process has in the document: viewers show as one what has one id. Of the second and third one that had an id, one beyond
+/// all that Linux gives.
+fn track_of(process: &ShownProcess, facts: &RecordingFacts) -> i32 {
+    let beyond = i32::try_from(process.again).unwrap_or(i32::MAX).saturating_mul(MOST_PIDS);
+    process.pid.unwrap_or(facts.pid).0.saturating_add(beyond)
 }
 
 /// The slices of one thread, in the order of time, callers before what they call.

@@ -62,10 +62,12 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         let of_several = timeline.process_of(thread);
         let process = match of_several {
             // The first one is there, by the recording's title.
-            Some(process) if process.pid != Some(facts.pid) => *processes.entry(thread.process).or_insert_with(|| {
-                let pid = process.pid.map_or(0, |pid| pid.0.unsigned_abs());
-                profile.add_process(&one_line(&process.name()), pid, start)
-            }),
+            Some(process) if !process.is_first_with(facts.pid) => {
+                *processes.entry(thread.process).or_insert_with(|| {
+                    let pid = process.pid.map_or(0, |pid| pid.0.unsigned_abs());
+                    profile.add_process(&one_line(&process.name()), pid, start)
+                })
+            }
             _ => of_all,
         };
         let is_main = thread.tid == of_several.and_then(|process| process.pid).unwrap_or(facts.pid).0;

@@ -53,6 +53,9 @@ struct Line<'a> {
     /// Its process, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<i32>,
+    /// How many other processes had that id before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid_again: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<&'a str>,
     tid: i32,
@@ -115,6 +118,7 @@ pub(super) fn write(sampled: SampledProfile<'_>, options: &LabelOptions, out: &m
         let sample = Line {
             time_ns: sample.time,
             pid: process.and_then(|process| Some(process.pid?.0)),
+            pid_again: process.map(|process| process.again).filter(|again| *again > 0),
             process: role.as_deref(),
             tid: thread.tid,
             thread: name.as_deref(),

@@ -104,9 +104,9 @@ impl Timeline {
         self.processes.get(thread.process as usize).filter(|_| self.processes.len() > 1)
     }
 
-    /// The process with this id, where there are several.
+    /// The first process with this id, where there are several.
     pub fn process_with(&self, pid: Pid) -> Option<&ShownProcess> {
-        self.processes.iter().find(|process| process.pid == Some(pid)).filter(|_| self.processes.len() > 1)
+        self.processes.iter().find(|process| process.is_first_with(pid)).filter(|_| self.processes.len() > 1)
     }
 
     /// The threads, by number.

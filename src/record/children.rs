@@ -20,6 +20,8 @@ const MAX_PROCESSES: usize = 1_000;
 #[derive(Debug)]
 pub struct Children {
     pid: Pid,
+    /// When that was started: its id can be another's later.
+    start_time: Option<u64>,
     began: Instant,
     next: Duration,
     /// By pid and start: the CPU time, in clock ticks, when they were seen first, unless they have come since, and last.
@@ -32,7 +34,9 @@ impl Children {
     /// Those of a process, from now on.
     pub fn new(pid: Pid) -> Children {
         let (used, most) = (FxHashMap::default(), 0);
-        let mut children = Children { pid, began: Instant::now(), next: FIRST_LOOK, used, most, is_first: true };
+        let start_time = ProcessEntry::of(pid).map(|entry| entry.start_time);
+        let mut children =
+            Children { pid, start_time, began: Instant::now(), next: FIRST_LOOK, used, most, is_first: true };
         children.look_now();
         children
     }
@@ -46,10 +50,13 @@ impl Children {
     }
 
     fn look_now(&mut self) {
+        if ProcessEntry::of(self.pid).map(|entry| entry.start_time) != self.start_time {
+            return;
+        }
         let (mut open, mut seen, mut python) = (vec![self.pid], 0, 0);
         let own = program_of(self.pid);
         while let Some(pid) = open.pop().filter(|_| seen < MAX_PROCESSES) {
-            for child in children(pid) {
+            for child in children(pid).into_iter().take(MAX_PROCESSES - seen) {
                 seen += 1;
                 open.push(child);
                 let Some(entry) = ProcessEntry::of(child) else { continue };

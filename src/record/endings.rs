@@ -6,7 +6,7 @@ use super::plan::Ended;
 use super::program::{Outcome, Program};
 use crate::target::launch::Launched;
 use crate::target::process::{Process, ProcessError};
-use crate::types::Pid;
+use crate::target::view::Identity;
 
 /// Takes note of an end that sampling was told of.
 pub(super) fn took(outcome: Outcome, program: &Program, launched: &mut Option<Launched>) {
@@ -17,8 +17,9 @@ pub(super) fn took(outcome: Outcome, program: &Program, launched: &mut Option<La
 }
 
 /// What a process has become whose new program is not recorded.
-pub(super) fn after_replacement(pid: Pid) -> Ended {
-    match Process::open(pid) {
+pub(super) fn after_replacement(before: &Identity) -> Ended {
+    match Process::open(before.pid) {
+        Ok(process) if process.identity.start_time != before.start_time => Ended::TargetGone,
         Ok(process) => Ended::Replaced(Some(process.identity.program_name())),
         Err(ProcessError::NotFound(_) | ProcessError::Zombie(_)) => Ended::TargetGone,
         Err(_) => Ended::Replaced(None),

@@ -91,12 +91,13 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
 fn processes(recording: &Recording) -> Option<ProcessesFacts> {
     let Followed { not_python, too_short, too_many, refused } = recording.followed.as_ref()?;
     let mut processes: Vec<ProcessFacts> = Vec::new();
-    let mut places: FxHashMap<(Pid, String), usize> = FxHashMap::default();
+    let mut places: FxHashMap<(Pid, u32, String), usize> = FxHashMap::default();
     for program in &recording.programs {
         let identity = program.session.identity();
+        let (pid, again) = (identity.pid, program.again);
         let role = role(&identity.command_line.join(" "));
-        let place = *places.entry((identity.pid, role.clone())).or_insert_with(|| {
-            processes.push(ProcessFacts { pid: identity.pid, role, cpu: Duration::ZERO, stacks: 0 });
+        let place = *places.entry((pid, again, role.clone())).or_insert_with(|| {
+            processes.push(ProcessFacts { pid, again, role, cpu: Duration::ZERO, stacks: 0 });
             processes.len() - 1
         });
         if let Some(process) = processes.get_mut(place) {

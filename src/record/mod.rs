@@ -7,6 +7,7 @@
 mod children;
 mod endings;
 pub mod facts;
+mod given_ids;
 pub mod interim;
 mod names;
 pub mod naming;

@@ -52,7 +52,7 @@ pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions)
     }
     let mut room = Meter::new(Share::Sampling);
     let mut all = BoundedProfile::new(&mut room, usize::MAX);
-    let are_several = are_several(recording.programs.iter().map(|p| Some(p.session.identity().pid)));
+    let are_several = are_several(recording.programs.iter().map(|p| (Some(p.session.identity().pid), p.again)));
     for program in &recording.programs {
         let process = are_several.then(|| shown_process(program).frame(view.processes));
         for (stack, weight) in name(program, &view, &answers, &mut facts).stacks() {
@@ -93,7 +93,7 @@ pub fn finish_stream(
 /// The process of a program, as it is shown.
 pub fn shown_process(program: &Program) -> ShownProcess {
     let identity = program.session.identity();
-    ShownProcess::new(Some(identity.pid), Some(&identity.command_line.join(" ")))
+    ShownProcess::new((Some(identity.pid), program.again), Some(&identity.command_line.join(" ")))
 }
 
 /// What the programs of a recording ask of the binaries that they share. One alone asks while it is named.

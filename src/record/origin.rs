@@ -28,7 +28,7 @@ pub fn with_origin<T>(
         functions: reader.codes.functions(),
         thread_names,
         // A process that has no map names nothing by it.
-        perf_map: &match session.target().is_core() {
+        perf_map: &match session.target().is_core() || session.has_lost_id() {
             false => PerfMap::load(&root, process.namespace_pid),
             // The map of that number can be another process's by now.
             true => PerfMap::default(),

@@ -54,6 +54,8 @@ pub struct StackLabels {
 pub struct Program {
     /// Its number in the recording.
     pub number: usize,
+    /// How many other processes of the recording had the id of its process before.
+    pub again: u32,
     /// The program under observation.
     pub session: Session,
     /// Its stacks, outermost first.
@@ -99,7 +101,12 @@ pub struct Outcome {
 impl Program {
     /// The program with this number, which has not been seen yet; `keep`: every sample is kept, too. A tick of the clock stands for
     /// `period`.
-    pub fn new(number: usize, mut session: Session, keep: bool, (labels, period): (StackLabels, Nanos)) -> Program {
+    pub fn new(
+        (number, again): (usize, u32),
+        mut session: Session,
+        keep: bool,
+        (labels, period): (StackLabels, Nanos),
+    ) -> Program {
         session.want_fair_moments();
         Program {
             taken: 0,
@@ -108,6 +115,7 @@ impl Program {
             labels,
             room: Meter::new(Share::Sampling),
             number,
+            again,
             session,
             stacks: StackTree::new(),
             thread_names: FxHashMap::default(),

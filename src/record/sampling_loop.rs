@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::children::Children;
 use super::endings::{after_replacement, took};
+use super::given_ids::GivenIds;
 use super::plan::{Counts, Ended, Observer, Plan, Recording};
 use super::program::Program;
 use super::requests::Requests;
@@ -18,7 +19,7 @@ use crate::capture::captured::Captured;
 use crate::capture::pending::sleep_until_any_comes;
 use crate::capture::watchdog;
 use crate::sampler::budget::{Budget, Spent};
-use crate::sampler::clock::{Clock, Tick, now, own_cpu_time};
+use crate::sampler::clock::{Clock, Tick, now, own_thread_cpu_time};
 use crate::sampler::follower::{Follower, Found};
 use crate::sampler::open;
 use crate::sampler::own_quota::OwnQuota;
@@ -51,6 +52,8 @@ pub struct SamplingLoop<'a> {
     active: Vec<Program>,
     /// What is not sampled any more.
     done: Vec<Program>,
+    /// Of all of them.
+    ids: GivenIds,
     /// In which all of them are captured.
     buffers: Captured,
     /// With which of the programs the next tick begins: the first to be looked at is looked at most in time.
@@ -93,6 +96,7 @@ impl<'a> SamplingLoop<'a> {
             follower,
             active: Vec::new(),
             done: Vec::new(),
+            ids: GivenIds::default(),
             buffers: Captured::default(),
             first: 0,
             failed: 0,
@@ -109,7 +113,8 @@ impl<'a> SamplingLoop<'a> {
     fn add_program(&mut self, session: Session) {
         let period = Nanos((1e9 / self.plan.rate) as u64);
         let (number, keep) = (self.active.len() + self.done.len(), self.stream.is_some());
-        let program = Program::new(number, session, keep, (self.plan.labels, period));
+        let again = self.ids.give(session.identity(), &mut self.done);
+        let program = Program::new((number, again), session, keep, (self.plan.labels, period));
         if let Some(stream) = &mut self.stream {
             stream.begin(&program);
         }
@@ -292,20 +297,21 @@ impl<'a> SamplingLoop<'a> {
         if let Some(stream) = &mut self.stream {
             stream.write(std::slice::from_mut(&mut program));
         }
-        let pid = program.session.identity().pid;
+        let identity = program.session.identity();
+        let which = (identity.pid, identity.start_time);
         let mut next = None;
         let ended = match (end, &self.follower) {
             (End::Gone, follower) => {
-                follower.as_ref().inspect(|follower| follower.ended(pid));
+                follower.as_ref().inspect(|follower| follower.ended(which));
                 Some(Ended::TargetGone)
             }
             (End::Replaced, Some(follower)) => {
-                follower.look_again(pid);
+                follower.look_again(which);
                 None
             }
             (End::Replaced, None) => {
                 next = open::replaced(&program.session, self.requests.stop);
-                next.is_none().then(|| after_replacement(pid))
+                next.is_none().then(|| after_replacement(identity))
             }
         };
         program.session.close_threads();
@@ -363,7 +369,8 @@ impl<'a> SamplingLoop<'a> {
                 stops += all.durations.count();
                 stopped += all.total.0;
             }
-            let own_cpu = own_cpu_time().unwrap_or_default();
+            // Sampling less often saves nothing of what other threads do: those have limits of their own.
+            let own_cpu = own_thread_cpu_time().unwrap_or_default();
             self.budget.review(Spent { at, stops, stopped: Nanos(stopped), own_cpu });
         }
         true

@@ -94,6 +94,7 @@ impl Stream {
         let record = recording::Program {
             number: program.number,
             pid: Some(process.pid),
+            again: program.again,
             command: Some(process.command_line.join(" ")),
             interpreter: program.session.reader.found.module.0,
             project: process.current_directory.as_deref().map(|path| path.to_string_lossy().into_owned()),

@@ -23,8 +23,8 @@ use crate::profile::Profile;
 use crate::profile::bounded::BoundedProfile;
 use crate::profile::comparison::Counts;
 use crate::profile::facts::RecordingFacts;
-use crate::profile::processes::{ShownProcess, are_several};
-use crate::profile::recording::{Program, RecordedProgram, Recording};
+use crate::profile::processes::are_several;
+use crate::profile::recording::Recording;
 use crate::profile::sources::Sources;
 use crate::profile::steps::Steps;
 use crate::profile::timeline::Timeline;
@@ -49,10 +49,10 @@ impl RecordingPart {
         let mut stacks = BoundedProfile::new(&mut room, usize::MAX);
         let mut timeline = Timeline::default();
         let mut without_room = recording.samples_left_out;
-        let are_several = are_several(recording.programs.iter().map(|program| program.program.pid));
+        let are_several =
+            are_several(recording.programs.iter().map(|program| (program.program.pid, program.program.again)));
         for program in recording.programs.iter().filter(|program| choice.has_process(program.program.pid)) {
-            let RecordedProgram { program: Program { pid, command, .. }, .. } = program;
-            let process = are_several.then(|| ShownProcess::new(*pid, command.as_deref()).frame(choice.processes));
+            let process = are_several.then(|| program.program.shown_process().frame(choice.processes));
             let left_out =
                 naming::add_samples((program, process.as_ref()), choice, steps, (&mut stacks, &mut timeline));
             without_room = without_room.saturating_add(left_out);
@@ -154,7 +154,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::profile::recording::Thread;
+    use crate::profile::recording::{Program, RecordedProgram, Thread};
     use crate::profile::samples::TimedSample;
     use crate::sampler::mode::Mode;
     use crate::sampler::run_state::RunState;
@@ -163,7 +163,8 @@ mod tests {
     /// A program with one thread, which was seen at these times (ns) without any frame.
     fn program(number: usize, times: &[u64]) -> RecordedProgram {
         let pid = 70 + number as i32;
-        let program = Program { number, pid: Some(Pid(pid)), command: None, interpreter: 0, project: None, home: None };
+        let program =
+            Program { number, pid: Some(Pid(pid)), again: 0, command: None, interpreter: 0, project: None, home: None };
         let sample = |time: &u64| TimedSample { time: *time, thread: 0, state: 0, stack: 0, ticks: 2, weight: 2 };
         RecordedProgram {
             threads: vec![Thread { tid: pid, name: None }],

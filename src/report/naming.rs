@@ -15,7 +15,6 @@ use crate::profile::counted::Counted;
 use crate::profile::frame::Frame;
 use crate::profile::named::{NamedFrame, Role};
 use crate::profile::paths::PathRoots;
-use crate::profile::processes::ShownProcess;
 use crate::profile::recording::{RecordedFrame, RecordedProgram};
 use crate::profile::samples::TimedSample;
 use crate::profile::steps::Steps;
@@ -50,7 +49,7 @@ pub fn add_samples(
     let left_out = NamedFrame { frames: vec![Frame::gap("name left out: see --max-memory")], role: Role::Always };
     let names = names(program, (choice, steps), (&unknown, &left_out), profile);
     let chosen: Vec<bool> = program.threads.iter().map(|thread| choice.has_thread(thread)).collect();
-    let shown = ShownProcess::new(program.program.pid, program.program.command.as_deref());
+    let shown = program.program.shown_process();
     let interpreter = program.modules.get(program.program.interpreter as usize);
     timeline.add_modules(interpreter.into_iter().chain(&program.modules));
     // Samples of one stack are named once. Stacks that are not chosen have no node.

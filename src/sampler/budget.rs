@@ -10,8 +10,11 @@ use crate::types::Nanos;
 
 /// What was spent is looked at this often: in this time enough samples are taken to judge by, and no target has suffered.
 const REVIEW_EVERY: Nanos = Nanos(250_000_000);
-/// So many reviews in a row must find room before more ticks are let through: costs vary.
-const REVIEWS_BEFORE_MORE: u32 = 4;
+/// For so long must reviews find room before more ticks are let through: costs vary.
+const ROOM_BEFORE_MORE: Nanos = Nanos(1_000_000_000);
+/// A review lets no fewer through than one in so many of those before: what has cost much may have been no sample's doing, and the next
+/// review is to come soon.
+const MOST_FEWER: u64 = 4;
 /// The fewest ticks that are let through: one in so many.
 const MAX_STRIDE: u64 = 10_000;
 /// A look that has told nothing is repeated at the next tick, at most so many times: a machine on which each tells nothing is not to
@@ -46,7 +49,7 @@ pub struct Spent {
     pub stops: u64,
     /// How long all of them took.
     pub stopped: Nanos,
-    /// The CPU time that fpprof itself has used.
+    /// The CPU time that the thread which samples has used.
     pub own_cpu: Nanos,
 }
 
@@ -75,7 +78,8 @@ pub struct Budget {
     let_through: u64,
     left_out: u64,
     last: Option<(Spent, u64)>,
-    reviews_with_room: u32,
+    /// For how long reviews have found room.
+    room_for: Nanos,
     exceeded: Option<Exceeded>,
 }
 
@@ -91,7 +95,7 @@ impl Budget {
             let_through: 0,
             left_out: 0,
             last: None,
-            reviews_with_room: 0,
+            room_for: Nanos(0),
             exceeded: None,
         }
     }
@@ -165,14 +169,14 @@ impl Budget {
         let wanted = (target.max(own) * self.stride as f64).ceil().clamp(1.0, MAX_STRIDE as f64) as u64;
         if wanted > self.stride {
             self.exceeded = Some(if target > own { Exceeded::Target } else { Exceeded::Own });
-            (self.stride, self.reviews_with_room) = (wanted, 0);
+            (self.stride, self.room_for) = (wanted.min(self.stride * MOST_FEWER), Nanos(0));
         } else if wanted < self.stride {
-            self.reviews_with_room += 1;
-            if self.reviews_with_room >= REVIEWS_BEFORE_MORE {
-                (self.stride, self.reviews_with_room) = (wanted, 0);
+            self.room_for.0 += elapsed;
+            if self.room_for >= ROOM_BEFORE_MORE {
+                (self.stride, self.room_for) = (wanted, Nanos(0));
             }
         } else {
-            self.reviews_with_room = 0;
+            self.room_for = Nanos(0);
         }
     }
 }
@@ -243,6 +247,17 @@ mod tests {
         run.second(1000, 1, 20);
         run.second(1000, 1, 20);
         assert_eq!(run.second(1000, 1, 20), 1000);
+    }
+
+    #[test]
+    fn one_review_that_was_dear_is_soon_forgotten() {
+        let mut run = Simulation::new(Some(LIMITS));
+        run.second(100, 5, 20);
+        // Something that is no sample's doing: two seconds of CPU time.
+        run.spent.own_cpu.0 += 2_000_000_000;
+        run.second(100, 5, 20);
+        run.second(100, 5, 20);
+        assert_eq!((run.second(100, 5, 20), run.budget.stride()), (100, 1));
     }
 
     #[test]

@@ -102,9 +102,9 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Attach
 }
 
 /// Whether all that a session knows of its process is of one program: one that was replaced while it was opened has another root, and
-/// another user, than what was found in it.
+/// another user, than what was found in it; and the id of one that has ended can have been another's.
 pub fn is_whole(session: &Session) -> bool {
-    !session.target().is_replaced()
+    !session.target().is_replaced() && session.target().is_alive()
 }
 
 /// Each thread of the target has two files open while it is watched, and the soft limit is 1,024 in most places.
@@ -185,10 +185,13 @@ pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
     loop {
         // It may replace itself again: by a shell, and that by Python.
         let process = Process::open(pid).ok()?;
+        if process.identity.start_time != before.identity().start_time {
+            return None;
+        }
         match Session::after(before, process) {
-            Ok(session) => return Some(session),
-            Err(_) if stop.load(Ordering::Relaxed) || !pace.wait() => return None,
-            Err(_) => {}
+            Ok(session) if is_whole(&session) => return Some(session),
+            _ if stop.load(Ordering::Relaxed) || !pace.wait() => return None,
+            _ => {}
         }
     }
 }

@@ -65,6 +65,7 @@ pub struct Session {
     counted_at: Option<Instant>,
     followed_at: Instant,
     thread_count: u64,
+    has_lost_id: bool,
     round: BackoffRound,
     states: ThreadStates,
     /// For stacks that are kept of blocked threads.
@@ -118,6 +119,7 @@ impl Session {
             counted_at: None,
             followed_at: Instant::now(),
             thread_count: 0,
+            has_lost_id: false,
             round: BackoffRound::default(),
             states: ThreadStates::default(),
             room: Meter::new(Share::Keeping),

@@ -60,6 +60,9 @@ impl Tables<'_> {
     fn find(&self, functions: &FxHashSet<u64>) -> FxHashMap<u64, String> {
         // By where they begin: where they end, and whose they are.
         let mut tables: BTreeMap<u64, (u64, Option<String>)> = BTreeMap::new();
+        // For each place of four that an entry can be at: entries before this one are of a table without an end. They need not be
+        // gone through again, each from where it is.
+        let mut endless_until = [0; (ENTRY / 8) as usize];
         // A function, its table and its name there.
         let mut found: Vec<(u64, u64, String)> = Vec::new();
         for (place, word) in self.words().filter(|(_, word)| functions.contains(word)) {
@@ -67,10 +70,19 @@ impl Tables<'_> {
             let Some(name) = self.entry_name(entry) else { continue };
             let known =
                 tables.range(..=entry).next_back().filter(|(_, (end, _))| entry < *end).map(|(start, _)| *start);
+            let endless_until = endless_until.get_mut((entry / 8 % (ENTRY / 8)) as usize);
             let start = known.or_else(|| {
-                let (start, end) = self.table_of(entry).filter(|_| tables.len() < MAX_TABLES)?;
-                tables.insert(start, (end, None));
-                Some(start)
+                let endless_until = endless_until.filter(|until| **until <= entry && tables.len() < MAX_TABLES)?;
+                match self.table_of(entry) {
+                    Ok((start, end)) => {
+                        tables.insert(start, (end, None));
+                        Some(start)
+                    }
+                    Err(until) => {
+                        *endless_until = until;
+                        None
+                    }
+                }
             });
             found.extend(start.map(|start| (word, start, name)));
         }
@@ -141,15 +153,18 @@ impl Tables<'_> {
         is_identifier(&name).then_some(name)
     }
 
-    /// Where the table begins and ends that an entry is in, if it has an end.
-    fn table_of(&self, entry: u64) -> Option<(u64, u64)> {
+    /// Where the table begins and ends that an entry is in; `Err`: it has no end, at least up to there.
+    fn table_of(&self, entry: u64) -> Result<(u64, u64), u64> {
         let is_entry = |at: u64| self.entry_name(at).is_some();
         let is_end = |at: u64| [0, 8, 16, 24].iter().all(|field| self.word(at.wrapping_add(*field)) == Some(0));
         let mut later = (1..MAX_ENTRIES).map(|n| entry.wrapping_add(ENTRY * n));
-        let end = later.find(|at| !is_entry(*at)).filter(|at| is_end(*at))?;
+        let end = later.find(|at| !is_entry(*at)).unwrap_or(entry.wrapping_add(ENTRY * MAX_ENTRIES));
+        if !is_end(end) {
+            return Err(end);
+        }
         let earlier = (1..MAX_ENTRIES).map(|n| entry.wrapping_sub(ENTRY * n));
         let start = earlier.take_while(|at| is_entry(*at)).last().unwrap_or(entry);
-        (start < end).then_some((start, end))
+        if start < end { Ok((start, end)) } else { Err(end) }
     }
 
     /// The name of what has its pointer to a table of methods at this place, if it is of that kind.

@@ -216,6 +216,7 @@ fn identity(notes: &Notes, program: Option<PathBuf>, memory: &CoreMemory) -> Ide
         current_directory: None,
         namespace_pid: pid,
         effective_uid: None,
+        start_time: None,
     }
 }
 
@@ -272,10 +273,7 @@ impl Target for CoreTarget {
     }
 
     fn open_mapped(&self, mapping: &Mapping, _: FileId, path: &Path) -> Option<File> {
-        let holds = |file: &&CoreFile| {
-            file.ranges().iter().any(|range| range.start <= mapping.start && mapping.start < range.end)
-        };
-        let file = self.files.list().iter().filter(|file| file.path == path).find(holds)?;
+        let file = self.files.at(mapping.start).filter(|file| file.path == path)?;
         file.file.as_ref().ok()?.try_clone().ok()
     }
 

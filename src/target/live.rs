@@ -45,6 +45,13 @@ impl LiveTarget {
     }
 }
 
+impl LiveTarget {
+    /// What was just found by the id, if that was the process's all the while.
+    fn of_it<T>(&self, found: T) -> io::Result<T> {
+        if self.process.has_its_id() { Ok(found) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+}
+
 impl Target for LiveTarget {
     fn identity(&self) -> &Identity {
         &self.process.identity
@@ -87,7 +94,8 @@ impl Target for LiveTarget {
     }
 
     fn threads(&self) -> io::Result<Vec<Tid>> {
-        threads::list(self.process.identity.pid)
+        let tids = threads::list(self.process.identity.pid)?;
+        self.of_it(tids)
     }
 
     fn thread_count(&self) -> u64 {
@@ -101,13 +109,12 @@ impl Target for LiveTarget {
         if tid.0 == pid.0 && thread.has_ended() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        Ok(thread)
+        self.of_it(thread)
     }
 
     fn cpu_time(&self) -> Option<Nanos> {
         let clock = clock_getcpuclockid(nix::unistd::Pid::from_raw(self.process.identity.pid.0)).ok()?;
         let time = Duration::from(clock_gettime(clock).ok()?);
-        // Its number may be another's by now.
         self.is_alive().then(|| Nanos::from(time))
     }
 

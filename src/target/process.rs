@@ -17,7 +17,7 @@ use nix::sys::signal::kill;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::living::{LivingThread, start_time};
+use super::living::LivingThread;
 use super::maps::Mappings;
 use super::memory_budget::{self, Left, Meter, Share};
 use super::root::TargetRoot;
@@ -81,8 +81,9 @@ pub struct Process {
     start_time: u64,
     /// Its mappings, opened once: see [`Process::replaced`]. Absent where its first thread had ended by then.
     program: Option<Arc<File>>,
-    /// What the kernel tells of its first thread, opened once: to find the file by its path takes longer than to read it.
-    first: Option<Arc<File>>,
+    /// What the kernel tells of its first thread, opened once: to find the file by its path takes longer than to read it, and a path with
+    /// its id can lead to another process by now. The file is of this one for ever, and tells nothing once the id is free.
+    first: Arc<File>,
     /// By which it is looked at.
     living: Arc<LivingThread>,
 }
@@ -93,10 +94,19 @@ impl Process {
     /// # Errors
     /// See [`ProcessError`]; permission to read `/proc/PID` files that ptrace's rules protect is part of it.
     pub fn open(pid: Pid) -> Result<Process, ProcessError> {
+        let denied = |source| ProcessError::Denied { pid, source };
+        // First: while it can be read at the end, all that was opened by the id meanwhile is of one process.
+        let first = match File::open(format!("/proc/{pid}/task/{pid}/stat")) {
+            Ok(file) => Some(Arc::new(file)),
+            // It is a thread, or gone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(denied(error)),
+        };
         let status = read_status(pid).ok_or_else(|| unseen(pid))?;
         if status.thread_group != pid {
             return Err(ProcessError::IsThread { tid: pid, process: status.thread_group });
         }
+        let first = first.ok_or(ProcessError::NotFound(pid))?;
         let living = LivingThread::of(pid);
         if !living.is_alive() {
             return Err(ProcessError::Zombie(pid));
@@ -104,7 +114,6 @@ impl Process {
         if status.kernel_thread {
             return Err(ProcessError::KernelThread(pid));
         }
-        let denied = |source| ProcessError::Denied { pid, source };
         let executable = match fs::read_link(living.path("exe")) {
             Ok(path) => path,
             // A kernel older than 6.12 has no `Kthread` line; only a kernel thread has no program.
@@ -116,36 +125,31 @@ impl Process {
         let program = has_first.then(|| File::open(maps_of_first(pid)).map_err(denied)).transpose()?;
         check_architecture(&living)?;
         let root = TargetRoot::through(&living).map_err(denied)?;
-        // First: what is read after it is of this process, or is found to be gone.
-        let start_time = start_time(pid).ok_or(ProcessError::NotFound(pid))?;
-        let first = File::open(format!("/proc/{pid}/task/{pid}/stat")).ok().map(Arc::new);
         let current_directory = fs::read_link(living.path("cwd")).ok();
+        let command_line = command_line(&living);
+        let (_, start_time) = state_and_start(&first).ok_or(ProcessError::NotFound(pid))?;
         let identity = Identity {
             pid,
             executable: root.as_target_names(without_deleted(executable)),
-            command_line: command_line(&living),
+            command_line,
             current_directory: current_directory.map(|path| root.as_target_names(path)),
             namespace_pid: status.innermost_id().unwrap_or(pid.0),
             effective_uid: Some(status.uids.effective),
+            start_time: Some(start_time),
         };
         Ok(Process { identity, start_time, program: program.map(Arc::new), first, living: Arc::new(living) })
     }
 
     /// Whether any thread of the process still runs; false once its id belongs to another.
     pub fn is_alive(&self) -> bool {
-        self.has_living_first().unwrap_or(false)
-            || self.living.is_alive() && start_time(self.identity.pid) == Some(self.start_time)
+        // The first thread of most processes lives. Where it has ended another may live, as long as the id is the process's.
+        state_and_start(&self.first).is_some_and(|(state, _)| !state.has_ended())
+            || self.living.is_alive() && self.has_its_id()
     }
 
-    /// Whether its first thread lives, as that of most processes does.
-    fn has_living_first(&self) -> Option<bool> {
-        // Fifty numbers of up to twenty digits and a name of up to 64 bytes.
-        let mut buffer = [0; 1200];
-        let text = threads::read_text(self.first.as_ref()?, &mut buffer).ok()?;
-        let mut fields = threads::fields_behind_name(text)?;
-        let state = TaskState::of_letter(*fields.next()?.as_bytes().first()?);
-        let start_time = fields.nth(22 - 4)?.parse().ok();
-        Some(!state.has_ended() && start_time == Some(self.start_time))
+    /// Whether its id is still its own: then what was found by it until now is of this process.
+    pub(super) fn has_its_id(&self) -> bool {
+        state_and_start(&self.first).is_some()
     }
 
     /// The thread by which it is looked at.
@@ -173,12 +177,15 @@ impl Process {
     /// When the new program is none that can be looked at.
     pub fn replaced(&self) -> Option<Result<Process, ProcessError>> {
         let is_there = |file: &File| matches!(file.read_at(&mut [0], 0), Ok(1..));
-        if self.program.as_deref().is_some_and(is_there) || start_time(self.identity.pid) != Some(self.start_time) {
+        if self.program.as_deref().is_some_and(is_there) || !self.has_its_id() {
             return None;
         }
         // A process that ends has no address space either, for a moment in which it is not dead yet.
         let now = File::open(maps_of_first(self.identity.pid)).ok();
-        now.is_some_and(|file| is_there(&file)).then(|| Process::open(self.identity.pid))
+        let is_replaced = now.is_some_and(|file| is_there(&file)) && self.has_its_id();
+        let opened = is_replaced.then(|| Process::open(self.identity.pid))?;
+        // Between the two the id can have become another's.
+        self.has_its_id().then_some(opened)
     }
 
     /// Its mappings, now.
@@ -203,6 +210,18 @@ impl Process {
         }
         Ok(mappings)
     }
+}
+
+/// What the first thread does, and when it was started, by its open file; `None` once the kernel has forgotten it, with its id.
+fn state_and_start(first: &File) -> Option<(TaskState, u64)> {
+    // Fifty numbers of up to twenty digits and a name of up to 64 bytes.
+    let mut buffer = [0; 1200];
+    let len = first.read_at(&mut buffer, 0).ok()?;
+    // A name that is no text says nothing of the numbers behind it.
+    let text = String::from_utf8_lossy(buffer.get(..len)?);
+    let mut fields = threads::fields_behind_name(&text)?;
+    let state = TaskState::of_letter(*fields.next()?.as_bytes().first()?);
+    Some((state, fields.nth(22 - 4)?.parse().ok()?))
 }
 
 /// Why `/proc` has no such process: a mount of it can hide those of other users (hidepid, proc(5)).
@@ -273,8 +292,19 @@ mod tests {
         assert_eq!(own.identity.executable, std::env::current_exe().unwrap());
         assert_eq!(own.identity.command_line, std::env::args().collect::<Vec<_>>());
         assert!(!own.mappings().unwrap().is_empty());
-        let reused = Process { start_time: own.start_time + 1, ..own };
-        assert!(!reused.is_alive(), "another process with the same id is not this one");
+        assert!(own.has_its_id());
+    }
+
+    /// What its path leads to is another process by then: in the place of that, this one's own is looked at by the id.
+    #[test]
+    fn a_process_that_has_ended_is_not_the_one_that_has_its_id_now() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let ended = Process::open(Pid(child.id() as i32)).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let own = Process::open(Pid(std::process::id() as i32)).unwrap();
+        let reused = Process { first: ended.first, program: ended.program, ..own };
+        assert!(!reused.is_alive() && !reused.has_its_id() && reused.replaced().is_none());
     }
 
     #[test]

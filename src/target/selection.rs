@@ -48,11 +48,12 @@ impl Selection {
         self.all || !self.names.is_empty() || !self.cgroups.is_empty() || !self.containers.is_empty()
     }
 
-    /// Whether a process is wanted, whose parent is (`is_of_one`) or is not.
-    pub fn chooses(&self, process: &ProcessEntry, is_of_one: bool) -> bool {
+    /// Whether a process is wanted: one that is chosen by its id (`is_named`: it has not got that of another), one whose parent is
+    /// wanted (`is_of_one`), or neither.
+    pub fn chooses(&self, process: &ProcessEntry, (is_named, is_of_one): (bool, bool)) -> bool {
         let pid = process.pid;
         let is_chosen = self.all
-            || self.pids.contains(&pid)
+            || is_named
             || is_of_one && self.descendants
             || is_one_like(&self.names, process)
             || self.is_in_a_group(pid);
@@ -156,14 +157,16 @@ mod tests {
     #[test]
     fn a_process_is_chosen_by_any_and_left_out_by_one() {
         let (own, none) = (own(), Selection::default());
-        assert!(!none.chooses(&own, true) && !none.is_open());
-        assert!(Selection::tree(own.pid).chooses(&own, false));
-        assert!(Selection::tree(own.parent).chooses(&own, true));
-        assert!(!Selection::tree(own.parent).chooses(&own, false));
+        let (named, child, neither) = ((true, false), (false, true), (false, false));
+        assert!(!none.chooses(&own, child) && !none.is_open());
+        assert!(Selection::tree(own.pid).chooses(&own, named));
+        assert!(!Selection::tree(own.pid).chooses(&own, neither), "another has its id");
+        assert!(Selection::tree(own.parent).chooses(&own, child));
+        assert!(!Selection::tree(own.parent).chooses(&own, neither));
         let name = command_line(own.pid).unwrap();
-        let named = Selection { names: vec![name], ..none.clone() };
-        assert!(named.chooses(&own, false) && named.is_open());
-        assert!(!Selection { without: vec!["".into()], ..named }.chooses(&own, false));
-        assert!(Selection { cgroups: vec!["/".into()], ..none }.chooses(&own, false));
+        let like_it = Selection { names: vec![name], ..none.clone() };
+        assert!(like_it.chooses(&own, neither) && like_it.is_open());
+        assert!(!Selection { without: vec!["".into()], ..like_it }.chooses(&own, neither));
+        assert!(Selection { cgroups: vec!["/".into()], ..none }.chooses(&own, neither));
     }
 }

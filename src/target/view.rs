@@ -30,6 +30,8 @@ pub struct Identity {
     pub namespace_pid: i32,
     /// The user as whom it runs.
     pub effective_uid: Option<u32>,
+    /// When it was started, in clock ticks since boot: its id can be another's later. Absent of one that does not live.
+    pub start_time: Option<u64>,
 }
 
 impl Identity {

@@ -55,6 +55,7 @@ mod outputs;
 mod pending_stops;
 mod permissions;
 mod recordings;
+mod reused_ids;
 mod servers;
 mod sidecar;
 mod signals;

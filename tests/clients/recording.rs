@@ -99,6 +99,7 @@ fn definitions(folder: &Path) -> Vec<Record> {
         Record::Program(Program {
             number: 0,
             pid: Some(Pid(4711)),
+            again: 0,
             command: None,
             interpreter: 1,
             project: Some(folder.clone()),

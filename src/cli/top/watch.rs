@@ -20,7 +20,7 @@ use crate::profile::counted::Counted;
 use crate::profile::facts::RecordingFacts;
 use crate::profile::named::NamedFrame;
 use crate::profile::paths::PathRoots;
-use crate::profile::recording::{Follower, Names, Record, RecordedFrame, RecordingWriter};
+use crate::profile::recording::{Follower, Names, Program, Record, RecordedFrame, RecordingWriter};
 use crate::record::plan::Counts;
 use crate::report::recorded_code::RecordedCode;
 use crate::symbolize::names::{FrameOrigin, name_frames};
@@ -63,8 +63,8 @@ pub struct Watch {
     offset: u64,
     follower: Follower,
     model: Model,
-    /// Of each process, by its id.
-    roots: FxHashMap<Pid, (Arc<TargetRoot>, i32)>,
+    /// Of each process, by its id, and how many had that before.
+    roots: FxHashMap<(Pid, u32), (Arc<TargetRoot>, i32)>,
     /// That of the first one.
     root: (Arc<TargetRoot>, i32),
     counts: Arc<Mutex<Counts>>,
@@ -148,7 +148,8 @@ impl Watch {
             if new.is_empty() {
                 continue;
             }
-            let root = program.program.pid.map(|pid| &*roots.entry(pid).or_insert_with(|| root_of(pid, first)));
+            let Program { pid, again, .. } = program.program;
+            let root = pid.map(|pid| &*roots.entry((pid, again)).or_insert_with(|| root_of(pid, first)));
             let (root, namespace_pid) = root.unwrap_or(first);
             let functions: Vec<_> = program.functions.iter().cloned().map(Arc::new).collect();
             let origin = FrameOrigin {

@@ -18,7 +18,6 @@ use crate::output::short_name::short_label;
 use crate::profile::clean::one_line;
 use crate::profile::facts::processes::{ProcessFacts, ProcessesFacts};
 use crate::profile::frame::FrameKind;
-use crate::profile::processes::ShownProcess;
 use crate::profile::samples::Weights;
 use crate::profile::sources::Sources;
 use crate::sampler::run_state::RunState;
@@ -122,7 +121,7 @@ impl Data {
 
 fn process_rows(processes: &ProcessesFacts) -> Vec<ProcessRow> {
     let row = |process: &ProcessFacts| ProcessRow {
-        name: one_line(&ShownProcess { pid: Some(process.pid), role: process.role.clone() }.name()).into_owned(),
+        name: one_line(&process.shown().name()).into_owned(),
         cpu: process.cpu.as_secs_f64(),
         stacks: process.stacks,
     };

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wording::{count, percent, plural, seconds};
 use crate::profile::clean::one_line;
+use crate::profile::processes::ShownProcess;
 use crate::types::{Nanos, Pid};
 
 /// So many processes, or roles, have a line of their own: those that used the most.
@@ -41,6 +42,9 @@ pub struct ProcessesFacts {
 pub struct ProcessFacts {
     /// Its id.
     pub pid: Pid,
+    /// How many other processes of the recording had that before it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
     /// What it is to its users.
     pub role: String,
     /// The CPU time that it has used while it was recorded, by the kernel's account.
@@ -78,9 +82,7 @@ impl ProcessesFacts {
             )
         };
         let mut told: Vec<(String, u64, u64)> = if self.recorded.len() <= MAX_LINES {
-            let one = |process: &ProcessFacts| {
-                (format!("{} ({})", process.role, process.pid), Nanos::from(process.cpu).0, process.stacks)
-            };
+            let one = |process: &ProcessFacts| (process.shown().name(), Nanos::from(process.cpu).0, process.stacks);
             self.recorded.iter().map(one).collect()
         } else {
             let mut roles: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
@@ -117,6 +119,17 @@ impl ProcessesFacts {
     }
 }
 
+impl ProcessFacts {
+    /// As it is shown.
+    pub fn shown(&self) -> ShownProcess {
+        ShownProcess { pid: Some(self.pid), again: self.again, role: self.role.clone() }
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 impl ChildrenFacts {
     /// Whether they matter beside a target that has used so much.
     pub fn matter(&self, target: Duration) -> bool {
@@ -139,7 +152,7 @@ mod tests {
     use super::*;
 
     fn process(pid: i32, role: &str, seconds: u64) -> ProcessFacts {
-        ProcessFacts { pid: Pid(pid), role: role.into(), cpu: Duration::from_secs(seconds), stacks: 10 }
+        ProcessFacts { pid: Pid(pid), again: 0, role: role.into(), cpu: Duration::from_secs(seconds), stacks: 10 }
     }
 
     #[test]

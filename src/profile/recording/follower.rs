@@ -80,6 +80,7 @@ mod tests {
             .add(&Record::Program(Program {
                 number: 0,
                 pid: None,
+                again: 0,
                 command: None,
                 interpreter: 0,
                 project: None,

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::RecordingFacts;
 use super::named::NamedFrame;
 use super::packed_samples::PackedSamples;
+use super::processes::ShownProcess;
 use crate::sampler::run_state::RunState;
 use crate::stack::code_cache::{Function, FunctionId};
 use crate::stack::frame::{GapKind, SampleFrame};
@@ -37,6 +38,9 @@ pub struct Program {
     pub number: usize,
     /// The process that runs it; absent where that was not recorded.
     pub pid: Option<Pid>,
+    /// How many other processes of the recording had that id before it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
     /// The command line that it was started with, its arguments separated by spaces; absent where that was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
@@ -46,6 +50,17 @@ pub struct Program {
     pub project: Option<String>,
     /// The home directory of whoever recorded it.
     pub home: Option<String>,
+}
+
+impl Program {
+    /// Its process, as it is shown.
+    pub fn shown_process(&self) -> ShownProcess {
+        ShownProcess::new((self.pid, self.again), self.command.as_deref())
+    }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A module.

@@ -26,7 +26,15 @@ fn sample(time: u64, stack: u32) -> TimedSample {
 }
 
 fn begin(number: usize) -> Record {
-    Record::Program(Program { number, pid: Some(Pid(7)), command: None, interpreter: 0, project: None, home: None })
+    Record::Program(Program {
+        number,
+        pid: Some(Pid(7)),
+        again: 0,
+        command: None,
+        interpreter: 0,
+        project: None,
+        home: None,
+    })
 }
 
 /// A program with a thread, a state, two frames and the stacks 1 and 2.

@@ -79,7 +79,7 @@ pub(super) fn add(gathered: &mut Gathered, line: &[u8]) -> Result<(), &'static s
             let (number, time) = last.map_or((0, 0), |(number, time)| (number + 1, time));
             // A program that replaces another one has its process.
             let pid = gathered.facts.as_ref().map(|facts| facts.pid);
-            return gathered.begin(Program { number, pid, command: None, interpreter, project, home }, time);
+            return gathered.begin(Program { number, pid, again: 0, command: None, interpreter, project, home }, time);
         }
         Record1::Modules(list) => Record::Modules(More { program: program?, list }),
         Record1::Functions(list) => Record::Functions(More { program: program?, list }),

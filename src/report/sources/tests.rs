@@ -32,8 +32,15 @@ impl Drop for Scratch {
 
 /// A recording of a program in `/srv/app` with functions from these files, and its stacks.
 fn recording(files: &[&str], sources: Vec<RecordedSource>) -> (Recording, Profile) {
-    let program =
-        Program { number: 0, pid: None, command: None, interpreter: 0, project: Some("/srv/app".into()), home: None };
+    let program = Program {
+        number: 0,
+        pid: None,
+        again: 0,
+        command: None,
+        interpreter: 0,
+        project: Some("/srv/app".into()),
+        home: None,
+    };
     let mut recorded = RecordedProgram { sources, ..RecordedProgram::new(program) };
     let mut stacks = Profile::new();
     for file in files {

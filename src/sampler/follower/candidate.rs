@@ -54,6 +54,8 @@ pub struct OtherPrograms(FxHashSet<u64>);
 pub struct Candidate {
     /// Which.
     pub pid: Pid,
+    /// When it was started: its id can be another's before it is looked into.
+    start_time: u64,
     /// Whether it was started after the first look, and has had no other program that was sampled.
     is_new: bool,
     since: Instant,
@@ -63,14 +65,14 @@ pub struct Candidate {
 
 impl Candidate {
     /// One that was started a moment ago: it is looked into in a moment.
-    pub fn started(pid: Pid) -> Candidate {
-        Candidate { is_new: true, next: Instant::now() + FIRST_LOOK, ..Candidate::known(pid) }
+    pub fn started((pid, start_time): (Pid, u64)) -> Candidate {
+        Candidate { is_new: true, next: Instant::now() + FIRST_LOOK, ..Candidate::known((pid, start_time)) }
     }
 
     /// One that is there for longer: it is looked into at once.
-    pub fn known(pid: Pid) -> Candidate {
+    pub fn known((pid, start_time): (Pid, u64)) -> Candidate {
         let now = Instant::now();
-        Candidate { pid, is_new: false, since: now, next: now, was_looked_into: false }
+        Candidate { pid, start_time, is_new: false, since: now, next: now, was_looked_into: false }
     }
 
     /// Whether it is time for a look.
@@ -94,7 +96,8 @@ impl Candidate {
         let age = now.duration_since(self.since);
         self.next = now + (age / OF_ITS_AGE).clamp(FIRST_LOOK, LOOK_AT_LEAST_EVERY);
         let process = match Process::open(self.pid) {
-            Ok(process) => process,
+            Ok(process) if process.identity.start_time == Some(self.start_time) => process,
+            Ok(_) => return Look::Gone { too_soon: !self.was_looked_into },
             Err(ProcessError::NotFound(_) | ProcessError::Zombie(_)) => {
                 return Look::Gone { too_soon: !self.was_looked_into };
             }
@@ -114,13 +117,15 @@ impl Candidate {
             return Look::Later;
         }
         let is_born = self.is_new && process.age().is_some_and(|age| age < BORN);
-        match Session::sharing(process, binaries, mode) {
+        match Session::sharing(process.clone(), binaries, mode) {
             Ok(session) if !open::is_whole(&session) => Look::Later,
             Ok(session) => match open::check_permission(self.pid) {
                 Ok(()) => Look::Found { session: Box::new(session), is_born },
                 Err(_) if age < STARTING => Look::Later,
                 Err(error) => self.refused(&error),
             },
+            // Another program than the one that is known by its kind, or nothing any more.
+            Err(_) if process.replaced().is_some() || !process.is_alive() => Look::Later,
             Err(OpenError::Interpreter(RuntimeError::NotPython)) => {
                 self.was_looked_into = true;
                 if others.0.len() >= MAX_KINDS {
@@ -135,8 +140,12 @@ impl Candidate {
     }
 
     fn refused(&self, error: &dyn std::error::Error) -> Look {
-        let name = ProcessEntry::of(self.pid).map_or_else(String::new, |entry| entry.name);
-        Look::Refused { name, reason: error.to_string() }
+        match ProcessEntry::of(self.pid) {
+            Some(entry) if entry.start_time == self.start_time => {
+                Look::Refused { name: entry.name, reason: error.to_string() }
+            }
+            _ => Look::Gone { too_soon: !self.was_looked_into },
+        }
     }
 }
 
@@ -155,4 +164,20 @@ fn kind(process: &Process, mappings: &Mappings) -> u64 {
         mapping.backing.hash(&mut hasher);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_got_the_id_before_the_first_look_is_another() {
+        let own = ProcessEntry::of(Pid(std::process::id() as i32)).unwrap();
+        let look = |start_time| {
+            let mut candidate = Candidate::known((own.pid, start_time));
+            candidate.look(Mode::Wall, &Arc::default(), &mut OtherPrograms::default())
+        };
+        assert!(matches!(look(own.start_time), Look::Later), "it runs no Python");
+        assert!(matches!(look(own.start_time + 1), Look::Gone { too_soon: true }));
+    }
 }

@@ -5,6 +5,9 @@
 use crate::sampler::session::Session;
 use crate::types::Pid;
 
+/// A process: its id, and when it was started, for the id can be another's by now.
+pub type Which = (Pid, Option<u64>);
+
 /// A process that is ready to be sampled.
 #[derive(Debug)]
 pub struct Found {

@@ -20,8 +20,8 @@ use super::mode::Mode;
 use crate::process::binaries::Binaries;
 use crate::sampler::session::Session;
 use crate::target::selection::Selection;
-use crate::types::Pid;
-pub use found::{Followed, Found, Refused};
+use crate::target::view::Identity;
+pub use found::{Followed, Found, Refused, Which};
 use roster::Roster;
 
 /// So many looks find what is there, also what is just starting.
@@ -34,9 +34,9 @@ const LOOKS_AFTER_THE_LAST: u64 = 3;
 /// What the follower is told.
 enum Told {
     /// The process has another program, or may have.
-    LookAgain(Pid),
+    LookAgain(Which),
     /// The process is sampled no more.
-    Ended(Pid),
+    Ended(Which),
 }
 
 /// What it tells of itself.
@@ -85,7 +85,7 @@ impl Follower {
         selection: Selection,
         mode: Mode,
         binaries: Arc<Binaries>,
-        open: &[Pid],
+        open: &[&Identity],
         waits: bool,
     ) -> io::Result<Follower> {
         let ((hand, found), (tell, told)) = (channel(), channel());
@@ -100,8 +100,8 @@ impl Follower {
                 of_thread.living.store(roster.living(), Ordering::Relaxed);
                 of_thread.looks.fetch_add(1, Ordering::Release);
                 match told.recv_timeout(LOOK_EVERY) {
-                    Ok(Told::LookAgain(pid)) => roster.look_again(pid),
-                    Ok(Told::Ended(pid)) => roster.ended(pid),
+                    Ok(Told::LookAgain(which)) => roster.look_again(which),
+                    Ok(Told::Ended(which)) => roster.ended(which),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
@@ -135,13 +135,13 @@ impl Follower {
     }
 
     /// Looks into a process again, which has another program now.
-    pub fn look_again(&self, pid: Pid) {
-        self.tell(Told::LookAgain(pid));
+    pub fn look_again(&self, which: Which) {
+        self.tell(Told::LookAgain(which));
     }
 
     /// Takes note that a process is not sampled any more.
-    pub fn ended(&self, pid: Pid) {
-        self.tell(Told::Ended(pid));
+    pub fn ended(&self, which: Which) {
+        self.tell(Told::Ended(which));
     }
 
     fn tell(&self, told: Told) {

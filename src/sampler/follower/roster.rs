@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use super::candidate::{Candidate, Look, OtherPrograms};
-use super::found::{Followed, Found, Refused};
+use super::found::{Followed, Found, Refused, Which};
 use crate::process::binaries::Binaries;
 use crate::sampler::mode::Mode;
 use crate::target::process_table::{NewProcesses, ProcessEntry, is_process};
 use crate::target::selection::Selection;
+use crate::target::view::Identity;
 use crate::types::Pid;
 
 /// The most processes that are sampled side by side: each has files open and memory of its own.
@@ -54,6 +55,8 @@ pub struct Roster {
     binaries: Arc<Binaries>,
     new: NewProcesses,
     chosen: FxHashMap<Pid, Chosen>,
+    /// When those were started that are chosen by their ids: who has such an id later is another.
+    named: FxHashMap<Pid, u64>,
     /// Processes that may yet become what is chosen, and since when they are known.
     undecided: FxHashMap<Pid, Instant>,
     others: OtherPrograms,
@@ -66,20 +69,24 @@ pub struct Roster {
 
 impl Roster {
     /// Without anything but what is being sampled already.
-    pub fn new(selection: Selection, mode: Mode, binaries: Arc<Binaries>, open: &[Pid]) -> Roster {
+    pub fn new(selection: Selection, mode: Mode, binaries: Arc<Binaries>, open: &[&Identity]) -> Roster {
         let now = Instant::now();
-        let entries = open.iter().filter_map(|pid| ProcessEntry::of(*pid));
-        let chosen = entries.map(|entry| (entry.pid, Chosen { start_time: entry.start_time, status: Status::Open }));
+        let open: FxHashMap<Pid, u64> = open.iter().filter_map(|one| Some((one.pid, one.start_time?))).collect();
+        let start_time = |pid: &Pid| open.get(pid).copied().or_else(|| Some(ProcessEntry::of(*pid)?.start_time));
+        let named = selection.pids.iter().filter_map(|pid| Some((*pid, start_time(pid)?))).collect();
+        let programs = open.len() as u64;
+        let chosen = open.into_iter().map(|(pid, start_time)| (pid, Chosen { start_time, status: Status::Open }));
         Roster {
             selection,
             mode,
             binaries,
             new: NewProcesses::default(),
             chosen: chosen.collect(),
+            named,
             undecided: FxHashMap::default(),
             others: OtherPrograms::default(),
             has_looked: false,
-            programs: open.len() as u64,
+            programs,
             tidied: now,
             decided: now,
             followed: Followed::default(),
@@ -111,24 +118,38 @@ impl Roster {
     pub fn living(&self) -> usize {
         let counts = |(pid, chosen): (&Pid, &Chosen)| match &chosen.status {
             Status::Open => true,
-            Status::Candidate(candidate) => candidate.is_starting() || self.selection.pids.contains(pid),
+            Status::Candidate(candidate) => candidate.is_starting() || self.is_named(*pid, chosen.start_time),
             Status::PassedBy => false,
         };
         self.chosen.iter().filter(|one| counts(*one)).count()
     }
 
     /// Looks into a process again: it has replaced its program.
-    pub fn look_again(&mut self, pid: Pid) {
-        if let Some(chosen) = self.chosen.get_mut(&pid) {
-            chosen.status = Status::Candidate(Candidate::known(pid));
+    pub fn look_again(&mut self, (pid, start_time): Which) {
+        if let Some(chosen) = self.chosen.get_mut(&pid).filter(|chosen| Some(chosen.start_time) == start_time) {
+            chosen.status = Status::Candidate(Candidate::known((pid, chosen.start_time)));
         }
     }
 
     /// Forgets a process that has ended.
-    pub fn ended(&mut self, pid: Pid) {
-        // One that has its number by now is another, and is taken up as such.
-        self.chosen.remove(&pid);
+    pub fn ended(&mut self, (pid, start_time): Which) {
+        if self.chosen.get(&pid).is_some_and(|chosen| Some(chosen.start_time) == start_time) {
+            self.chosen.remove(&pid);
+        }
+        // One that has its id by now is another, and is taken up as such.
         self.take_up(vec![pid]);
+    }
+
+    fn is_named(&self, pid: Pid, start_time: u64) -> bool {
+        self.named.get(&pid) == Some(&start_time)
+    }
+
+    /// Whether a process was started by a chosen one, which its parent's id can belong to no more.
+    fn is_child(&self, process: &ProcessEntry) -> bool {
+        let Some(chosen) = self.chosen.get(&process.parent) else { return false };
+        // Whoever was started before its parent's id was given to another is of the one before.
+        ProcessEntry::of(process.parent)
+            .is_none_or(|parent| parent.start_time == chosen.start_time || process.start_time < parent.start_time)
     }
 
     /// What became of all.
@@ -160,8 +181,8 @@ impl Roster {
         if self.chosen.get(&pid).is_some_and(|chosen| chosen.start_time == entry.start_time) {
             return true;
         }
-        let is_child = self.chosen.contains_key(&entry.parent);
-        if pid.0.unsigned_abs() == std::process::id() || !self.selection.chooses(&entry, is_child) {
+        let (is_named, is_child) = (self.is_named(pid, entry.start_time), self.is_child(&entry));
+        if pid.0.unsigned_abs() == std::process::id() || !self.selection.chooses(&entry, (is_named, is_child)) {
             if self.selection.is_open() && is_process(pid) {
                 self.undecided.entry(pid).or_insert_with(Instant::now);
             }
@@ -171,7 +192,8 @@ impl Roster {
         if !is_process(pid) {
             return true;
         }
-        let candidate = if self.has_looked { Candidate::started(pid) } else { Candidate::known(pid) };
+        let which = (pid, entry.start_time);
+        let candidate = if self.has_looked { Candidate::started(which) } else { Candidate::known(which) };
         self.chosen.insert(pid, Chosen { start_time: entry.start_time, status: Status::Candidate(candidate) });
         true
     }
@@ -210,18 +232,88 @@ impl Roster {
     /// Forgets those that have ended without having been sampled.
     fn tidy(&mut self) {
         let not_python = &mut self.followed.not_python;
+        let mut of_others = Vec::new();
         self.chosen.retain(|pid, chosen| {
-            let lives =
-                ProcessEntry::of(*pid).is_some_and(|entry| entry.start_time == chosen.start_time && !entry.has_ended());
+            let entry = ProcessEntry::of(*pid);
+            let is_it = |entry: &ProcessEntry| entry.start_time == chosen.start_time;
+            let lives = entry.as_ref().is_some_and(|entry| is_it(entry) && !entry.has_ended());
             let is_other = matches!(&chosen.status, Status::Candidate(candidate) if candidate.is_other());
             *not_python += u64::from(!lives && is_other);
+            of_others.extend(entry.filter(|entry| !is_it(entry)).map(|_| *pid));
             lives
         });
+        self.take_up(of_others);
     }
 }
 
 impl Chosen {
     fn is_due(&self, now: Instant) -> bool {
         matches!(&self.status, Status::Candidate(candidate) if candidate.is_due(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: i32 = 1 << 30;
+
+    fn own() -> ProcessEntry {
+        ProcessEntry::of(Pid(std::process::id() as i32)).unwrap()
+    }
+
+    fn roster(pid: Pid) -> Roster {
+        Roster::new(Selection::tree(pid), Mode::Wall, Arc::default(), &[])
+    }
+
+    fn choose(roster: &mut Roster, pid: Pid, start_time: u64) {
+        roster.chosen.insert(pid, Chosen { start_time, status: Status::Open });
+    }
+
+    #[test]
+    fn what_is_told_of_a_process_that_has_ended_is_not_of_the_one_that_has_its_id() {
+        let (own, mut roster) = (own(), roster(Pid(ID)));
+        choose(&mut roster, own.pid, own.start_time);
+        roster.look_again((own.pid, Some(own.start_time - 1)));
+        roster.ended((own.pid, Some(own.start_time - 1)));
+        assert!(matches!(roster.chosen[&own.pid].status, Status::Open));
+        roster.ended((own.pid, Some(own.start_time)));
+        assert!(roster.chosen.is_empty());
+    }
+
+    #[test]
+    fn a_child_is_of_the_process_that_had_the_id_when_it_was_started() {
+        let (own, mut roster) = (own(), roster(Pid(ID)));
+        let parent = ProcessEntry::of(own.parent).unwrap();
+        assert!(!roster.is_child(&own));
+        choose(&mut roster, parent.pid, parent.start_time);
+        assert!(roster.is_child(&own));
+        choose(&mut roster, parent.pid, parent.start_time.wrapping_sub(1));
+        assert!(!roster.is_child(&own), "another has the id, and has started it");
+        let earlier = ProcessEntry { start_time: parent.start_time.wrapping_sub(1), ..own };
+        assert!(roster.is_child(&earlier), "it was there before the other");
+    }
+
+    #[test]
+    fn a_process_is_chosen_by_its_id_for_as_long_as_that_is_its_own() {
+        let (own, mut roster) = (own(), roster(own().parent));
+        let parent = ProcessEntry::of(own.parent).unwrap();
+        assert!(roster.is_named(parent.pid, parent.start_time));
+        assert!(!roster.is_named(parent.pid, parent.start_time + 1));
+        roster.named.insert(parent.pid, parent.start_time + 1);
+        roster.take_up(vec![parent.pid]);
+        assert!(roster.chosen.is_empty());
+    }
+
+    #[test]
+    fn those_that_have_ended_are_forgotten_with_their_ids() {
+        let (own, mut roster) = (own(), roster(Pid(ID)));
+        choose(&mut roster, Pid(ID), 1);
+        choose(&mut roster, own.pid, own.start_time - 1);
+        choose(&mut roster, own.parent, ProcessEntry::of(own.parent).unwrap().start_time);
+        roster.tidy();
+        assert!(!roster.chosen.contains_key(&Pid(ID)));
+        // Who has the id now is looked at anew, and never chooses itself.
+        assert!(!roster.chosen.contains_key(&own.pid), "{roster:?}");
     }
 }

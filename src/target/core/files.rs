@@ -68,6 +68,8 @@ pub struct CoreFile {
 #[derive(Debug, Default)]
 pub struct CoreFiles {
     list: Vec<CoreFile>,
+    /// Where each range begins and ends, and its file's place in the list: by address.
+    ranges: Vec<(Addr, Addr, usize)>,
 }
 
 /// Where files are looked for.
@@ -107,7 +109,19 @@ impl CoreFiles {
         for file in &mut list {
             file.look(memory, places, &mut opened);
         }
-        CoreFiles { list }
+        let of_file = |(place, file): (usize, &CoreFile)| {
+            file.ranges.iter().map(|range| (range.start, range.end, place)).collect::<Vec<_>>()
+        };
+        let mut ranges: Vec<_> = list.iter().enumerate().flat_map(of_file).collect();
+        ranges.sort_unstable();
+        CoreFiles { list, ranges }
+    }
+
+    /// The file that an address is mapped from.
+    pub fn at(&self, addr: Addr) -> Option<&CoreFile> {
+        let behind = self.ranges.partition_point(|(start, _, _)| *start <= addr);
+        let (_, _, place) = self.ranges.get(behind.checked_sub(1)?).filter(|(_, end, _)| addr < *end)?;
+        self.list.get(*place)
     }
 
     /// The files, by where they begin.
@@ -205,8 +219,8 @@ impl CoreFile {
         let mut backed = Vec::new();
         for segment in head.load_segments().filter(|segment| !segment.is_writable()) {
             let first = (segment.svma.0 & !(PAGE - 1)).wrapping_add(self.bias);
-            let size = (segment.svma.0 % PAGE).saturating_add(segment.file_size).next_multiple_of(PAGE);
-            let Some(last) = first.checked_add(size) else { continue };
+            let size = (segment.svma.0 % PAGE).saturating_add(segment.file_size).checked_next_multiple_of(PAGE);
+            let Some(last) = size.and_then(|size| first.checked_add(size)) else { continue };
             for range in &self.ranges {
                 let (start, end) = (range.start.0.max(first), range.end.0.min(last));
                 // Where in the file the address is, by the mapping and by the segment.

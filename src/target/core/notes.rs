@@ -10,7 +10,9 @@ mod descriptions;
 use self::descriptions::{Process, Siginfo, Status, parse_auxv, parse_files};
 use super::bytes::{CoreBytes, u32_at};
 use super::header::Headers;
+use crate::target::memory_budget::{Meter, Share};
 use crate::target::registers::{Registers, aarch64, x86_64};
+use crate::types::room::Room;
 use crate::types::{Addr, Machine, Tid};
 
 pub use self::descriptions::{MappedRange, Signal};
@@ -33,8 +35,12 @@ const MAX_NAME: u64 = 8;
 const MAX_SMALL: u64 = 4 << 10;
 /// The kernel's own limit for the list of files is 4 MiB by default, and 16 MiB at most (`core_file_note_size_limit`).
 const MAX_FILES: u64 = 16 << 20;
-/// More threads are not taken: each takes some 700 bytes here.
+/// More threads are not taken.
 const MAX_THREADS: usize = 1 << 16;
+/// What a thread takes here and in what is made of it.
+const BYTES_OF_A_THREAD: u64 = 2 << 10;
+/// The set of general registers: 27 words of x86-64, 34 of AArch64 (`struct user_pt_regs`).
+const MAX_SET: usize = 34 * 8;
 /// More notes are not looked at: a thread has some ten.
 const MAX_NOTES: usize = 1 << 24;
 
@@ -78,9 +84,9 @@ impl Notes {
     /// Reads the notes.
     pub fn read(bytes: &CoreBytes, headers: &Headers) -> Notes {
         let mut notes = Notes::default();
-        let mut left = MAX_NOTES;
+        let mut room = (MAX_NOTES, Meter::new(Share::Reading));
         for (offset, len) in &headers.notes {
-            notes.read_segment(bytes, headers.machine, (*offset, *len), &mut left);
+            notes.read_segment(bytes, headers.machine, (*offset, *len), &mut room);
         }
         notes
     }
@@ -90,7 +96,13 @@ impl Notes {
         self.auxv.iter().find(|(known, _)| *known == kind).map(|(_, value)| *value)
     }
 
-    fn read_segment(&mut self, bytes: &CoreBytes, machine: Machine, (start, len): (u64, u64), left: &mut usize) {
+    fn read_segment(
+        &mut self,
+        bytes: &CoreBytes,
+        machine: Machine,
+        (start, len): (u64, u64),
+        (left, room): &mut (usize, Meter),
+    ) {
         let end = start.saturating_add(len);
         self.is_cut |= end > bytes.len();
         let mut at = start;
@@ -106,24 +118,35 @@ impl Notes {
             if name <= MAX_NAME
                 && let Some(name) = bytes.read_vec(behind, name as usize)
             {
-                self.add(bytes, machine, (&name, kind), (description, size));
+                self.add((bytes, room), machine, (&name, kind), (description, size));
             }
             at = description.saturating_add(padded(size));
         }
     }
 
-    fn add(&mut self, bytes: &CoreBytes, machine: Machine, (name, kind): (&[u8], u32), (at, size): (u64, u64)) {
+    fn add(
+        &mut self,
+        (bytes, room): (&CoreBytes, &mut Meter),
+        machine: Machine,
+        (name, kind): (&[u8], u32),
+        (at, size): (u64, u64),
+    ) {
         let small = || bytes.read_vec(at, size.min(MAX_SMALL) as usize);
         match (name, kind) {
             (CORE, NT_PRSTATUS) => {
-                if self.threads.len() >= MAX_THREADS {
+                if self.threads.len() >= MAX_THREADS || !room.take(BYTES_OF_A_THREAD) {
                     self.threads_left_out += 1;
                 } else if let Some(status) = small().as_deref().and_then(Status::parse)
                     && let Some(registers) = decode(machine, status.registers)
                 {
                     let Status { tid, signal, registers: set } = status;
                     self.by_kernel |= self.threads.is_empty() && self.process.is_none();
-                    self.threads.push(ThreadNote { tid, signal, registers, set: set.to_vec() });
+                    self.threads.push(ThreadNote {
+                        tid,
+                        signal,
+                        registers,
+                        set: set.iter().take(MAX_SET).copied().collect(),
+                    });
                 }
             }
             (CORE, NT_PRPSINFO) if self.process.is_none() => {

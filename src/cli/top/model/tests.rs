@@ -14,7 +14,7 @@ fn program() -> RecordedProgram {
     let frames = [0, 1, 2].map(|function| RecordedFrame::Python(function, None)).to_vec();
     let stack = |caller, frame| RecordedStack { caller, frame };
     RecordedProgram {
-        program: Program { number: 0, pid: None, command: None, interpreter: 0, project: None, home: None },
+        program: Program { number: 0, pid: None, again: 0, command: None, interpreter: 0, project: None, home: None },
         modules: Vec::new(),
         functions: Vec::new(),
         threads: [(7, "main"), (9, "waiter")].map(|(tid, name)| Thread { tid, name: Some(name.into()) }).to_vec(),

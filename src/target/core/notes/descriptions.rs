@@ -34,6 +34,8 @@ const AT_NULL: u64 = 0;
 const MAX_AUXV: usize = 256;
 /// A path longer than `PATH_MAX` is none.
 const MAX_PATH: usize = 4096;
+/// More ranges are not taken: a process has no more mappings, unless `vm.max_map_count` was raised.
+const MAX_RANGES: usize = 1 << 16;
 /// What the kernel writes behind the path of a file that has been unlinked or replaced.
 const DELETED: &[u8] = b" (deleted)";
 
@@ -167,7 +169,7 @@ pub(super) fn parse_files(bytes: &[u8]) -> Vec<MappedRange> {
             deleted: path.len() < name.len(),
         })
     };
-    table.chunks_exact(ENTRY).map(range).collect::<Vec<_>>().into_iter().flatten().collect()
+    table.chunks_exact(ENTRY).take(MAX_RANGES).filter_map(range).collect()
 }
 
 #[cfg(test)]
