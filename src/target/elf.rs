@@ -10,6 +10,7 @@ mod data;
 mod error;
 mod links;
 mod source;
+mod symbol_by_name;
 mod symbols;
 #[cfg(test)]
 mod tests;
@@ -99,6 +100,11 @@ impl Section {
     /// Whether the file has the section's bytes: a separate debug file has the headers of the code, not the code.
     pub fn has_bytes(&self) -> bool {
         self.kind != elf::SHT_NOBITS.0
+    }
+
+    /// Whether its bytes are compressed.
+    fn is_compressed(&self) -> bool {
+        self.flags & elf::SHF_COMPRESSED.0 != 0
     }
 }
 
@@ -238,12 +244,12 @@ impl ElfFile {
             return Err(ElfError::Missing(what));
         }
         let raw = self.source.read(section.offset, section.size, what)?;
-        if section.flags & elf::SHF_COMPRESSED.0 == 0 { Ok(raw) } else { decompress(&raw, what) }
+        if section.is_compressed() { decompress(&raw, what) } else { Ok(raw) }
     }
 
     /// The section's size after decompression, in bytes, as the file states it.
     pub fn uncompressed_size(&self, section: &Section) -> u64 {
-        if section.flags & elf::SHF_COMPRESSED.0 == 0 {
+        if !section.is_compressed() {
             return section.size;
         }
         let header = self.source.read(section.offset, COMPRESSION_HEADER_SIZE as u64, "compression header");

@@ -75,3 +75,21 @@ fn the_cold_part_of_the_bytecode_loop_has_the_loops_name() {
 }
 
 // ---------------------------------------------------------------- exported symbols against nm
+
+#[test]
+fn a_symbol_is_found_by_its_name_as_in_the_whole_table() {
+    let elf = open(&home(".pyenv/versions/3.13.0/lib/libpython3.13.so.1.0"));
+    let tables =
+        [SymbolTableKind::Dynamic, SymbolTableKind::Static].map(|kind| elf.symbol_table(kind).expect("it has one"));
+    let defined = || tables.iter().flat_map(SymbolTable::iter).filter(ElfSymbol::is_defined);
+    let mut compared = 0;
+    for symbol in defined().step_by(199).filter(|symbol| !symbol.name().is_empty()) {
+        let name = std::str::from_utf8(symbol.name()).expect("C names");
+        let first = defined().find(|other| other.name() == symbol.name()).map(|other| (other.svma, other.size));
+        assert_eq!(elf.symbol(name), first, "{name}");
+        compared += 1;
+    }
+    assert!(compared > 50, "{compared}");
+    // The end of a name, and a name that goes on.
+    assert_eq!((elf.symbol("yRuntime"), elf.symbol("_PyRuntime_")), (None, None));
+}

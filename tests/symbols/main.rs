@@ -16,7 +16,7 @@ use fpprof::symbolize::{
     FunctionExtent, FunctionName, ModuleFile, ModuleNames, NativeSymbol, NoDebugFile, NoLines, NoName, Query,
     SymbolSource, Symbolizer,
 };
-use fpprof::target::elf::{ElfError, ElfFile};
+use fpprof::target::elf::{ElfError, ElfFile, ElfSymbol, SymbolTable, SymbolTableKind};
 use fpprof::target::root::TargetRoot;
 use fpprof::types::{Addr, FileOffset, Pid, Svma};
 

@@ -1,15 +1,16 @@
 //! The symbol tables of an ELF file as they stand in it.
 //!
-//! Does: read `.symtab` and `.dynsym`, the latter also from `PT_DYNAMIC`, and find a symbol by its name.
+//! Does: read `.symtab` and `.dynsym`, the latter also from `PT_DYNAMIC`.
 //! Does not: decide which symbol names an address; that is `symbolize`.
 
 use object::elf;
 
 use super::source::{Source, string_at, u16_at, u32_at, u64_at};
-use super::{ElfError, ElfFile, SectionData};
+use super::{ElfError, ElfFile, Section, SectionData};
 use crate::types::Svma;
 
-const SYMBOL_SIZE: usize = 24;
+/// What a symbol takes in a table, in bytes.
+pub(super) const SYMBOL_SIZE: usize = 24;
 /// A dynamic section has some 30 entries of 16 bytes.
 const MAX_DYNAMIC: u64 = 1 << 16;
 
@@ -61,6 +62,11 @@ pub struct SymbolTable {
 }
 
 impl SymbolTable {
+    /// Of symbols whose names do not matter.
+    pub(super) fn without_names(symbols: Vec<u8>) -> SymbolTable {
+        SymbolTable { symbols, names: Vec::new() }
+    }
+
     /// The symbols, in the table's order.
     pub fn iter(&self) -> impl Iterator<Item = ElfSymbol<'_>> {
         self.symbols.chunks_exact(SYMBOL_SIZE).filter_map(|s| {
@@ -81,11 +87,11 @@ impl SymbolTable {
 impl ElfFile {
     /// Reads a symbol table; [`ElfError::Missing`] if the file has none.
     pub fn symbol_table(&self, kind: SymbolTableKind) -> Result<SymbolTable, ElfError> {
-        let (section_type, what) = match kind {
-            SymbolTableKind::Static => (elf::SHT_SYMTAB, ".symtab"),
-            SymbolTableKind::Dynamic => (elf::SHT_DYNSYM, ".dynsym"),
+        let what = match kind {
+            SymbolTableKind::Static => ".symtab",
+            SymbolTableKind::Dynamic => ".dynsym",
         };
-        match self.sections.iter().find(|s| s.kind == section_type.0) {
+        match self.symbol_section(kind) {
             Some(section) => {
                 let names = self.sections.get(section.link as usize).ok_or(ElfError::Malformed(what))?;
                 Ok(SymbolTable { symbols: self.bytes_of(section, what)?, names: self.bytes_of(names, what)? })
@@ -96,12 +102,13 @@ impl ElfFile {
         }
     }
 
-    /// The address and size of the symbol of that name which this file defines, from `.symtab` or `.dynsym`.
-    pub fn symbol(&self, name: &str) -> Option<(Svma, u64)> {
-        [SymbolTableKind::Dynamic, SymbolTableKind::Static].into_iter().find_map(|kind| {
-            let table = self.symbol_table(kind).ok()?;
-            table.iter().find(|s| s.is_defined() && s.name() == name.as_bytes()).map(|s| (s.svma, s.size))
-        })
+    /// The section of a symbol table.
+    pub(super) fn symbol_section(&self, kind: SymbolTableKind) -> Option<&Section> {
+        let section_type = match kind {
+            SymbolTableKind::Static => elf::SHT_SYMTAB,
+            SymbolTableKind::Dynamic => elf::SHT_DYNSYM,
+        };
+        self.sections.iter().find(|section| section.kind == section_type.0)
     }
 
     /// The section of that name with its address; the loaded data of the interpreter is found by it.
