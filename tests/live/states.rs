@@ -187,15 +187,17 @@ fn of_four_threads_that_want_the_gil_one_has_it() {
     let turn = emulated_or(5, 20).to_string();
     for interpreter in interpreters::without_jit() {
         let seen = Seen::of(&interpreter, &["gil", &turn]);
-        let (python, gil) = (seen.share(RunState::Python), seen.share(RunState::Gil));
-        // A thread that wakes up to try again is ready to run and stands in the C library: a few hundredths.
         let name = &interpreter.name;
-        assert!((0.18..=0.32).contains(&python) && (0.6..=0.78).contains(&gil), "{name}: {:?}", seen.states);
+        let (gil, native) = (seen.share(RunState::Gil), seen.share(RunState::Native));
+        // A thread that wakes up to try again is ready to run and stands in the C library: a few hundredths.
+        let running = seen.share(RunState::Python) + native;
+        // Whenever somebody has it, that is one of the four. While it is handed over nobody has: a few hundredths of the time, and most of
+        // it on a machine so full that who is to have it next waits for a CPU first.
+        let expected = seen.held() / 4.0;
+        assert!((running - expected).abs() < 0.07, "{name}: {running} and {expected}: {:?}", seen.states);
+        assert!(native < 0.07 && seen.held() > 0.2, "{name}: {:?}, {:?}", seen.states, seen.gil);
         // A thread that wakes while it is looked at is not told: where looking takes a part of a turn, there are some.
-        let told = python + gil + seen.share(RunState::Native);
-        assert!(told > emulated_or(0.99, 0.97), "{name}: {:?}", seen.states);
-        // Nobody has it while it is handed over: a few hundredths of the time.
-        assert!(seen.held() > 0.9, "{name}: {:?}", seen.gil);
+        assert!(running + gil > emulated_or(0.99, 0.97), "{name}: {:?}", seen.states);
     }
 }
 
