@@ -126,11 +126,22 @@ pub struct Frame {
     /// Whether the name is from a table of methods, by which Python finds a function that has no symbol.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_from_method_table: bool,
+    /// Whether it is a stub by which calls lead to a function of another file: `write@plt`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stub: bool,
 }
 
 impl Frame {
     fn new(kind: FrameKind, name: &str) -> Frame {
-        Frame { kind, name: name.into(), source: None, module: None, is_inlined: false, is_from_method_table: false }
+        Frame {
+            kind,
+            name: name.into(),
+            source: None,
+            module: None,
+            is_inlined: false,
+            is_from_method_table: false,
+            is_stub: false,
+        }
     }
 
     /// A Python function, by its qualified name.
@@ -161,6 +172,11 @@ impl Frame {
     /// The frame, as one whose name is from a table of methods.
     pub fn from_method_table(self) -> Frame {
         Frame { is_from_method_table: true, ..self }
+    }
+
+    /// The frame, as a stub.
+    pub fn as_stub(self) -> Frame {
+        Frame { is_stub: true, ..self }
     }
 
     /// The root frame of a thread; its name is absent where it has none.

@@ -9,6 +9,7 @@ mod buffer;
 mod data;
 mod error;
 mod links;
+mod relocations;
 mod source;
 mod symbols;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use buffer::{Filler, SectionBuffer};
 pub use data::IMPORTED;
 pub use error::{ElfError, MAX_SECTION_BYTES};
 pub use links::{BuildId, DebugAltLink, DebugLink};
+pub use relocations::{Filling, RelocationTable, SlotRelocation};
 pub use symbols::{ElfSymbol, SymbolTable, SymbolTableKind};
 pub use unwind::{SectionData, UnwindSections};
 
