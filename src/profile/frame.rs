@@ -2,6 +2,7 @@
 //!
 //! Does: hold one frame's kind, name and place. Does not: find names, or decide how an output writes them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,6 +111,9 @@ pub struct SourceLine {
     pub first_line: Option<u32>,
 }
 
+/// What is behind a module's name where that stands for all of its functions without names.
+const WITHOUT_NAMES: &str = " [without names]";
+
 /// One named frame. Text in it may hold anything that the target's names hold: outputs clean it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Frame {
@@ -152,6 +156,22 @@ impl Frame {
     /// A native function in a module (its file name).
     pub fn native(kind: FrameKind, function: &str, module: Option<&str>) -> Frame {
         Frame { module: module.map(Arc::from), ..Frame::new(kind, function) }
+    }
+
+    /// Of a native function without a name what it is called by, behind the name of its module: `+0x1234`.
+    pub fn nameless(&self) -> Option<&str> {
+        let rest = self.name.strip_prefix(self.module.as_deref().filter(|module| !module.is_empty())?)?;
+        (rest.starts_with('+') || rest == WITHOUT_NAMES).then_some(rest)
+    }
+
+    /// The frame; or, of a function without a name, the one that stands for all of them in its module: to a reader, they differ by addresses only.
+    pub fn without_address(&self) -> Cow<'_, Frame> {
+        match (self.nameless(), &self.module) {
+            (Some(_), Some(module)) => {
+                Cow::Owned(Frame::native(self.kind, &format!("{module}{WITHOUT_NAMES}"), Some(module)))
+            }
+            _ => Cow::Borrowed(self),
+        }
     }
 
     /// The frame, with the line of its source.

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod frame;
 pub mod kind;
 pub mod named;
+pub mod nameless;
 pub mod packed_samples;
 pub mod paths;
 pub mod processes;
