@@ -19,6 +19,7 @@ pub mod role;
 pub mod samples;
 pub mod sources;
 pub mod steps;
+pub mod time_kind;
 pub mod timeline;
 pub mod tree;
 

@@ -73,16 +73,24 @@ impl NativeCode for CodeSpace {
     }
 }
 
-/// Names the frames of `tree` and returns the tree of stacks to show.
-pub fn name(
+/// Names the frames of `tree` that are shown.
+pub fn name_shown(
     tree: &StackTree<Counted>,
     origin: &FrameOrigin<'_>,
     symbolizer: &Symbolizer,
     native: NativeFrames,
-) -> StackTree<Frame> {
+) -> FxHashMap<Counted, NamedFrame> {
     // Tables of symbols and lines are not even opened for names that are not shown.
     let wanted = |counted: &&Counted| native != NativeFrames::None || !is_native(counted);
-    let names = name_frames(tree.frames().iter().filter(wanted), origin, symbolizer);
+    name_frames(tree.frames().iter().filter(wanted), origin, symbolizer)
+}
+
+/// The stacks of `tree` to show, with their names.
+pub fn shown(
+    tree: &StackTree<Counted>,
+    names: &FxHashMap<Counted, NamedFrame>,
+    native: NativeFrames,
+) -> StackTree<Frame> {
     let mut room = Meter::new(Share::Sampling);
     let mut shown = BoundedProfile::new(&mut room, usize::MAX);
     for (stack, weight) in tree.stacks() {
