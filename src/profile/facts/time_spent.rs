@@ -14,7 +14,7 @@ use crate::sampler::mode::Mode;
 const MAX_KINDS: usize = 6;
 /// The most functions that have a line.
 const MAX_FUNCTIONS: usize = 5;
-/// The longest name of a function in a line.
+/// The longest name of a function in a line, and of its file.
 const MAX_NAME: usize = 60;
 /// A function with less than one part in so many is not worth a line.
 const LEAST_PART: u64 = 100;
@@ -76,7 +76,8 @@ impl TimeSpent {
             let FunctionTime { name, file, time, native } = function;
             let name = one_line(name);
             let name = shortened(&name, MAX_NAME);
-            let place = if file.is_empty() { String::new() } else { format!(" ({})", one_line(file)) };
+            let place =
+                if file.is_empty() { String::new() } else { format!(" ({})", shortened(&one_line(file), MAX_NAME)) };
             let native = match native {
                 0 => String::new(),
                 native if native == time => ", all of it in native code".to_owned(),
@@ -84,7 +85,8 @@ impl TimeSpent {
             };
             format!("function: {}{on_cpu} in {name}{place}{native}", share(*time))
         };
-        kinds.chain(rest).chain(self.functions.iter().map(function)).collect()
+        // What is read from a file can have any number of them.
+        kinds.chain(rest).chain(self.functions.iter().take(MAX_FUNCTIONS).map(function)).collect()
     }
 }
 
@@ -149,5 +151,13 @@ mod tests {
     fn kinds_of_a_later_fpprof_are_told_as_others() {
         let time = TimeSpent { kinds: vec![("quantum".into(), 3), ("user".into(), 1)], functions: Vec::new() };
         assert_eq!(time.lines(Mode::Cpu, None), ["time: 75 % other", "time: 25 % your code"]);
+    }
+
+    #[test]
+    fn what_a_file_says_is_bounded() {
+        let functions = (0..100).map(|n| function(&"f".repeat(500), &"a".repeat(500), n, u64::MAX)).collect();
+        let time = TimeSpent { kinds: vec![("user".into(), u64::MAX); 50], functions };
+        let lines = time.lines(Mode::Wall, Some(f64::NAN));
+        assert!(lines.len() <= 12 && lines.iter().all(|line| line.chars().count() < 250), "{lines:?}");
     }
 }
