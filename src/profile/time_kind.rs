@@ -195,7 +195,7 @@ impl CodeKind {
 fn is_idle_pool_thread(stack: &[CodeKind]) -> bool {
     let is_system = |code: &&CodeKind| **code == CodeKind::Code(FrameKind::System);
     let inner = stack.iter().skip_while(is_system).collect::<Vec<_>>();
-    let outside = |from: usize| inner.get(from..).unwrap_or_default().iter().all(|code| is_system(code));
+    let outside = |from: usize| inner.get(from..).unwrap_or_default().iter().all(is_system);
     match inner.first() {
         Some(CodeKind::Blas { may_wait: true }) => outside(1),
         Some(CodeKind::OpenMp) => outside(inner.iter().take_while(|code| ***code == CodeKind::OpenMp).count()),
