@@ -18,8 +18,7 @@ use fpprof::profile::facts::{RecordingFacts, StopFacts};
 use fpprof::profile::frame::{Frame, FrameKind, SourceLine};
 use fpprof::profile::processes::{ProcessLabels, ShownProcess};
 use fpprof::profile::recording::{Module, Thread};
-use fpprof::profile::samples::TimedSample;
-use fpprof::profile::samples::Weights;
+use fpprof::profile::samples::{TimedSample, Weights};
 use fpprof::profile::sources::{Source, Sources};
 use fpprof::profile::timeline::Timeline;
 use fpprof::sampler::mode::Mode;
@@ -35,30 +34,20 @@ fn reading() -> RunState {
 fn facts() -> RecordingFacts {
     RecordingFacts {
         command: "python3 -m shop --serve <orders> & \"more\"".into(),
-        pid: Pid(4711),
         python_version: Some("3.15.0".into()),
-        threads: Mode::Cpu,
-        rate_hz: 100.0,
-        fixed_intervals: false,
         started: Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000)),
         duration: Duration::from_secs(10),
         samples_wanted: 1000,
         samples_taken: 990,
         samples_late: 6,
         samples_failed: 4,
-        samples_left_out: 0,
-        limit: None,
         failures: BTreeMap::from([("the thread has ended".to_owned(), 1), ("torn frame chain".to_owned(), 3)]),
         stacks: 990,
         stacks_complete: 980,
-        not_read: Vec::new(),
         activity: ThreadActivity {
             states: BTreeMap::from([(RunState::Python, 660), (RunState::Gil, 330)]),
             gil: Some(GilUse { looks: 1000, held: 612, waiting: 330 }),
         },
-        throttling: None,
-        processes: None,
-        children: None,
         stops: Some(StopFacts {
             median: Nanos(10_300),
             p99: Nanos(48_000),
@@ -68,12 +57,7 @@ fn facts() -> RecordingFacts {
         }),
         own_cpu: Some(Duration::from_millis(120)),
         fpprof_version: "0.1.0".into(),
-        effective_samples: None,
-        weights: Weights::Ticks,
-        target_cpu: None,
-        not_sampled: None,
-        shown_part: None,
-        left_out: Vec::new(),
+        ..RecordingFacts::of_nothing(Pid(4711), Mode::Cpu, 100.0)
     }
 }
 
@@ -299,8 +283,6 @@ fn several_processes() {
 fn empty_facts() -> RecordingFacts {
     RecordingFacts {
         samples_failed: 0,
-        samples_left_out: 0,
-        limit: None,
         samples_taken: 994,
         failures: BTreeMap::new(),
         stacks: 0,

@@ -49,6 +49,7 @@ fn facts(text: &str) -> RecordingFacts {
         weights: Weights::Ticks,
         target_cpu: None,
         not_sampled: None,
+        time_spent: None,
         shown_part: None,
         left_out: Vec::new(),
     }

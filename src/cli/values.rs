@@ -69,7 +69,7 @@ impl ValueEnum for NativeFrames {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
             NativeFrames::Calls => {
-                PossibleValue::new("calls").help("What Python code calls, without the interpreter's own call plumbing")
+                PossibleValue::new("calls").help("What Python code calls, without the interpreter's own call plumbing and the stubs of calls into other files")
             }
             NativeFrames::All => PossibleValue::new("all").help("Every frame, down to the thread's entry"),
             NativeFrames::None => PossibleValue::new("none").help("Python frames only"),

@@ -22,6 +22,7 @@ use super::labelled::{Labelled, LabelledStacks, NARROW, NO_FRAMES, Narrow};
 use super::{SampledProfile, ShownProfile};
 use crate::profile::facts::RecordingFacts;
 use crate::profile::frame::FrameKind;
+use crate::profile::nameless::without_addresses;
 use crate::profile::samples::Weights;
 
 /// The most frames that are drawn, the widest ones: a browser shows this many within a second.
@@ -91,7 +92,7 @@ pub(super) fn write(shown: &ShownProfile<'_>, options: &LabelOptions, out: &mut 
     if shown.stacks.total() == 0 {
         return empty::write(shown.facts, out);
     }
-    let stacks = LabelledStacks::new(shown.stacks, options);
+    let stacks = LabelledStacks::new(&without_addresses(shown.stacks), options);
     let narrow = stacks.narrowest_of(MAX_FRAMES);
     let drawing =
         Drawing::by_kind(stacks.lines(narrow.below), stacks.frames(), (narrow, shown.facts, shown.stacks.total()));

@@ -46,9 +46,9 @@ pub(super) fn name(frame: &Frame) -> &str {
 /// The same, with the short name of the module that a function without a name is called by.
 fn short_name(frame: &Frame) -> Cow<'_, str> {
     let module = frame.module.as_deref().unwrap_or_default();
-    match frame.name.strip_prefix(module) {
-        Some(place) if place.starts_with('+') => Cow::Owned(format!("{}{place}", short_module(module))),
-        _ => Cow::Borrowed(name(frame)),
+    match frame.nameless() {
+        Some(rest) => Cow::Owned(format!("{}{rest}", short_module(module))),
+        None => Cow::Borrowed(name(frame)),
     }
 }
 
@@ -72,7 +72,7 @@ fn place(frame: &Frame, options: &LabelOptions) -> Option<String> {
             None => source.file.to_string(),
         }),
         // A function without a name is called `module+0x1234`.
-        (_, Some(module)) if frame.name.strip_prefix(&**module).is_some_and(|rest| rest.starts_with('+')) => None,
+        (_, Some(_)) if frame.nameless().is_some() => None,
         (_, Some(module)) if !module.is_empty() => Some(match frame.is_from_method_table {
             true => format!("{}, from a method table", short_module(module)),
             false => short_module(module).to_owned(),
@@ -167,6 +167,7 @@ mod tests {
         let in_zlib = |name: &str| Frame::native(FrameKind::NativeExtension, name, Some(file));
         assert_eq!(label(&in_zlib("inflate"), &PLAIN), "inflate (zlib)");
         assert_eq!(label(&in_zlib(&format!("{file}+0x1234")), &PLAIN), "zlib+0x1234");
+        assert_eq!(label(&in_zlib(&format!("{file}+0x1234")).without_address(), &PLAIN), "zlib [without names]");
         let named = in_zlib("zlib.compress").from_method_table();
         assert_eq!(label(&named, &PLAIN), "zlib.compress (zlib, from a method table)");
     }

@@ -11,6 +11,7 @@ use super::format::Format;
 use super::label::{LabelOptions, label};
 use super::labelled::narrowest;
 use crate::profile::Profile;
+use crate::profile::nameless::has_nameless;
 use crate::profile::timeline::{Timeline, longest_pause};
 
 /// What [`of`] itself takes for each node, in bytes.
@@ -85,9 +86,11 @@ pub fn of(
     let longest = paths.lines.iter().max().copied().unwrap_or(0).saturating_mul(3);
     let deepest = paths.depths.iter().max().copied().unwrap_or(0).saturating_mul(SAMPLE);
     let nodes = (stacks.nodes().len() as u64).saturating_mul(LABELLED_NODE);
+    // Where functions without names are folded, the stacks are there once more.
+    let folded = if has_nameless(stacks) { nodes } else { 0 };
     let own = match format {
-        Format::FlameGraph => nodes.saturating_add(drawn(stacks, &paths)),
-        Format::Html => nodes.saturating_add(packed).saturating_add(distinct(stacks, &paths)),
+        Format::FlameGraph => nodes.saturating_add(folded).saturating_add(drawn(stacks, &paths)),
+        Format::Html => nodes.saturating_add(folded).saturating_add(packed).saturating_add(distinct(stacks, &paths)),
         Format::Collapsed => nodes,
         Format::FlameChart => {
             samples.saturating_add(timeline.map_or(0, |timeline| chart(stacks, timeline, &paths, period)))

@@ -17,14 +17,17 @@ use crate::types::{Nanos, Pid};
 pub mod activity;
 mod left_out;
 pub mod processes;
+pub mod shares;
 pub mod stops;
 pub mod throttling;
+pub mod time_spent;
 mod wording;
 
 use activity::ThreadActivity;
 use processes::{ChildrenFacts, ProcessesFacts};
 pub use stops::{ArrivalFacts, StopFacts};
 use throttling::ThrottlingFacts;
+use time_spent::TimeSpent;
 use wording::{count, date_and_time, error_of_a_half, microseconds, percent, plural, rate, seconds};
 
 /// The longest command line in a title: with the 17 px letters of a flame graph's title, 700 px.
@@ -89,6 +92,9 @@ pub struct RecordingFacts {
     pub not_read: Vec<String>,
     /// What the sampled threads did.
     pub activity: ThreadActivity,
+    /// What their time went to; absent where that was not summed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_spent: Option<TimeSpent>,
     /// What the stops cost the target; absent when no thread was stopped.
     pub stops: Option<StopFacts>,
     /// How often the kernel stopped the target because of a CPU quota; absent when it did not, or that was not recorded.
@@ -146,6 +152,7 @@ impl RecordingFacts {
             weights: Weights::Ticks,
             target_cpu: None,
             not_sampled: None,
+            time_spent: None,
             stacks: 0,
             stacks_complete: 0,
             not_read: Vec::new(),
@@ -303,6 +310,7 @@ impl RecordingFacts {
         lines.extend(self.target_cpu.map(|cpu| self.target_cpu_line(cpu)));
         lines.extend(self.processes.iter().flat_map(ProcessesFacts::lines));
         lines.extend(self.activity.lines(self.effective_samples));
+        lines.extend(self.time_spent.iter().flat_map(|time| time.lines(self.threads, self.effective_samples)));
         lines.extend(self.left_out.iter().map(|what| format!("left out: {}", one_line(what))));
         lines.push(format!("target stopped: {stopped}"));
         lines.extend(self.throttling.map(|throttling| format!("throttled: {throttling}")));

@@ -2,6 +2,7 @@
 //!
 //! Does: hold one frame's kind, name and place. Does not: find names, or decide how an output writes them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,6 +111,9 @@ pub struct SourceLine {
     pub first_line: Option<u32>,
 }
 
+/// What is behind a module's name where that stands for all of its functions without names.
+const WITHOUT_NAMES: &str = " [without names]";
+
 /// One named frame. Text in it may hold anything that the target's names hold: outputs clean it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Frame {
@@ -126,11 +130,22 @@ pub struct Frame {
     /// Whether the name is from a table of methods, by which Python finds a function that has no symbol.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_from_method_table: bool,
+    /// Whether it is a stub by which calls lead to a function of another file: `write@plt`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stub: bool,
 }
 
 impl Frame {
     fn new(kind: FrameKind, name: &str) -> Frame {
-        Frame { kind, name: name.into(), source: None, module: None, is_inlined: false, is_from_method_table: false }
+        Frame {
+            kind,
+            name: name.into(),
+            source: None,
+            module: None,
+            is_inlined: false,
+            is_from_method_table: false,
+            is_stub: false,
+        }
     }
 
     /// A Python function, by its qualified name.
@@ -141,6 +156,22 @@ impl Frame {
     /// A native function in a module (its file name).
     pub fn native(kind: FrameKind, function: &str, module: Option<&str>) -> Frame {
         Frame { module: module.map(Arc::from), ..Frame::new(kind, function) }
+    }
+
+    /// Of a native function without a name what it is called by, behind the name of its module: `+0x1234`.
+    pub fn nameless(&self) -> Option<&str> {
+        let rest = self.name.strip_prefix(self.module.as_deref().filter(|module| !module.is_empty())?)?;
+        (rest.starts_with('+') || rest == WITHOUT_NAMES).then_some(rest)
+    }
+
+    /// The frame; or, of a function without a name, the one that stands for all of them in its module: to a reader, they differ by addresses only.
+    pub fn without_address(&self) -> Cow<'_, Frame> {
+        match (self.nameless(), &self.module) {
+            (Some(_), Some(module)) => {
+                Cow::Owned(Frame::native(self.kind, &format!("{module}{WITHOUT_NAMES}"), Some(module)))
+            }
+            _ => Cow::Borrowed(self),
+        }
     }
 
     /// The frame, with the line of its source.
@@ -161,6 +192,11 @@ impl Frame {
     /// The frame, as one whose name is from a table of methods.
     pub fn from_method_table(self) -> Frame {
         Frame { is_from_method_table: true, ..self }
+    }
+
+    /// The frame, as a stub.
+    pub fn as_stub(self) -> Frame {
+        Frame { is_stub: true, ..self }
     }
 
     /// The root frame of a thread; its name is absent where it has none.

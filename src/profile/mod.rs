@@ -10,6 +10,7 @@ pub mod facts;
 pub mod frame;
 pub mod kind;
 pub mod named;
+pub mod nameless;
 pub mod packed_samples;
 pub mod paths;
 pub mod processes;
@@ -18,6 +19,7 @@ pub mod role;
 pub mod samples;
 pub mod sources;
 pub mod steps;
+pub mod time_kind;
 pub mod timeline;
 pub mod tree;
 

@@ -214,6 +214,30 @@ impl<F: Eq + Hash + Clone> StackTree<F> {
         totals
     }
 
+    /// The same stacks in other frames, one for each. Where `joins` says so of one, and its caller is equal, the two become one.
+    pub fn joined<G: Eq + Hash + Clone>(
+        &self,
+        rename: impl FnMut(&F) -> G,
+        joins: impl Fn(&G) -> bool,
+    ) -> StackTree<G> {
+        let renamed: Vec<G> = self.frames.iter().map(rename).collect();
+        let mut tree = StackTree::new();
+        let mut moved: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            // A parent's number is lower, so it has been moved.
+            let caller = moved.get(node.parent.index()).copied().unwrap_or(NodeId::ROOT);
+            let frame = node.frame.and_then(|frame| renamed.get(frame.0 as usize));
+            let of_caller = tree.nodes.get(caller.index()).and_then(|node| tree.frame(node));
+            let to = match frame {
+                Some(frame) if of_caller != Some(frame) || !joins(frame) => tree.child(caller, frame).unwrap_or(caller),
+                _ => caller,
+            };
+            tree.add_weight(to, node.self_weight);
+            moved.push(to);
+        }
+        tree
+    }
+
     /// The same stacks in other frames. Each distinct frame is asked for once and becomes none, one or several
     /// (outermost first: a function and those inlined into it); stacks that become equal are counted together.
     pub fn expand<G: Eq + Hash + Clone>(&self, mut rename: impl FnMut(&F) -> Vec<G>) -> StackTree<G> {

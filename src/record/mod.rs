@@ -21,4 +21,5 @@ pub mod sampling_loop;
 pub mod sources;
 pub mod stream;
 pub mod throttling;
+pub mod time_spent;
 pub mod window;

@@ -13,6 +13,7 @@ use super::origin::with_origin;
 use super::plan::Recording;
 use super::program::Program;
 use super::sources::{KeptSources, SourceReader};
+use super::time_spent::TimeSums;
 use crate::profile::Profile;
 use crate::profile::bounded::BoundedProfile;
 use crate::profile::counted::Counted;
@@ -45,24 +46,25 @@ pub struct NamingOptions {
 /// Names the stacks of a recording, and gathers the facts about it.
 pub fn finish(recording: &Recording, first: RecordingFacts, view: NamingOptions) -> (Profile, RecordingFacts) {
     let answers = answers(&recording.programs, &view);
-    let mut facts = facts(recording, first);
+    let (mut facts, mut time) = (facts(recording, first), TimeSums::default());
     if let [program] = &recording.programs[..] {
-        let profile = name(program, &view, &answers, &mut facts);
-        return (profile, RecordingFacts { left_out: memory_budget::left_out(), ..facts });
+        let profile = name(program, &view, &answers, (&mut facts, &mut time));
+        let time_spent = time.finish();
+        return (profile, RecordingFacts { time_spent, left_out: memory_budget::left_out(), ..facts });
     }
     let mut room = Meter::new(Share::Sampling);
     let mut all = BoundedProfile::new(&mut room, usize::MAX);
     let are_several = are_several(recording.programs.iter().map(|p| (Some(p.session.identity().pid), p.again)));
     for program in &recording.programs {
         let process = are_several.then(|| shown_process(program).frame(view.processes));
-        for (stack, weight) in name(program, &view, &answers, &mut facts).stacks() {
+        for (stack, weight) in name(program, &view, &answers, (&mut facts, &mut time)).stacks() {
             let stack: Vec<&Frame> = process.iter().chain(stack).collect();
             all.add(&stack, weight);
         }
     }
     let BoundedProfile { profile, cut, .. } = all;
     cut.tell();
-    (profile, RecordingFacts { left_out: memory_budget::left_out(), ..facts })
+    (profile, RecordingFacts { time_spent: time.finish(), left_out: memory_budget::left_out(), ..facts })
 }
 
 /// Names the native frames of a recording that has been written, adds the text of files, and ends it. Returns the facts about it.
@@ -74,18 +76,19 @@ pub fn finish_stream(
     first: RecordingFacts,
     view: NamingOptions,
 ) -> io::Result<RecordingFacts> {
-    let mut facts = facts(&recording, first);
+    let (mut facts, mut time) = (facts(&recording, first), TimeSums::default());
     let Some(mut stream) = recording.stream.take() else { return Ok(facts) };
     // Of a file, all frames are named.
     let view = NamingOptions { native: NativeFrames::All, ..view };
     let answers = answers(&recording.programs, &view);
-    let names = recording.programs.iter().map(|program| native_names(program, &view, &answers, &mut facts));
+    let names =
+        recording.programs.iter().map(|program| native_names(program, &view, &answers, (&mut facts, &mut time)));
     let names: Vec<_> = names.collect();
     let mut sources = SourceReader::new(facts.started);
     for program in recording.programs.iter().filter(|_| view.sources == KeptSources::All) {
         sources.read(program).for_each(|source| stream.add_source(program.number, source));
     }
-    let facts = RecordingFacts { left_out: memory_budget::left_out(), ..facts };
+    let facts = RecordingFacts { time_spent: time.finish(), left_out: memory_budget::left_out(), ..facts };
     stream.finish(&names, &facts)?;
     Ok(facts)
 }
@@ -130,7 +133,7 @@ fn native_names(
     program: &Program,
     view: &NamingOptions,
     answers: &Arc<Answers>,
-    facts: &mut RecordingFacts,
+    (facts, time): (&mut RecordingFacts, &mut TimeSums),
 ) -> Vec<Option<NamedFrame>> {
     let is_native =
         |counted: &&Counted| !matches!(counted, Counted::Frame(SampleFrame::Python { .. } | SampleFrame::Missing(_)));
@@ -139,14 +142,23 @@ fn native_names(
         let frames = program.stacks.frames();
         let mut names =
             names::name_frames(frames.iter().filter(is_native), origin, &knowing(symbolizer, view, answers));
+        time.add(program, origin, &names);
         frames.iter().map(|frame| names.remove(frame)).collect()
     })
 }
 
-fn name(program: &Program, view: &NamingOptions, answers: &Arc<Answers>, facts: &mut RecordingFacts) -> Profile {
+fn name(
+    program: &Program,
+    view: &NamingOptions,
+    answers: &Arc<Answers>,
+    (facts, time): (&mut RecordingFacts, &mut TimeSums),
+) -> Profile {
     with_origin(&program.session, &program.thread_names, view.full_filenames, |origin, symbolizer| {
         note_lack(program, origin, facts);
-        names::name(&program.stacks, origin, &knowing(symbolizer, view, answers), view.native)
+        let symbolizer = knowing(symbolizer, view, answers);
+        let names = names::name_shown(&program.stacks, origin, &symbolizer, view.native);
+        time.add(program, origin, &names);
+        names::shown(&program.stacks, &names, view.native)
     })
 }
 

@@ -14,6 +14,7 @@ use super::names;
 use super::pending::PendingSamples;
 use super::window::{Held, Window};
 use crate::profile::counted::Counted;
+use crate::profile::time_kind::TimeKind;
 use crate::profile::tree::{NodeId, StackTree};
 use crate::sampler::accounts::Accounts;
 use crate::sampler::run_state::RunState;
@@ -39,6 +40,9 @@ const OF_A_NAMED_NODE: u64 = 64;
 
 /// A stack's elements that are not frames: its thread, and what that did.
 const LABELS: usize = 2;
+
+/// What the time of a stack takes beside it, in bytes, with room for a table that has grown.
+const OF_A_TIME: u64 = 48;
 
 /// What a stack holds beside its frames.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,6 +72,8 @@ pub struct Program {
     pub taken: u64,
     /// How long its threads were in each state, in microseconds.
     pub time_in_states: BTreeMap<RunState, u64>,
+    /// By the numbers of stacks: how much of their time they were not running by themselves, in microseconds: waiting, or collecting garbage.
+    pub other_time: FxHashMap<usize, u64>,
     window: Window,
     labels: StackLabels,
     /// For stacks that were not seen before.
@@ -111,6 +117,7 @@ impl Program {
         Program {
             taken: 0,
             time_in_states: BTreeMap::new(),
+            other_time: FxHashMap::default(),
             window: Window::new(session.mode(), period),
             labels,
             room: Meter::new(Share::Sampling),
@@ -204,6 +211,9 @@ impl Program {
     /// Counts a sample with its time, in microseconds.
     fn give(&mut self, held: &Held, micros: u64) {
         self.stacks.add_weight(held.node, micros);
+        if TimeKind::of_state(&held.run_state).is_some() {
+            *self.other_time.entry(held.node.index()).or_default() += micros;
+        }
         *self.time_in_states.entry(held.run_state.clone()).or_default() += micros;
         if let Some(pending) = &mut self.pending {
             pending.add(held, micros);
@@ -229,8 +239,8 @@ impl Program {
             }
             // A program that is never twice in one place would make the recording grow without end.
             let named_later = stacks.nodes().len() as u64 * OF_A_NAMED_NODE;
-            let fits =
-                room.take(stacks.bytes_for(frames.len() + LABELS)) && memory_budget::fits(named_later, Share::Sampling);
+            let fits = room.take(stacks.bytes_for(frames.len() + LABELS) + OF_A_TIME)
+                && memory_budget::fits(named_later, Share::Sampling);
             let known: &[SampleFrame] = if fits { &frames } else { &[SampleFrame::Missing(GapKind::NoRoom)] };
             if !fits {
                 memory_budget::leave_out(Left::Other("stacks of the later part of the recording".to_owned()));

@@ -9,6 +9,7 @@ mod answers;
 mod debug_files;
 mod demangle;
 mod dwarf;
+mod linkage_stubs;
 mod metered;
 mod method_tables;
 mod mini_debug_info;

@@ -73,16 +73,24 @@ impl NativeCode for CodeSpace {
     }
 }
 
-/// Names the frames of `tree` and returns the tree of stacks to show.
-pub fn name(
+/// Names the frames of `tree` that are shown.
+pub fn name_shown(
     tree: &StackTree<Counted>,
     origin: &FrameOrigin<'_>,
     symbolizer: &Symbolizer,
     native: NativeFrames,
-) -> StackTree<Frame> {
+) -> FxHashMap<Counted, NamedFrame> {
     // Tables of symbols and lines are not even opened for names that are not shown.
     let wanted = |counted: &&Counted| native != NativeFrames::None || !is_native(counted);
-    let names = name_frames(tree.frames().iter().filter(wanted), origin, symbolizer);
+    name_frames(tree.frames().iter().filter(wanted), origin, symbolizer)
+}
+
+/// The stacks of `tree` to show, with their names.
+pub fn shown(
+    tree: &StackTree<Counted>,
+    names: &FxHashMap<Counted, NamedFrame>,
+    native: NativeFrames,
+) -> StackTree<Frame> {
     let mut room = Meter::new(Share::Sampling);
     let mut shown = BoundedProfile::new(&mut room, usize::MAX);
     for (stack, weight) in tree.stacks() {
@@ -118,6 +126,8 @@ pub fn choose<'n>(stack: &[&'n NamedFrame], native: NativeFrames) -> Vec<&'n Fra
 
 fn is_plumbing_frame(frame: &Frame) -> bool {
     match frame.kind {
+        // Its time is its caller's: it is nothing but a part of the call.
+        _ if frame.is_stub => true,
         FrameKind::Interpreter => is_plumbing(&frame.name),
         // What `-X perf` puts in front of each Python function, which has a frame of its own.
         FrameKind::Jit => python_trampoline(&frame.name).is_some(),
@@ -248,6 +258,26 @@ fn native_frame(symbol: &NativeSymbol, kind: FrameKind, module: &str, roots: &Pa
     match symbol {
         NativeSymbol { inlined: true, .. } => frame.inlined(),
         NativeSymbol { name: FunctionName::InMethodTable(_), .. } => frame.from_method_table(),
+        NativeSymbol { name: FunctionName::Stub(_), .. } => frame.as_stub(),
         _ => frame,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stubs_are_left_out_of_what_python_calls_and_kept_in_all_frames() {
+        let source = SourceLine { file: "a.py".into(), line: None, first_line: None };
+        let python = NamedFrame { frames: vec![Frame::python(FrameKind::UserCode, "f", source)], role: Role::Python };
+        let native = |frame: Frame| NamedFrame { frames: vec![frame], role: Role::Native };
+        let caller = native(Frame::native(FrameKind::NativeExtension, "read_all", Some("x.so")));
+        let stub = native(Frame::native(FrameKind::NativeExtension, "read@plt", Some("x.so")).as_stub());
+        let stack = [&python, &caller, &stub];
+        let names = |native| choose(&stack, native).iter().map(|frame| frame.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(NativeFrames::Calls), ["f", "read_all"]);
+        assert_eq!(names(NativeFrames::All), ["f", "read_all", "read@plt"]);
+        assert_eq!(names(NativeFrames::None), ["f"]);
     }
 }

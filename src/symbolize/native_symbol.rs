@@ -43,6 +43,8 @@ pub enum FunctionName {
     Known(String),
     /// It has no symbol, and a table of methods has it under this name: `zlib.compress`.
     InMethodTable(String),
+    /// It is a stub by which calls lead to a function of another file: `write@plt`.
+    Stub(String),
     /// It has no name. Shown as `module+0xstart`.
     Unknown {
         /// The module's file name.
@@ -57,7 +59,9 @@ pub enum FunctionName {
 impl fmt::Display for FunctionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FunctionName::Known(name) | FunctionName::InMethodTable(name) => f.write_str(name),
+            FunctionName::Known(name) | FunctionName::InMethodTable(name) | FunctionName::Stub(name) => {
+                f.write_str(name)
+            }
             FunctionName::Unknown { module, start, .. } => write!(f, "{module}+{start}"),
         }
     }

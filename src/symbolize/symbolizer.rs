@@ -12,6 +12,7 @@ use super::answers::Answers;
 use super::debug_files::{DebugFile, DebugFileSource, DebugFiles, NoDebugFile};
 use super::demangle::{display_name, is_mangled};
 use super::dwarf::{DwarfData, DwarfFrame, has_dwarf};
+use super::linkage_stubs;
 use super::method_tables;
 use super::mini_debug_info::{XzError, decompress_xz};
 use super::native_symbol::{FunctionName, NativeSymbol, NoName};
@@ -151,8 +152,10 @@ impl Symbolizer {
             )));
         }
         let reason = if full_table { NoName::NotCovered } else { NoName::Stripped };
-        let methods = methods(elf, &index, queries, &frames);
-        let tables = Tables { module: &name, index, methods, reason };
+        let stubs = linkage_stubs::find(elf, queries.iter().map(|query| query.svma));
+        let unnamed = queries.iter().zip(&frames).filter(|(query, _)| !stubs.contains_key(&query.svma.0));
+        let methods = methods(elf, &index, unnamed);
+        let tables = Tables { module: &name, index, methods, stubs, reason };
         let names = queries.iter().zip(frames).map(|(query, frames)| tables.resolve(query, frames)).collect();
         ModuleNames { names, sources: NameSources { symbols, lines } }
     }
@@ -183,16 +186,15 @@ impl Symbolizer {
 }
 
 /// What tables of methods call the functions that nothing else names.
-fn methods(
+fn methods<'q>(
     elf: &ElfFile,
     index: &SymbolIndex,
-    queries: &[Query],
-    frames: &[Vec<DwarfFrame>],
+    queries: impl Iterator<Item = (&'q Query, &'q Vec<DwarfFrame>)>,
 ) -> FxHashMap<u64, String> {
     let is_unnamed = |query: &Query, frames: &[DwarfFrame]| {
         frames.last().is_none_or(|frame| frame.raw_name.is_none()) && index.find(query.svma, query.extent).is_none()
     };
-    let unnamed = queries.iter().zip(frames).filter(|(query, frames)| is_unnamed(query, frames));
+    let unnamed = queries.filter(|(query, frames)| is_unnamed(query, frames));
     let starts: FxHashSet<u64> =
         unnamed.filter_map(|(query, _)| Some(query.extent.filter(|e| e.contains(query.svma))?.start.0)).collect();
     if starts.is_empty() { FxHashMap::default() } else { method_tables::find(elf, &starts) }
@@ -263,12 +265,18 @@ struct Tables<'a> {
     index: SymbolIndex,
     /// What tables of methods call functions, by where these begin.
     methods: FxHashMap<u64, String>,
+    /// The names of those addresses that are in stubs.
+    stubs: FxHashMap<u64, String>,
     reason: NoName,
 }
 
 impl Tables<'_> {
     /// Makes symbols of what DWARF says and what the symbols say.
     fn resolve(&self, query: &Query, mut frames: Vec<DwarfFrame>) -> Vec<NativeSymbol> {
+        if let Some(name) = self.stubs.get(&query.svma.0) {
+            let name = FunctionName::Stub(name.clone());
+            return vec![NativeSymbol { name, file: None, line: None, inlined: false }];
+        }
         let outermost = frames.pop().unwrap_or(DwarfFrame { raw_name: None, file: None, line: None });
         let mut symbols = Vec::with_capacity(frames.len() + 1);
         for frame in frames {

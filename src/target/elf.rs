@@ -9,6 +9,7 @@ mod buffer;
 mod data;
 mod error;
 mod links;
+mod relocations;
 mod source;
 mod symbol_by_name;
 mod symbols;
@@ -20,6 +21,7 @@ pub use buffer::{Filler, SectionBuffer};
 pub use data::IMPORTED;
 pub use error::{ElfError, MAX_SECTION_BYTES};
 pub use links::{BuildId, DebugAltLink, DebugLink};
+pub use relocations::{Filling, RelocationTable, SlotRelocation};
 pub use symbols::{ElfSymbol, SymbolTable, SymbolTableKind};
 pub use unwind::{SectionData, UnwindSections};
 

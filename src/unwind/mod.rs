@@ -32,6 +32,7 @@ pub mod code_window;
 pub mod evaluate;
 pub mod frame_pointers;
 pub mod index;
+pub mod linkage;
 pub mod module;
 pub mod registers;
 pub mod return_path;

@@ -40,6 +40,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod endings;
+mod in_words;
 mod install;
 mod kept;
 mod launching;

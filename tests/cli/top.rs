@@ -149,10 +149,14 @@ fn it_shows_what_a_process_spends_its_time_with() {
     let share = |text: &str| text.split_once("CPU ")?.1.split_once(" (Python ")?.0.parse::<f64>().ok();
     eventually("it has a CPU", || share(&top.text()).is_some_and(|share| (0.01..=1.02).contains(&share)));
     assert!(!top.text().contains("wait_for_the_end"), "it waits: {}", top.text());
-    top.press("n");
+    // It opens on functions of Python, with the native time in them.
+    assert!(!top.text().contains("native="), "{}", top.text());
+    top.press("nn");
     top.wait_for("_start");
+    top.wait_for("native=all");
     top.press("n");
     top.wait_until_gone("_start");
+    top.wait_until_gone("native=");
     // Without native frames there is room for it.
     top.press("i");
     top.wait_for("wait_for_the_end");

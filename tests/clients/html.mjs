@@ -57,6 +57,9 @@ const shown = await withBrowser(async (browser) => {
     result.left = await page.evaluate(found);
   }
   await page.click('#tab-functions');
+  result.folded = await page.evaluate(rows);
+  result.withoutPython = await text('more');
+  if (!(await page.$eval('#native', (box) => box.checked))) await page.click('#native');
   result.functions = await page.evaluate(rows);
   result.columns = await text('columns');
   if (result.functions.length > 0) {

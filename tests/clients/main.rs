@@ -194,6 +194,11 @@ fn a_browser_shows_the_page_and_its_views_by_mouse_and_by_keyboard() {
             .map(|row| row.as_array().expect("cells").iter().map(|c| c.as_str().unwrap_or("").into()).collect())
             .collect()
     };
+    // The table opens on functions of Python, with what they call: the first thread's 240 ticks of 640, and `os_read`.
+    let folded = rows("folded");
+    assert_eq!((folded.len(), &folded[0][..2]), (2, &["37.5 %".to_owned(), "37.5 %".to_owned()][..]), "{folded:?}");
+    assert_eq!(folded[1], ["31.3 %", "68.8 %", "", "<module>", "app.py"]);
+    assert_eq!(shown["withoutPython"], "31.3 % is of stacks without a function of Python.");
     assert_eq!(rows("functions")[1], ["31.3 %", "31.3 %", "", "os_read", "python3.15"]);
     let names: Vec<String> = rows("byName").into_iter().map(|row| row[3].clone()).collect();
     assert_eq!((&names[1..3], &shown["sorted"]), (&["<module>".into(), "deflate".into()][..], &"ascending".into()));

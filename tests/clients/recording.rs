@@ -66,6 +66,7 @@ fn facts(is_empty: bool) -> RecordingFacts {
         weights: Weights::Ticks,
         target_cpu: None,
         not_sampled: None,
+        time_spent: None,
         shown_part: None,
         left_out: Vec::new(),
     }

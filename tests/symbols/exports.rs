@@ -49,6 +49,7 @@ fn a_stripped_libc_names_what_it_exports_and_nothing_else() {
         match &symbols[0].name {
             FunctionName::Known(name) => assert!(covering.contains(&name), "{address}: {name} of {covering:?}"),
             FunctionName::InMethodTable(name) => panic!("{name} is in no table: this is no module of Python"),
+            FunctionName::Stub(name) => panic!("{address}: {name} is outside of `.text`"),
             FunctionName::Unknown { module, start, reason } => {
                 nameless += 1;
                 assert!(covering.is_empty(), "{address} is in {covering:?}");

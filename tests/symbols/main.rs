@@ -2,6 +2,7 @@
 mod debug_files;
 mod exports;
 mod interpreters;
+mod linkage;
 mod method_tables;
 mod odd_files;
 
@@ -89,7 +90,7 @@ fn resolve(symbolizer: &Symbolizer, module: &ModuleFile, addresses: &[Svma]) -> 
 fn known(symbol: &NativeSymbol) -> Option<&str> {
     match &symbol.name {
         FunctionName::Known(name) => Some(name),
-        FunctionName::InMethodTable(_) | FunctionName::Unknown { .. } => None,
+        FunctionName::InMethodTable(_) | FunctionName::Stub(_) | FunctionName::Unknown { .. } => None,
     }
 }
 

@@ -30,7 +30,7 @@ fn from_tables(file: &Path, functions: &BTreeMap<u64, (u64, Vec<String>)>) -> BT
     let names = Symbolizer::new(None).resolve(&module, &queries).names;
     let in_table = |(query, symbols): (&Query, Vec<NativeSymbol>)| match &symbols.last()?.name {
         FunctionName::InMethodTable(name) => Some((query.extent?.start.0, name.clone())),
-        FunctionName::Known(_) | FunctionName::Unknown { .. } => None,
+        FunctionName::Known(_) | FunctionName::Stub(_) | FunctionName::Unknown { .. } => None,
     };
     queries.iter().zip(names).filter_map(in_table).collect()
 }

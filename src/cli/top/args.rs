@@ -41,8 +41,8 @@ pub struct TopArgs {
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_overhead)]
     pub max_overhead: MaxOverhead,
 
-    /// Which native frames to show at first.
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeFrames::Calls)]
+    /// Which native functions to show by themselves at first: else their time is in the functions of Python that have called them.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "calls", default_value_t = NativeFrames::None)]
     pub native: NativeFrames,
 
     /// Count threads that wait, too, at first.

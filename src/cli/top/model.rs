@@ -2,6 +2,7 @@
 //!
 //! Does: take in samples and names, and sum them up by function for what is to be shown. Does not: sample, name, or draw.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::summary::{Activity, FunctionRow, HotStack, Shares, Summary, ThreadRow, Wanted};
 use crate::output::label::{LabelOptions, name_and_place};
-use crate::profile::named::NamedFrame;
+use crate::profile::frame::{Frame, FrameKind};
+use crate::profile::named::{NamedFrame, Role};
+use crate::profile::nameless::is_nameless;
 use crate::profile::packed_samples::PackedSamples;
 use crate::profile::recording::{RecordedFrame, RecordedProgram, Thread};
 use crate::profile::samples::TimedSample;
@@ -25,6 +28,9 @@ const HOT_STACKS: usize = 30;
 /// So many of their innermost functions tell them apart.
 const HOT_FRAMES: usize = 1_000;
 
+/// What a stack without any function of Python is called where native ones are in their callers.
+const WITHOUT_PYTHON: &str = "[threads without Python]";
+
 /// What samples are counted by: numbers of the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
@@ -39,7 +45,7 @@ struct Key {
 struct FunctionName {
     name: String,
     place: Option<String>,
-    kind: crate::profile::frame::FrameKind,
+    kind: FrameKind,
 }
 
 /// The functions of each stack that was shown before, outermost first. They depend on which native frames are shown.
@@ -206,8 +212,17 @@ impl Functions {
         let names = names.get(key.program).map(Vec::as_slice).unwrap_or_default();
         let frames = programs.get(key.program).map(|program| program.stack(key.stack)).unwrap_or_default();
         let named: Vec<&NamedFrame> = frames.iter().filter_map(|frame| names.get(*frame)?.as_ref()).collect();
-        let numbers: Vec<u32> = choose(&named, self.native.unwrap_or(NativeFrames::Calls))
+        let mut shown: Vec<Cow<'_, Frame>> = choose(&named, self.native.unwrap_or(NativeFrames::Calls))
             .into_iter()
+            .map(Frame::without_address)
+            .collect();
+        // The time of a thread without Python is nobody else's.
+        if shown.is_empty() && named.iter().any(|named| named.role != Role::Always) {
+            shown.push(Cow::Owned(Frame::native(FrameKind::Thread, WITHOUT_PYTHON, None)));
+        }
+        shown.dedup_by(|inner, outer| is_nameless(inner) && inner == outer);
+        let numbers: Vec<u32> = shown
+            .iter()
             .map(|frame| {
                 let options = LabelOptions { by_function: true, no_line_numbers: false };
                 let (name, place) = name_and_place(frame, &options);
@@ -240,13 +255,13 @@ impl Functions {
     }
 
     /// The functions of a stack, innermost first; of those outside of `inner` each once.
-    fn shown(&self, inner: &[u32], whole: &[u32]) -> Vec<(String, Option<crate::profile::frame::FrameKind>)> {
+    fn shown(&self, inner: &[u32], whole: &[u32]) -> Vec<(String, Option<FrameKind>)> {
         let mut met: FxHashSet<u32> = inner.iter().copied().collect();
         let outer = whole.iter().rev().skip(inner.len()).copied().filter(|number| met.insert(*number));
         inner.iter().rev().copied().chain(outer).map(|number| self.labelled(number)).collect()
     }
 
-    fn labelled(&self, number: u32) -> (String, Option<crate::profile::frame::FrameKind>) {
+    fn labelled(&self, number: u32) -> (String, Option<FrameKind>) {
         self.names.get(number as usize).map_or_else(Default::default, |name| (name.name.clone(), Some(name.kind)))
     }
 }

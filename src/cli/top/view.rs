@@ -25,7 +25,7 @@ const KEYS: [(&str, &str, &str); 9] = [
     ("p", "pause", "let the screen stand still; sampling goes on"),
     ("o", "order", "sort by the next column"),
     ("/", "filter", "show functions with a text in their name or file; Esc ends it"),
-    ("n", "native", "native frames: what Python calls, all, none"),
+    ("n", "native", "native functions by themselves: what Python calls, all; or in their callers"),
     ("i", "idle", "count threads that wait, too"),
     ("t", "thread", "show one thread, the next, all"),
     ("?", "help", "this; arrows and Page Up/Down mark a function, whose stacks are shown below"),
@@ -181,7 +181,7 @@ fn last_line(shown: &Summary, state: &State) -> Line<'static> {
     let value = |key: &str| match key {
         "/" if !state.filter.is_empty() => format!("={}", state.filter),
         "n" if state.wanted.native == NativeFrames::All => "=all".to_owned(),
-        "n" if state.wanted.native == NativeFrames::None => "=none".to_owned(),
+        "n" if state.wanted.native == NativeFrames::Calls => "=calls".to_owned(),
         "i" if state.wanted.idle => "=shown".to_owned(),
         _ => String::new(),
     };

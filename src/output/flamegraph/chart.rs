@@ -10,7 +10,9 @@ use crate::output::SampledProfile;
 use crate::output::label::{LabelOptions, label};
 use crate::output::labelled::{Labelled, NARROW, NO_FRAMES, Narrow, labels, narrowest};
 use crate::profile::frame::{Frame, FrameKind};
+use crate::profile::nameless::is_nameless;
 use crate::profile::timeline::runs;
+use crate::profile::tree::FrameId;
 use crate::types::Tid;
 
 /// A rectangle: a frame for as long as it stays on its thread's stack.
@@ -43,17 +45,23 @@ pub(super) fn drawing(sampled: SampledProfile<'_>, options: &LabelOptions, max: 
 
 fn chart(sampled: SampledProfile<'_>, options: &LabelOptions) -> Chart {
     let SampledProfile { stacks, timeline, .. } = sampled;
-    let labels = labels(stacks.frames(), options);
+    let frames: Vec<Frame> = stacks.frames().iter().map(|frame| frame.without_address().into_owned()).collect();
+    let labels = labels(&frames, options);
     let gap = |text: &str| Labelled { text: text.into(), kind: FrameKind::Gap };
     let none = gap(NO_FRAMES);
     let by_index: Vec<Labelled> =
-        stacks.frames().iter().map(|frame| labels.get(frame).cloned().unwrap_or_else(|| gap("[no name]"))).collect();
+        frames.iter().map(|frame| labels.get(frame).cloned().unwrap_or_else(|| gap("[no name]"))).collect();
     let mut chart = Chart::default();
     for (thread, samples) in timeline.by_thread() {
         let text = label(&Frame::thread(Tid(thread.tid), thread.name.as_deref()), options);
         let root = Labelled { text: text.into(), kind: FrameKind::Thread };
         for run in runs(&samples) {
-            let path = stacks.path(run.stack as usize);
+            let mut path = stacks.path(run.stack as usize);
+            // A run of functions without names is one box.
+            path.dedup_by(|inner, outer| {
+                let of = |frame: &FrameId| frames.get(frame.index()).filter(|frame| is_nameless(frame));
+                of(inner).is_some() && of(inner) == of(outer)
+            });
             // Where stacks begin with their threads anyway, once is enough.
             let frames = path.iter().filter_map(|frame| by_index.get(frame.index())).filter(|frame| **frame != root);
             let none = path.is_empty().then_some(&none);

@@ -13,6 +13,7 @@ use crate::output::colors::Rgb;
 use crate::output::label::foldable_name;
 use crate::output::labelled::{Labelled, LabelledStacks};
 use crate::profile::comparison::{FunctionChange, FunctionKey};
+use crate::profile::nameless::without_addresses;
 
 /// What has not changed.
 const SAME: Rgb = Rgb { r: 205, g: 205, b: 211 };
@@ -35,7 +36,7 @@ pub(in crate::output) fn write(difference: &Difference<'_>, out: &mut dyn Write)
     let largest = difference.changes.iter().filter(|change| !change.total.is_noise());
     let largest = largest.map(|change| change.total.difference().abs()).fold(f64::MIN_POSITIVE, f64::max);
     let mut colors: FxHashMap<std::rc::Rc<str>, Rgb> = FxHashMap::default();
-    let tree = difference.stacks.expand(|frame| {
+    let tree = without_addresses(difference.stacks).expand(|frame| {
         let key = FunctionKey::of(frame);
         let change = by_key.get(&key);
         let text: std::rc::Rc<str> = label(&key, change.map(|change| change.total.in_words(difference.unit))).into();

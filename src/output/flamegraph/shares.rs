@@ -3,8 +3,7 @@
 //! Does: replace the two decimals that inferno writes by as many as the share deserves, and say how far it may be off, as the page does
 //! (`html/flame.js`). Does not: compute a share: inferno's is exact to its last digit.
 
-/// What a share is off by at most in 19 of 20 recordings is so many standard errors.
-const STANDARD_ERRORS: f64 = 1.96;
+use crate::profile::facts::shares::error_in_points;
 
 /// The text of a frame, `NAME (640 samples, 29.81%)`, as it is said of so many effective samples: `NAME (640 samples, 29.8 ± 1.3 %)`.
 /// `None` where it has no share, or all of it.
@@ -15,15 +14,7 @@ pub(super) fn with_error(text: &str, samples: f64) -> Option<String> {
     if !(0.0..1.0).contains(&share) {
         return None;
     }
-    let samples = samples.max(1.0);
-    let error = STANDARD_ERRORS * 100.0 * (share * (1.0 - share) / samples).sqrt();
-    // Never less than one sample, nor than the last digit of the share.
-    let error = error.max(100.0 / samples).max(0.01);
-    let digits = match error {
-        0.95.. => 0,
-        0.095.. => 1,
-        _ => 2,
-    };
+    let (error, digits) = error_in_points(share, samples);
     Some(format!("{before}, {percent:.digits$} ± {error:.digits$} %)"))
 }
 

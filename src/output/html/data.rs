@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::functions::{FunctionRow, functions};
-use super::heat::{FileRow, files};
+use super::functions::{FunctionRow, functions, without_python};
+use super::heat::{FileRow, files, opens};
 use super::kinds::kind_number;
 use super::threads::{ThreadRow, threads};
 use crate::output::SampledProfile;
@@ -18,6 +18,7 @@ use crate::output::short_name::short_label;
 use crate::profile::clean::one_line;
 use crate::profile::facts::processes::{ProcessFacts, ProcessesFacts};
 use crate::profile::frame::FrameKind;
+use crate::profile::nameless::without_addresses;
 use crate::profile::samples::Weights;
 use crate::profile::sources::Sources;
 use crate::sampler::run_state::RunState;
@@ -49,7 +50,11 @@ pub(super) struct Data {
     /// Frames that are not in `nodes`, and how many samples each of them has at most.
     left_out: (usize, u64),
     functions: Vec<FunctionRow>,
+    /// Samples of stacks without any function of Python.
+    without_python: u64,
     files: Vec<FileRow>,
+    /// The number of the file that is shown first.
+    opens: usize,
     /// Where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     processes: Option<Vec<ProcessRow>>,
@@ -84,7 +89,7 @@ struct StateRow {
 impl Data {
     pub(super) fn new(sampled: SampledProfile<'_>, sources: &Sources, options: &LabelOptions) -> Data {
         let SampledProfile { stacks, timeline, facts } = sampled;
-        let labelled = LabelledStacks::new(stacks, options);
+        let labelled = LabelledStacks::new(&without_addresses(stacks), options);
         let narrow = labelled.narrowest_of(MAX_FRAMES);
         let labels = labelled.frames().iter().map(|frame| {
             let short = match short_label(&frame.text) {
@@ -95,6 +100,7 @@ impl Data {
         });
         let (bins, duration, rows) = threads(timeline, facts);
         let state = |state: &RunState| StateRow { name: state.to_string(), on_cpu: state.is_on_cpu() };
+        let files = files(stacks, sources);
         Data {
             title: facts.title(),
             subtitle: facts.subtitle(),
@@ -109,7 +115,9 @@ impl Data {
             nodes: labelled.nodes(narrow.below),
             left_out: (narrow.frames, narrow.below.saturating_sub(1)),
             functions: functions(stacks),
-            files: files(stacks, sources),
+            without_python: without_python(stacks),
+            opens: opens(&files),
+            files,
             processes: facts.processes.as_ref().filter(|processes| processes.count() > 1).map(process_rows),
             states: timeline.states().iter().map(state).collect(),
             bins,

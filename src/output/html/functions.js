@@ -1,7 +1,8 @@
 
 // The table of functions.
 //
-// Does: sort, filter, and lead to the flame graph. Does not: know how that is drawn.
+// Does: sort, filter, and lead to the flame graph; shows functions of Python with the native ones that they call, or each by itself.
+// Does not: know how the graph is drawn.
 
 const ROWS = 300;
 const COLUMNS = [
@@ -12,6 +13,8 @@ const COLUMNS = [
   { name: 'File or module', key: 'place' },
 ];
 
+const isPython = ({ id }) => ['user', 'standard_library', 'installed_package'].includes(id);
+
 class FunctionTable {
   /// `open(name)` is called for the function that is chosen.
   constructor(data, open) {
@@ -20,6 +23,9 @@ class FunctionTable {
     this.sort = { key: 'own', isUp: false };
     this.filter = '';
     this.most = ROWS;
+    const native = byId('native');
+    native.checked = !data.functions.some(({ kind }) => isPython(data.kinds[kind]));
+    native.addEventListener('change', () => this.draw());
     byId('columns').replaceChildren(...COLUMNS.map((column) => this.head(column)));
     this.draw();
   }
@@ -48,7 +54,9 @@ class FunctionTable {
     const { key, isUp } = this.sort;
     const has = (text) => (text ?? '').toLowerCase().includes(this.filter);
     const order = (a, b) => (typeof a[key] === 'number' ? a[key] - b[key] : (a[key] ?? '').localeCompare(b[key] ?? ''));
-    const rows = this.data.functions.filter(({ name, place }) => has(name) || has(place));
+    const isShown = ({ kind }) => byId('native').checked || isPython(this.data.kinds[kind]);
+    const shown = this.data.functions.filter((row) => isShown(row) && (has(row.name) || has(row.place)));
+    const rows = shown.map((row) => (byId('native').checked ? row : { ...row, own: row.inside }));
     return rows.sort((a, b) => (isUp ? order(a, b) : order(b, a)));
   }
 
@@ -70,6 +78,10 @@ class FunctionTable {
       more.append(button);
     } else if (rows.length === 0) {
       more.textContent = 'No function is called so.';
+    }
+    const { without_python: without, total } = this.data;
+    if (!byId('native').checked && without > 0) {
+      more.append(element('p', {}, `${percent(without, total)} is of stacks without a function of Python.`));
     }
   }
 

@@ -10,6 +10,7 @@ class SourceView {
     this.next = 0;
     const option = ({ name, total }, index) => element('option', { value: index }, `${percent(total, data.total)}  ${name}`);
     byId('file').replaceChildren(...data.files.map(option));
+    byId('file').value = String(data.opens);
     byId('file').addEventListener('change', () => this.draw());
     byId('hottest').addEventListener('click', () => this.toHot());
     this.wasHidden = true;

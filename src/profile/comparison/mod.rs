@@ -31,7 +31,8 @@ impl FunctionKey {
     pub fn of(frame: &Frame) -> FunctionKey {
         let file = frame.source.as_ref().map(|source| source.file.clone()).filter(|file| !file.is_empty());
         // A module's file stays what it is where debug information is there for one of the profiles only.
-        FunctionKey { name: frame.name.clone(), place: frame.module.clone().or(file) }
+        // Addresses are others in another build.
+        FunctionKey { name: frame.without_address().name.clone(), place: frame.module.clone().or(file) }
     }
 }
 

@@ -41,6 +41,7 @@ fn facts() -> RecordingFacts {
         weights: Weights::Ticks,
         target_cpu: None,
         not_sampled: None,
+        time_spent: None,
         shown_part: None,
         left_out: Vec::new(),
     }

@@ -69,17 +69,25 @@ impl SymbolTable {
 
     /// The symbols, in the table's order.
     pub fn iter(&self) -> impl Iterator<Item = ElfSymbol<'_>> {
-        self.symbols.chunks_exact(SYMBOL_SIZE).filter_map(|s| {
-            let info = *s.get(4)?;
-            Some(ElfSymbol {
-                svma: Svma(u64_at(s, 8)?),
-                size: u64_at(s, 16)?,
-                kind: info & 0xf,
-                binding: info >> 4,
-                section: u16_at(s, 6)?,
-                names: &self.names,
-                name_at: u32_at(s, 0)? as usize,
-            })
+        self.symbols.chunks_exact(SYMBOL_SIZE).filter_map(|s| self.parse(s))
+    }
+
+    /// The symbol with a number, by which relocations mean it.
+    pub fn get(&self, number: u32) -> Option<ElfSymbol<'_>> {
+        let at = (number as usize).checked_mul(SYMBOL_SIZE)?;
+        self.parse(self.symbols.get(at..at.checked_add(SYMBOL_SIZE)?)?)
+    }
+
+    fn parse(&self, s: &[u8]) -> Option<ElfSymbol<'_>> {
+        let info = *s.get(4)?;
+        Some(ElfSymbol {
+            svma: Svma(u64_at(s, 8)?),
+            size: u64_at(s, 16)?,
+            kind: info & 0xf,
+            binding: info >> 4,
+            section: u16_at(s, 6)?,
+            names: &self.names,
+            name_at: u32_at(s, 0)? as usize,
         })
     }
 }
@@ -120,12 +128,8 @@ impl ElfFile {
     /// The dynamic symbols as the loader finds them: without section headers.
     fn dynamic_symbols(&self) -> Result<SymbolTable, ElfError> {
         const WHAT: &str = "dynamic symbols";
-        let segment = self.segments_of(elf::PT_DYNAMIC).next().ok_or(ElfError::Missing(WHAT))?;
-        let dynamic = self.source.read(segment.offset.0, segment.file_size.min(MAX_DYNAMIC), WHAT)?;
-        let value = |tag: elf::DynamicTag| {
-            let entry = dynamic.chunks_exact(16).find(|e| u64_at(e, 0) == Some(tag.0 as u64))?;
-            u64_at(entry, 8)
-        };
+        let dynamic = self.dynamic_section(WHAT)?;
+        let value = |tag| dynamic_value(&dynamic, tag);
         let missing = || ElfError::Missing(WHAT);
         let symbols = Svma(value(elf::DT_SYMTAB).ok_or_else(missing)?);
         let names = Svma(value(elf::DT_STRTAB).ok_or_else(missing)?);
@@ -141,13 +145,20 @@ impl ElfFile {
         })
     }
 
-    /// Turns the addresses by which the dynamic section leads to the symbols back into the file's own: the GNU loader adds the load bias
+    /// The bytes of the dynamic section, from its segment.
+    pub(super) fn dynamic_section(&self, what: &'static str) -> Result<Vec<u8>, ElfError> {
+        let segment = self.segments_of(elf::PT_DYNAMIC).next().ok_or(ElfError::Missing(what))?;
+        self.source.read(segment.offset.0, segment.file_size.min(MAX_DYNAMIC), what)
+    }
+
+    /// Turns the addresses by which the dynamic section leads to symbols and relocations back into the file's own: the GNU loader adds the load bias
     /// to them where they are (`ADJUST_DYN_INFO` in elf/get-dynamic-info.h).
     pub(super) fn undo_relocation(&mut self, bias: u64) {
         let Some(segment) = self.segments_of(elf::PT_DYNAMIC).next() else { return };
         let (start, len) = (segment.offset.0, segment.file_size.min(MAX_DYNAMIC));
         let Ok(mut dynamic) = self.source.read(start, len, "dynamic section") else { return };
-        let tables = [elf::DT_SYMTAB, elf::DT_STRTAB, elf::DT_HASH, elf::DT_GNU_HASH].map(|tag| tag.0 as u64);
+        let tables =
+            [elf::DT_SYMTAB, elf::DT_STRTAB, elf::DT_HASH, elf::DT_GNU_HASH, elf::DT_JMPREL].map(|tag| tag.0 as u64);
         for entry in dynamic.chunks_exact_mut(16) {
             let (Some(tag), Some(value)) = (u64_at(entry, 0), u64_at(entry, 8)) else { continue };
             let own = value.wrapping_sub(bias);
@@ -192,6 +203,12 @@ impl ElfFile {
             }
         }
     }
+}
+
+/// The value of the first entry with a tag.
+pub(super) fn dynamic_value(dynamic: &[u8], tag: elf::DynamicTag) -> Option<u64> {
+    let entry = dynamic.chunks_exact(16).find(|e| u64_at(e, 0) == Some(tag.0 as u64))?;
+    u64_at(entry, 8)
 }
 
 #[cfg(test)]

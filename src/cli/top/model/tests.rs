@@ -73,6 +73,21 @@ fn a_function_that_calls_itself_is_counted_once() {
 }
 
 #[test]
+fn functions_without_names_are_one_and_threads_without_python_have_a_row() {
+    let native = |name: &str| {
+        let frame = Frame::native(FrameKind::System, name, Some("libz.so.1"));
+        Some(NamedFrame { frames: vec![frame], role: Role::Native })
+    };
+    let mut model = model(vec![sample(0, 0, 0, 3), sample(10 * MS, 0, 0, 4)]);
+    model.names = vec![(0..names().len()).map(|n| native(&format!("libz.so.1+0x{n:x}0"))).collect()];
+    let calls = model.summary(&[program()], WANTED);
+    assert_eq!(shares(&calls), [("libz.so.1 [without names]", 1.0, 1.0)]);
+    assert!(calls.hot.iter().all(|stack| stack.frames.len() == 1), "a run of them is one: {:?}", calls.hot);
+    let python = model.summary(&[program()], Wanted { native: NativeFrames::None, ..WANTED });
+    assert_eq!(shares(&python), [(WITHOUT_PYTHON, 1.0, 1.0)]);
+}
+
+#[test]
 fn threads_that_wait_are_shown_when_they_are_wanted() {
     let mut model = model(vec![sample(0, 0, 0, 2), sample(0, 1, 1, 1)]);
     let programs = [program()];

@@ -49,7 +49,7 @@ fn screen(columns: u16, rows: u16, summary: &Summary, state: &State) -> String {
 }
 
 fn state() -> State {
-    State::new(NativeFrames::Calls, false)
+    State::new(NativeFrames::None, false)
 }
 
 #[test]
@@ -94,7 +94,9 @@ fn what_is_chosen_is_shown() {
     assert!(
         shown(&|state| state.wanted.thread = Some(4711)).contains("\nthread 4711 worker: mostly on CPU: Python  CPU")
     );
-    assert!(shown(&|state| state.wanted.native = NativeFrames::None).contains("n native=none"));
+    assert!(shown(&|_| ()).contains("n native  i"));
+    assert!(shown(&|state| state.wanted.native = NativeFrames::Calls).contains("n native=calls"));
+    assert!(shown(&|state| state.wanted.native = NativeFrames::All).contains("n native=all"));
     assert!(shown(&|state| state.wanted.idle = true).contains("i idle=shown"));
     assert!(shown(&|state| state.sort = SortBy::TotalOverall).contains("∑ total▼"));
     assert!(shown(&|state| state.shows_help = true).contains("sampling goes on"));
