@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
 
-use super::process::read_status;
+use super::process::{age, read_status};
 use super::status::TaskState;
 use super::threads;
 use crate::types::Pid;
@@ -19,6 +19,8 @@ use crate::types::Pid;
 const MAX_STAT: u64 = 1200;
 /// The whole table is listed this often, whatever the kernel says was started last.
 const LIST_EVERY: Duration = Duration::from_secs(1);
+/// Where the kernel does not say what was started, the table is listed so much later for each process: that takes a microsecond of each.
+const AND_FOR_EACH: Duration = Duration::from_micros(40);
 /// Looking at each of more ids costs more than listing the table.
 const MAX_IDS: i32 = 400;
 
@@ -60,6 +62,11 @@ impl ProcessEntry {
         let (user, system): (u64, u64) = (fields.nth(14 - 5)?.parse().ok()?, fields.next()?.parse().ok()?);
         let start_time = fields.nth(22 - 16)?.parse().ok()?;
         Some(ProcessEntry { pid, parent, start_time, state, name, cpu_ticks: user.saturating_add(system) })
+    }
+
+    /// How long ago it was started.
+    pub fn age(&self) -> Option<Duration> {
+        age(self.start_time)
     }
 
     /// Whether it has ended, and only waits for its parent.
@@ -119,7 +126,9 @@ impl NewProcesses {
     pub fn look(&mut self) -> Vec<Pid> {
         let now = self.last_id();
         let before = std::mem::replace(&mut self.last, now);
-        let is_due = self.is_told_wrong || self.listed_at.is_none_or(|at| at.elapsed() >= LIST_EVERY);
+        let for_each = AND_FOR_EACH * u32::try_from(self.listed.len()).unwrap_or(u32::MAX);
+        let list_every = if self.is_told_wrong { LIST_EVERY.min(for_each) } else { LIST_EVERY };
+        let is_due = self.listed_at.is_none_or(|at| at.elapsed() >= list_every);
         let given = before.zip(self.last).filter(|(before, now)| (0..=MAX_IDS).contains(&now.saturating_sub(*before)));
         let Some((before, now)) = given.filter(|_| !is_due) else { return self.list(before) };
         let is_there = |pid: &Pid| ProcessEntry::of(*pid).is_some();

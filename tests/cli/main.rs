@@ -35,6 +35,7 @@ mod bad_targets;
 mod bug_report;
 mod cgroups;
 mod core_files;
+mod crowds;
 mod debugger;
 mod diff;
 mod doctor;
