@@ -31,6 +31,8 @@ pub struct ProcessEntry {
     pub pid: Pid,
     /// Its parent's; 0 or 1 where that has ended.
     pub parent: Pid,
+    /// The id of the process that has begun its session (setsid(2)); no other gets that while anybody is in the session.
+    pub session: Pid,
     /// When it was started, in clock ticks since boot: with the pid, its identity.
     pub start_time: u64,
     /// What the kernel says it does.
@@ -59,9 +61,11 @@ impl ProcessEntry {
         let mut fields = threads::fields_behind_name(text)?;
         let state = TaskState::of_letter(*fields.next()?.as_bytes().first()?);
         let parent = Pid(fields.next()?.parse().ok()?);
-        let (user, system): (u64, u64) = (fields.nth(14 - 5)?.parse().ok()?, fields.next()?.parse().ok()?);
+        let session = Pid(fields.nth(6 - 5)?.parse().ok()?);
+        let (user, system): (u64, u64) = (fields.nth(14 - 7)?.parse().ok()?, fields.next()?.parse().ok()?);
         let start_time = fields.nth(22 - 16)?.parse().ok()?;
-        Some(ProcessEntry { pid, parent, start_time, state, name, cpu_ticks: user.saturating_add(system) })
+        let cpu_ticks = user.saturating_add(system);
+        Some(ProcessEntry { pid, parent, session, start_time, state, name, cpu_ticks })
     }
 
     /// How long ago it was started.
@@ -184,9 +188,10 @@ mod tests {
 
     #[test]
     fn an_entry_is_told_by_its_fields() {
-        let text = "42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 55 66 7 8 20 0 1 0 12345 1000 20";
+        let text = "42 (a) b (c) S 7 42 41 0 -1 4194560 1 2 3 4 55 66 7 8 20 0 1 0 12345 1000 20";
         let entry = ProcessEntry::parse(Pid(42), text).unwrap();
-        assert_eq!((entry.parent, entry.start_time, entry.cpu_ticks), (Pid(7), 12345, 121));
+        assert_eq!((entry.parent, entry.session), (Pid(7), Pid(41)));
+        assert_eq!((entry.start_time, entry.cpu_ticks), (12345, 121));
         assert_eq!((entry.name.as_str(), entry.state), ("a) b (c", TaskState::Blocked));
         for damaged in ["", "42", "42 (", "42 ) (", "42 (a) S", "42 (a) S x", "42 (a) S 7 42 42 0 -1 4 1 2 3 4 x"] {
             assert_eq!(ProcessEntry::parse(Pid(42), damaged), None, "{damaged}");

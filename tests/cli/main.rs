@@ -36,6 +36,7 @@ mod bug_report;
 mod cgroups;
 mod core_files;
 mod crowds;
+mod daemons;
 mod debugger;
 mod diff;
 mod doctor;

@@ -180,12 +180,18 @@ impl Roster {
         self.named.get(&pid) == Some(&start_time)
     }
 
-    /// Whether a process was started by a chosen one, which its parent's id can belong to no more.
-    fn is_child(&self, process: &ProcessEntry) -> bool {
-        let Some(chosen) = self.chosen.get(&process.parent) else { return false };
-        // Whoever was started before its parent's id was given to another is of the one before.
-        ProcessEntry::of(process.parent)
-            .is_none_or(|parent| parent.start_time == chosen.start_time || process.start_time < parent.start_time)
+    /// Whether a process was started by a chosen one, or by what that has started. By the session that is known also where its parent has
+    /// ended: nobody comes into one but by being started in it. Into a process group others can come, as the second program of a pipe.
+    fn is_descendant(&self, process: &ProcessEntry) -> bool {
+        self.has_started(process.parent, process) || self.has_started(process.session, process)
+    }
+
+    /// Whether the process with this id, when it started another or began its session, was a chosen one.
+    fn has_started(&self, pid: Pid, process: &ProcessEntry) -> bool {
+        let Some(chosen) = self.chosen.get(&pid).filter(|_| pid != process.pid) else { return false };
+        // Whoever was started before the id was given to another is of the one before.
+        ProcessEntry::of(pid)
+            .is_none_or(|now| now.start_time == chosen.start_time || process.start_time < now.start_time)
     }
 
     /// What became of all.
@@ -217,8 +223,8 @@ impl Roster {
         if self.chosen.get(&pid).is_some_and(|chosen| chosen.start_time == entry.start_time) {
             return true;
         }
-        let (is_named, is_child) = (self.is_named(pid, entry.start_time), self.is_child(&entry));
-        if pid.0.unsigned_abs() == std::process::id() || !self.selection.chooses(&entry, (is_named, is_child)) {
+        let (is_named, is_of_one) = (self.is_named(pid, entry.start_time), self.is_descendant(&entry));
+        if pid.0.unsigned_abs() == std::process::id() || !self.selection.chooses(&entry, (is_named, is_of_one)) {
             // What has run for long under another name, or in another group, stays what it is.
             let may_change = self.has_looked || entry.age().is_none_or(|age| age < UNDECIDED);
             if may_change && self.selection.is_open() && is_process(pid) {
@@ -350,13 +356,21 @@ mod tests {
     fn a_child_is_of_the_process_that_had_the_id_when_it_was_started() {
         let (own, mut roster) = (own(), roster(Pid(ID)));
         let parent = ProcessEntry::of(own.parent).unwrap();
-        assert!(!roster.is_child(&own));
+        let alone = ProcessEntry { session: Pid(ID), ..own };
+        assert!(!roster.is_descendant(&alone));
         choose(&mut roster, parent.pid, parent.start_time);
-        assert!(roster.is_child(&own));
+        assert!(roster.is_descendant(&alone));
         choose(&mut roster, parent.pid, parent.start_time.wrapping_sub(1));
-        assert!(!roster.is_child(&own), "another has the id, and has started it");
-        let earlier = ProcessEntry { start_time: parent.start_time.wrapping_sub(1), ..own };
-        assert!(roster.is_child(&earlier), "it was there before the other");
+        assert!(!roster.is_descendant(&alone), "another has the id, and has started it");
+        let earlier = ProcessEntry { start_time: parent.start_time.wrapping_sub(1), ..alone.clone() };
+        assert!(roster.is_descendant(&earlier), "it was there before the other");
+        // The same by the session, where the parent has ended.
+        let orphan = ProcessEntry { parent: Pid(1), session: parent.pid, ..alone };
+        assert!(!roster.is_descendant(&orphan), "another has the id, and has begun the session");
+        choose(&mut roster, parent.pid, parent.start_time);
+        assert!(roster.is_descendant(&orphan));
+        let leader = ProcessEntry { parent: Pid(ID), session: parent.pid, ..parent };
+        assert!(!roster.is_descendant(&leader), "it has begun its session itself");
     }
 
     #[test]
