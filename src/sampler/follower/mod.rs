@@ -151,6 +151,11 @@ impl Follower {
         }
     }
 
+    /// Whether it has looked often enough to have found what was there.
+    pub fn has_looked(&self) -> bool {
+        self.shared.looks.load(Ordering::Acquire) >= u64::from(LOOKS_NOW)
+    }
+
     /// Whether more may come now that nothing is sampled: a chosen process lives that may start Python, or one may be started at any
     /// time.
     pub fn may_find_more(&mut self) -> bool {
