@@ -124,7 +124,8 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failur
     let Some(process) = not_python(&error) else { return Err(refusal::attach(&error)) };
     let mut follower = follow(Selection::tree(pid), mode, None, false)?;
     let (mut children, start) = (Vec::new(), Instant::now());
-    while start.elapsed() < CHILDREN_LIMIT {
+    // On a busy machine the first looks take longer.
+    while start.elapsed() < CHILDREN_LIMIT || !follower.has_looked() && start.elapsed() < FIND_LIMIT {
         children.extend(follower.wait(LOOK_EVERY));
     }
     let program = process.program_name();

@@ -11,6 +11,9 @@ use crate::target::containers;
 use crate::target::selection::{Selection, is_container_id};
 use crate::types::Pid;
 
+/// So many containers of one name are named.
+const MAX_NAMED: usize = 5;
+
 /// Which processes, beside the one that `--pid` names or that is started.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ProcessArgs {
@@ -90,7 +93,7 @@ impl ProcessArgs {
             pids: pid.into_iter().collect(),
             names: self.name.clone(),
             cgroups: self.cgroup.clone(),
-            containers: self.container.iter().map(|id| container(id)).collect::<Result<_, _>>()?,
+            containers: self.container.iter().map(|id| container(Path::new("/"), id)).collect::<Result<_, _>>()?,
             all: self.all,
             descendants: self.subprocesses,
             without: self.exclude.clone(),
@@ -98,17 +101,56 @@ impl ProcessArgs {
     }
 }
 
-/// The id of a container, or the beginning of one.
-fn container(text: &str) -> Result<String, Failure> {
+/// The id of a container, or the beginning of one. `root`: where the machine's files begin.
+fn container(root: &Path, text: &str) -> Result<String, Failure> {
     // The name of what makes them can stand before an id: `containerd://…`, as Kubernetes shows it.
     let text = text.rsplit_once("://").map_or(text, |(_, id)| id);
-    match is_container_id(text) {
-        true => Ok(text.to_ascii_lowercase()),
-        false => containers::id_of_name(Path::new("/"), text).ok_or_else(|| {
-            Failure::new(format_args!("there is no container `{text}` that can be seen here")).with_hint(
-                "Give its id, six or more digits of it: `docker ps`, `podman ps`, `crictl ps` or `kubectl describe pod` show it. \
-                 The names of containers are in files that only root may read.",
-            )
-        }),
+    if is_container_id(text) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let mut ids = containers::ids_of_name(root, text);
+    if ids.len() > 1 {
+        let named: Vec<&str> = ids.iter().take(MAX_NAMED).map(String::as_str).collect();
+        let more = if ids.len() > named.len() { ", …" } else { "" };
+        return Err(Failure::new(format_args!(
+            "there are {} containers `{text}`: {}{more}",
+            ids.len(),
+            named.join(", ")
+        ))
+        .with_hint(
+            "Give the id of the one that is meant, six or more digits of it; `--container` can be given several times.",
+        ));
+    }
+    ids.pop().ok_or_else(|| {
+        Failure::new(format_args!("there is no container `{text}` that can be seen here")).with_hint(
+            "Give its id, six or more digits of it: `docker ps`, `podman ps`, `crictl ps` or `kubectl describe pod` show it. \
+             The names of containers are in files that only root may read.",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_name_of_several_containers_is_refused_with_their_ids() {
+        let root = std::env::temp_dir().join(format!("fpprof-names-{}", std::process::id()));
+        let add = |id: &str| {
+            let bundle = root.join("run/containerd/io.containerd.runtime.v2.task/k8s.io").join(id);
+            fs::create_dir_all(&bundle).unwrap();
+            fs::write(bundle.join("config.json"), r#"{"annotations":{"io.kubernetes.cri.container-name":"app"}}"#)
+                .unwrap();
+        };
+        let said = |text: &str| container(&root, text).map_err(|failure| failure.to_string());
+        assert!(said("app").unwrap_err().contains("there is no container `app`"));
+        add("cccc01");
+        assert_eq!(said("app"), Ok("cccc01".to_owned()));
+        add("cccc02");
+        assert!(said("app").unwrap_err().contains("there are 2 containers `app`: cccc01, cccc02"));
+        assert_eq!(said("containerd://CCCC02"), Ok("cccc02".to_owned()));
+        fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -159,11 +159,7 @@ impl Process {
 
     /// How long ago the process was started; an exec since does not count.
     pub fn age(&self) -> Option<Duration> {
-        let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
-        let ticks_a_second = sysconf(SysconfVar::CLK_TCK).ok()?.and_then(|ticks| u64::try_from(ticks).ok())?;
-        let started = Duration::from_secs(self.start_time.checked_div(ticks_a_second)?);
-        // The ticks of a second are too few to matter.
-        Some(Duration::from(now).saturating_sub(started))
+        age(self.start_time)
     }
 
     /// The process with its new program, if it has replaced the one that it was opened with (execve(2)).
@@ -210,6 +206,15 @@ impl Process {
         }
         Ok(mappings)
     }
+}
+
+/// How long ago a process was started, in clock ticks since boot.
+pub(super) fn age(start_time: u64) -> Option<Duration> {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
+    let ticks_a_second = sysconf(SysconfVar::CLK_TCK).ok()?.and_then(|ticks| u64::try_from(ticks).ok())?;
+    let started = Duration::from_secs(start_time.checked_div(ticks_a_second)?);
+    // The ticks of a second are too few to matter.
+    Some(Duration::from(now).saturating_sub(started))
 }
 
 /// What the first thread does, and when it was started, by its open file; `None` once the kernel has forgotten it, with its id.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
 
-use super::process::read_status;
+use super::process::{age, read_status};
 use super::status::TaskState;
 use super::threads;
 use crate::types::Pid;
@@ -19,6 +19,8 @@ use crate::types::Pid;
 const MAX_STAT: u64 = 1200;
 /// The whole table is listed this often, whatever the kernel says was started last.
 const LIST_EVERY: Duration = Duration::from_secs(1);
+/// Where the kernel does not say what was started, the table is listed so much later for each process: that takes a microsecond of each.
+const AND_FOR_EACH: Duration = Duration::from_micros(40);
 /// Looking at each of more ids costs more than listing the table.
 const MAX_IDS: i32 = 400;
 
@@ -29,6 +31,8 @@ pub struct ProcessEntry {
     pub pid: Pid,
     /// Its parent's; 0 or 1 where that has ended.
     pub parent: Pid,
+    /// The id of the process that has begun its session (setsid(2)); no other gets that while anybody is in the session.
+    pub session: Pid,
     /// When it was started, in clock ticks since boot: with the pid, its identity.
     pub start_time: u64,
     /// What the kernel says it does.
@@ -57,9 +61,16 @@ impl ProcessEntry {
         let mut fields = threads::fields_behind_name(text)?;
         let state = TaskState::of_letter(*fields.next()?.as_bytes().first()?);
         let parent = Pid(fields.next()?.parse().ok()?);
-        let (user, system): (u64, u64) = (fields.nth(14 - 5)?.parse().ok()?, fields.next()?.parse().ok()?);
+        let session = Pid(fields.nth(6 - 5)?.parse().ok()?);
+        let (user, system): (u64, u64) = (fields.nth(14 - 7)?.parse().ok()?, fields.next()?.parse().ok()?);
         let start_time = fields.nth(22 - 16)?.parse().ok()?;
-        Some(ProcessEntry { pid, parent, start_time, state, name, cpu_ticks: user.saturating_add(system) })
+        let cpu_ticks = user.saturating_add(system);
+        Some(ProcessEntry { pid, parent, session, start_time, state, name, cpu_ticks })
+    }
+
+    /// How long ago it was started.
+    pub fn age(&self) -> Option<Duration> {
+        age(self.start_time)
     }
 
     /// Whether it has ended, and only waits for its parent.
@@ -119,7 +130,9 @@ impl NewProcesses {
     pub fn look(&mut self) -> Vec<Pid> {
         let now = self.last_id();
         let before = std::mem::replace(&mut self.last, now);
-        let is_due = self.is_told_wrong || self.listed_at.is_none_or(|at| at.elapsed() >= LIST_EVERY);
+        let for_each = AND_FOR_EACH * u32::try_from(self.listed.len()).unwrap_or(u32::MAX);
+        let list_every = if self.is_told_wrong { LIST_EVERY.min(for_each) } else { LIST_EVERY };
+        let is_due = self.listed_at.is_none_or(|at| at.elapsed() >= list_every);
         let given = before.zip(self.last).filter(|(before, now)| (0..=MAX_IDS).contains(&now.saturating_sub(*before)));
         let Some((before, now)) = given.filter(|_| !is_due) else { return self.list(before) };
         let is_there = |pid: &Pid| ProcessEntry::of(*pid).is_some();
@@ -175,9 +188,10 @@ mod tests {
 
     #[test]
     fn an_entry_is_told_by_its_fields() {
-        let text = "42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 55 66 7 8 20 0 1 0 12345 1000 20";
+        let text = "42 (a) b (c) S 7 42 41 0 -1 4194560 1 2 3 4 55 66 7 8 20 0 1 0 12345 1000 20";
         let entry = ProcessEntry::parse(Pid(42), text).unwrap();
-        assert_eq!((entry.parent, entry.start_time, entry.cpu_ticks), (Pid(7), 12345, 121));
+        assert_eq!((entry.parent, entry.session), (Pid(7), Pid(41)));
+        assert_eq!((entry.start_time, entry.cpu_ticks), (12345, 121));
         assert_eq!((entry.name.as_str(), entry.state), ("a) b (c", TaskState::Blocked));
         for damaged in ["", "42", "42 (", "42 ) (", "42 (a) S", "42 (a) S x", "42 (a) S 7 42 42 0 -1 4 1 2 3 4 x"] {
             assert_eq!(ProcessEntry::parse(Pid(42), damaged), None, "{damaged}");

@@ -2,6 +2,7 @@
 //!
 //! Does: look into it, seldom when it stays what it is, and tell what it is. Does not: choose it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::sampler::open::{self, AttachError};
 use crate::sampler::session::Session;
 use crate::target::maps::Mappings;
 use crate::target::process::{Process, ProcessError};
-use crate::target::process_table::ProcessEntry;
+use crate::target::process_table::{ProcessEntry, program_of};
 use crate::target::shared_memory::shares_memory;
 use crate::types::Pid;
 
@@ -24,10 +25,16 @@ const FIRST_LOOK: Duration = Duration::from_millis(8);
 /// A look comes when so much of the time has passed again that the process is known for: what changes early is seen early.
 const OF_ITS_AGE: u32 = 6;
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
+/// And so much later for each process that is known: with thousands, looks take a hundredth of a CPU or two.
+const AND_FOR_EACH: Duration = Duration::from_millis(5);
+/// But this often it is looked whether it is another program by now, which takes some microseconds.
+const SAME_PROGRAM_EVERY: Duration = Duration::from_secs(1);
 /// For so long an error can be that of an interpreter which is just starting.
 const STARTING: Duration = Duration::from_secs(2);
 /// A process that is so young has used nothing but what is of the recording.
 const BORN: Duration = Duration::from_secs(1);
+/// Where so many processes are known, those of programs that are known to run no Python are looked into last.
+const CROWD: usize = 200;
 /// So many kinds of programs are remembered that are not Python.
 const MAX_KINDS: usize = 4096;
 
@@ -45,9 +52,28 @@ pub enum Look {
     Refused { name: String, reason: String },
 }
 
-/// Programs without Python, by the files that they have mapped: `git` is looked into once, not a thousand times.
+/// Programs without Python: `git` is looked into once, not a thousand times.
 #[derive(Debug, Default)]
-pub struct OtherPrograms(FxHashSet<u64>);
+pub struct OtherPrograms {
+    /// By the files that they have mapped.
+    kinds: FxHashSet<u64>,
+    /// By their paths: those of processes that had run for some time.
+    paths: FxHashSet<PathBuf>,
+}
+
+impl OtherPrograms {
+    fn add(&mut self, kind: u64, process: &Process) {
+        if self.kinds.len() >= MAX_KINDS {
+            self.kinds.clear();
+            self.paths.clear();
+        }
+        self.kinds.insert(kind);
+        // What has just been started may have no library mapped yet, Python's too.
+        if process.age().is_some_and(|age| age >= STARTING) {
+            self.paths.extend(program_of(process.identity.pid));
+        }
+    }
+}
 
 /// A process that may run Python.
 #[derive(Debug)]
@@ -61,6 +87,8 @@ pub struct Candidate {
     since: Instant,
     next: Instant,
     was_looked_into: bool,
+    /// The program that runs no Python, and until when that is taken for granted.
+    other: Option<(PathBuf, Instant)>,
 }
 
 impl Candidate {
@@ -72,7 +100,7 @@ impl Candidate {
     /// One that is there for longer: it is looked into at once.
     pub fn known((pid, start_time): (Pid, u64)) -> Candidate {
         let now = Instant::now();
-        Candidate { pid, start_time, is_new: false, since: now, next: now, was_looked_into: false }
+        Candidate { pid, start_time, is_new: false, since: now, next: now, was_looked_into: false, other: None }
     }
 
     /// Whether it is time for a look.
@@ -90,11 +118,53 @@ impl Candidate {
         self.was_looked_into
     }
 
-    /// Looks into the process.
-    pub fn look(&mut self, mode: Mode, binaries: &Arc<Binaries>, others: &mut OtherPrograms) -> Look {
+    /// When it is time for the next look.
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Looks into the process, which is one of so many that are `known`.
+    pub fn look(&mut self, (mode, known): (Mode, usize), binaries: &Arc<Binaries>, others: &mut OtherPrograms) -> Look {
         let now = Instant::now();
         let age = now.duration_since(self.since);
-        self.next = now + (age / OF_ITS_AGE).clamp(FIRST_LOOK, LOOK_AT_LEAST_EVERY);
+        let soon = now + (age / OF_ITS_AGE).clamp(FIRST_LOOK, SAME_PROGRAM_EVERY);
+        if known >= CROWD && !self.was_looked_into {
+            self.other = self.like_others(now, known, others);
+        }
+        if let Some((program, until)) = &self.other
+            && now < *until
+            && program_of(self.pid).as_ref() == Some(program)
+        {
+            (self.next, self.was_looked_into) = (soon.min(*until), true);
+            return Look::Later;
+        }
+        let at_least_every = LOOK_AT_LEAST_EVERY.max(AND_FOR_EACH * u32::try_from(known).unwrap_or(u32::MAX));
+        let until = now + (age / OF_ITS_AGE).clamp(FIRST_LOOK, at_least_every);
+        self.next = until;
+        let look = self.look_closely((mode, age), binaries, others);
+        self.other = (matches!(look, Look::Later) && self.was_looked_into)
+            .then(|| Some((program_of(self.pid)?, until)))
+            .flatten();
+        if self.other.is_some() {
+            self.next = until.min(soon);
+        }
+        look
+    }
+
+    /// The program of the process, if others have run it and no Python: it is looked into behind all that nothing is known of, one after
+    /// the other.
+    fn like_others(&self, now: Instant, known: usize, others: &OtherPrograms) -> Option<(PathBuf, Instant)> {
+        let program = program_of(self.pid).filter(|program| others.paths.contains(program))?;
+        let place = usize::try_from(self.pid.0).unwrap_or(0) % known.max(1);
+        Some((program, now + SAME_PROGRAM_EVERY + AND_FOR_EACH * u32::try_from(place).unwrap_or(0)))
+    }
+
+    fn look_closely(
+        &mut self,
+        (mode, age): (Mode, Duration),
+        binaries: &Arc<Binaries>,
+        others: &mut OtherPrograms,
+    ) -> Look {
         let process = match Process::open(self.pid) {
             Ok(process) if process.identity.start_time == Some(self.start_time) => process,
             Ok(_) => return Look::Gone { too_soon: !self.was_looked_into },
@@ -112,7 +182,7 @@ impl Candidate {
         }
         let Ok(mappings) = process.mappings() else { return Look::Later };
         let kind = kind(&process, &mappings);
-        if others.0.contains(&kind) {
+        if others.kinds.contains(&kind) {
             self.was_looked_into = true;
             return Look::Later;
         }
@@ -128,10 +198,7 @@ impl Candidate {
             Err(_) if process.replaced().is_some() || !process.is_alive() => Look::Later,
             Err(OpenError::Interpreter(RuntimeError::NotPython)) => {
                 self.was_looked_into = true;
-                if others.0.len() >= MAX_KINDS {
-                    others.0.clear();
-                }
-                others.0.insert(kind);
+                others.add(kind, &process);
                 Look::Later
             }
             Err(_) if age < STARTING => Look::Later,
@@ -175,9 +242,25 @@ mod tests {
         let own = ProcessEntry::of(Pid(std::process::id() as i32)).unwrap();
         let look = |start_time| {
             let mut candidate = Candidate::known((own.pid, start_time));
-            candidate.look(Mode::Wall, &Arc::default(), &mut OtherPrograms::default())
+            candidate.look((Mode::Wall, 1), &Arc::default(), &mut OtherPrograms::default())
         };
         assert!(matches!(look(own.start_time), Look::Later), "it runs no Python");
         assert!(matches!(look(own.start_time + 1), Look::Gone { too_soon: true }));
+    }
+
+    #[test]
+    fn in_a_crowd_programs_that_are_known_are_looked_into_last() {
+        let own = ProcessEntry::of(Pid(std::process::id() as i32)).unwrap();
+        let mut others = OtherPrograms::default();
+        let is_put_off = |known, others: &mut OtherPrograms| {
+            let mut candidate = Candidate::known((own.pid, own.start_time));
+            assert!(matches!(candidate.look((Mode::Wall, known), &Arc::default(), others), Look::Later));
+            assert!(candidate.is_other());
+            candidate.other.unwrap().1 >= Instant::now() + SAME_PROGRAM_EVERY / 2
+        };
+        assert!(!is_put_off(5_000, &mut others), "nothing is known yet");
+        others.paths.extend(program_of(own.pid));
+        assert!(!is_put_off(10, &mut others));
+        assert!(is_put_off(5_000, &mut others));
     }
 }

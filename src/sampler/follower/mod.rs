@@ -9,7 +9,7 @@ mod roster;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -42,8 +42,8 @@ enum Told {
 /// What it tells of itself.
 #[derive(Debug, Default)]
 struct Shared {
-    /// How many of the chosen processes live.
-    living: AtomicUsize,
+    /// Whether any of the chosen processes lives that is sampled or may be soon.
+    lives: AtomicBool,
     /// How often it has looked.
     looks: AtomicU64,
     stop: AtomicBool,
@@ -97,7 +97,7 @@ impl Follower {
                     // Who sampled it may be gone; then this ends, too.
                     let _ = hand.send(Box::new(found));
                 });
-                of_thread.living.store(roster.living(), Ordering::Relaxed);
+                of_thread.lives.store(roster.lives(), Ordering::Relaxed);
                 of_thread.looks.fetch_add(1, Ordering::Release);
                 match told.recv_timeout(LOOK_EVERY) {
                     Ok(Told::LookAgain(which)) => roster.look_again(which),
@@ -151,6 +151,11 @@ impl Follower {
         }
     }
 
+    /// Whether it has looked often enough to have found what was there.
+    pub fn has_looked(&self) -> bool {
+        self.shared.looks.load(Ordering::Acquire) >= u64::from(LOOKS_NOW)
+    }
+
     /// Whether more may come now that nothing is sampled: a chosen process lives that may start Python, or one may be started at any
     /// time.
     pub fn may_find_more(&mut self) -> bool {
@@ -158,7 +163,7 @@ impl Follower {
         let since = *self.idle_at.get_or_insert(looks);
         let has_looked = looks.saturating_sub(since) >= LOOKS_AFTER_THE_LAST;
         let is_over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
-        !is_over && (self.waits || !has_looked || self.shared.living.load(Ordering::Relaxed) > 0)
+        !is_over && (self.waits || !has_looked || self.shared.lives.load(Ordering::Relaxed))
     }
 
     /// Ends it. Returns what became of the processes.
