@@ -364,11 +364,9 @@ impl<'a> SamplingLoop<'a> {
         let at = now();
         if self.budget.is_review_due(at) {
             let running = self.active.iter().map(|program| &program.session.statistics.stops);
-            let (mut stops, mut stopped) = (0, 0);
-            for all in running.chain([&self.statistics.stops]) {
-                stops += all.durations.count();
-                stopped += all.total.0;
-            }
+            let (stops, stopped) = running
+                .chain([&self.statistics.stops])
+                .fold((0, 0), |(stops, stopped), all| (stops + all.durations.count(), stopped + all.total.0));
             // Sampling less often saves nothing of what other threads do: those have limits of their own.
             let own_cpu = own_thread_cpu_time().unwrap_or_default();
             self.budget.review(Spent { at, stops, stopped: Nanos(stopped), own_cpu });
