@@ -41,7 +41,7 @@ fn workers_among_thousands_of_other_children_are_sampled_within_the_budget() {
     let ended = running.wait();
     for worker in &workers {
         let is_of_it = |stack: &&str| stack.contains(&format!("({worker});")) && stack.contains(";work (");
-        assert!(ended.stacks().iter().any(|stack| is_of_it(stack)), "{worker}: {ended:?}");
+        assert!(ended.stacks().iter().any(is_of_it), "{worker}: {ended:?}");
     }
     let others = format!("{},{:03} that ran no Python", sleepers / 1000, sleepers % 1000);
     let others = if sleepers < 1000 { format!("{sleepers} that ran no Python") } else { others };
