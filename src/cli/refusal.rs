@@ -129,10 +129,10 @@ fn ended_too_early(program: &str, status: ExitStatus) -> Failure {
 
 /// None of the chosen processes can be sampled.
 pub fn none_found(followed: &Followed) -> Failure {
-    let Followed { not_python, refused, .. } = followed;
+    let Followed { not_python, refused, refused_in_all, .. } = followed;
     if let Some(first) = refused.first() {
-        let others = match refused.len() {
-            1 => String::new(),
+        let others = match refused_in_all {
+            0 | 1 => String::new(),
             all => format!(" (and {} more)", all - 1),
         };
         return Failure::new(format_args!("none of the chosen processes can be recorded: {}{others}", first.reason))

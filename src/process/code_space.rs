@@ -62,6 +62,13 @@ impl CodeBytes for AnonymousCode {
 }
 
 impl CodeSpace {
+    /// Takes what stands for the process once it has ended: its code is not read any more, only named.
+    pub fn let_go(&mut self, gone: Arc<dyn Target>) {
+        self.target = gone;
+        // They read the process's memory.
+        self.addresses = AddressSpace::new(Vec::new());
+    }
+
     /// Reads the mappings and opens their modules.
     ///
     /// # Errors

@@ -128,6 +128,12 @@ impl Reader {
         })
     }
 
+    /// Takes what stands for the target once it has ended, and closes what is open of it.
+    pub fn let_go(&mut self, gone: Arc<dyn Target>) {
+        self.space.let_go(Arc::clone(&gone));
+        self.target = gone;
+    }
+
     /// What is read.
     pub fn target(&self) -> &Arc<dyn Target> {
         &self.target

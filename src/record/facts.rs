@@ -89,7 +89,7 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
 
 /// The processes, where there may be several.
 fn processes(recording: &Recording) -> Option<ProcessesFacts> {
-    let Followed { not_python, too_short, too_many, refused } = recording.followed.as_ref()?;
+    let Followed { not_python, too_short, too_many, refused, refused_in_all } = recording.followed.as_ref()?;
     let mut processes: Vec<ProcessFacts> = Vec::new();
     let mut places: FxHashMap<(Pid, u32, String), usize> = FxHashMap::default();
     for program in &recording.programs {
@@ -110,8 +110,15 @@ fn processes(recording: &Recording) -> Option<ProcessesFacts> {
     processes.truncate(MAX_PROCESSES);
     let name = |refused: &Refused| format!("process {} ({}): {}", refused.pid, refused.name, refused.reason);
     let refused = refused.iter().map(name).collect();
-    let (not_python, too_short, too_many) = (*not_python, *too_short, *too_many);
-    Some(ProcessesFacts { recorded: processes, more, not_python, too_short, too_many, refused })
+    Some(ProcessesFacts {
+        recorded: processes,
+        more,
+        not_python: *not_python,
+        too_short: *too_short,
+        too_many: *too_many,
+        refused,
+        refused_in_all: *refused_in_all,
+    })
 }
 
 /// What the threads did. The GIL is looked at in wall mode only.

@@ -15,7 +15,6 @@ use super::program::Program;
 use super::requests::Requests;
 use super::stream::Stream;
 use super::throttling::TargetThrottling;
-use crate::capture::captured::Captured;
 use crate::capture::pending::sleep_until_any_comes;
 use crate::capture::watchdog;
 use crate::sampler::budget::{Budget, Spent};
@@ -23,7 +22,7 @@ use crate::sampler::clock::{Clock, Tick, now, own_thread_cpu_time};
 use crate::sampler::follower::{Follower, Found};
 use crate::sampler::open;
 use crate::sampler::own_quota::OwnQuota;
-use crate::sampler::session::Session;
+use crate::sampler::session::{Session, SharedBySessions};
 use crate::sampler::statistics::Statistics;
 use crate::target::cgroup::CpuGroups;
 use crate::target::launch::Launched;
@@ -54,8 +53,8 @@ pub struct SamplingLoop<'a> {
     done: Vec<Program>,
     /// Of all of them.
     ids: GivenIds,
-    /// In which all of them are captured.
-    buffers: Captured,
+    /// What they have together.
+    shared: SharedBySessions,
     /// With which of the programs the next tick begins: the first to be looked at is looked at most in time.
     first: usize,
     failed: u64,
@@ -97,7 +96,7 @@ impl<'a> SamplingLoop<'a> {
             active: Vec::new(),
             done: Vec::new(),
             ids: GivenIds::default(),
-            buffers: Captured::default(),
+            shared: SharedBySessions::default(),
             first: 0,
             failed: 0,
             idle: 0,
@@ -242,9 +241,9 @@ impl<'a> SamplingLoop<'a> {
         self.quota.begin_serving();
         for program in &mut self.active {
             if program.session.has_pending_stops() {
-                program.session.swap_buffers(&mut self.buffers);
+                program.session.swap_buffers(&mut self.shared);
                 took(program.serve(time), program, launched);
-                program.session.swap_buffers(&mut self.buffers);
+                program.session.swap_buffers(&mut self.shared);
             }
         }
         self.quota.end_tick();
@@ -314,7 +313,7 @@ impl<'a> SamplingLoop<'a> {
                 next.is_none().then(|| after_replacement(identity))
             }
         };
-        program.session.close_threads();
+        program.session.let_go(&mut self.shared);
         self.statistics.add(std::mem::take(&mut program.session.statistics));
         self.done.push(program);
         if let Some(session) = next {
@@ -382,9 +381,9 @@ impl<'a> SamplingLoop<'a> {
         let (before, from) = self.active.split_at_mut(self.first);
         for program in from.iter_mut().chain(before) {
             program.session.was_due(due);
-            program.session.swap_buffers(&mut self.buffers);
+            program.session.swap_buffers(&mut self.shared);
             let outcome = program.sample(time, weight);
-            program.session.swap_buffers(&mut self.buffers);
+            program.session.swap_buffers(&mut self.shared);
             has_failed |= outcome.failed;
             has_taken |= outcome.taken;
             told_nothing |= outcome.told_nothing;

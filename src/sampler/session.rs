@@ -32,6 +32,7 @@ use crate::target::threads::RunCount;
 use crate::target::view::{Identity, Target};
 use crate::types::Tid;
 use crate::types::room::Room;
+pub use among_many::SharedBySessions;
 
 /// Threads are listed when their number has changed; one that ends as another begins is noticed this late.
 const LIST_THREADS_EVERY: Duration = Duration::from_millis(250);

@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod elf;
 pub mod elf_files;
 pub mod eyes;
+pub mod gone;
 pub mod host;
 pub mod launch;
 pub mod live;

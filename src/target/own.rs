@@ -7,7 +7,11 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::Signal;
+
+/// Files that are left for what there is besides: threads that come, libraries that are named, the output.
+const LEFT_FOR_OTHERS: u64 = 64;
 
 /// The permissions that a new file does not get, as umask(2) has them; absent where it cannot be told.
 pub fn umask() -> Option<u32> {
@@ -19,6 +23,14 @@ pub fn ignores(signal: Signal) -> bool {
     let ignored = status_field("SigIgn").and_then(|mask| u64::from_str_radix(&mask, 16).ok()).unwrap_or(0);
     // Signal n is bit n - 1; signals count from 1.
     ignored >> (signal as i32 - 1) & 1 == 1
+}
+
+/// Whether this process may open so many more files that another process can be sampled beside those that are: each has some eight open, and one
+/// or two for each of its threads.
+pub fn has_room_for_files() -> bool {
+    let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return true };
+    let open = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
+    open.saturating_add(LEFT_FOR_OTHERS.max(soft / 8)) <= soft
 }
 
 /// The path of a file that this process has open, whatever its name is, also when it has none.

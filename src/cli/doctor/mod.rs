@@ -90,7 +90,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
 fn several(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let selection = args.processes.selection(args.pid.map(Pid))?;
     open::raise_open_files_limit();
-    let (sessions, followed) = find_now(&selection, Mode::Wall);
+    let (sessions, followed) = find_now(&selection, Mode::Wall).map_err(|error| refusal::no_thread(&error))?;
     if sessions.is_empty() {
         return Err(refusal::none_found(&followed));
     }

@@ -35,6 +35,9 @@ pub struct ProcessesFacts {
     pub too_many: u64,
     /// Those that could not be recorded, and why, the first ones.
     pub refused: Vec<String>,
+    /// How many that were in all; 0 in older recordings, which tell the first ones only.
+    #[serde(default)]
+    pub refused_in_all: u64,
 }
 
 /// One process.
@@ -111,7 +114,7 @@ impl ProcessesFacts {
             (self.not_python, "ran no Python that can be read"),
             (self.too_short, "ended before they could be looked into"),
             (self.too_many, "were more than can be recorded side by side"),
-            (self.refused.len() as u64, "could not be read"),
+            (self.refused_in_all.max(self.refused.len() as u64), "could not be read"),
         ];
         let others = others.into_iter().filter(|(count, _)| *count > 0);
         let others: String = others.map(|(number, what)| format!(", {} that {what}", count(number))).collect();

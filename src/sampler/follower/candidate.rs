@@ -31,8 +31,6 @@ const AND_FOR_EACH: Duration = Duration::from_millis(5);
 const SAME_PROGRAM_EVERY: Duration = Duration::from_secs(1);
 /// For so long an error can be that of an interpreter which is just starting.
 const STARTING: Duration = Duration::from_secs(2);
-/// A process that is so young has used nothing but what is of the recording.
-const BORN: Duration = Duration::from_secs(1);
 /// Where so many processes are known, those of programs that are known to run no Python are looked into last.
 const CROWD: usize = 200;
 /// So many kinds of programs are remembered that are not Python.
@@ -89,6 +87,8 @@ pub struct Candidate {
     was_looked_into: bool,
     /// The program that runs no Python, and until when that is taken for granted.
     other: Option<(PathBuf, Instant)>,
+    /// Why it could not be looked into, when that was tried last.
+    trouble: Option<String>,
 }
 
 impl Candidate {
@@ -100,7 +100,16 @@ impl Candidate {
     /// One that is there for longer: it is looked into at once.
     pub fn known((pid, start_time): (Pid, u64)) -> Candidate {
         let now = Instant::now();
-        Candidate { pid, start_time, is_new: false, since: now, next: now, was_looked_into: false, other: None }
+        Candidate {
+            pid,
+            start_time,
+            is_new: false,
+            since: now,
+            next: now,
+            was_looked_into: false,
+            other: None,
+            trouble: None,
+        }
     }
 
     /// Whether it is time for a look.
@@ -116,6 +125,13 @@ impl Candidate {
     /// Whether it has been looked into and is no Python until now.
     pub fn is_other(&self) -> bool {
         self.was_looked_into
+    }
+
+    /// What it is called, and why it could not be looked into until now, if so.
+    pub fn trouble(&self) -> Option<(String, String)> {
+        let reason = self.trouble.clone()?;
+        let entry = ProcessEntry::of(self.pid).filter(|entry| entry.start_time == self.start_time)?;
+        Some((entry.name, reason))
     }
 
     /// When it is time for the next look.
@@ -165,6 +181,7 @@ impl Candidate {
         binaries: &Arc<Binaries>,
         others: &mut OtherPrograms,
     ) -> Look {
+        self.trouble = None;
         let process = match Process::open(self.pid) {
             Ok(process) if process.identity.start_time == Some(self.start_time) => process,
             Ok(_) => return Look::Gone { too_soon: !self.was_looked_into },
@@ -174,8 +191,7 @@ impl Candidate {
             Err(ProcessError::KernelThread(_) | ProcessError::IsThread { .. }) => return Look::Never,
             Err(ProcessError::ForeignArchitecture { .. }) if age >= STARTING => return Look::Never,
             // A program that takes another user's rights is out of reach for a moment, or for good.
-            Err(_) if age < STARTING => return Look::Later,
-            Err(error) => return self.refused(&AttachError::from(error)),
+            Err(error) => return self.later_or_refused(age, &AttachError::from(error)),
         };
         if is_amid_vfork(&process) {
             return Look::Later;
@@ -186,13 +202,13 @@ impl Candidate {
             self.was_looked_into = true;
             return Look::Later;
         }
-        let is_born = self.is_new && process.age().is_some_and(|age| age < BORN);
+        // All that it has used is of the recording.
+        let is_born = self.is_new;
         match Session::sharing(process.clone(), binaries, mode) {
             Ok(session) if !open::is_whole(&session) => Look::Later,
             Ok(session) => match open::check_permission(self.pid) {
                 Ok(()) => Look::Found { session: Box::new(session), is_born },
-                Err(_) if age < STARTING => Look::Later,
-                Err(error) => self.refused(&error),
+                Err(error) => self.later_or_refused(age, &error),
             },
             // Another program than the one that is known by its kind, or nothing any more.
             Err(_) if process.replaced().is_some() || !process.is_alive() => Look::Later,
@@ -201,9 +217,17 @@ impl Candidate {
                 others.add(kind, &process);
                 Look::Later
             }
-            Err(_) if age < STARTING => Look::Later,
-            Err(error) => self.refused(&error),
+            Err(error) => self.later_or_refused(age, &error),
         }
+    }
+
+    /// What is just starting may be ready soon.
+    fn later_or_refused(&mut self, age: Duration, error: &dyn std::error::Error) -> Look {
+        if age >= STARTING {
+            return self.refused(error);
+        }
+        self.trouble = Some(error.to_string());
+        Look::Later
     }
 
     fn refused(&self, error: &dyn std::error::Error) -> Look {

@@ -5,6 +5,9 @@
 use crate::sampler::session::Session;
 use crate::types::Pid;
 
+/// So many that cannot be sampled are told one by one.
+const MAX_REFUSED: usize = 20;
+
 /// A process: its id, and when it was started, for the id can be another's by now.
 pub type Which = (Pid, Option<u64>);
 
@@ -39,4 +42,16 @@ pub struct Followed {
     pub too_many: u64,
     /// Those that could not be sampled, the first ones.
     pub refused: Vec<Refused>,
+    /// How many that are in all.
+    pub refused_in_all: u64,
+}
+
+impl Followed {
+    /// Takes note of a process that cannot be sampled.
+    pub fn refuse(&mut self, refused: Refused) {
+        self.refused_in_all += 1;
+        if self.refused.len() < MAX_REFUSED {
+            self.refused.push(refused);
+        }
+    }
 }

@@ -8,19 +8,21 @@ mod found;
 mod roster;
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::mode::Mode;
 use crate::process::binaries::Binaries;
 use crate::sampler::session::Session;
+use crate::target::process_table::ProcessEntry;
 use crate::target::selection::Selection;
 use crate::target::view::Identity;
+use crate::types::Pid;
 pub use found::{Followed, Found, Refused, Which};
 use roster::Roster;
 
@@ -30,6 +32,11 @@ const LOOKS_NOW: u32 = 3;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// So many looks after the last process has ended there is none that was overlooked.
 const LOOKS_AFTER_THE_LAST: u64 = 3;
+
+/// A look into one process takes some milliseconds, on a full machine a second: one that takes as long as this is held up.
+const STUCK: Duration = Duration::from_secs(5);
+/// For so long the end waits for the process that is being looked into.
+const END_LIMIT: Duration = Duration::from_millis(500);
 
 /// What the follower is told.
 enum Told {
@@ -42,6 +49,10 @@ enum Told {
 /// What it tells of itself.
 #[derive(Debug, Default)]
 struct Shared {
+    /// The process that is looked into, by its id.
+    looking_into: AtomicI32,
+    /// What became of processes, as far as that is settled.
+    settled: Mutex<Followed>,
     /// Whether any of the chosen processes lives that is sampled or may be soon.
     lives: AtomicBool,
     /// How often it has looked.
@@ -50,17 +61,25 @@ struct Shared {
 }
 
 /// The processes that are chosen and run Python now, by their ids, and what became of the others.
-pub fn find_now(selection: &Selection, mode: Mode) -> (Vec<Session>, Followed) {
+///
+/// # Errors
+/// When there can be no thread.
+pub fn find_now(selection: &Selection, mode: Mode) -> io::Result<(Vec<Session>, Followed)> {
+    let mut follower = Follower::start(selection.clone(), mode, Arc::default(), &[], false)?;
     let mut sessions = Vec::new();
-    let mut roster = Roster::new(selection.clone(), mode, Arc::default(), &[]);
-    for look in 0..LOOKS_NOW {
-        if look > 0 {
-            thread::sleep(LOOK_EVERY);
+    // As long as it gets on.
+    let mut moved_at = (0, Instant::now());
+    while !follower.has_looked() && moved_at.1.elapsed() < STUCK {
+        let looking_into = follower.shared.looking_into.load(Ordering::Relaxed);
+        if looking_into != moved_at.0 {
+            moved_at = (looking_into, Instant::now());
         }
-        roster.look(&mut |found| sessions.push(found.session));
+        sessions.extend(follower.wait(LOOK_EVERY).map(|found| found.session));
     }
+    let followed = follower.end();
+    sessions.extend(std::iter::from_fn(|| follower.found()).map(|found| found.session));
     sessions.sort_by_key(|session| session.identity().pid);
-    (sessions, roster.followed())
+    Ok((sessions, followed))
 }
 
 /// Follows processes. Dropping it ends that.
@@ -69,7 +88,8 @@ pub struct Follower {
     found: Receiver<Box<Found>>,
     tell: Option<Sender<Told>>,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<Followed>>,
+    end: Receiver<Followed>,
+    thread: Option<JoinHandle<()>>,
     /// Whether what is chosen may come at any time.
     waits: bool,
     /// How often it had looked when there was nothing to sample any more.
@@ -88,15 +108,20 @@ impl Follower {
         open: &[&Identity],
         waits: bool,
     ) -> io::Result<Follower> {
-        let ((hand, found), (tell, told)) = (channel(), channel());
+        let ((hand, found), (tell, told), (tell_end, end)) = (channel(), channel(), channel());
         let shared = Arc::new(Shared::default());
         let (of_thread, mut roster) = (Arc::clone(&shared), Roster::new(selection, mode, binaries, open));
         let follow = move || {
             loop {
-                roster.look(&mut |found| {
+                let begin = |pid: Pid| {
+                    of_thread.looking_into.store(pid.0, Ordering::Relaxed);
+                    !of_thread.stop.load(Ordering::Relaxed)
+                };
+                roster.look(&begin, &mut |found| {
                     // Who sampled it may be gone; then this ends, too.
                     let _ = hand.send(Box::new(found));
                 });
+                of_thread.settled.lock().unwrap_or_else(PoisonError::into_inner).clone_from(roster.settled());
                 of_thread.lives.store(roster.lives(), Ordering::Relaxed);
                 of_thread.looks.fetch_add(1, Ordering::Release);
                 match told.recv_timeout(LOOK_EVERY) {
@@ -109,7 +134,8 @@ impl Follower {
                     break;
                 }
             }
-            roster.followed()
+            // Who wanted to know may have given up.
+            let _ = tell_end.send(roster.followed());
         };
         // Signals are for others; SIGCONT above all: a watchdog has one pending, which no thread may take.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
@@ -119,7 +145,7 @@ impl Follower {
             let _ = before.thread_set_mask();
         }
         let thread = thread?;
-        Ok(Follower { found, tell: Some(tell), shared, thread: Some(thread), waits, idle_at: None })
+        Ok(Follower { found, tell: Some(tell), end, shared, thread: Some(thread), waits, idle_at: None })
     }
 
     /// A process that has been found since; `None` when there is none just now.
@@ -166,16 +192,32 @@ impl Follower {
         !is_over && (self.waits || !has_looked || self.shared.lives.load(Ordering::Relaxed))
     }
 
-    /// Ends it. Returns what became of the processes.
+    /// Ends it. Returns what became of the processes. Where it is held up by one, whose memory can take as long to answer as that one likes,
+    /// it is left alone: it ends with fpprof.
     pub fn end(&mut self) -> Followed {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.tell = None;
-        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+        let Some(thread) = self.thread.take() else { return Followed::default() };
+        match self.end.recv_timeout(END_LIMIT) {
+            Ok(followed) => followed,
+            Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => Followed::default(),
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                let mut followed = self.shared.settled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let pid = Pid(self.shared.looking_into.load(Ordering::Relaxed));
+                let name = ProcessEntry::of(pid).map_or_else(String::new, |entry| entry.name);
+                followed.refuse(Refused { pid, name, reason: "its memory does not answer".to_owned() });
+                followed
+            }
+        }
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.end();
+        // Not waited for: it ends by itself.
+        self.shared.stop.store(true, Ordering::Relaxed);
     }
 }

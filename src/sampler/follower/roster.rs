@@ -14,6 +14,7 @@ use super::candidate::{Candidate, Look, OtherPrograms};
 use super::found::{Followed, Found, Refused, Which};
 use crate::process::binaries::Binaries;
 use crate::sampler::mode::Mode;
+use crate::target::own;
 use crate::target::process_table::{NewProcesses, ProcessEntry, is_process};
 use crate::target::selection::Selection;
 use crate::target::view::Identity;
@@ -23,8 +24,6 @@ use crate::types::Pid;
 const MAX_OPEN: usize = 1_000;
 /// The most programs of one recording: a reader takes no more than 10,000.
 const MAX_PROGRAMS: u64 = 9_000;
-/// So many that cannot be sampled are told one by one.
-const MAX_REFUSED: usize = 20;
 /// What a process may become by which it is chosen is looked at for so long.
 const UNDECIDED: Duration = Duration::from_secs(10);
 /// Processes that have ended are looked for this often.
@@ -104,8 +103,9 @@ impl Roster {
         }
     }
 
-    /// Takes up what has come, looks into what is due, and hands over what is ready.
-    pub fn look(&mut self, hand_over: &mut dyn FnMut(Found)) {
+    /// Takes up what has come, looks into what is due, and hands over what is ready. `begin` is told of each process before it is looked
+    /// into, and ends the look where it returns false.
+    pub fn look(&mut self, begin: &dyn Fn(Pid) -> bool, hand_over: &mut dyn FnMut(Found)) {
         let mut come = self.new.look();
         if self.decided.elapsed() >= DECIDE_EVERY {
             self.decided = Instant::now();
@@ -117,6 +117,9 @@ impl Roster {
         // What is due again by then is left to the next look.
         let due = std::iter::from_fn(|| pop_due(&mut self.due, now)).collect::<Vec<Pid>>();
         for pid in due {
+            if !begin(pid) {
+                break;
+            }
             if self.chosen.get(&pid).is_some_and(|chosen| chosen.is_due(now)) {
                 self.look_into(pid, hand_over);
             }
@@ -194,11 +197,21 @@ impl Roster {
             .is_none_or(|now| now.start_time == chosen.start_time || process.start_time < now.start_time)
     }
 
-    /// What became of all.
-    pub fn followed(self) -> Followed {
-        let is_other = |chosen: &Chosen| matches!(&chosen.status, Status::Candidate(candidate) if candidate.is_other());
-        let others = self.chosen.values().filter(|chosen| is_other(chosen)).count() as u64;
-        Followed { not_python: self.followed.not_python.saturating_add(others), ..self.followed }
+    /// What became of those that are settled.
+    pub fn settled(&self) -> &Followed {
+        &self.followed
+    }
+
+    /// What became of all. What could not be looked into until now cannot be.
+    pub fn followed(mut self) -> Followed {
+        for (pid, chosen) in &self.chosen {
+            let Status::Candidate(candidate) = &chosen.status else { continue };
+            self.followed.not_python += u64::from(candidate.is_other());
+            if let Some((name, reason)) = candidate.trouble() {
+                self.followed.refuse(Refused { pid: *pid, name, reason });
+            }
+        }
+        self.followed
     }
 
     /// Takes up those processes that are chosen, and their children that are among them.
@@ -261,7 +274,9 @@ impl Roster {
                 self.chosen.remove(&pid);
             }
             Look::Never => chosen.status = Status::PassedBy,
-            Look::Found { .. } if self.open >= MAX_OPEN || self.programs >= MAX_PROGRAMS => {
+            Look::Found { .. }
+                if self.open >= MAX_OPEN || self.programs >= MAX_PROGRAMS || !own::has_room_for_files() =>
+            {
                 self.followed.too_many += 1;
                 chosen.status = Status::PassedBy;
             }
@@ -273,9 +288,7 @@ impl Roster {
             }
             Look::Refused { name, reason } => {
                 chosen.status = Status::PassedBy;
-                if self.followed.refused.len() < MAX_REFUSED {
-                    self.followed.refused.push(Refused { pid, name, reason });
-                }
+                self.followed.refuse(Refused { pid, name, reason });
             }
         }
     }

@@ -2,15 +2,30 @@
 //!
 //! Does: share what one at a time needs, and give back what none needs any more. Does not: know the others.
 
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
 use super::Session;
 use crate::capture::captured::Captured;
+use crate::target::gone::GoneTarget;
 use crate::target::process_table::ProcessEntry;
+use crate::target::root::{RootIdentity, TargetRoot};
 use crate::target::view::Identity;
+
+/// What many sessions have together.
+#[derive(Debug, Default)]
+pub struct SharedBySessions {
+    /// In which the threads of all are captured.
+    buffers: Captured,
+    /// The roots of processes that have ended.
+    roots: FxHashMap<RootIdentity, Arc<TargetRoot>>,
+}
 
 impl Session {
     /// Takes the buffers in which captures are made, and gives those that it had: of many sessions one is sampled at a time.
-    pub fn swap_buffers(&mut self, buffers: &mut Captured) {
-        std::mem::swap(&mut self.reader.captured, buffers);
+    pub fn swap_buffers(&mut self, shared: &mut SharedBySessions) {
+        std::mem::swap(&mut self.reader.captured, &mut shared.buffers);
     }
 
     /// Takes note that the id of the process, which has ended, is another's.
@@ -25,8 +40,14 @@ impl Session {
         self.has_lost_id || start_time.is_some() && has_another()
     }
 
-    /// Lets go of the files of threads: of a process that has ended nothing is kept open.
-    pub fn close_threads(&mut self) {
+    /// Closes what is open of a process that has ended, but its root, in which its files are looked for: that of another
+    /// that has ended, where it is the same.
+    pub fn let_go(&mut self, shared: &mut SharedBySessions) {
         self.threads = Vec::new();
+        let mut root = self.reader.root();
+        if let Some(identity) = root.identity() {
+            root = Arc::clone(shared.roots.entry(identity).or_insert(root));
+        }
+        self.reader.let_go(Arc::new(GoneTarget::of(&**self.reader.target(), root)));
     }
 }
