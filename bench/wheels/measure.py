@@ -54,8 +54,8 @@ def command(place, project, words):
 def measure(fpprof, place, project, words, wanted):
     """The figures of at least `wanted` stacks: a dictionary. Raises `NotMeasured`."""
     _put_work(place)
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(place.scratch.inside / "site"), "PYTHONDONTWRITEBYTECODE": "1",
-                   "PYTHON_JIT": "0", "HOME": str(place.scratch.inside / "data"), "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(place.scratch.inside / "site"),
+                   "PYTHONDONTWRITEBYTECODE": "1", "PYTHON_JIT": "0", "HOME": str(place.scratch.inside / "data"), "LC_ALL": "C.UTF-8"}
     words = [str(word) for word in command(place, project, words)]
     with tempfile.TemporaryFile("w+", errors="replace") as said, \
             subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, env=environment) as target:

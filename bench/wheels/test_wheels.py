@@ -27,7 +27,7 @@ def recording(folder):
         {"fpprof_recording": {"version": 2}},
         {"program": {"number": 0, "pid": 1, "interpreter": 0, "project": "/", "home": None}},
         {"modules": {"program": 0, "list": [{"path": "/usr/bin/python3"}, {"path": "/site/fast.so"}]}},
-        {"frames": {"program": 0, "list": [{"python": [0, 1]}, {"native": CALLER}, {"native": NATIVE}, {"missing": "NoUnwindRule"}]}},
+        {"frames": {"program": 0, "list": [{"python": [0, 1]}, {"native": CALLER}, {"native": NATIVE}, {"missing": "no_unwind_rule"}]}},
         {"stacks": {"program": 0, "caller": [0, 1, 2, 1, 4], "frame": [0, 1, 2, 3, 2]}},
         {"samples": {"program": 0, "after": [1] * 14, "thread": [0] * 14, "state": [0] * 14,
                      "stack": [1] + [3] * 8 + [2] * 2 + [5] * 2 + [3], "weight": [1] * 13 + [0]}},
@@ -50,7 +50,7 @@ class Counts(unittest.TestCase):
         self.assertEqual(figures["named_leaves"], 3)
         self.assertEqual(figures["through_site"], 12)
         self.assertEqual((figures["site_frames"], figures["described_site_frames"]), (8 * 2 + 2 + 2, 10))
-        self.assertEqual(figures["gaps"], [{"reason": "NoUnwindRule", "place": "fast.so+0x1234", "stacks": 2}])
+        self.assertEqual(figures["gaps"], [{"reason": "no_unwind_rule", "place": "fast.so+0x1234", "stacks": 2}])
         self.assertEqual(figures["leaf_modules"][0], {"module": "fast.so", "stacks": 12})
 
     def test_a_folder_that_begins_alike_is_not_the_wheels(self):
@@ -104,10 +104,10 @@ class Table(unittest.TestCase):
         self.assertNotIn("| 3.14 |", words)
 
     def test_what_is_weak(self):
-        gap = {"reason": "NoUnwindRule", "place": "_x.cpython-313-x86_64-linux-gnu.so+0x12 f(a|b)", "stacks": 4}
+        gap = {"reason": "no_unwind_rule", "place": "_x.cpython-313-x86_64-linux-gnu.so+0x12 f(a|b)", "stacks": 4}
         bare, stripped = self.file(described_share=0.3), self.file(symbols="exports")
         words = "; ".join(weak.links(self.measurement(bare, stripped, gaps=[gap])))
-        for part in ("4 break off at `_x+0x12` (f(a/b)): no way out found", "70 % of _x", "_x stripped"):
+        for part in ("4 break off at `_x+0x12` (f(a/b)): no way out found", "70 % of _x without tables (rebuild", "_x: names of exports only"):
             self.assertIn(part, words)
         self.assertEqual(list(weak.links(self.measurement(self.file()))), [])
 

@@ -3,12 +3,20 @@
 Does: judge a measurement, in words. Does not: measure.
 """
 
-# What is said of a gap, by its id in recordings.
-GAPS = {"UnmappedCode": "code in no known mapping", "NoUnwindRule": "no way out found", "UnknownRegister": "a register is not known",
-        "BrokenStack": "the walk left the stack", "TooDeep": "too many frames", "PythonChain": "the interpreter's frames end early",
-        "Unplaced": "Python frames without a place", "EvalLoop": "an eval loop without its frames", "UnreadableCode": "a code object that cannot be read"}
-# Fewer bytes of code without tables are not worth a word.
+# What is said of a gap, by its id in recordings (docs/recording-format.md).
+GAPS = {
+    "broken_stack": "the walk left the stack",
+    "eval_loop": "an eval loop whose Python frames could not be had",
+    "no_unwind_rule": "no way out found",
+    "too_deep": "too many frames",
+    "unknown_register": "a register that a blocked thread does not show",
+    "unmapped_code": "what is there is no return address",
+    "unplaced": "Python frames without a native one",
+}
+# Less code without tables, in bytes, is not worth a word (`fpprof doctor` says the same).
 LITTLE_CODE = 4_096
+# From this share on, tables describe a file's code.
+DESCRIBED = 0.9
 
 
 def symbols(files):
@@ -19,25 +27,19 @@ def symbols(files):
     if not shares:
         return "–"
     kind = max(shares, key=shares.get)
-    share = round(100 * shares[kind] / max(1, sum(shares.values())))
-    return kind if len(shares) == 1 else f"{kind} {share} %"
+    return kind if len(shares) == 1 else f"{kind} {round(100 * shares[kind] / max(1, sum(shares.values())))} %"
 
 
 def links(measurement):
     """The weak links, the weakest first."""
     figures = measurement["figures"]
-    for gap in figures["gaps"][:2]:
-        yield f"{gap['stacks']} break off at {_place(gap['place'])}: {GAPS.get(gap['reason'], gap['reason'])}"
-    bare = [file for file in figures["files"] if file["code"] * (1 - (file["described_share"] or 0)) > LITTLE_CODE
-            and (file["described_share"] or 0) < 0.9]
-    for file in sorted(bare, key=lambda file: file["code"] * ((file["described_share"] or 0) - 1))[:2]:
-        yield f"{100 * (1 - (file['described_share'] or 0)):.0f} % of {short(file['name'])} without tables (assembly): its source needs .cfi directives"
-    stripped = [file for file in figures["files"] if file["symbols"] in ("exports", "none")]
-    code = sum(file["code"] for file in figures["files"])
-    if sum(file["code"] for file in stripped) > code / 10:
-        names = sorted(stripped, key=lambda file: -file["code"])
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield f"{short(names[0]['name'])}{more} stripped: names of exports only; build without -s"
+    yield from (_gap(gap) for gap in figures["gaps"][:2])
+    bare = [file for file in figures["files"] if _described(file) < DESCRIBED and _without_tables(file) > LITTLE_CODE]
+    yield from (_bare(file) for file in sorted(bare, key=_without_tables, reverse=True)[:2])
+    stripped = sorted((file for file in figures["files"] if file["symbols"] in ("exports", "none")), key=lambda file: -file["code"])
+    if sum(file["code"] for file in stripped) > sum(file["code"] for file in figures["files"]) / 10:
+        more = f" and {len(stripped) - 1} more" if len(stripped) > 1 else ""
+        yield f"{short(stripped[0]['name'])}{more}: names of exports only, stripped"
 
 
 def short(name):
@@ -45,7 +47,24 @@ def short(name):
     return name.split(".cpython-")[0].split(".abi3")[0]
 
 
-def _place(words):
-    module, _, function = words.partition(" ")
+def _described(file):
+    return file["described_share"] or 0
+
+
+def _without_tables(file):
+    return file["code"] * (1 - _described(file))
+
+
+def _bare(file):
+    # Assembly is a part of a file; compilers that were told to leave the tables out have made nearly all of one.
+    helps = "assembly, mostly: `.cfi` directives" if _described(file) > 0.5 else "rebuild with `-fasynchronous-unwind-tables`"
+    return f"{100 * (1 - _described(file)):.0f} % of {short(file['name'])} without tables ({helps})"
+
+
+def _gap(gap):
+    module, _, function = gap["place"].partition(" ")
     name, _, address = module.partition("+")
-    return f"`{short(name)}+{address}`" + (f" ({function[:60].replace('|', '/')})" if function else "") if address else words
+    place = f"`{short(name)}+{address}`" if address else gap["place"]
+    if address and function:
+        place += f" ({function[:60].replace('|', '/')})"
+    return f"{gap['stacks']:,} break off at {place}: {GAPS.get(gap['reason'], gap['reason'])}"

@@ -73,7 +73,8 @@ def scikit_learn(world):
 
 def polars(world):
     import polars
-    table = polars.DataFrame({"key": [number * 7919 % 500 for number in range(200_000)], "value": [number % 97 / 7 for number in range(200_000)]})
+    table = polars.DataFrame({"key": [number * 7919 % 500 for number in range(200_000)],
+                              "value": [number % 97 / 7 for number in range(200_000)]})
 
     def round_():
         table.lazy().group_by("key").agg(polars.col("value").mean(), polars.col("value").max().alias("top")).sort("top").collect()
@@ -86,7 +87,8 @@ def pyarrow(world):
     import pyarrow
     import pyarrow.compute
     import pyarrow.parquet
-    table = pyarrow.table({"key": [number * 7919 % 500 for number in range(100_000)], "word": [str(number % 999) for number in range(100_000)]})
+    table = pyarrow.table({"key": [number * 7919 % 500 for number in range(100_000)],
+                           "word": [str(number % 999) for number in range(100_000)]})
 
     def round_():
         file = io.BytesIO()
@@ -122,8 +124,8 @@ def llvmlite(world):
     import llvmlite.binding as llvm
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    body = "\n".join(f"define i64 @f{number}(i64 %a) {{\n%b = mul i64 %a, {number}\n%c = add i64 %b, %a\n%d = udiv i64 %c, 7\nret i64 %d\n}}"
-                     for number in range(100))
+    text = "define i64 @f{0}(i64 %a) {{\n%b = mul i64 %a, {0}\n%c = add i64 %b, %a\n%d = udiv i64 %c, 7\nret i64 %d\n}}"
+    body = "\n".join(text.format(number) for number in range(100))
     machine = llvm.Target.from_default_triple().create_target_machine()
 
     def round_():

@@ -119,7 +119,8 @@ def safetensors(world):
     import ctypes
     from safetensors import TensorSpec, deserialize, serialize
     data = ctypes.create_string_buffer(DATA[:100_000], 100_000)
-    tensors = {f"layer.{number}": TensorSpec(dtype="float32", shape=[1_000, 25], data_ptr=ctypes.addressof(data), data_len=100_000) for number in range(10)}
+    tensor = TensorSpec(dtype="float32", shape=[1_000, 25], data_ptr=ctypes.addressof(data), data_len=100_000)
+    tensors = {f"layer.{number}": tensor for number in range(10)}
 
     def round_():
         assert len(deserialize(serialize(tensors))) == 10

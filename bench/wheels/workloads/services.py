@@ -265,7 +265,8 @@ def watchfiles(world):
     folder.mkdir()
     stop = threading.Event()
     seen = []
-    threading.Thread(target=lambda: seen.extend(watch(folder, stop_event=stop, debounce=50, step=5, rust_timeout=200)), daemon=True).start()
+    follow = watch(folder, stop_event=stop, debounce=50, step=5, rust_timeout=200)
+    threading.Thread(target=lambda: seen.extend(follow), daemon=True).start()
 
     def round_():
         for number in range(500):

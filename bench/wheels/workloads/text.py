@@ -21,9 +21,10 @@ def regex(world):
 def tiktoken(world):
     import tiktoken
     ranks = {bytes([byte]): byte for byte in range(256)}
-    for pair in (b"th", b"he", b" t", b"er", b" d", b"og", b" l", b"az", b"zy", b" j", b"um", b"ps", b" the", b"dog", b"lazy", b"jumps"):
+    for pair in (b"th", b"he", b" t", b"er", b" d", b"og", b" l", b"az", b"zy", b"um", b"ps", b" the", b"dog", b"lazy", b"umps"):
         ranks[pair] = len(ranks)
-    encoding = tiktoken.Encoding("small", pat_str=r"'s|'t| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+", mergeable_ranks=ranks, special_tokens={})
+    words = r"'s|'t| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+"
+    encoding = tiktoken.Encoding("small", pat_str=words, mergeable_ranks=ranks, special_tokens={})
 
     def round_():
         assert encoding.decode(encoding.encode(TEXT)) == TEXT
@@ -43,7 +44,8 @@ def tokenizers(world):
 
 def charset_normalizer(world):
     import charset_normalizer
-    samples = ["Страница о разных вещах и людях. ".encode("cp1251") * 30, "Größe und Übermut tun selten gut. ".encode("utf-16") * 20]
+    samples = ["Страница о разных вещах и людях. ".encode("cp1251") * 30,
+               "Größe und Übermut tun selten gut. ".encode("utf-16") * 20]
 
     def round_():
         for sample in samples:
