@@ -60,6 +60,16 @@ def install(wheel, minor, installer, folder, cache):
         raise NotInstalled(f"pip has not ended after {PATIENCE} s") from None
     if pip.returncode != 0:
         raise NotInstalled(reason(pip.stderr))
+    if not has_native_code(wheel.project, folder):
+        raise NotInstalled("its wheel for this version has no native code")
+
+
+def has_native_code(project, folder):
+    """Whether a library is among the files of a project: pip takes a wheel of Python alone where there is no other. Its native code can
+    be in a wheel of its own, whose name begins with the project's."""
+    records = [record for record in Path(folder).glob("*.dist-info/RECORD")
+               if re.sub(r"[-_.]+", "_", record.parent.name.lower()).startswith(project.lower())]
+    return any(".so" in Path(line.split(",")[0]).suffixes for record in records for line in record.read_text().splitlines())
 
 
 def reason(words):

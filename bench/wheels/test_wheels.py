@@ -71,6 +71,17 @@ class Pins(unittest.TestCase):
                 if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
         self.assertEqual(sorted(work), sorted(wheel.project for wheel in install.wheels()))
 
+    def test_a_wheel_of_python_alone_is_none(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, file in (("frozen_list-1.0", "frozen_list/__init__.py"), ("polars-2.1.0", "polars/so.py"),
+                               ("polars_runtime_32-2.1.0", "_polars_runtime/_polars_runtime.abi3.so"),
+                               ("numpy-2.0", "numpy.libs/libgfortran-040039e1.so.5.0.0")):
+                record = Path(folder) / f"{name}.dist-info" / "RECORD"
+                record.parent.mkdir()
+                record.write_text(f"{file},sha256=0,1\n")
+            told = {project: install.has_native_code(project, folder) for project in ("frozen_list", "polars", "numpy", "other")}
+        self.assertEqual(told, {"frozen_list": False, "polars": True, "numpy": True, "other": False})
+
     def test_why_there_is_no_wheel(self):
         self.assertEqual(install.reason("ERROR: Could not find a version\nERROR: No matching distribution found for duckdb==2.0.1\n"),
                          "no wheel of duckdb==2.0.1 for this version")
