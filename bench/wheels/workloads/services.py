@@ -278,9 +278,11 @@ def psutil(world):
     import psutil
 
     def round_():
-        for process in psutil.process_iter(["name", "memory_info", "cpu_times", "num_fds"]):
+        for process in psutil.process_iter(["name", "memory_info", "cpu_affinity", "ionice"]):
             assert process.info["name"] is not None
-        psutil.net_connections()
-        psutil.disk_partitions(all=True)
-        psutil.net_if_addrs()
+        for _ in range(50):
+            assert "lo" in psutil.net_if_addrs()
+            psutil.net_if_stats()
+            psutil.disk_partitions(all=True)
+            psutil.users()
     return round_
