@@ -9,7 +9,7 @@ GAPS = {
     "eval_loop": "an eval loop whose Python frames could not be had",
     "no_unwind_rule": "no way out found",
     "too_deep": "too many frames",
-    "unknown_register": "a register that a blocked thread does not show",
+    "unknown_register": "a register that is not known there",
     "unmapped_code": "what is there is no return address",
     "unplaced": "Python frames without a native one",
 }
