@@ -14,10 +14,10 @@ def marks(part):
     return f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
 
 
-def check(document):
+def check(document, parts=PARTS):
     """Raises ValueError when the document does not have the marks of each part once, in their order."""
     text = Path(document).read_text()
-    for begin, end in map(marks, PARTS):
+    for begin, end in map(marks, parts):
         if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
             raise ValueError(f"{document} has not the lines {begin} and {end}, once each, in this order")
     return text
@@ -25,7 +25,7 @@ def check(document):
 
 def into(document, **parts):
     """Replaces what stands between the marks of each part by its Markdown; raises ValueError as `check` does."""
-    text = check(document)
+    text = check(document, parts)
     for part, markdown in parts.items():
         begin, end = marks(part)
         before, rest = text.split(begin)

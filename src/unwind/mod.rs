@@ -30,6 +30,7 @@ pub mod callers;
 pub mod code_bytes;
 pub mod code_window;
 pub mod evaluate;
+pub mod far_code;
 pub mod frame_pointers;
 pub mod index;
 pub mod linkage;

@@ -19,6 +19,7 @@ use super::address_space::{AddressSpace, Code};
 use super::architecture::{Architecture, CallTarget, UnwindInput};
 use super::callers::{Callers, FAR, Lead, Place};
 use super::code_window::CodeWindow;
+use super::far_code::FarCode;
 use super::return_path::{Ends, ReturnPath, ends};
 use super::stack::{NativeFrame, NativeStack, StackEnd};
 use super::step::StackBytes;
@@ -43,6 +44,7 @@ const MAX_BEGINNING_OF_THREAD: u64 = 64;
 #[derive(Debug, Default)]
 pub struct ReturnPaths {
     ends: FxHashMap<(Addr, u64), Arc<Ends>>,
+    far_ends: FxHashMap<Addr, Arc<Ends>>,
     begins_thread: FxHashMap<Addr, bool>,
     callers: Callers,
     generation: u64,
@@ -191,6 +193,13 @@ impl ReturnPaths {
                     return Some(found);
                 }
             }
+            // By a call that does not tell: then it is for the code there to say how it returns.
+            if !far.far.is_empty()
+                && let Some(beyond) = self.far_ends::<A>(place.pc, space)
+                && let Some(found) = self.judge::<A>(&beyond.paths, standing, calls, space)
+            {
+                return Some(found);
+            }
         }
         self.by_beginning::<A>(standing, calls, space)
     }
@@ -281,6 +290,17 @@ impl ReturnPaths {
         Some(found)
     }
 
+    /// The ways on from the code at `pc` and at the far targets of its jumps. `None` where it is no file's.
+    fn far_ends<A: Architecture>(&mut self, pc: Addr, space: &AddressSpace) -> Option<Arc<Ends>> {
+        if let Some(known) = self.far_ends.get(&pc) {
+            return Some(Arc::clone(known));
+        }
+        let at_hand = CodeWindow::around(pc, FAR, space).filter(|_| is_file(pc, space) == Some(true))?;
+        let found = Arc::new(ends(&mut FarCode::<A>::new(at_hand, space), pc.0, A::beginning()));
+        self.far_ends.insert(pc, Arc::clone(&found));
+        Some(found)
+    }
+
     fn begins_thread<A: Architecture>(&mut self, pc: Addr, space: &AddressSpace) -> bool {
         if let Some(known) = self.begins_thread.get(&pc) {
             return *known;
@@ -298,8 +318,10 @@ impl ReturnPaths {
     }
 
     fn tidy(&mut self, space: &AddressSpace) {
-        if self.generation != space.generation() || self.ends.len().max(self.begins_thread.len()) >= MAX_KNOWN {
+        let known = self.ends.len().max(self.begins_thread.len()).max(self.far_ends.len());
+        if self.generation != space.generation() || known >= MAX_KNOWN {
             self.ends.clear();
+            self.far_ends.clear();
             self.begins_thread.clear();
             self.generation = space.generation();
         }

@@ -77,8 +77,17 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         Finding {
             id: "partial_unwind_tables",
             modules: named(&|m| m.tables != Tables::Missing && m.lacks_tables()),
-            what: "Some code has no unwind tables: hand-written assembly, mostly.",
-            repair: "fpprof reads its instructions for the way out.",
+            what: "Some code has no unwind tables: hand-written assembly, mostly, or code that was built without.",
+            repair: "fpprof reads its instructions for the way out, and where they do not tell it says that frames are \
+                     missing.",
+            remedy: Some("Where a compiler has made it: build with -fasynchronous-unwind-tables, its default."),
+        },
+        Finding {
+            id: "greenlets",
+            modules: named(&|m| switches_greenlets(&m.name)),
+            what: "Greenlets: each runs on a piece of the C stack, and what lies outside of that belongs to others.",
+            repair: "The Python functions of the greenlet that runs are shown. Stacks are incomplete outside of its first function: \
+                     native frames there can be those of the greenlet that has started it.",
             remedy: None,
         },
         Finding {
@@ -92,7 +101,7 @@ pub fn findings(report: &Report) -> Vec<Finding> {
             id: "omits_frame_pointers",
             modules: named(&|m| m.kind != FrameKind::System && omits(m)),
             what: "The code keeps no frame pointers, or not everywhere: profilers that follow those alone lose frames here.",
-            repair: "fpprof goes by the unwind table of each address: stacks are complete.",
+            repair: "fpprof goes by the unwind table of each address, and needs no frame pointers where there is one.",
             remedy: Some(FLAGS),
         },
         Finding {
@@ -130,6 +139,11 @@ pub fn findings(report: &Report) -> Vec<Finding> {
     all.into_iter().filter(|finding| !finding.modules.is_empty()).collect()
 }
 
+/// Whether it is greenlet's own library (of which gevent's and eventlet's are users), by its file name.
+fn switches_greenlets(name: &str) -> bool {
+    name.strip_prefix("_greenlet.").is_some_and(|rest| rest.ends_with("so"))
+}
+
 fn omits(module: &ModuleReport) -> bool {
     matches!(module.keeps_frame_pointers(), Verdict::No | Verdict::Partly)
 }
@@ -144,4 +158,22 @@ fn code_without_tables(report: &Report) -> Vec<String> {
 /// Whether people look for lines in it.
 fn is_of_interest(module: &ModuleReport) -> bool {
     matches!(module.kind, FrameKind::Interpreter | FrameKind::NativeExtension)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greenlets_library_is_known_by_its_name() {
+        for (name, is_it) in [
+            ("_greenlet.cpython-313-x86_64-linux-gnu.so", true),
+            ("_greenlet.so", true),
+            ("_gevent_cgreenlet.cpython-313-x86_64-linux-gnu.so", false),
+            ("_greenlets.so", false),
+            ("_greenlet.py", false),
+        ] {
+            assert_eq!(switches_greenlets(name), is_it, "{name}");
+        }
+    }
 }

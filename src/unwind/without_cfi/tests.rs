@@ -153,3 +153,47 @@ fn where_ways_disagree_the_call_decides() {
     assert_eq!(sp(&[0, 0, 0, 0]), None);
     assert_eq!(sp(&[0, 0x1234, 0, 0]), None, "a zero is no thread's entry");
 }
+
+/// A caller with tables, which calls by a pointer; a function whose last act is a jump to one that is too far away to be at hand, and
+/// that one: `end` is what it ends with.
+fn far_jump(end: &[u8]) -> AddressSpace {
+    const FUNCTION: u64 = TEXT + 0x40;
+    const FAR_AWAY: u64 = FUNCTION + 2 * FAR;
+    let mut text = Text::new(TEXT..FAR_AWAY + 0x40, 0xcc);
+    text.put(CALLER, &[0xff, 0xd0, 0xc3]); // call *%rax; ret
+    text.put(FUNCTION, &[0x53, 0x90, 0x5b]); // push %rbx; nop; pop %rbx
+    let distance = (FAR_AWAY - (FUNCTION + 8)) as u32;
+    text.put(FUNCTION + 3, &[&[0xe9][..], &distance.to_le_bytes()].concat()); // jmp FAR_AWAY
+    text.put(FAR_AWAY, &[&[0x55, 0x90, 0x5d][..], end].concat()); // push %rbp; nop; pop %rbp
+    let caller = Function { start: CALLER, len: 0x10, program: program::frame_pointer(), is_signal_frame: false };
+    let module = module_without_header(tables(&[caller], 0x10_0000)).with_code(Arc::new(text));
+    AddressSpace::new(vec![mapped(module, BIAS, 0x1000..0x3_0000)])
+}
+
+/// Leaves that function, whose first instructions so many bytes long it has come through, with these words on the stack.
+fn leave_for_far_away(into: u64, words: &[u64], end: &[u8]) -> Option<u64> {
+    let (stack, mut registers) = (stack(STACK, words), Registers::new());
+    registers.set(7, STACK);
+    let pc = Addr(BIAS + TEXT + 0x40 + into);
+    let frame = NativeFrame { pc, is_return_address: false, sp: Addr(STACK), cfa: Addr(STACK + 8) };
+    let mut failed = NativeStack { frames: vec![frame], end: StackEnd::NoUnwindRule(pc) };
+    let captured = UnwindInput { registers: &registers, stack: &stack, space: &far_jump(end) };
+    let from =
+        ReturnPaths::default().leave::<X86_64>(&mut failed, None, captured, &mut FramePointerFinder::default())?;
+    assert_eq!(from.pc.0, BIAS + CALLER + 2);
+    Some(from.sp.0 - STACK)
+}
+
+#[test]
+fn a_function_that_ends_with_a_far_jump_returns_as_what_is_there() {
+    const RETURNS: &[u8] = &[0xc3];
+    let behind = BIAS + CALLER + 2;
+    for (into, words, sp) in
+        [(0, [behind, 0, 0], 8), (1, [0, behind, 0], 16), (2, [0, behind, 0], 16), (3, [behind, 0, 0], 8)]
+    {
+        assert_eq!(leave_for_far_away(into, &words, RETURNS), Some(sp), "{into}");
+    }
+    assert_eq!(leave_for_far_away(1, &[behind, 0x1234, 0], RETURNS), None, "what is on top is no return address there");
+    assert_eq!(leave_for_far_away(0, &[behind, 0, 0], &[0x5b, 0xc3]), None, "it returns to another word");
+    assert_eq!(leave_for_far_away(0, &[behind, 0, 0], &[0x0f, 0x0b]), None, "it does not return");
+}
