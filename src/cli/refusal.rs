@@ -135,7 +135,7 @@ pub fn none_found(followed: &Followed) -> Failure {
             0 | 1 => String::new(),
             all => format!(" (and {} more)", all - 1),
         };
-        return Failure::new(format_args!("none of the chosen processes can be recorded: {}{others}", first.reason))
+        return Failure::new(format_args!("none of the chosen processes can be read: {}{others}", first.reason))
             .with_hint(format!("`fpprof doctor --pid {}` says what would help.", first.pid));
     }
     let what = match not_python {

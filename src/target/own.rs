@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::Signal;
 
-/// Files that are left for what there is besides: threads that come, libraries that are named, the output.
+/// So many files, or a quarter of all where that is less, are left for what there is besides: threads that come, libraries that are named, the
+/// output.
 const LEFT_FOR_OTHERS: u64 = 64;
 
 /// The permissions that a new file does not get, as umask(2) has them; absent where it cannot be told.
@@ -30,7 +31,7 @@ pub fn ignores(signal: Signal) -> bool {
 pub fn has_room_for_files() -> bool {
     let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return true };
     let open = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64);
-    open.saturating_add(LEFT_FOR_OTHERS.max(soft / 8)) <= soft
+    open.saturating_add(LEFT_FOR_OTHERS.min(soft / 4)) <= soft
 }
 
 /// The path of a file that this process has open, whatever its name is, also when it has none.

@@ -260,7 +260,13 @@ fn a_launcher_that_runs_is_followed_if_it_has_one_python() {
         assert!(ended.stderr.contains(expected), "{ended:?}");
         match children {
             1 => assert!(ended.recorded().contains("work (<string>:"), "{ended:?}"),
-            _ => ended.assert_refused(&["--subprocesses"]),
+            _ => {
+                ended.assert_refused(&["--subprocesses"]);
+                // As it says.
+                let all = record(&["-s", "-d", "1500ms", "-o", "o.txt", "-p", &program.pid_text()]);
+                assert!(all.recorded().contains("work (<string>:"), "{all:?}");
+                assert!(all.stderr.contains("processes: 2 recorded"), "{all:?}");
+            }
         }
         program.end();
     }
@@ -345,4 +351,29 @@ fn a_dump_shows_all_processes_of_a_tree() {
     }
     fpprof(&["dump", "--name", "no such process"]).assert_refused(&["no process that is chosen"]);
     master.end();
+}
+
+/// Each has some files open while it is sampled. There may be far fewer than all of them had together.
+#[test]
+fn of_workers_that_have_ended_no_files_stay_open() {
+    let scratch = Scratch::new();
+    let workers = 60;
+    let code = format!(
+        "{WORKER}
+for number in range({workers}):
+    pid = os.fork()
+    if pid == 0:
+        work('short', {})
+        os._exit(0)
+    os.waitpid(pid, 0)
+",
+        milliseconds(60)
+    );
+    let path = script(&scratch, &code);
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=128:128", FPPROF, "record", "-s", "-o", "o.txt", "--", &python3(), &path]);
+    let ended = start_command(command, scratch).wait();
+    let recorded = ended.stderr.lines().find_map(|line| line.strip_prefix("  processes: ")?.split(' ').next());
+    let recorded: usize = recorded.expect("processes are counted").parse().expect("a number");
+    assert!(recorded > workers * 3 / 4, "{recorded}: {ended:?}");
 }

@@ -187,3 +187,12 @@ fn of_several_processes_those_that_may_be_read_are_recorded_and_the_others_named
     assert!(named.is_some_and(|line| line.contains(&others.pid_text())), "{ended:?}");
     [&own, &others].into_iter().for_each(|target| assert_untouched(target.pid()));
 }
+
+#[test]
+fn a_dump_of_processes_that_may_not_be_read_says_why() {
+    let unique = format!("fpprof-none-{}", std::process::id());
+    let other = Program::start(&python::newest(), &format!("{BUSY}\n# {unique}"));
+    let ended = run_as(&as_nobody(), &["dump", "--name", &unique]);
+    ended.assert_refused(&["none of the chosen processes can be read", "fpprof doctor --pid"]);
+    assert_untouched(other.pid());
+}
