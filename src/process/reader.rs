@@ -5,6 +5,7 @@
 //! Does not: choose threads, keep time, or name native functions.
 
 mod checks;
+mod ended;
 mod eval_frames;
 
 use std::sync::Arc;
@@ -126,12 +127,6 @@ impl Reader {
             reads_locals: false,
             values: None,
         })
-    }
-
-    /// Takes what stands for the target once it has ended, and closes what is open of it.
-    pub fn let_go(&mut self, gone: Arc<dyn Target>) {
-        self.space.let_go(Arc::clone(&gone));
-        self.target = gone;
     }
 
     /// What is read.
