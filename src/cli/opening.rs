@@ -204,7 +204,9 @@ fn wait_for_first(follower: &mut Follower, waits: bool, stop: &AtomicBool) -> Re
         if stop.load(Ordering::Relaxed) {
             return Err(refusal::interrupted_waiting());
         }
-        if !waits && (start.elapsed() >= FIND_LIMIT || !follower.may_find_more()) {
+        // Who is held up by one process gets to the others in a while.
+        let limit = if follower.has_looked() { FIND_LIMIT } else { FIND_LIMIT * 10 };
+        if !waits && (start.elapsed() >= limit || !follower.may_find_more()) {
             return Err(refusal::none_found(&follower.end()));
         }
     }

@@ -42,6 +42,8 @@ mod diff;
 mod doctor;
 mod dump;
 mod endings;
+#[cfg(target_arch = "x86_64")]
+mod held_memory;
 mod in_words;
 mod install;
 mod kept;

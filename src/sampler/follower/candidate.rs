@@ -2,8 +2,11 @@
 //!
 //! Does: look into it, seldom when it stays what it is, and tell what it is. Does not: choose it.
 
+use std::fmt::Display;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
@@ -29,6 +32,8 @@ const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 const AND_FOR_EACH: Duration = Duration::from_millis(5);
 /// But this often it is looked whether it is another program by now, which takes some microseconds.
 const SAME_PROGRAM_EVERY: Duration = Duration::from_secs(1);
+/// A look takes milliseconds, on a full machine a second. Who takes longer is left alone.
+const HELD_UP: Duration = Duration::from_secs(2);
 /// For so long an error can be that of an interpreter which is just starting.
 const STARTING: Duration = Duration::from_secs(2);
 /// Where so many processes are known, those of programs that are known to run no Python are looked into last.
@@ -73,8 +78,11 @@ impl OtherPrograms {
     }
 }
 
+/// The same, known to those who look.
+pub type KnownPrograms = Arc<Mutex<OtherPrograms>>;
+
 /// A process that may run Python.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Candidate {
     /// Which.
     pub pid: Pid,
@@ -140,7 +148,7 @@ impl Candidate {
     }
 
     /// Looks into the process, which is one of so many that are `known`.
-    pub fn look(&mut self, (mode, known): (Mode, usize), binaries: &Arc<Binaries>, others: &mut OtherPrograms) -> Look {
+    pub fn look(&mut self, (mode, known): (Mode, usize), binaries: &Arc<Binaries>, others: &KnownPrograms) -> Look {
         let now = Instant::now();
         let age = now.duration_since(self.since);
         let soon = now + (age / OF_ITS_AGE).clamp(FIRST_LOOK, SAME_PROGRAM_EVERY);
@@ -169,18 +177,42 @@ impl Candidate {
 
     /// The program of the process, if others have run it and no Python: it is looked into behind all that nothing is known of, one after
     /// the other.
-    fn like_others(&self, now: Instant, known: usize, others: &OtherPrograms) -> Option<(PathBuf, Instant)> {
-        let program = program_of(self.pid).filter(|program| others.paths.contains(program))?;
+    fn like_others(&self, now: Instant, known: usize, others: &KnownPrograms) -> Option<(PathBuf, Instant)> {
+        let program = program_of(self.pid)
+            .filter(|program| others.lock().unwrap_or_else(PoisonError::into_inner).paths.contains(program))?;
         let place = usize::try_from(self.pid.0).unwrap_or(0) % known.max(1);
         Some((program, now + SAME_PROGRAM_EVERY + AND_FOR_EACH * u32::try_from(place).unwrap_or(0)))
     }
 
+    /// On a thread of its own: reading its memory can take as long as the process likes (userfaultfd(2), FUSE), and the others are not to
+    /// wait for that.
     fn look_closely(
         &mut self,
         (mode, age): (Mode, Duration),
         binaries: &Arc<Binaries>,
-        others: &mut OtherPrograms,
+        others: &KnownPrograms,
     ) -> Look {
+        let (tell, told) = channel();
+        let (mut copy, binaries, others) = (self.clone(), Arc::clone(binaries), Arc::clone(others));
+        let looking = move || {
+            let look = copy.look_inside((mode, age), &binaries, &others);
+            // Who asked may have given up.
+            let _ = tell.send((copy, look));
+        };
+        if thread::Builder::new().name("look".into()).spawn(looking).is_err() {
+            return Look::Later;
+        }
+        match told.recv_timeout(HELD_UP) {
+            Ok((copy, look)) => {
+                *self = copy;
+                look
+            }
+            Err(RecvTimeoutError::Timeout) => self.refused(&"its memory does not answer"),
+            Err(RecvTimeoutError::Disconnected) => self.refused(&"looking into it has failed"),
+        }
+    }
+
+    fn look_inside(&mut self, (mode, age): (Mode, Duration), binaries: &Arc<Binaries>, others: &KnownPrograms) -> Look {
         self.trouble = None;
         let process = match Process::open(self.pid) {
             Ok(process) if process.identity.start_time == Some(self.start_time) => process,
@@ -198,7 +230,7 @@ impl Candidate {
         }
         let Ok(mappings) = process.mappings() else { return Look::Later };
         let kind = kind(&process, &mappings);
-        if others.kinds.contains(&kind) {
+        if others.lock().unwrap_or_else(PoisonError::into_inner).kinds.contains(&kind) {
             self.was_looked_into = true;
             return Look::Later;
         }
@@ -214,7 +246,7 @@ impl Candidate {
             Err(_) if process.replaced().is_some() || !process.is_alive() => Look::Later,
             Err(OpenError::Interpreter(RuntimeError::NotPython)) => {
                 self.was_looked_into = true;
-                others.add(kind, &process);
+                others.lock().unwrap_or_else(PoisonError::into_inner).add(kind, &process);
                 Look::Later
             }
             Err(error) => self.later_or_refused(age, &error),
@@ -222,7 +254,7 @@ impl Candidate {
     }
 
     /// What is just starting may be ready soon.
-    fn later_or_refused(&mut self, age: Duration, error: &dyn std::error::Error) -> Look {
+    fn later_or_refused(&mut self, age: Duration, error: &dyn Display) -> Look {
         if age >= STARTING {
             return self.refused(error);
         }
@@ -230,7 +262,7 @@ impl Candidate {
         Look::Later
     }
 
-    fn refused(&self, error: &dyn std::error::Error) -> Look {
+    fn refused(&self, error: &dyn Display) -> Look {
         match ProcessEntry::of(self.pid) {
             Some(entry) if entry.start_time == self.start_time => {
                 Look::Refused { name: entry.name, reason: error.to_string() }
@@ -266,7 +298,7 @@ mod tests {
         let own = ProcessEntry::of(Pid(std::process::id() as i32)).unwrap();
         let look = |start_time| {
             let mut candidate = Candidate::known((own.pid, start_time));
-            candidate.look((Mode::Wall, 1), &Arc::default(), &mut OtherPrograms::default())
+            candidate.look((Mode::Wall, 1), &Arc::default(), &KnownPrograms::default())
         };
         assert!(matches!(look(own.start_time), Look::Later), "it runs no Python");
         assert!(matches!(look(own.start_time + 1), Look::Gone { too_soon: true }));
@@ -275,16 +307,16 @@ mod tests {
     #[test]
     fn in_a_crowd_programs_that_are_known_are_looked_into_last() {
         let own = ProcessEntry::of(Pid(std::process::id() as i32)).unwrap();
-        let mut others = OtherPrograms::default();
-        let is_put_off = |known, others: &mut OtherPrograms| {
+        let others = KnownPrograms::default();
+        let is_put_off = |known| {
             let mut candidate = Candidate::known((own.pid, own.start_time));
-            assert!(matches!(candidate.look((Mode::Wall, known), &Arc::default(), others), Look::Later));
+            assert!(matches!(candidate.look((Mode::Wall, known), &Arc::default(), &others), Look::Later));
             assert!(candidate.is_other());
             candidate.other.unwrap().1 >= Instant::now() + SAME_PROGRAM_EVERY / 2
         };
-        assert!(!is_put_off(5_000, &mut others), "nothing is known yet");
-        others.paths.extend(program_of(own.pid));
-        assert!(!is_put_off(10, &mut others));
-        assert!(is_put_off(5_000, &mut others));
+        assert!(!is_put_off(5_000), "nothing is known yet");
+        others.lock().unwrap().paths.extend(program_of(own.pid));
+        assert!(!is_put_off(10));
+        assert!(is_put_off(5_000));
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use super::candidate::{Candidate, Look, OtherPrograms};
+use super::candidate::{Candidate, KnownPrograms, Look};
 use super::found::{Followed, Found, Refused, Which};
 use crate::process::binaries::Binaries;
 use crate::sampler::mode::Mode;
@@ -64,7 +64,7 @@ pub struct Roster {
     named: FxHashMap<Pid, u64>,
     /// Processes that may yet become what is chosen: since when they are known, and when they are looked at next.
     undecided: FxHashMap<Pid, (Instant, Instant)>,
-    others: OtherPrograms,
+    others: KnownPrograms,
     has_looked: bool,
     programs: u64,
     /// How many are sampled now.
@@ -94,7 +94,7 @@ impl Roster {
             due: BinaryHeap::new(),
             named,
             undecided: FxHashMap::default(),
-            others: OtherPrograms::default(),
+            others: KnownPrograms::default(),
             has_looked: false,
             programs,
             tidied: now,
@@ -265,7 +265,7 @@ impl Roster {
         let Some(chosen) = self.chosen.get_mut(&pid) else { return };
         let Status::Candidate(candidate) = &mut chosen.status else { return };
         let was_other = candidate.is_other();
-        let look = candidate.look((self.mode, known), &self.binaries, &mut self.others);
+        let look = candidate.look((self.mode, known), &self.binaries, &self.others);
         match look {
             Look::Later => self.due.push(Reverse((candidate.next(), pid))),
             Look::Gone { too_soon } => {
