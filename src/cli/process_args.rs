@@ -105,10 +105,11 @@ impl ProcessArgs {
 fn container(root: &Path, text: &str) -> Result<String, Failure> {
     // The name of what makes them can stand before an id: `containerd://…`, as Kubernetes shows it.
     let text = text.rsplit_once("://").map_or(text, |(_, id)| id);
-    if is_container_id(text) {
+    let mut ids = containers::ids_of_name(root, text);
+    // A name can look like the beginning of an id: `facade`.
+    if ids.is_empty() && is_container_id(text) {
         return Ok(text.to_ascii_lowercase());
     }
-    let mut ids = containers::ids_of_name(root, text);
     if ids.len() > 1 {
         let named: Vec<&str> = ids.iter().take(MAX_NAMED).map(String::as_str).collect();
         let more = if ids.len() > named.len() { ", …" } else { "" };
@@ -138,19 +139,22 @@ mod tests {
     #[test]
     fn a_name_of_several_containers_is_refused_with_their_ids() {
         let root = std::env::temp_dir().join(format!("fpprof-names-{}", std::process::id()));
-        let add = |id: &str| {
+        let add = |id: &str, name: &str| {
             let bundle = root.join("run/containerd/io.containerd.runtime.v2.task/k8s.io").join(id);
             fs::create_dir_all(&bundle).unwrap();
-            fs::write(bundle.join("config.json"), r#"{"annotations":{"io.kubernetes.cri.container-name":"app"}}"#)
-                .unwrap();
+            let config = format!(r#"{{"annotations":{{"io.kubernetes.cri.container-name":"{name}"}}}}"#);
+            fs::write(bundle.join("config.json"), config).unwrap();
         };
         let said = |text: &str| container(&root, text).map_err(|failure| failure.to_string());
         assert!(said("app").unwrap_err().contains("there is no container `app`"));
-        add("cccc01");
+        add("cccc01", "app");
         assert_eq!(said("app"), Ok("cccc01".to_owned()));
-        add("cccc02");
+        add("cccc02", "app");
         assert!(said("app").unwrap_err().contains("there are 2 containers `app`: cccc01, cccc02"));
         assert_eq!(said("containerd://CCCC02"), Ok("cccc02".to_owned()));
+        assert_eq!(said("facade"), Ok("facade".to_owned()), "an id, as far as is known");
+        add("dddd01", "facade");
+        assert_eq!(said("facade"), Ok("dddd01".to_owned()));
         fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -71,6 +71,7 @@ impl Mapping {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mappings {
     list: Vec<Mapping>,
+    is_cut: bool,
 }
 
 impl Mappings {
@@ -79,26 +80,31 @@ impl Mappings {
         text.split(|&b| b == b'\n').filter_map(parse_line).collect()
     }
 
-    /// Reads what [`parse`](Mappings::parse) is given, line by line, as far as there is room. Returns whether that was all.
+    /// Reads what [`parse`](Mappings::parse) is given, line by line, as far as there is room.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn read(mut text: impl BufRead, room: &mut dyn Room) -> io::Result<(Mappings, bool)> {
+    pub fn read(mut text: impl BufRead, room: &mut dyn Room) -> io::Result<Mappings> {
         let (mut list, mut line) = (Vec::new(), Vec::new());
         while text.read_until(b'\n', &mut line)? > 0 {
             // A list that grows is there twice for a moment.
             if list.len() == MAX_MAPPINGS || !room.take((2 * size_of::<Mapping>() + line.len()) as u64) {
-                return Ok((Mappings::of(list), false));
+                return Ok(Mappings { is_cut: true, ..Mappings::of(list) });
             }
             list.extend(parse_line(line.strip_suffix(b"\n").unwrap_or(&line)));
             line.clear();
         }
-        Ok((Mappings::of(list), true))
+        Ok(Mappings::of(list))
+    }
+
+    /// Whether there are more, for which there was no room.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     fn of(mut list: Vec<Mapping>) -> Mappings {
         list.sort_by_key(|mapping| mapping.start);
-        Mappings { list }
+        Mappings { list, is_cut: false }
     }
 
     /// All mappings, by ascending address.
@@ -272,9 +278,9 @@ mod tests {
             }
         }
         let read = |lines| Mappings::read(MAPS, &mut Lines(lines)).unwrap();
-        assert_eq!(read(u64::MAX), (Mappings::parse(MAPS), true));
-        let (some, is_whole) = read(3);
-        assert_eq!((some.iter().count(), is_whole), (2, false));
+        assert_eq!(read(u64::MAX), Mappings::parse(MAPS));
+        let some = read(3);
+        assert_eq!((some.iter().count(), some.is_cut(), read(u64::MAX).is_cut()), (2, true, false));
         assert!(some.iter().eq(Mappings::parse(MAPS).iter().take(2)));
     }
 

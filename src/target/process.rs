@@ -200,8 +200,8 @@ impl Process {
 
     fn mappings_by_living(&self) -> io::Result<Mappings> {
         let file = File::open(self.living.path("maps"))?.take(MAX_PROC_FILE);
-        let (mappings, is_whole) = Mappings::read(BufReader::new(file), &mut Meter::new(Share::Sampling))?;
-        if !is_whole {
+        let mappings = Mappings::read(BufReader::new(file), &mut Meter::new(Share::Sampling))?;
+        if mappings.is_cut() {
             memory_budget::leave_out(Left::Other("code behind the mappings that were read".to_owned()));
         }
         Ok(mappings)

@@ -45,7 +45,7 @@ fn held(scratch: &Scratch, unique: &str) -> Program {
 #[test]
 fn others_are_recorded_and_shown_beside_a_program_whose_memory_does_not_answer() {
     let (scratch, unique) = (Scratch::new(), format!("fpprof-held-{}", std::process::id()));
-    let mut held = held(&scratch, &unique);
+    let held = held(&scratch, &unique);
     let code = format!("{}\n# {unique}", python::BUSY);
     let other = Program::start(&python::shared(), &code);
     let time = format!("{}ms", milliseconds(4000));

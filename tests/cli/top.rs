@@ -126,6 +126,14 @@ impl Top {
     }
 }
 
+impl Drop for Top {
+    fn drop(&mut self) {
+        // Of what a test leaves behind nothing goes on. It may have ended, and been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn cells(number: u16) -> NonZeroU16 {
     NonZeroU16::new(number).expect("a terminal has a size")
 }

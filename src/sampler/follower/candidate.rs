@@ -244,6 +244,10 @@ impl Candidate {
             },
             // Another program than the one that is known by its kind, or nothing any more.
             Err(_) if process.replaced().is_some() || !process.is_alive() => Look::Later,
+            // Python may be in what there was no room to look at.
+            Err(_) if mappings.is_cut() => {
+                self.refused(&"there is no room for its mappings in the memory that --max-memory allows")
+            }
             Err(OpenError::Interpreter(RuntimeError::NotPython)) => {
                 self.was_looked_into = true;
                 others.lock().unwrap_or_else(PoisonError::into_inner).add(kind, &process);
