@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustc_hash::FxHashMap;
 
+use super::stack_entries::stack_entries;
 use crate::merge::resync::EvalFrameLayout;
 use crate::target::elf::ElfFile;
 use crate::target::elf_files::ElfFiles;
@@ -57,14 +58,16 @@ impl CodeBytes for FileCode {
 }
 
 impl Binaries {
-    /// The unwind tables of a file.
-    pub fn unwinder(&self, file: &Arc<ElfFile>) -> Arc<ModuleUnwinder> {
+    /// The unwind tables of a file of this name.
+    pub fn unwinder(&self, file: &Arc<ElfFile>, name: &str) -> Arc<ModuleUnwinder> {
         if let Some(unwinder) = self.with_facts(file, |facts| facts.unwinder.clone()) {
             return unwinder;
         }
         // Without the lock: an index can take some time.
         let code = Arc::new(FileCode(Arc::downgrade(file)));
-        let unwinder = Arc::new(ModuleUnwinder::new(file.unwind_sections()).with_code(code));
+        let unwinder = Arc::new(
+            ModuleUnwinder::new(file.unwind_sections()).with_code(code).with_entries(stack_entries(file, name)),
+        );
         self.with_facts(file, |facts| Arc::clone(facts.unwinder.get_or_insert(unwinder)))
     }
 
@@ -107,9 +110,9 @@ mod tests {
     fn a_file_has_one_index_however_often_it_is_opened() {
         let binaries = Binaries::default();
         let (first, second) = (own(&binaries), own(&binaries));
-        assert!(Arc::ptr_eq(&binaries.unwinder(&first), &binaries.unwinder(&second)));
+        assert!(Arc::ptr_eq(&binaries.unwinder(&first, "a"), &binaries.unwinder(&second, "a")));
         let others = Binaries::default();
-        assert!(!Arc::ptr_eq(&binaries.unwinder(&first), &others.unwinder(&own(&others))));
+        assert!(!Arc::ptr_eq(&binaries.unwinder(&first, "a"), &others.unwinder(&own(&others), "a")));
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl CodeSpace {
                     index: id.0 as usize,
                     bias: module.bias,
                     unwinder: Arc::clone(self.unwinders.entry(id).or_insert_with(|| match &module.elf {
-                        Ok(elf) => self.binaries.unwinder(elf),
+                        Ok(elf) => self.binaries.unwinder(elf, &module.name()),
                         Err(_) => Arc::new(ModuleUnwinder::new(UnwindSections::default())),
                     })),
                 },

@@ -15,6 +15,7 @@ pub mod read_around;
 pub mod reader;
 pub mod reading;
 pub mod sleep_mark;
+pub mod stack_entries;
 pub mod stops;
 pub mod thread;
 pub mod thread_names;

@@ -41,6 +41,8 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
 
     /// The rule for what [`RuleKind::Complex`] says.
     const COMPLEX: Self::Rule;
+    /// The rule for what [`RuleKind::ThreadEntry`] says.
+    const ENTRY: Self::Rule;
     /// The DWARF number of the program counter.
     const PC: u16;
     /// The DWARF number of the stack pointer.

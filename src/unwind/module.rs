@@ -36,19 +36,27 @@ pub struct ModuleUnwinder {
     bases: BaseAddresses,
     index: FdeIndex,
     code: Option<Arc<dyn CodeBytes>>,
+    /// Functions with which a stack begins, whatever the tables say.
+    entries: Vec<(Svma, Svma)>,
 }
 
 impl ModuleUnwinder {
     /// Takes a file's sections. Cheap where `.eh_frame_hdr` has its table, else one scan of `.eh_frame`.
     pub fn new(sections: UnwindSections) -> Self {
         let index = FdeIndex::new(&sections);
-        ModuleUnwinder { bases: sections.bases(), index, sections, code: None }
+        ModuleUnwinder { bases: sections.bases(), index, sections, code: None, entries: Vec::new() }
     }
 
     /// Adds the file's instructions, for what its tables alone do not tell.
     #[must_use]
     pub fn with_code(self, code: Arc<dyn CodeBytes>) -> Self {
         ModuleUnwinder { code: Some(code), ..self }
+    }
+
+    /// Adds extents of functions with which a stack begins: whoever has called them is not on it any more.
+    #[must_use]
+    pub fn with_entries(self, entries: Vec<(Svma, Svma)>) -> Self {
+        ModuleUnwinder { entries, ..self }
     }
 
     /// The file's instructions.
@@ -58,6 +66,9 @@ impl ModuleUnwinder {
 
     /// The unwind rule of the instruction at `svma`, or `None` when no table describes it.
     pub fn rule<A: Architecture>(&self, svma: Svma) -> Option<A::Rule> {
+        if self.entries.iter().any(|(start, end)| (start.0..end.0).contains(&svma.0)) {
+            return Some(A::ENTRY);
+        }
         self.with_row(svma, |row, eh_frame, fde| A::rule(row, eh_frame, fde))
     }
 

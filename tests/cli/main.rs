@@ -43,6 +43,8 @@ mod doctor;
 mod dump;
 mod endings;
 #[cfg(target_arch = "x86_64")]
+mod greenlets;
+#[cfg(target_arch = "x86_64")]
 mod held_memory;
 mod in_words;
 mod install;

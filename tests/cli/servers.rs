@@ -15,7 +15,7 @@ use crate::patience::eventually;
 use crate::processes;
 use crate::run::{Ended, FPPROF, Running, Scratch, start_command};
 
-/// What `tests/setup` has installed: gunicorn, uvicorn, uwsgi, Celery and loky.
+/// What `tests/setup` has installed: gunicorn, uvicorn, uwsgi, Celery, loky and greenlet.
 fn installed(program: &str) -> PathBuf {
     let path = crate::interpreters::roots().join("servers/bin").join(program);
     assert!(path.exists(), "{}: run tests/setup", path.display());

@@ -85,9 +85,9 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         Finding {
             id: "greenlets",
             modules: named(&|m| switches_greenlets(&m.name)),
-            what: "Greenlets: each runs on a piece of the C stack, and what lies outside of that belongs to others.",
-            repair: "The Python functions of the greenlet that runs are shown. Stacks are incomplete outside of its first function: \
-                     native frames there can be those of the greenlet that has started it.",
+            what: "Greenlets: each runs on a piece of the C stack of its own.",
+            repair: "The greenlet that runs is shown, from the function that it began with. Those that wait are elsewhere in memory, and are not \
+                     shown. A stack can be incomplete in the middle of a switch.",
             remedy: None,
         },
         Finding {

@@ -36,6 +36,7 @@ impl Architecture for Aarch64 {
     type Calls = LeafCallers;
 
     const COMPLEX: UnwindRule = UnwindRule::Complex;
+    const ENTRY: UnwindRule = UnwindRule::ThreadEntry;
     const PC: u16 = PC;
     const SP: u16 = SP;
     const FP: u16 = FP;

@@ -44,6 +44,15 @@ fn answers_the_same_with_and_without_the_header() {
 }
 
 #[test]
+fn a_stack_begins_with_a_function_that_is_known_to_begin_one() {
+    let entries = vec![(Svma(TEXT + 0x40), Svma(TEXT + 0x70))];
+    let module = unwinder(three_functions(), true).with_entries(entries);
+    let rule = |offset| module.rule::<X86_64>(Svma(TEXT + offset));
+    assert_eq!([rule(0x40), rule(0x44), rule(0x6f)], [Some(UnwindRule::ThreadEntry); 3]);
+    assert_eq!((rule(4), rule(0x70)), (Some(UnwindRule::FrameRecord), None));
+}
+
+#[test]
 fn tells_the_extent_of_a_function() {
     let module = unwinder(three_functions(), true);
     assert_eq!(module.function_start(Svma(TEXT + 0x55)), Some((Svma(TEXT + 0x40), Svma(TEXT + 0x70))));

@@ -35,6 +35,7 @@ impl Architecture for X86_64 {
     type Calls = FramePointerFinder;
 
     const COMPLEX: UnwindRule = UnwindRule::Complex;
+    const ENTRY: UnwindRule = UnwindRule::ThreadEntry;
     const PC: u16 = PC;
     const SP: u16 = SP;
     const FP: u16 = FP;
