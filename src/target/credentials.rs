@@ -3,16 +3,15 @@
 //! Does: read them of a process (proc_pid_status(5), credentials(7)), and tell ids that stand for several users.
 //! Does not: judge a file (`permission`).
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::sync::OnceLock;
 
 use super::living::LivingThread;
+use super::small_file;
 
 /// `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH` (linux/capability.h): either lets a process read any file and search any folder.
 const READS_EVERYTHING: u64 = 1 << 1 | 1 << 2;
-/// The most bytes of a status: a process has at most 65,536 groups (`NGROUPS_MAX`), of ten digits and a space each.
-const MAX_STATUS: u64 = 1 << 20;
 /// The first line of `/proc/self/uid_map` where no id is without a mapping: that of the first user namespace (user_namespaces(7)).
 const ALL_IDS: [&str; 3] = ["0", "0", "4294967295"];
 /// The kernel's own choice where it does not say another (`DEFAULT_OVERFLOWUID`, include/linux/highuid.h).
@@ -35,8 +34,7 @@ impl Credentials {
     /// # Errors
     /// When they cannot be read, or are not understood.
     pub fn of(living: &LivingThread) -> io::Result<Credentials> {
-        let mut bytes = Vec::new();
-        File::open(living.path("status"))?.take(MAX_STATUS).read_to_end(&mut bytes)?;
+        let bytes = small_file::read(living.path("status"))?;
         let credentials = Credentials::parse(&String::from_utf8_lossy(&bytes));
         let mut credentials = credentials.ok_or(io::ErrorKind::InvalidData)?;
         credentials.reads_everything &= is_in_our_namespace(living);

@@ -7,11 +7,11 @@
 //! The first thread of a process can end before the others (`pthread_exit` in `main`). It stays, as a zombie, under the process's
 //! number, and has neither memory nor mappings, root or program any more; each of the others has them all (proc_pid_task(5)).
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::threads;
+use super::{small_file, threads};
 use crate::types::{Pid, Tid};
 
 /// A thread of a process that has not ended when it was last looked at; the first one for as long as that has not.
@@ -90,12 +90,14 @@ fn lives(pid: Pid, tid: Tid) -> bool {
 
 /// When a process was started, in clock ticks since boot (proc_pid_stat(5), field 22).
 pub(super) fn start_time(pid: Pid) -> Option<u64> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = small_file::read(format!("/proc/{pid}/stat")).ok()?;
     threads::fields_behind_name(&String::from_utf8_lossy(&text))?.nth(22 - 3)?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -30,6 +30,7 @@ pub mod registers;
 pub mod root;
 pub mod selection;
 pub mod shared_memory;
+mod small_file;
 pub mod status;
 pub mod system_calls;
 pub mod threads;

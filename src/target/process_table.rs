@@ -4,7 +4,7 @@
 //! Does not: choose processes, or look into one.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,11 +12,9 @@ use rustc_hash::FxHashSet;
 
 use super::process::{age, read_status};
 use super::status::TaskState;
-use super::threads;
+use super::{small_file, threads};
 use crate::types::Pid;
 
-/// A line of `stat` has fifty numbers of up to twenty digits and a name of up to 64 bytes.
-const MAX_STAT: u64 = 1200;
 /// The whole table is listed this often, whatever the kernel says was started last.
 const LIST_EVERY: Duration = Duration::from_secs(1);
 /// Where the kernel does not say what was started, the table is listed so much later for each process: that takes a microsecond of each.
@@ -46,13 +44,9 @@ pub struct ProcessEntry {
 impl ProcessEntry {
     /// The process or thread with this id; `None` when there is none.
     pub fn of(pid: Pid) -> Option<ProcessEntry> {
-        let mut text = String::new();
-        let file = File::open(format!("/proc/{pid}/stat")).ok()?;
+        let bytes = small_file::read(format!("/proc/{pid}/stat")).ok()?;
         // A name that is no text is no reason to miss the process.
-        let mut bytes = Vec::new();
-        file.take(MAX_STAT).read_to_end(&mut bytes).ok()?;
-        text.push_str(&String::from_utf8_lossy(&bytes));
-        ProcessEntry::parse(pid, &text)
+        ProcessEntry::parse(pid, &String::from_utf8_lossy(&bytes))
     }
 
     /// The fields as proc_pid_stat(5) counts them.

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::str::SplitAsciiWhitespace;
 
 use super::activity::{Activity, Schedule, SystemCall};
+use crate::target::small_file;
 use crate::target::status::{Status, TaskState};
 use crate::types::{Addr, Nanos, Pid, Tid};
 
@@ -52,7 +53,7 @@ impl LiveThread {
 
     /// Its name, as the kernel knows it.
     pub(super) fn name(&self) -> Option<String> {
-        let bytes = fs::read(format!("{}/comm", self.directory)).ok()?;
+        let bytes = small_file::read(format!("{}/comm", self.directory)).ok()?;
         Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
     }
 
@@ -133,7 +134,7 @@ impl LiveThread {
 
 /// The status of the process or thread whose directory in `/proc` this is.
 pub fn read_status(directory: &str) -> Option<Status> {
-    Status::parse(&String::from_utf8_lossy(&fs::read(format!("{directory}/status")).ok()?))
+    Status::parse(&String::from_utf8_lossy(&small_file::read(format!("{directory}/status")).ok()?))
 }
 
 /// The fields of a `stat` from the third on. The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the
