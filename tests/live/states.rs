@@ -209,7 +209,7 @@ fn of_four_threads_that_want_the_gil_one_has_it() {
         let (least, most) = (python + native, python + native + waiting);
         assert!(least < expected + 0.07 && most > expected - 0.07, "{name}: {least}, {most}, {expected}: {seen:?}");
         // A thread that wakes up to try again is ready to run and stands in the C library: a few hundredths.
-        assert!(native < 0.07 && seen.held() > 0.2, "{name}: {seen:?}");
+        assert!(native < emulated_or(0.07, 0.2) && seen.held() > 0.2, "{name}: {seen:?}");
         // A thread that wakes while it is looked at is not told: where looking takes a part of a turn, there are some.
         assert!(most + gil > emulated_or(0.99, 0.97), "{name}: {seen:?}");
     }

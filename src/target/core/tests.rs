@@ -181,11 +181,13 @@ const LIBRARY: u64 = 0x7f00_0000_0000;
 fn with_library(path: &Path, page: &[u8], is_loaded: bool) -> (Written, u64) {
     let library = ElfFile::open(File::open(path).unwrap()).unwrap();
     let code = library.load_segments().find(|segment| segment.is_executable()).unwrap();
-    let start = LIBRARY + (code.svma.0 & !(PAGE - 1));
-    let end = start + code.memory_size.next_multiple_of(PAGE);
+    // Some linkers put the code into the segment of the headers, whose page is there.
+    let first = (code.svma.0 & !(PAGE - 1)).max(PAGE);
+    let start = LIBRARY + first;
+    let end = LIBRARY + (code.svma.0 + code.memory_size).next_multiple_of(PAGE);
     let mut core = crashed(X86_64);
     let name = path.to_str().unwrap();
-    let offset = (code.offset.0 & !(PAGE - 1)) / PAGE;
+    let offset = code.offset.0.wrapping_sub(code.svma.0).wrapping_add(first) / PAGE;
     core.note(b"CORE\0", 0x4649_4c45, files(&[(LIBRARY, LIBRARY + PAGE, 0, name), (start, end, offset, name)]));
     core.load(LIBRARY, PAGE, 4, page);
     if is_loaded {
