@@ -36,6 +36,7 @@ struct Facts {
     file: Weak<ElfFile>,
     unwinder: Option<Arc<ModuleUnwinder>>,
     eval_frames: Option<EvalFrames>,
+    eval_code: Option<Arc<[(Svma, Svma)]>>,
 }
 
 /// What is certain of the eval frames of one file.
@@ -71,6 +72,15 @@ impl Binaries {
         self.with_facts(file, |facts| Arc::clone(facts.unwinder.get_or_insert(unwinder)))
     }
 
+    /// The parts of the eval loop's function of an interpreter's file, which `find` finds: once for all processes, for its branches are decoded.
+    pub fn eval_code(&self, file: &Arc<ElfFile>, find: impl FnOnce() -> Vec<(Svma, Svma)>) -> Arc<[(Svma, Svma)]> {
+        if let Some(parts) = self.with_facts(file, |facts| facts.eval_code.clone()) {
+            return parts;
+        }
+        let parts = find().into();
+        self.with_facts(file, |facts| Arc::clone(facts.eval_code.get_or_insert(parts)))
+    }
+
     /// What is certain of the eval frames of an interpreter's file.
     pub fn eval_frames(&self, file: &Arc<ElfFile>) -> Option<EvalFrames> {
         self.with_facts(file, |facts| facts.eval_frames.clone())
@@ -91,6 +101,7 @@ impl Binaries {
             file: Arc::downgrade(file),
             unwinder: None,
             eval_frames: None,
+            eval_code: None,
         }))
     }
 }

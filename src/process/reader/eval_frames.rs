@@ -22,11 +22,14 @@ pub(super) fn known(space: &CodeSpace, module: ModuleId) -> EvalFrameModel {
     let Some(image) = space.modules.get(module) else { return EvalFrameModel::default() };
     let Ok(file) = &image.elf else { return EvalFrameModel::default() };
     let learned = space.binaries.eval_frames(file);
-    let named = file.symbol(FUNCTION).map(|(start, size)| match space.function_parts(module, start) {
-        parts if parts.is_empty() => vec![(start, Svma(start.0.saturating_add(size)))],
-        parts => parts,
+    let named = space.binaries.eval_code(file, || match file.symbol(FUNCTION) {
+        Some((start, size)) => match space.function_parts(module, start) {
+            parts if parts.is_empty() => vec![(start, Svma(start.0.saturating_add(size)))],
+            parts => parts,
+        },
+        None => Vec::new(),
     });
-    let parts = learned.iter().flat_map(|frames| frames.code.iter().copied()).chain(named.into_iter().flatten());
+    let parts = learned.iter().flat_map(|frames| frames.code.iter()).chain(named.iter()).copied();
     let code: EvalCode = parts.map(|(start, end)| (image.addr(start), image.addr(end))).collect();
     learned.map(|frames| EvalFrameModel::known(frames.layout)).unwrap_or_default().with_code(code)
 }
