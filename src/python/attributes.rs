@@ -5,14 +5,14 @@
 //! Does not: compute hashes (a dict is walked from its first entry on), or look at classes for what an instance has not.
 
 use crate::python::layout::{DICT_KEYS, InstanceDict, Layout, VALUES_VALID};
-use crate::python::strings::{self, StringError, type_flags};
+use crate::python::strings::{self, StringError};
+use crate::python::type_flags::{DICT_SUBCLASS, type_flags};
 use crate::target::memory::{Memory, ReadError};
 use crate::types::Addr;
 
 /// Flags of a type (object.h): its instances have values behind them, or a dict in front.
 const INLINE_VALUES: u64 = 1 << 2;
 const MANAGED_DICT: u64 = 1 << 4;
-const DICT_SUBCLASS: u64 = 1 << 29;
 
 /// The furthest word in front of an instance that is read, in bytes.
 const FURTHEST_IN_FRONT: u64 = 32;
@@ -103,7 +103,7 @@ impl Entries {
     }
 
     /// The entries of a `PyDictKeysObject`, with their values at `values` where they are not in it.
-    fn of_keys(mem: &impl Memory, keys: Addr, values: Option<Addr>) -> Result<Entries, LookupError> {
+    pub(super) fn of_keys(mem: &impl Memory, keys: Addr, values: Option<Addr>) -> Result<Entries, LookupError> {
         let index_bytes = mem.read_u8(keys.wrapping_add(DICT_KEYS.log2_index_bytes))?;
         let kind = mem.read_u8(keys.wrapping_add(DICT_KEYS.kind))?;
         let count = mem.read_u64(keys.wrapping_add(DICT_KEYS.entry_count))?.min(MAX_ENTRIES);
@@ -126,13 +126,16 @@ impl Entries {
 
     /// The keys and values that can be read now; the rest is passed over.
     pub fn iter<'a>(&'a self, mem: &'a impl Memory) -> impl Iterator<Item = (Addr, Addr)> + 'a {
-        let at = |(first, step): (Addr, u64), index: u64| first.wrapping_add(step.wrapping_mul(index));
-        (0..self.count).filter_map(move |index| {
-            // Both are asked for, so that what lacks of them is copied at once.
-            let (key, value) = (mem.read_addr(at(self.keys, index)), mem.read_addr(at(self.values, index)));
-            let (key, value) = (key.ok()?, value.ok()?);
-            (!key.is_null() && !value.is_null()).then_some((key, value))
-        })
+        let entries = (0..self.count).filter_map(|index| self.entry(mem, index));
+        entries.filter(|(key, value)| !key.is_null() && !value.is_null())
+    }
+
+    /// The key and the value of an entry; null in a hole. `None` where they cannot be read.
+    pub(super) fn entry(&self, mem: &impl Memory, index: u64) -> Option<(Addr, Addr)> {
+        let at = |(first, step): (Addr, u64)| first.wrapping_add(step.wrapping_mul(index));
+        // Both are asked for, so that what lacks of them is copied at once.
+        let (key, value) = (mem.read_addr(at(self.keys)), mem.read_addr(at(self.values)));
+        Some((key.ok()?, value.ok()?))
     }
 
     /// Asks for the words of all entries at once: `mem` can then have them copied in one piece.

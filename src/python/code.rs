@@ -6,6 +6,7 @@
 use crate::python::layout::{CodeLayout, Layout, MAX_CODE_BYTES};
 use crate::python::line_table;
 use crate::python::strings::{self, StringError};
+use crate::python::type_flags::{BYTES_SUBCLASS, type_flags};
 use crate::target::memory::{Memory, ReadError, Region};
 use crate::types::Addr;
 
@@ -187,7 +188,7 @@ fn check_type(mem: &impl Memory, layout: &Layout, code: Addr) -> Result<(), Code
 
 fn read_bytes(mem: &impl Memory, layout: &Layout, object: Addr) -> Result<Vec<u8>, CodeError> {
     let bad = CodeError::BadLineTable(object);
-    if strings::type_flags(mem, &layout.object, object)? & strings::BYTES_SUBCLASS == 0 {
+    if type_flags(mem, &layout.object, object)? & BYTES_SUBCLASS == 0 {
         return Err(bad);
     }
     let len = mem.read_u64(object.wrapping_add(layout.object.ob_size as u64))?;

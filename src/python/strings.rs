@@ -3,17 +3,13 @@
 //! Does: read compact and other strings of every width, at most [`MAX_CHARS`] characters of them, and check their type.
 //! Does not: keep or compare strings.
 
-use crate::python::layout::{Layout, ObjectLayout};
+use crate::python::layout::Layout;
+use crate::python::type_flags::{UNICODE_SUBCLASS, type_flags};
 use crate::target::memory::{Memory, ReadError};
 use crate::types::Addr;
 
 /// The most characters of a string that are read; a longer one ends in an ellipsis.
 pub const MAX_CHARS: u64 = 4096;
-
-/// `Py_TPFLAGS_BYTES_SUBCLASS` in object.h.
-pub(super) const BYTES_SUBCLASS: u64 = 1 << 27;
-/// `Py_TPFLAGS_UNICODE_SUBCLASS` in object.h.
-const UNICODE_SUBCLASS: u64 = 1 << 28;
 
 /// Why a string could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,12 +79,6 @@ pub(super) fn characters(mem: &impl Memory, layout: &Layout, object: Addr) -> Re
     Ok(Characters { data, length, kind })
 }
 
-/// The flags of an object's type.
-pub(super) fn type_flags(mem: &impl Memory, layout: &ObjectLayout, object: Addr) -> Result<u64, ReadError> {
-    let object_type = mem.read_addr(object.wrapping_add(layout.ob_type))?;
-    mem.read_u64(object_type.wrapping_add(layout.tp_flags))
-}
-
 /// Decodes characters of `kind` bytes each: Latin-1, UCS-2 or UCS-4. Surrogates (how CPython holds bytes of a file name
 /// that are no text, PEP 383) become U+FFFD.
 fn decode(bytes: &[u8], kind: u32) -> String {
@@ -104,6 +94,7 @@ fn decode(bytes: &[u8], kind: u32) -> String {
 mod tests {
     use super::*;
     use crate::python::layout::{Version, by_table};
+    use crate::python::type_flags::BYTES_SUBCLASS;
     use crate::target::memory::Region;
 
     const STRING: Addr = Addr(0x1000);

@@ -12,18 +12,16 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 
 use crate::python::attributes::{Entries, LookupError};
-use crate::python::layout::{IntegerForm, Layout};
-use crate::python::strings::{self, type_flags};
-use crate::target::memory::{Memory, ReadError};
+use crate::python::integers::{Sign, magnitude, sign_and_digits};
+use crate::python::layout::Layout;
+use crate::python::strings;
+use crate::python::type_flags::{LONG_SUBCLASS, type_flags};
+use crate::target::memory::Memory;
 use crate::types::Addr;
 
 /// The most threads of an interpreter whose names are read.
 const MAX_NAMED: usize = 4_096;
 
-/// `Py_TPFLAGS_LONG_SUBCLASS` in object.h.
-const LONG_SUBCLASS: u64 = 1 << 24;
-/// The bits of a digit of an `int`: `PyLong_SHIFT` of 64-bit builds.
-const DIGIT_BITS: u64 = 30;
 /// Digits of numbers that fit into 64 bits.
 const MAX_DIGITS: u64 = 3;
 
@@ -121,30 +119,15 @@ impl KnownThreads {
     }
 }
 
-/// The value of an `int` that is not negative and fits.
+/// The value of an `int` above 0 that fits.
 fn integer(mem: &impl Memory, layout: &Layout, object: Addr) -> Result<u64, LookupError> {
     if type_flags(mem, &layout.object, object)? & LONG_SUBCLASS == 0 {
         return Err(LookupError::Absent);
     }
-    let digits = match layout.value.integer {
-        IntegerForm::SignedSize(offset) => mem.read_u64(object.wrapping_add(offset))?,
-        // The sign is in the two lowest bits, 0 of a number above 0 (pycore_long.h).
-        IntegerForm::Tag(offset) => match mem.read_u64(object.wrapping_add(offset))? {
-            tag if tag & 3 == 0 => tag >> 3,
-            _ => return Err(LookupError::Absent),
-        },
-    };
-    if digits > MAX_DIGITS {
-        return Err(LookupError::Absent);
+    match sign_and_digits(mem, layout, object)? {
+        (Sign::Positive, digits) if digits <= MAX_DIGITS => {
+            u64::try_from(magnitude(mem, layout, object, digits)?).map_err(|_| LookupError::Absent)
+        }
+        _ => Err(LookupError::Absent),
     }
-    let digit = |index: u64| -> Result<u64, ReadError> {
-        let digit = mem.read_u32(object.wrapping_add(layout.value.integer_digits + 4 * index))?;
-        Ok(u64::from(digit))
-    };
-    let mut value = 0_u64;
-    for index in (0..digits).rev() {
-        let shifted = value.checked_mul(1 << DIGIT_BITS).ok_or(LookupError::Absent)?;
-        value = shifted.checked_add(digit(index)?).ok_or(LookupError::Absent)?;
-    }
-    Ok(value)
 }

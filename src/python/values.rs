@@ -8,6 +8,10 @@ mod numbers;
 
 use crate::python::layout::{Layout, ValueLayout};
 use crate::python::strings;
+use crate::python::type_flags::{
+    BYTES_SUBCLASS, DICT_SUBCLASS, LIST_SUBCLASS, LONG_SUBCLASS, TUPLE_SUBCLASS, TYPE_SUBCLASS, UNICODE_SUBCLASS,
+    type_flags,
+};
 use crate::target::memory::{Memory, ReadError};
 use crate::types::Addr;
 
@@ -19,14 +23,6 @@ const MAX_DEPTH: usize = 4;
 const MAX_TEXT: usize = 100;
 /// The most characters of the name of a type.
 const MAX_TYPE_NAME: usize = 100;
-
-/// Flags of a type (object.h): its objects begin as those of this built-in type.
-const LONG_SUBCLASS: u64 = 1 << 24;
-const LIST_SUBCLASS: u64 = 1 << 25;
-const TUPLE_SUBCLASS: u64 = 1 << 26;
-const UNICODE_SUBCLASS: u64 = 1 << 28;
-const DICT_SUBCLASS: u64 = 1 << 29;
-const TYPE_SUBCLASS: u64 = 1 << 31;
 
 /// What stands for what is left out.
 const MORE: &str = "…";
@@ -85,7 +81,7 @@ impl<M: Memory> Text<'_, M> {
     fn object(&mut self, object: Addr) -> Result<(), ReadError> {
         self.objects_left = self.objects_left.saturating_sub(1);
         let name = type_name(self.mem, self.layout, object)?;
-        let flags = strings::type_flags(self.mem, &self.layout.object, object)?;
+        let flags = type_flags(self.mem, &self.layout.object, object)?;
         let is = |flag| flags & flag != 0;
         match &*name {
             "NoneType" => self.out.push_str("None"),
@@ -95,7 +91,7 @@ impl<M: Memory> Text<'_, M> {
             "int" if is(LONG_SUBCLASS) => self.integer(object)?,
             "float" => self.float(object)?,
             "str" if is(UNICODE_SUBCLASS) => self.string(object),
-            "bytes" if is(strings::BYTES_SUBCLASS) => self.bytes(object)?,
+            "bytes" if is(BYTES_SUBCLASS) => self.bytes(object)?,
             "list" if is(LIST_SUBCLASS) => self.nested(object, Self::list)?,
             "tuple" if is(TUPLE_SUBCLASS) => self.nested(object, Self::tuple)?,
             "dict" if is(DICT_SUBCLASS) => self.nested(object, Self::dict)?,
@@ -110,7 +106,7 @@ impl<M: Memory> Text<'_, M> {
                 text.string(object);
                 Ok(())
             })?,
-            _ if is(strings::BYTES_SUBCLASS) => self.subclass(&name, |text| text.bytes(object))?,
+            _ if is(BYTES_SUBCLASS) => self.subclass(&name, |text| text.bytes(object))?,
             _ if is(LIST_SUBCLASS) => self.subclass(&name, |text| text.nested(object, Self::list))?,
             _ if is(TUPLE_SUBCLASS) => self.subclass(&name, |text| text.nested(object, Self::tuple))?,
             _ if is(DICT_SUBCLASS) => self.subclass(&name, |text| text.nested(object, Self::dict))?,

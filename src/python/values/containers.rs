@@ -4,7 +4,7 @@
 //! not a hole.
 
 use super::{MORE, Text};
-use crate::python::layout::DICT_KEYS;
+use crate::python::attributes::{Entries, LookupError};
 use crate::target::memory::{Memory, ReadError};
 use crate::types::Addr;
 
@@ -48,36 +48,24 @@ impl<M: Memory> Text<'_, M> {
     pub(super) fn dict(&mut self, object: Addr) -> Result<(), ReadError> {
         let used = self.mem.read_u64(object.wrapping_add(self.values().header))?;
         let keys = self.mem.read_addr(object.wrapping_add(self.values().dict_keys))?;
-        let kind = self.mem.read_u8(keys.wrapping_add(DICT_KEYS.kind))?;
-        let index_bytes = self.mem.read_u8(keys.wrapping_add(DICT_KEYS.log2_index_bytes))?;
-        let entries = self.mem.read_u64(keys.wrapping_add(DICT_KEYS.entry_count))?;
-        // Where the key is in an entry, and how long that is: with the hash in front of it, or without.
-        let form = match kind {
-            0 => Some((8, 24)),
-            1 => Some((0, 16)),
+        let entries = match Entries::of_keys(self.mem, keys, None) {
+            Ok(entries) => Some(entries),
             // The values are elsewhere: an instance's attributes.
-            _ => None,
+            Err(LookupError::Absent) => None,
+            Err(LookupError::Unreadable(error)) => return Err(error),
         };
-        let first =
-            1_u64.checked_shl(index_bytes.into()).map(|len| keys.wrapping_add(DICT_KEYS.indices).wrapping_add(len));
         self.out.push('{');
         let mut shown = 0;
-        if let (Some((key_at, len)), Some(first)) = (form, first) {
-            for index in 0..entries.min(MAX_ENTRIES) {
-                let entry = first.wrapping_add(len * index + key_at);
-                let (Ok(key), Ok(value)) = (self.mem.read_addr(entry), self.mem.read_addr(entry.wrapping_add(8)))
-                else {
-                    continue;
-                };
-                if value.is_null() || shown == MAX_ITEMS {
-                    continue;
-                }
-                self.comma(shown);
-                self.item(key);
-                self.out.push_str(": ");
-                self.item(value);
-                shown += 1;
+        for index in 0..entries.map_or(0, |entries| entries.count()).min(MAX_ENTRIES) {
+            let Some((key, value)) = entries.and_then(|entries| entries.entry(self.mem, index)) else { continue };
+            if value.is_null() || shown == MAX_ITEMS {
+                continue;
             }
+            self.comma(shown);
+            self.item(key);
+            self.out.push_str(": ");
+            self.item(value);
+            shown += 1;
         }
         self.rest(shown, used);
         self.out.push('}');
