@@ -7,10 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
-
+use crate::target::own;
 use crate::target::threads::{Schedule, Thread};
-use crate::types::{Pid, Tid};
+use crate::types::{Nanos, Pid, Tid};
 
 /// Who waits for a CPU no longer than this has pushed another off it, or found one free: no slice has ended for that.
 const AT_ONCE: Duration = Duration::from_micros(60);
@@ -75,7 +74,7 @@ pub struct OwnAccount {
     least: Option<Duration>,
     goes_first: bool,
     /// The CPU time that the thread had used before it slept last.
-    before_sleep: Option<Duration>,
+    before_sleep: Option<Nanos>,
 }
 
 impl OwnAccount {
@@ -105,13 +104,13 @@ impl OwnAccount {
 
     /// Tells that the calling thread goes to sleep.
     pub fn sleeps(&mut self) {
-        self.before_sleep = own_cpu_time();
+        self.before_sleep = own::thread_cpu_time();
     }
 
     /// For how long the calling thread has run since then: a little more than since it was given its CPU. Zero where that is not known.
     pub fn ran_since_sleep(&mut self) -> Duration {
-        let before = self.before_sleep.take().zip(own_cpu_time());
-        before.map_or(Duration::ZERO, |(before, now)| now.saturating_sub(before))
+        let before = self.before_sleep.take().zip(own::thread_cpu_time());
+        before.map_or(Duration::ZERO, |(before, now)| Duration::from_nanos(now.0.saturating_sub(before.0)))
     }
 
     /// The turn that began at a moment, after the calling thread had slept and then waited so long for its CPU.
@@ -127,11 +126,6 @@ impl OwnAccount {
         let margin = AT_ONCE.max(self.least.unwrap_or_default() * TIMES_THE_LEAST);
         Turn { began, at_once: self.goes_first || waited <= margin, margin }
     }
-}
-
-/// The CPU time of the calling thread, up to now.
-fn own_cpu_time() -> Option<Duration> {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok().map(Duration::from)
 }
 
 #[cfg(test)]

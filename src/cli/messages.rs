@@ -16,6 +16,12 @@ pub fn say(text: impl Display) {
     let _ = writeln!(io::stderr(), "{}", neutral(&text));
 }
 
+/// Some names in one text: the first ones, so many at the most.
+pub fn listed(names: &[String], most: usize) -> String {
+    let more = if names.len() > most { ", …" } else { "" };
+    format!("{}{more}", names.get(..most).unwrap_or(names).join(", "))
+}
+
 /// Says what went wrong and what to do.
 pub fn say_failure(failure: &Failure) {
     say(format_args!("fpprof: {}", failure.message));

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
-use super::messages::say;
-use super::process_args::FollowArgs;
+use super::messages::{listed, say};
+use super::process_args::{FollowArgs, ProcessArgs};
 use super::refusal;
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
-use crate::sampler::follower::Follower;
+use crate::sampler::follower::{Followed, Follower, find_now};
 use crate::sampler::mode::Mode;
 use crate::sampler::open::{self, AttachError};
 use crate::sampler::session::Session;
@@ -26,12 +26,12 @@ use crate::types::Pid;
 const BEFORE_CHILDREN: Duration = Duration::from_millis(200);
 /// How long processes that are there may take to be found.
 const FIND_LIMIT: Duration = Duration::from_secs(3);
+/// So many processes are named where one is to be chosen.
+const MAX_NAMED: usize = 8;
 /// How long a program that is no Python itself may take to show its children.
 const CHILDREN_LIMIT: Duration = Duration::from_millis(300);
 /// How often to look meanwhile whether to give up.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// So many processes are named where one is to be chosen.
-const MAX_NAMED: usize = 8;
 
 /// A target that is open.
 #[derive(Debug)]
@@ -130,12 +130,10 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failur
     }
     let program = process.program_name();
     if children.len() > 1 {
-        let pids = children.iter().take(MAX_NAMED).map(|found| found.session.identity().pid.to_string());
-        let pids: Vec<String> = pids.collect();
-        let more = if children.len() > MAX_NAMED { ", …" } else { "" };
+        let pids: Vec<String> = children.iter().map(|found| found.session.identity().pid.to_string()).collect();
         return Err(Failure::new(format_args!(
-            "process {pid} ({program}) is no Python itself, and has started several: {}{more}",
-            pids.join(", ")
+            "process {pid} ({program}) is no Python itself, and has started several: {}",
+            listed(&pids, MAX_NAMED)
         ))
         .with_hint(format!(
             "`--pid {pid} --subprocesses` takes all of them, `--pid` with one of these numbers that one."
@@ -145,6 +143,17 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Failur
     say_whose_child(&program, &found.session);
     warn_of_root(&found.session);
     Ok(found.session)
+}
+
+/// Opens all processes that are chosen and run Python now, to be looked at once; and tells what became of the others.
+///
+/// # Errors
+/// That there is none, and why.
+pub fn all_now(processes: &ProcessArgs, pid: Option<i32>) -> Result<(Vec<Session>, Followed), Failure> {
+    let selection = processes.selection(pid.map(Pid))?;
+    open::raise_open_files_limit();
+    let (sessions, followed) = find_now(&selection, Mode::Wall).map_err(|error| refusal::no_thread(&error))?;
+    if sessions.is_empty() { Err(refusal::none_found(&followed)) } else { Ok((sessions, followed)) }
 }
 
 /// Waits until Python has started in a program, or in one that it starts.

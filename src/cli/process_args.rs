@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::{ArgAction, Args};
 
 use super::failure::Failure;
+use super::messages::listed;
 use crate::target::containers;
 use crate::target::selection::{Selection, is_container_id};
 use crate::types::Pid;
@@ -111,14 +112,8 @@ fn container(root: &Path, text: &str) -> Result<String, Failure> {
         return Ok(text.to_ascii_lowercase());
     }
     if ids.len() > 1 {
-        let named: Vec<&str> = ids.iter().take(MAX_NAMED).map(String::as_str).collect();
-        let more = if ids.len() > named.len() { ", …" } else { "" };
-        return Err(Failure::new(format_args!(
-            "there are {} containers `{text}`: {}{more}",
-            ids.len(),
-            named.join(", ")
-        ))
-        .with_hint(
+        let what = format!("there are {} containers `{text}`: {}", ids.len(), listed(&ids, MAX_NAMED));
+        return Err(Failure::new(what).with_hint(
             "Give the id of the one that is meant, six or more digits of it; `--container` can be given several times.",
         ));
     }

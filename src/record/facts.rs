@@ -17,11 +17,12 @@ use crate::profile::facts::{ArrivalFacts, ExceededLimit, RecordingFacts, StopFac
 use crate::profile::role::role;
 use crate::profile::samples::Weights;
 use crate::sampler::budget::Exceeded;
-use crate::sampler::clock::{Intervals, own_cpu_time};
+use crate::sampler::clock::Intervals;
 use crate::sampler::follower::{Followed, Refused};
 use crate::sampler::run_state::RunState;
 use crate::sampler::session::Session;
 use crate::sampler::statistics::GilLooks;
+use crate::target::own;
 use crate::types::Pid;
 
 /// So many processes are listed one by one, those that have used the most.
@@ -82,7 +83,7 @@ pub fn facts(recording: &Recording, first: RecordingFacts) -> RecordingFacts {
         throttling: recording.throttling,
         processes: processes(recording),
         children: recording.children.filter(|children| children.matter(Duration::from_nanos(cpu))),
-        own_cpu: own_cpu_time().map(|time| Duration::from_nanos(time.0)),
+        own_cpu: own::cpu_time().map(|time| Duration::from_nanos(time.0)),
         ..first
     }
 }

@@ -18,7 +18,7 @@ use super::throttling::TargetThrottling;
 use crate::capture::pending::sleep_until_any_comes;
 use crate::capture::watchdog;
 use crate::sampler::budget::{Budget, Spent};
-use crate::sampler::clock::{Clock, Tick, now, own_thread_cpu_time};
+use crate::sampler::clock::{Clock, Tick, now};
 use crate::sampler::follower::{Follower, Found};
 use crate::sampler::open;
 use crate::sampler::own_quota::OwnQuota;
@@ -26,6 +26,7 @@ use crate::sampler::session::{Session, SharedBySessions};
 use crate::sampler::statistics::Statistics;
 use crate::target::cgroup::CpuGroups;
 use crate::target::launch::Launched;
+use crate::target::own;
 use crate::types::Nanos;
 
 /// How often to look whether the targets still live and still run the same programs.
@@ -367,7 +368,7 @@ impl<'a> SamplingLoop<'a> {
                 .chain([&self.statistics.stops])
                 .fold((0, 0), |(stops, stopped), all| (stops + all.durations.count(), stopped + all.total.0));
             // Sampling less often saves nothing of what other threads do: those have limits of their own.
-            let own_cpu = own_thread_cpu_time().unwrap_or_default();
+            let own_cpu = own::thread_cpu_time().unwrap_or_default();
             self.budget.review(Spent { at, stops, stopped: Nanos(stopped), own_cpu });
         }
         true

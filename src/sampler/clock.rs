@@ -208,18 +208,6 @@ impl Clock {
     }
 }
 
-/// The CPU time that all threads of this process have used so far; `None` where a sandbox forbids to ask.
-pub fn own_cpu_time() -> Option<Nanos> {
-    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).ok()?;
-    Some(Nanos::from(Duration::from(time)))
-}
-
-/// The CPU time that this thread has used so far; `None` where a sandbox forbids to ask.
-pub fn own_thread_cpu_time() -> Option<Nanos> {
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
-    Some(Nanos::from(Duration::from(time)))
-}
-
 /// The monotonic clock, now.
 pub fn now() -> Nanos {
     // CLOCK_MONOTONIC cannot fail on Linux; zero would only make the next deadline due at once.

@@ -5,14 +5,11 @@
 //! Does not: keep the account (`quota_window` does), weight what is left out (`budget` does), or reckon with a thread that goes first: the
 //! kernel throttles only threads without such a priority (SCHED_FIFO; sched-bwc.rst).
 
-use std::time::Duration;
-
-use nix::time::{ClockId, clock_gettime};
-
-use super::clock::{now, own_cpu_time};
+use super::clock::now;
 use super::quota_window::QuotaWindow;
 use crate::target::cgroup::{CpuGroup, CpuGroups, UsedTime};
 use crate::target::cpu_quota::CpuQuota;
+use crate::target::own;
 use crate::types::{Nanos, Pid};
 
 /// Quotas are looked up this often: they are changed by people, and by what scales containers.
@@ -90,7 +87,7 @@ impl OwnQuota {
             self.look_up(at);
         }
         for limited in self.limited.iter_mut().filter(|limited| limited.window.is_due(at)) {
-            let used = limited.used(own_cpu_time().unwrap_or_default());
+            let used = limited.used(own::cpu_time().unwrap_or_default());
             limited.window.note(at, used);
         }
     }
@@ -124,7 +121,7 @@ impl OwnQuota {
             return Ok(());
         }
         // The kernel brings its account of the calling thread up to date for this, that of its group with it.
-        let (at, own) = (now(), own_cpu_time().unwrap_or_default());
+        let (at, own) = (now(), own::cpu_time().unwrap_or_default());
         for limited in &mut self.limited {
             let used = limited.used(own);
             let quota = limited.window.quota();
@@ -141,13 +138,13 @@ impl OwnQuota {
     /// fits, and what it costs is learned.
     pub fn begin_serving(&mut self) {
         if !self.limited.is_empty() && self.applies {
-            self.cost.began = thread_cpu_time();
+            self.cost.began = own::thread_cpu_time();
         }
     }
 
     /// Ends a tick, or what was served.
     pub fn end_tick(&mut self) {
-        let ended = self.cost.began.take().zip(thread_cpu_time());
+        let ended = self.cost.began.take().zip(own::thread_cpu_time());
         if let Some((began, ended)) = ended {
             self.cost.learn(ended.0.saturating_sub(began.0));
         }
@@ -157,7 +154,7 @@ impl OwnQuota {
 impl LimitedGroup {
     fn new(group: CpuGroup, quota: CpuQuota, at: Nanos) -> LimitedGroup {
         let used = group.used_time();
-        let window = QuotaWindow::new(quota, at, used_by(used.as_ref(), own_cpu_time().unwrap_or_default()));
+        let window = QuotaWindow::new(quota, at, used_by(used.as_ref(), own::cpu_time().unwrap_or_default()));
         LimitedGroup { group, window, used }
     }
 
@@ -182,12 +179,6 @@ impl TickCost {
     fn needs(&self, quota: CpuQuota) -> i128 {
         (self.most * COST_MARGIN + LEAST_RESERVE).min(quota.time.0 as f64 * MOST_OF_QUOTA) as i128
     }
-}
-
-/// The CPU time of the calling thread.
-fn thread_cpu_time() -> Option<Nanos> {
-    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
-    Some(Nanos::from(Duration::from(time)))
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@
 //! of `id` and `names`); the OCI bundles of containerd's shims, whose `config.json` has the annotations of Kubernetes' CRI
 //! (`io.kubernetes.cri.container-name`), or of nerdctl (`nerdctl/name`).
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+use super::small_file;
 
 /// What describes a container is some kilobytes long.
 const MAX_FILE: u64 = 4 << 20;
@@ -83,9 +84,7 @@ fn file_name(path: &Path) -> String {
 }
 
 fn json(path: &Path) -> Option<Value> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    serde_json::from_slice(&small_file::read(path, MAX_FILE).ok()?).ok()
 }
 
 #[cfg(test)]

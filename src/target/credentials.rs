@@ -34,7 +34,7 @@ impl Credentials {
     /// # Errors
     /// When they cannot be read, or are not understood.
     pub fn of(living: &LivingThread) -> io::Result<Credentials> {
-        let bytes = small_file::read(living.path("status"))?;
+        let bytes = small_file::read(living.path("status"), small_file::MAX_STATUS)?;
         let credentials = Credentials::parse(&String::from_utf8_lossy(&bytes));
         let mut credentials = credentials.ok_or(io::ErrorKind::InvalidData)?;
         credentials.reads_everything &= is_in_our_namespace(living);

@@ -90,7 +90,7 @@ fn lives(pid: Pid, tid: Tid) -> bool {
 
 /// When a process was started, in clock ticks since boot (proc_pid_stat(5), field 22).
 pub(super) fn start_time(pid: Pid) -> Option<u64> {
-    let text = small_file::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = small_file::read(format!("/proc/{pid}/stat"), small_file::MAX_STAT).ok()?;
     threads::fields_behind_name(&String::from_utf8_lossy(&text))?.nth(22 - 3)?.parse().ok()
 }
 

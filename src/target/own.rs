@@ -6,9 +6,13 @@
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::Signal;
+use nix::time::{ClockId, clock_gettime};
+
+use crate::types::Nanos;
 
 /// So many files, or a quarter of all where that is less, are left for what there is besides: threads that come, libraries that are named, the
 /// output.
@@ -24,6 +28,20 @@ pub fn ignores(signal: Signal) -> bool {
     let ignored = status_field("SigIgn").and_then(|mask| u64::from_str_radix(&mask, 16).ok()).unwrap_or(0);
     // Signal n is bit n - 1; signals count from 1.
     ignored >> (signal as i32 - 1) & 1 == 1
+}
+
+/// The CPU time that all threads of this process have used so far; `None` where a sandbox forbids to ask.
+pub fn cpu_time() -> Option<Nanos> {
+    used(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// The CPU time that the calling thread has used so far; `None` where a sandbox forbids to ask.
+pub fn thread_cpu_time() -> Option<Nanos> {
+    used(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn used(clock: ClockId) -> Option<Nanos> {
+    Some(Nanos::from(Duration::from(clock_gettime(clock).ok()?)))
 }
 
 /// Whether this process may open so many more files that another process can be sampled beside those that are: each has some eight open, and one

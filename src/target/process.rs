@@ -21,6 +21,7 @@ use super::living::LivingThread;
 use super::maps::Mappings;
 use super::memory_budget::{self, Left, Meter, Share};
 use super::root::TargetRoot;
+use super::small_file;
 use super::status::{Status, TaskState};
 use super::threads;
 use super::view::Identity;
@@ -219,8 +220,7 @@ pub(super) fn age(start_time: u64) -> Option<Duration> {
 
 /// What the first thread does, and when it was started, by its open file; `None` once the kernel has forgotten it, with its id.
 fn state_and_start(first: &File) -> Option<(TaskState, u64)> {
-    // Fifty numbers of up to twenty digits and a name of up to 64 bytes.
-    let mut buffer = [0; 1200];
+    let mut buffer = [0; small_file::MAX_STAT as usize];
     let len = first.read_at(&mut buffer, 0).ok()?;
     // A name that is no text says nothing of the numbers behind it.
     let text = String::from_utf8_lossy(buffer.get(..len)?);

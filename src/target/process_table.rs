@@ -44,7 +44,7 @@ pub struct ProcessEntry {
 impl ProcessEntry {
     /// The process or thread with this id; `None` when there is none.
     pub fn of(pid: Pid) -> Option<ProcessEntry> {
-        let bytes = small_file::read(format!("/proc/{pid}/stat")).ok()?;
+        let bytes = small_file::read(format!("/proc/{pid}/stat"), small_file::MAX_STAT).ok()?;
         // A name that is no text is no reason to miss the process.
         ProcessEntry::parse(pid, &String::from_utf8_lossy(&bytes))
     }

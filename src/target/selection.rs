@@ -2,10 +2,8 @@
 //!
 //! Does: say of one process whether it is chosen. Does not: look for processes (`process_table` does), or look into one.
 
-use std::fs::File;
-use std::io::Read;
-
 use super::process_table::ProcessEntry;
+use super::small_file;
 use crate::types::Pid;
 use crate::types::pattern::is_like;
 
@@ -112,8 +110,7 @@ fn is_of_container(group: &str, id: &str) -> bool {
 }
 
 fn read(path: &str, most: u64) -> Option<String> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(most).read_to_end(&mut bytes).ok()?;
+    let bytes = small_file::read(path, most).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -4,11 +4,11 @@
 
 use std::process::Command;
 
-use crate::interpreters;
 use crate::patience::milliseconds;
 use crate::processes::assert_untouched;
 use crate::python::Program;
 use crate::run::{Ended, record};
+use crate::servers::installed;
 
 /// One greenlet computes, started by another, which waits.
 const NESTED: &str = "
@@ -45,7 +45,7 @@ main()
 ";
 
 fn recorded(code: &str) -> Ended {
-    let mut command = Command::new(interpreters::roots().join("servers/bin/python3.13"));
+    let mut command = Command::new(installed("python3.13"));
     command.args(["-c", code]);
     let mut program = Program::spawn(command);
     assert_eq!(program.line(), "ready");

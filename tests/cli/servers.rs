@@ -16,7 +16,7 @@ use crate::processes;
 use crate::run::{Ended, FPPROF, Running, Scratch, start_command};
 
 /// What `tests/setup` has installed: gunicorn, uvicorn, uwsgi, Celery, loky and greenlet.
-fn installed(program: &str) -> PathBuf {
+pub fn installed(program: &str) -> PathBuf {
     let path = crate::interpreters::roots().join("servers/bin").join(program);
     assert!(path.exists(), "{}: run tests/setup", path.display());
     path

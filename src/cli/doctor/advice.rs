@@ -4,6 +4,7 @@
 
 use super::examine::{Lack, ProcessReport, Report};
 use super::module::{ModuleReport, Tables, Verdict};
+use crate::process::stack_entries::is_greenlet;
 use crate::profile::frame::FrameKind;
 use crate::symbolize::SymbolSource;
 
@@ -84,7 +85,7 @@ pub fn findings(report: &Report) -> Vec<Finding> {
         },
         Finding {
             id: "greenlets",
-            modules: named(&|m| switches_greenlets(&m.name)),
+            modules: named(&|m| is_greenlet(&m.name)),
             what: "Greenlets: each runs on a piece of the C stack of its own.",
             repair: "The greenlet that runs is shown, from the function that it began with. Those that wait are elsewhere in memory, and are not \
                      shown. A stack can be incomplete in the middle of a switch.",
@@ -139,11 +140,6 @@ pub fn findings(report: &Report) -> Vec<Finding> {
     all.into_iter().filter(|finding| !finding.modules.is_empty()).collect()
 }
 
-/// Whether it is greenlet's own library (of which gevent's and eventlet's are users), by its file name.
-fn switches_greenlets(name: &str) -> bool {
-    name.strip_prefix("_greenlet.").is_some_and(|rest| rest.ends_with("so"))
-}
-
 fn omits(module: &ModuleReport) -> bool {
     matches!(module.keeps_frame_pointers(), Verdict::No | Verdict::Partly)
 }
@@ -158,22 +154,4 @@ fn code_without_tables(report: &Report) -> Vec<String> {
 /// Whether people look for lines in it.
 fn is_of_interest(module: &ModuleReport) -> bool {
     matches!(module.kind, FrameKind::Interpreter | FrameKind::NativeExtension)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn greenlets_library_is_known_by_its_name() {
-        for (name, is_it) in [
-            ("_greenlet.cpython-313-x86_64-linux-gnu.so", true),
-            ("_greenlet.so", true),
-            ("_gevent_cgreenlet.cpython-313-x86_64-linux-gnu.so", false),
-            ("_greenlets.so", false),
-            ("_greenlet.py", false),
-        ] {
-            assert_eq!(switches_greenlets(name), is_it, "{name}");
-        }
-    }
 }

@@ -27,9 +27,7 @@ use super::record::output_file::OutputFile;
 use super::refusal;
 use super::standard_output::print;
 use super::style::Style;
-use crate::sampler::follower::find_now;
 use crate::sampler::mode::Mode;
-use crate::sampler::open;
 use crate::sampler::session::Session;
 use crate::target::launch::{Launched, ProgramOutput};
 use crate::target::threads::Thread;
@@ -88,12 +86,7 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
 
 /// Examines all processes that are chosen, one after the other.
 fn several(args: &DoctorArgs) -> Result<ExitCode, Failure> {
-    let selection = args.processes.selection(args.pid.map(Pid))?;
-    open::raise_open_files_limit();
-    let (sessions, followed) = find_now(&selection, Mode::Wall).map_err(|error| refusal::no_thread(&error))?;
-    if sessions.is_empty() {
-        return Err(refusal::none_found(&followed));
-    }
+    let (sessions, followed) = opening::all_now(&args.processes, args.pid)?;
     let style = if args.json { Style::PLAIN } else { args.color.style() };
     for (number, session) in sessions.iter().enumerate() {
         let report = Report::of_process(session);

@@ -14,6 +14,7 @@ use super::args::DumpArgs;
 use super::look::{
     Dump, DumpOptions, DumpedCore, DumpedTarget, FrameNames, ThreadDump, ThreadIdentity, ThreadStack, sort,
 };
+use crate::capture::native;
 use crate::cli::failure::Failure;
 use crate::cli::folder_args;
 use crate::cli::live_line::LiveLine;
@@ -34,12 +35,12 @@ use crate::target::core::segments::Cut;
 use crate::target::core::unfold::{Compression, unfold};
 use crate::target::core::{CoreError, CoreSources, CoreTarget};
 use crate::target::modules::ModuleId;
+use crate::target::native_system_calls;
 use crate::target::root::TargetRoot;
 use crate::target::system_calls;
 use crate::target::view::Target;
-use crate::target::{NATIVE_MACHINE, native_system_calls};
+use crate::types::Pid;
 use crate::types::room::MemorySize;
-use crate::types::{Machine, Pid};
 
 /// More files that are not used are not named.
 const MAX_NAMED: usize = 8;
@@ -67,7 +68,7 @@ pub fn dump(path: &Path, args: &DumpArgs, view: DumpOptions) -> Result<Dump, Fai
     let bytes =
         CoreBytes::of_file(file).map_err(|error| refused(&error, "Give the path of a file that can be read."))?;
     let target = CoreTarget::open(bytes, sources(args)?).map_err(|error| refused(&error, hint(&error)))?;
-    if target.machine() != native() {
+    if target.machine() != native::MACHINE {
         let what = format!("it is the core of a {} process", target.machine().name());
         return Err(refused(
             &what,
@@ -98,10 +99,6 @@ pub fn dump(path: &Path, args: &DumpArgs, view: DumpOptions) -> Result<Dump, Fai
         Err(error @ OpenError::Denied(_)) => return Err(refused(&error, "Is the core file still there?")),
     };
     Ok(Dump { subject: DumpedTarget::Core(Box::new(core)), ..dump })
-}
-
-fn native() -> Machine {
-    if NATIVE_MACHINE == object::elf::EM_X86_64.0 { Machine::X86_64 } else { Machine::Aarch64 }
 }
 
 /// Opens a file, and no FIFO or device: those would wait.

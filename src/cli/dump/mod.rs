@@ -20,9 +20,7 @@ use super::failure::Failure;
 use super::messages::say;
 use super::{opening, refusal, standard_output};
 use crate::profile::facts::stops::WHY_SLEEPERS;
-use crate::sampler::follower::find_now;
 use crate::sampler::mode::Mode;
-use crate::sampler::open;
 use crate::types::Pid;
 
 /// Runs the command.
@@ -46,12 +44,7 @@ pub fn run(args: &DumpArgs) -> Result<ExitCode, Failure> {
 
 /// Looks at all processes that are chosen, one after the other.
 fn several(args: &DumpArgs, view: DumpOptions) -> Result<ExitCode, Failure> {
-    let selection = args.processes.selection(args.pid.map(Pid))?;
-    open::raise_open_files_limit();
-    let (sessions, followed) = find_now(&selection, Mode::Wall).map_err(|error| refusal::no_thread(&error))?;
-    if sessions.is_empty() {
-        return Err(refusal::none_found(&followed));
-    }
+    let (sessions, followed) = opening::all_now(&args.processes, args.pid)?;
     for (number, mut session) in sessions.into_iter().enumerate() {
         if number > 0 && !args.json {
             standard_output::print_with(|out| out.write_all(b"\n"))?;

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -81,6 +81,11 @@ impl OtherPrograms {
 /// The same, known to those who look.
 pub type KnownPrograms = Arc<Mutex<OtherPrograms>>;
 
+/// A thread that has panicked leaves them as they were.
+fn locked(others: &KnownPrograms) -> MutexGuard<'_, OtherPrograms> {
+    others.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A process that may run Python.
 #[derive(Debug, Clone)]
 pub struct Candidate {
@@ -138,8 +143,7 @@ impl Candidate {
     /// What it is called, and why it could not be looked into until now, if so.
     pub fn trouble(&self) -> Option<(String, String)> {
         let reason = self.trouble.clone()?;
-        let entry = ProcessEntry::of(self.pid).filter(|entry| entry.start_time == self.start_time)?;
-        Some((entry.name, reason))
+        Some((self.name()?, reason))
     }
 
     /// When it is time for the next look.
@@ -178,8 +182,7 @@ impl Candidate {
     /// The program of the process, if others have run it and no Python: it is looked into behind all that nothing is known of, one after
     /// the other.
     fn like_others(&self, now: Instant, known: usize, others: &KnownPrograms) -> Option<(PathBuf, Instant)> {
-        let program = program_of(self.pid)
-            .filter(|program| others.lock().unwrap_or_else(PoisonError::into_inner).paths.contains(program))?;
+        let program = program_of(self.pid).filter(|program| locked(others).paths.contains(program))?;
         let place = usize::try_from(self.pid.0).unwrap_or(0) % known.max(1);
         Some((program, now + SAME_PROGRAM_EVERY + AND_FOR_EACH * u32::try_from(place).unwrap_or(0)))
     }
@@ -230,7 +233,7 @@ impl Candidate {
         }
         let Ok(mappings) = process.mappings() else { return Look::Later };
         let kind = kind(&process, &mappings);
-        if others.lock().unwrap_or_else(PoisonError::into_inner).kinds.contains(&kind) {
+        if locked(others).kinds.contains(&kind) {
             self.was_looked_into = true;
             return Look::Later;
         }
@@ -250,7 +253,7 @@ impl Candidate {
             }
             Err(OpenError::Interpreter(RuntimeError::NotPython)) => {
                 self.was_looked_into = true;
-                others.lock().unwrap_or_else(PoisonError::into_inner).add(kind, &process);
+                locked(others).add(kind, &process);
                 Look::Later
             }
             Err(error) => self.later_or_refused(age, &error),
@@ -267,12 +270,15 @@ impl Candidate {
     }
 
     fn refused(&self, error: &dyn Display) -> Look {
-        match ProcessEntry::of(self.pid) {
-            Some(entry) if entry.start_time == self.start_time => {
-                Look::Refused { name: entry.name, reason: error.to_string() }
-            }
-            _ => Look::Gone { too_soon: !self.was_looked_into },
+        match self.name() {
+            Some(name) => Look::Refused { name, reason: error.to_string() },
+            None => Look::Gone { too_soon: !self.was_looked_into },
         }
+    }
+
+    /// What it is called; `None` where it has ended, whoever has its id now.
+    fn name(&self) -> Option<String> {
+        Some(ProcessEntry::of(self.pid).filter(|entry| entry.start_time == self.start_time)?.name)
     }
 }
 

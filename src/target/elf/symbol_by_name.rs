@@ -8,7 +8,7 @@ use std::io::Read;
 use memchr::memmem;
 
 use super::source::u32_at;
-use super::symbols::{SYMBOL_SIZE, SymbolTable, SymbolTableKind};
+use super::symbols::{ElfSymbol, SYMBOL_SIZE, SymbolTableKind};
 use super::{ElfFile, MAX_SECTION_BYTES, Section};
 use crate::types::Svma;
 
@@ -37,11 +37,10 @@ impl ElfFile {
                 break;
             }
             let is_named = |symbol: &&[u8]| u32_at(symbol, 0).is_some_and(|at| places.contains(&u64::from(at)));
-            for symbol in piece.chunks_exact(SYMBOL_SIZE).filter(is_named) {
-                let table = SymbolTable::without_names(symbol.to_vec());
-                if let Some(symbol) = table.iter().find(|symbol| symbol.is_defined()) {
-                    return Some((symbol.svma, symbol.size));
-                }
+            let named = piece.chunks_exact(SYMBOL_SIZE).filter(is_named);
+            let mut symbols = named.filter_map(|entry| ElfSymbol::parse(entry, &[]));
+            if let Some(symbol) = symbols.find(ElfSymbol::is_defined) {
+                return Some((symbol.svma, symbol.size));
             }
         }
         None

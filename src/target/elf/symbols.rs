@@ -41,6 +41,20 @@ pub struct ElfSymbol<'a> {
 }
 
 impl<'a> ElfSymbol<'a> {
+    /// The symbol of an entry of a table, whose names these are.
+    pub(super) fn parse(entry: &[u8], names: &'a [u8]) -> Option<ElfSymbol<'a>> {
+        let info = *entry.get(4)?;
+        Some(ElfSymbol {
+            svma: Svma(u64_at(entry, 8)?),
+            size: u64_at(entry, 16)?,
+            kind: info & 0xf,
+            binding: info >> 4,
+            section: u16_at(entry, 6)?,
+            names,
+            name_at: u32_at(entry, 0)? as usize,
+        })
+    }
+
     /// Its name as it stands in the file; may be mangled or carry a version. Empty if it cannot be read.
     ///
     /// Looked up when it is asked for: of the symbols of a large table, few are needed.
@@ -62,33 +76,15 @@ pub struct SymbolTable {
 }
 
 impl SymbolTable {
-    /// Of symbols whose names do not matter.
-    pub(super) fn without_names(symbols: Vec<u8>) -> SymbolTable {
-        SymbolTable { symbols, names: Vec::new() }
-    }
-
     /// The symbols, in the table's order.
     pub fn iter(&self) -> impl Iterator<Item = ElfSymbol<'_>> {
-        self.symbols.chunks_exact(SYMBOL_SIZE).filter_map(|s| self.parse(s))
+        self.symbols.chunks_exact(SYMBOL_SIZE).filter_map(|entry| ElfSymbol::parse(entry, &self.names))
     }
 
     /// The symbol with a number, by which relocations mean it.
     pub fn get(&self, number: u32) -> Option<ElfSymbol<'_>> {
         let at = (number as usize).checked_mul(SYMBOL_SIZE)?;
-        self.parse(self.symbols.get(at..at.checked_add(SYMBOL_SIZE)?)?)
-    }
-
-    fn parse(&self, s: &[u8]) -> Option<ElfSymbol<'_>> {
-        let info = *s.get(4)?;
-        Some(ElfSymbol {
-            svma: Svma(u64_at(s, 8)?),
-            size: u64_at(s, 16)?,
-            kind: info & 0xf,
-            binding: info >> 4,
-            section: u16_at(s, 6)?,
-            names: &self.names,
-            name_at: u32_at(s, 0)? as usize,
-        })
+        ElfSymbol::parse(self.symbols.get(at..at.checked_add(SYMBOL_SIZE)?)?, &self.names)
     }
 }
 

@@ -53,7 +53,7 @@ impl LiveThread {
 
     /// Its name, as the kernel knows it.
     pub(super) fn name(&self) -> Option<String> {
-        let bytes = small_file::read(format!("{}/comm", self.directory)).ok()?;
+        let bytes = small_file::read(format!("{}/comm", self.directory), small_file::MAX_STAT).ok()?;
         Some(String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned())
     }
 
@@ -134,7 +134,9 @@ impl LiveThread {
 
 /// The status of the process or thread whose directory in `/proc` this is.
 pub fn read_status(directory: &str) -> Option<Status> {
-    Status::parse(&String::from_utf8_lossy(&small_file::read(format!("{directory}/status")).ok()?))
+    Status::parse(&String::from_utf8_lossy(
+        &small_file::read(format!("{directory}/status"), small_file::MAX_STATUS).ok()?,
+    ))
 }
 
 /// The fields of a `stat` from the third on. The name, in parentheses, may itself hold spaces and parentheses: field 3 comes behind the
