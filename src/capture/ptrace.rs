@@ -243,27 +243,35 @@ fn let_go_after_exec(process: libc::pid_t, tid: libc::pid_t) {
     }
 }
 
+/// A thread that this thread traces and whose stop it no longer waits for. Until it is let go it stands still when it comes to its stop;
+/// and when it has ended, the end of its process is told to nobody else.
+#[derive(Debug)]
+struct Late {
+    process: libc::pid_t,
+    tid: libc::pid_t,
+}
+
 thread_local! {
-    /// The threads, each with its process, that this thread traces and whose stops it no longer waits for. Until it lets go of one,
-    /// that stands still when it comes to its stop; and when it has ended, the end of its process is told to nobody else.
-    static LATE: RefCell<Vec<(libc::pid_t, libc::pid_t)>> = const { RefCell::new(Vec::new()) };
+    static LATE: RefCell<Vec<Late>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Waits a moment for the stop that a thread was asked for, and detaches from it.
 fn let_go(process: libc::pid_t, tid: libc::pid_t) {
     let start = Instant::now();
-    while !has_let_go(process, tid) {
+    let mut late = Late { process, tid };
+    while !late.has_been_let_go() {
         if start.elapsed() > PATIENCE {
-            LATE.with_borrow_mut(|late| late.push((process, tid)));
+            LATE.with_borrow_mut(|all| all.push(late));
             break;
         }
         std::thread::yield_now();
     }
 }
 
-/// Lets go of those that have come to their stops, or ended, since they were given up.
-fn let_go_of_late_ones() {
-    LATE.with_borrow_mut(|late| late.retain(|(process, tid)| !has_let_go(*process, *tid)));
+/// Lets go of the threads that have come to their stops, or ended, since the calling thread gave them up. To be called for as long as it
+/// traces nobody else, too: what is not let go stands still.
+pub fn let_go_of_late_ones() {
+    LATE.with_borrow_mut(|all| all.retain_mut(|late| !late.has_been_let_go()));
 }
 
 /// Whether any is still to come.
@@ -271,17 +279,24 @@ pub(super) fn has_late_ones() -> bool {
     LATE.with_borrow(|late| !late.is_empty())
 }
 
-/// Lets go of a thread if it has come to its stop. Returns whether it is traced no more.
-///
-/// The end of a first thread is its process's, and is left to whom it concerns: our own child's status is told once.
-fn has_let_go(process: libc::pid_t, tid: libc::pid_t) -> bool {
-    match if tid == process { stop_of(tid) } else { wait_once(tid, libc::WNOHANG) } {
-        Ok(None) => false,
-        Ok(Some(status)) => {
-            drop(Stop::of(tid, status));
-            true
+impl Late {
+    /// Lets go of the thread if it has come to its stop. Returns whether it is traced no more.
+    ///
+    /// The end of a first thread is its process's, and is left to whom it concerns: our own child's status is told once.
+    fn has_been_let_go(&mut self) -> bool {
+        match if self.tid == self.process { stop_of(self.tid) } else { wait_once(self.tid, libc::WNOHANG) } {
+            Ok(None) => false,
+            Ok(Some(status)) => {
+                drop(Stop::of(self.tid, status));
+                true
+            }
+            // Whose number is gone has ended, or is the first thread now: see `let_go_after_exec`.
+            Err(_) if self.tid != self.process && interrupt(self.process).is_ok() => {
+                self.tid = self.process;
+                false
+            }
+            Err(_) => true,
         }
-        Err(_) => true,
     }
 }
 

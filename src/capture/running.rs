@@ -106,6 +106,7 @@ impl From<RunningError> for NotAsked {
 impl Stopper {
     /// Tells that the calling thread has slept, and was ready to run at `due` at the earliest.
     pub fn begin_turn(&mut self, due: Instant) {
+        ptrace::let_go_of_late_ones();
         let now = Instant::now();
         self.fresh_since = Some(now);
         let waited = if self.watches_itself() { self.own.waited() } else { Duration::ZERO };

@@ -16,7 +16,7 @@ use super::requests::Requests;
 use super::stream::Stream;
 use super::throttling::TargetThrottling;
 use crate::capture::pending::sleep_until_any_comes;
-use crate::capture::watchdog;
+use crate::capture::{ptrace, watchdog};
 use crate::sampler::budget::{Budget, Spent};
 use crate::sampler::clock::{Clock, Tick, now};
 use crate::sampler::follower::{Follower, Found};
@@ -252,6 +252,7 @@ impl<'a> SamplingLoop<'a> {
 
     /// Looks what has become of the targets. Returns why the recording has ended, if it has.
     fn look(&mut self, launched: &mut Option<Launched>, observer: &mut dyn Observer) -> Option<Ended> {
+        ptrace::let_go_of_late_ones();
         self.quota.look();
         self.throttling.look();
         self.children.as_mut().map(Children::look);

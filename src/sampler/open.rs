@@ -2,6 +2,8 @@
 //!
 //! Does: be patient with what is just starting, and with nothing else. Does not: sample, or tell users what to do.
 
+mod patience;
+
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,9 +11,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use self::patience::Patience;
 use super::mode::Mode;
 use super::session::Session;
-use crate::capture::ptrace::{StopError, ask_of_a_child, may_trace};
+use crate::capture::ptrace::{StopError, ask_of_a_child, let_go_of_late_ones, may_trace};
 use crate::process::find::OpenError;
 use crate::python::runtime::RuntimeError;
 use crate::target::access::diagnose;
@@ -29,13 +32,9 @@ const LOADER_LIMIT: Duration = Duration::from_millis(300);
 /// How long a program may take to become Python: shell wrappers and slow disks included.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// The same for a program that another one has replaced itself by.
-const REPLACED_LIMIT: Duration = Duration::from_secs(1);
+const REPLACED_LIMIT: Duration = Duration::from_secs(2);
 /// How long another tracer may hold a process: a debugger holds it for longer.
 const TRACER_LIMIT: Duration = Duration::from_millis(500);
-/// How often to look meanwhile: the first samples of a program are as welcome as later ones.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// What has not become Python for some time is looked at less often, for a look costs CPU.
-const LOOK_AT_LEAST_EVERY: Duration = Duration::from_millis(50);
 
 /// Why a target could not be got hold of.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +77,7 @@ impl AttachError {
 pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, AttachError> {
     let mut process = Process::open(pid)?;
     check_permission(pid)?;
-    let mut pace = Pace::new(ATTACH_LIMIT);
+    let mut patience = Patience::of(pid, ATTACH_LIMIT);
     loop {
         let error = match Session::live(process.clone(), mode) {
             Ok(session) if is_whole(&session) => return Ok(session),
@@ -91,11 +90,11 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Attach
         } else if !process.is_alive() {
             // That explains every error before. Its number may be another's by now.
             return Err(Process::open(pid).err().unwrap_or(ProcessError::NotFound(pid)).into());
-        } else if pace.has_lasted(patience(&error, &process)) {
+        } else if patience.has_lasted(limit_of(&error, &process)) {
             return Err(AttachError::unreadable(&process, error));
         }
         // A process that replaces its program again and again is not waited for without end.
-        if !pace.wait() {
+        if !patience.wait() {
             return Err(AttachError::unreadable(&process, error));
         }
     }
@@ -116,7 +115,7 @@ pub fn raise_open_files_limit() {
 }
 
 /// For how long an error can be that of an interpreter which is just starting, or of threads that come and go.
-fn patience(error: &OpenError, process: &Process) -> Duration {
+fn limit_of(error: &OpenError, process: &Process) -> Duration {
     match error {
         OpenError::Interpreter(
             RuntimeError::NotInitialised(_) | RuntimeError::Unreadable(_) | RuntimeError::BadOffsets { .. },
@@ -142,7 +141,7 @@ pub fn launched(
     other: &mut dyn FnMut() -> Option<Session>,
 ) -> Result<Session, AttachError> {
     let pid = launched.pid();
-    let mut pace = Pace::new(START_LIMIT);
+    let mut patience = Patience::of(pid, START_LIMIT);
     loop {
         // A program is another before and after its exec; scripts and `env` exec again.
         let process = Process::open(pid);
@@ -163,7 +162,7 @@ pub fn launched(
         if stop.load(Ordering::Relaxed) {
             return Err(AttachError::Interrupted(pid));
         }
-        if !pace.wait() {
+        if !patience.wait() {
             check_permission(pid)?;
             return Err(match opened.unwrap_or_else(|| open(Mode::Cpu)) {
                 Ok(Err(error)) => match process {
@@ -181,8 +180,10 @@ pub fn launched(
 /// The new program of a process that has replaced its own, which `before` has sampled, once Python has started in it; `None` when it does not.
 pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
     let pid = before.identity().pid;
-    let mut pace = Pace::new(REPLACED_LIMIT);
+    let mut patience = Patience::of(pid, REPLACED_LIMIT);
     loop {
+        // The thread that was asked to stop may come to that only in the new program, and is to go on.
+        let_go_of_late_ones();
         // It may replace itself again: by a shell, and that by Python.
         let process = Process::open(pid).ok()?;
         if process.identity.start_time != before.identity().start_time {
@@ -190,7 +191,7 @@ pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
         }
         match Session::after(before, process) {
             Ok(session) if is_whole(&session) => return Some(session),
-            _ if stop.load(Ordering::Relaxed) || !pace.wait() => return None,
+            _ if stop.load(Ordering::Relaxed) || !patience.wait() => return None,
             _ => {}
         }
     }
@@ -202,7 +203,7 @@ pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
 /// # Errors
 /// Why it may not be traced.
 pub fn check_permission(pid: Pid) -> Result<(), AttachError> {
-    let mut pace = Pace::new(TRACER_LIMIT);
+    let mut patience = Patience::of_clock(TRACER_LIMIT);
     let mut tracer = None;
     loop {
         // A first thread that has ended cannot be traced, and the others can.
@@ -218,7 +219,7 @@ pub fn check_permission(pid: Pid) -> Result<(), AttachError> {
             Obstacle::Unknown(_) => {}
             _ => return Err(AttachError::Denied(pid, error)),
         }
-        if !pace.wait() {
+        if !patience.wait() {
             return Err(AttachError::Denied(pid, tracer.unwrap_or(error)));
         }
     }
@@ -249,31 +250,4 @@ fn ask_permission(tid: Tid) -> Result<(), StopError> {
 fn is_traced_by_us(pid: Pid) -> bool {
     let tracer = read_status(pid).map_or(Pid(0), |status| status.tracer);
     tracer.0 != 0 && read_status(tracer).is_some_and(|thread| thread.thread_group.0 == std::process::id() as i32)
-}
-
-/// Waits between two looks, more and more patiently.
-struct Pace {
-    since: Instant,
-    limit: Duration,
-    pause: Duration,
-}
-
-impl Pace {
-    fn new(limit: Duration) -> Pace {
-        Pace { since: Instant::now(), limit, pause: LOOK_EVERY }
-    }
-
-    /// Waits for the time of the next look; returns false at once when the limit is reached.
-    fn wait(&mut self) -> bool {
-        if self.has_lasted(self.limit) {
-            return false;
-        }
-        std::thread::sleep(self.pause);
-        self.pause = (self.pause * 5 / 4).min(LOOK_AT_LEAST_EVERY);
-        true
-    }
-
-    fn has_lasted(&self, limit: Duration) -> bool {
-        self.since.elapsed() >= limit
-    }
 }
