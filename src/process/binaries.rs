@@ -37,6 +37,16 @@ struct Facts {
     unwinder: Option<Arc<ModuleUnwinder>>,
     eval_frames: Option<EvalFrames>,
     eval_code: Option<Arc<[(Svma, Svma)]>>,
+    runtime: Option<Option<RuntimeSymbols>>,
+}
+
+/// Where a file has its interpreter's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeSymbols {
+    /// `_PyRuntime`.
+    pub runtime: Svma,
+    /// `Py_Version`, where there is such a symbol.
+    pub version: Option<Svma>,
 }
 
 /// What is certain of the eval frames of one file.
@@ -81,6 +91,19 @@ impl Binaries {
         self.with_facts(file, |facts| Arc::clone(facts.eval_code.get_or_insert(parts)))
     }
 
+    /// Where a file has its interpreter's state, which `find` finds: once for all processes, for its names are gone through.
+    pub fn runtime(
+        &self,
+        file: &Arc<ElfFile>,
+        find: impl FnOnce() -> Option<RuntimeSymbols>,
+    ) -> Option<RuntimeSymbols> {
+        if let Some(symbols) = self.with_facts(file, |facts| facts.runtime) {
+            return symbols;
+        }
+        let symbols = find();
+        self.with_facts(file, |facts| *facts.runtime.get_or_insert(symbols))
+    }
+
     /// What is certain of the eval frames of an interpreter's file.
     pub fn eval_frames(&self, file: &Arc<ElfFile>) -> Option<EvalFrames> {
         self.with_facts(file, |facts| facts.eval_frames.clone())
@@ -102,6 +125,7 @@ impl Binaries {
             unwinder: None,
             eval_frames: None,
             eval_code: None,
+            runtime: None,
         }))
     }
 }
@@ -124,6 +148,15 @@ mod tests {
         assert!(Arc::ptr_eq(&binaries.unwinder(&first, "a"), &binaries.unwinder(&second, "a")));
         let others = Binaries::default();
         assert!(!Arc::ptr_eq(&binaries.unwinder(&first, "a"), &others.unwinder(&own(&others), "a")));
+    }
+
+    #[test]
+    fn a_file_s_names_are_gone_through_once_however_often_it_is_opened() {
+        let binaries = Binaries::default();
+        let symbols = Some(RuntimeSymbols { runtime: Svma(0x3000), version: None });
+        let (first, second) = (own(&binaries), own(&binaries));
+        assert_eq!(binaries.runtime(&first, || symbols), symbols);
+        assert_eq!(binaries.runtime(&second, || unreachable!("it is known")), symbols);
     }
 
     #[test]

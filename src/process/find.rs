@@ -3,6 +3,7 @@
 //! Does: look through the modules for `_PyRuntime`, by section or by symbol, the likeliest first.
 //! Does not: read the interpreter's state; `python` recognises what is found.
 
+use super::binaries::{Binaries, RuntimeSymbols};
 use crate::python::runtime::{Candidate, Interpreter, RuntimeError};
 use crate::target::elf::ElfFile;
 use crate::target::memory::Memory;
@@ -35,7 +36,7 @@ pub enum OpenError {
 ///
 /// # Errors
 /// Why the likeliest candidate is none, or [`RuntimeError::NotPython`] when there is no candidate.
-pub fn find(modules: &Modules, memory: &impl Memory) -> Result<Found, RuntimeError> {
+pub fn find(modules: &Modules, memory: &impl Memory, binaries: &Binaries) -> Result<Found, RuntimeError> {
     let mut order: Vec<usize> = (0..modules.list().len()).collect();
     order.sort_by_key(|index| modules.list().get(*index).map_or(u8::MAX, likelihood));
     let mut refusal = RuntimeError::NotPython;
@@ -45,9 +46,9 @@ pub fn find(modules: &Modules, memory: &impl Memory) -> Result<Found, RuntimeErr
         if name.contains("pypy") {
             return Err(RuntimeError::PyPy);
         }
-        let Some((runtime, version_symbol)) = module.elf.as_ref().ok().and_then(|elf| runtime(elf, module)) else {
-            continue;
-        };
+        let symbols = module.elf.as_ref().ok().and_then(|elf| binaries.runtime(elf, || runtime(elf)));
+        let Some(RuntimeSymbols { runtime, version }) = symbols else { continue };
+        let (runtime, version_symbol) = (module.addr(runtime), version.map(|svma| module.addr(svma)));
         match Interpreter::recognise(memory, &Candidate { runtime, version_symbol, file_name: &name }) {
             Ok(interpreter) => {
                 let module = ModuleId(u32::try_from(index).unwrap_or(u32::MAX));
@@ -69,10 +70,9 @@ fn likelihood(module: &Module) -> u8 {
     }
 }
 
-/// The addresses of `_PyRuntime` and of `Py_Version`, if the file has the former.
-fn runtime(elf: &ElfFile, module: &Module) -> Option<(Addr, Option<Addr>)> {
+/// Where a file has `_PyRuntime` and `Py_Version`, if it has the former.
+fn runtime(elf: &ElfFile) -> Option<RuntimeSymbols> {
     let section = elf.section(".PyRuntime").map(|section| section.svma).filter(|svma| *svma != Svma(0));
     let runtime = section.or_else(|| Some(elf.symbol("_PyRuntime")?.0))?;
-    let version = elf.symbol("Py_Version").map(|(svma, _)| module.addr(svma));
-    Some((module.addr(runtime), version))
+    Some(RuntimeSymbols { runtime, version: elf.symbol("Py_Version").map(|(svma, _)| svma) })
 }

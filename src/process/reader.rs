@@ -105,7 +105,7 @@ impl Reader {
     /// See [`OpenError`].
     pub fn sharing(target: Arc<dyn Target>, binaries: Arc<Binaries>) -> Result<Reader, OpenError> {
         let mut space = CodeSpace::new(Arc::clone(&target), binaries)?;
-        let found = find::find(&space.modules, &target.memory())?;
+        let found = find::find(&space.modules, &target.memory(), &space.binaries)?;
         space.set_jit_keeps_frame_pointers(found.interpreter.layout.jit_keeps_frame_pointers);
         // It is the interpreter for as long as it is read.
         space.marks.ignore(found.module);

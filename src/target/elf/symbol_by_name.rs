@@ -78,6 +78,8 @@ impl ElfFile {
 
 /// What is in `piece`, and the next bytes behind it.
 fn read_piece(reader: &mut impl Read, mut piece: Vec<u8>) -> Option<Vec<u8>> {
+    // Without room, it is read in pieces that begin with 32 bytes.
+    piece.reserve(PIECE + 1);
     reader.take(PIECE as u64).read_to_end(&mut piece).ok()?;
     Some(piece)
 }
