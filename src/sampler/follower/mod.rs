@@ -113,11 +113,11 @@ impl Follower {
         let (of_thread, mut roster) = (Arc::clone(&shared), Roster::new(selection, mode, binaries, open));
         let follow = move || {
             loop {
-                let begin = |pid: Pid| {
-                    of_thread.looking_into.store(pid.0, Ordering::Relaxed);
+                let is_about = |pid: Option<Pid>| {
+                    of_thread.looking_into.store(pid.map_or(0, |pid| pid.0), Ordering::Relaxed);
                     !of_thread.stop.load(Ordering::Relaxed)
                 };
-                roster.look(&begin, &mut |found| {
+                roster.look(&is_about, &mut |found| {
                     // Who sampled it may be gone; then this ends, too.
                     let _ = hand.send(Box::new(found));
                 });
@@ -206,9 +206,12 @@ impl Follower {
             },
             Err(RecvTimeoutError::Timeout) => {
                 let mut followed = self.shared.settled.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let pid = Pid(self.shared.looking_into.load(Ordering::Relaxed));
-                let name = ProcessEntry::of(pid).map_or_else(String::new, |entry| entry.name);
-                followed.refuse(Refused { pid, name, reason: "its memory does not answer".to_owned() });
+                // None while the table of processes is read: that holds up nobody for good.
+                let pid = Some(Pid(self.shared.looking_into.load(Ordering::Relaxed))).filter(|pid| pid.0 != 0);
+                let name = |pid| ProcessEntry::of(pid).map_or_else(String::new, |entry| entry.name);
+                let reason = "its memory does not answer".to_owned();
+                pid.into_iter()
+                    .for_each(|pid| followed.refuse(Refused { pid, name: name(pid), reason: reason.clone() }));
                 followed
             }
         }

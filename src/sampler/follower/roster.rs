@@ -103,9 +103,9 @@ impl Roster {
         }
     }
 
-    /// Takes up what has come, looks into what is due, and hands over what is ready. `begin` is told of each process before it is looked
-    /// into, and ends the look where it returns false.
-    pub fn look(&mut self, begin: &dyn Fn(Pid) -> bool, hand_over: &mut dyn FnMut(Found)) {
+    /// Takes up what has come, looks into what is due, and hands over what is ready. `is_about` is told of each process before it is
+    /// looked into, and of none behind the last, and ends the look where it returns false.
+    pub fn look(&mut self, is_about: &dyn Fn(Option<Pid>) -> bool, hand_over: &mut dyn FnMut(Found)) {
         let mut come = self.new.look();
         if self.decided.elapsed() >= DECIDE_EVERY {
             self.decided = Instant::now();
@@ -117,13 +117,14 @@ impl Roster {
         // What is due again by then is left to the next look.
         let due = std::iter::from_fn(|| pop_due(&mut self.due, now)).collect::<Vec<Pid>>();
         for pid in due {
-            if !begin(pid) {
+            if !is_about(Some(pid)) {
                 break;
             }
             if self.chosen.get(&pid).is_some_and(|chosen| chosen.is_due(now)) {
                 self.look_into(pid, hand_over);
             }
         }
+        is_about(None);
         if self.tidied.elapsed() >= TIDY_EVERY {
             self.tidied = Instant::now();
             self.tidy();
@@ -363,6 +364,19 @@ mod tests {
         roster.due.push(Reverse((now, Pid(7))));
         let due: Vec<Pid> = std::iter::from_fn(|| pop_due(&mut roster.due, now)).collect();
         assert_eq!((due, roster.due.len()), (vec![Pid(7)], 5_000));
+    }
+
+    #[test]
+    fn who_is_looked_into_is_told_for_as_long_as_that_lasts() {
+        let mut roster = roster(own().parent);
+        let told = std::cell::RefCell::new(Vec::new());
+        let is_about = |pid| {
+            told.borrow_mut().push(pid);
+            true
+        };
+        roster.look(&is_about, &mut |_| {});
+        let told = told.into_inner();
+        assert!(told.contains(&Some(own().parent)) && told.last() == Some(&None), "{told:?}");
     }
 
     #[test]
