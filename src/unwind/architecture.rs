@@ -105,6 +105,10 @@ pub trait Architecture: Debug + Default + Send + Sync + 'static {
     /// Where the branches in `code`, which begins at `base`, lead: calls are none.
     fn branch_targets(code: &[u8], base: u64) -> Vec<u64>;
 
+    /// Which registers `code`, a whole function at `base`, writes nowhere, a bit for each DWARF number; none where it calls or goes
+    /// elsewhere, or where no table names a frame by a register that calls may change.
+    fn untouched(code: &[u8], base: u64) -> u64;
+
     /// Whether the row says that a register is saved where it is no more: it is the caller's again.
     fn is_restored(register: u16, held: Option<u64>, saved_at: u64, cfa: u64) -> bool;
 

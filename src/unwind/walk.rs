@@ -22,6 +22,9 @@ use crate::types::{Addr, Svma};
 /// The most frames of one stack. 8 MiB of stack hold half a million of the smallest; real ones a few thousand.
 pub const MAX_FRAMES: usize = 16_384;
 
+/// The most bytes of a function that are looked through for what it writes. OpenSSL's largest of interest has two thousand.
+const MAX_LEAF: u64 = 16 << 10;
+
 /// A frame to walk on from, found by other means than unwinding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FramePosition {
@@ -55,6 +58,8 @@ impl<A: Architecture> Default for Unwinder<A> {
 
 /// What a walk reads, and what it fills.
 struct Walk<'a> {
+    /// All registers of the first frame, where they are walked with.
+    first: Option<RegisterSet>,
     stack: StackBytes<'a>,
     space: &'a AddressSpace,
     frames: &'a mut Vec<NativeFrame>,
@@ -79,13 +84,15 @@ impl<A: Architecture> Unwinder<A> {
         let fp = get(A::FP);
         self.signature_mask = registers.signature_mask;
         let stack = StackBytes::new(stack).signed(self.signature_mask);
-        let mut walk = Walk { stack, space, frames: &mut out.frames };
+        let mut walk = Walk { first: None, stack, space, frames: &mut out.frames };
         let cursor = Cursor { pc, sp, fp, lr: A::LR.and_then(get) };
         out.end = self.run(&mut walk, cursor, false, None);
         // Only a captured frame pointer shows that there are more registers than those to try with.
         if matches!(out.end, StackEnd::UnknownRegister(_)) && fp.is_some() {
             walk.frames.clear();
-            out.end = self.run(&mut walk, cursor, false, Some(&mut RegisterSet::from_captured(registers)));
+            let mut all = RegisterSet::from_captured(registers);
+            walk.first = Some(all);
+            out.end = self.run(&mut walk, cursor, false, Some(&mut all));
         }
     }
 
@@ -99,7 +106,7 @@ impl<A: Architecture> Unwinder<A> {
         self.learn(space);
         self.stopped_fp = None;
         let stack = StackBytes::new(stack).signed(self.signature_mask);
-        let mut walk = Walk { stack, space, frames: &mut out.frames };
+        let mut walk = Walk { first: None, stack, space, frames: &mut out.frames };
         let pc = if from.is_return_address { stack.without_signature(from.pc.0) } else { from.pc.0 };
         let cursor = Cursor { pc, sp: from.sp.0, fp: from.fp.map(|fp| fp.0), lr: None };
         out.end = self.run(&mut walk, cursor, from.is_return_address, None);
@@ -192,7 +199,15 @@ impl<A: Architecture> Unwinder<A> {
     ) -> Result<Option<(u64, Cursor, bool)>, StepError> {
         let (unwinder, bias) = walk.space.module(lookup).ok_or(StepError::Unsupported)?;
         let registers = all.as_deref().copied().unwrap_or_else(|| register_set::<A>(cursor));
-        let out = evaluate::<A>((unwinder, bias), lookup, (&registers, walk.stack))?;
+        let mut out = evaluate::<A>((unwinder, bias), lookup, (&registers, walk.stack));
+        let is_return_address = lookup.0 != cursor.pc;
+        if matches!(out, Err(StepError::UnknownRegister))
+            && is_return_address
+            && let Some(more) = walk.with_untouched::<A>(&registers)
+        {
+            out = evaluate::<A>((unwinder, bias), lookup, (&more, walk.stack));
+        }
+        let out = out?;
         let Some(caller) = out.caller else { return Ok(None) };
         let pc = caller.get(A::PC).ok_or(StepError::Unsupported)?;
         if !goes_up(walk, cursor.sp, out.end) {
@@ -273,6 +288,23 @@ impl Walk<'_> {
             }
         }
         *cursor = Cursor { pc, sp, fp: Some(fp), lr: None };
+    }
+
+    /// The registers of the first frame's caller with those that a call may change, where the first frame's function is known to leave
+    /// them as they were: OpenSSL's AES names its frames by such, and its helpers, which call nobody, keep them.
+    #[cold]
+    fn with_untouched<A: Architecture>(&self, registers: &RegisterSet) -> Option<RegisterSet> {
+        let (first, [frame]) = (self.first.as_ref()?, &self.frames[..]) else { return None };
+        let (unwinder, bias) = self.space.module(frame.pc)?;
+        let (start, end) = unwinder.function_start(Svma(frame.pc.0.wrapping_sub(bias)))?;
+        let len = end.0.checked_sub(start.0).filter(|len| *len <= MAX_LEAF)?;
+        let untouched = A::untouched(&unwinder.code()?.code(start, len)?, start.0);
+        let mut all = *registers;
+        for register in (0..64).filter(|register| untouched >> register & 1 == 1 && registers.get(*register).is_none())
+        {
+            all.set(register, first.get(register));
+        }
+        Some(all)
     }
 
     /// Adds a frame whose caller is not known, with as much of it as is.

@@ -109,6 +109,10 @@ impl Architecture for Aarch64 {
         instruction::branch_targets(code, base)
     }
 
+    fn untouched(_: &[u8], _: u64) -> u64 {
+        0
+    }
+
     fn is_restored(_: u16, _: Option<u64>, _: u64, _: u64) -> bool {
         false
     }

@@ -1,5 +1,7 @@
 //! Stacks in memory, and what the walk makes of them.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::super::address_space::CodeRange;
@@ -18,7 +20,12 @@ const TRAMPOLINE: u64 = 0x1300;
 const NEEDS_RBX: u64 = 0x1400;
 /// It says that rbp is saved at rbp, as functions do that have realigned their frame.
 const REALIGNED: u64 = 0x1500;
-const TEXT_END: u64 = 0x1600;
+/// It names its frame by r11, which a call may change.
+const BY_R11: u64 = 0x1600;
+/// A function that calls nobody, and one that writes r11.
+const LEAF: u64 = 0x1700;
+const WRITES_R11: u64 = 0x1800;
+const TEXT_END: u64 = 0x1900;
 const JIT: u64 = 0x7e00_0000_0000;
 
 fn module() -> ModuleUnwinder {
@@ -40,9 +47,15 @@ fn module() -> ModuleUnwinder {
         function(FRAMELESS, program::no_frame_pointer(32)),
         Function { start: TRAMPOLINE, len: 0x100, program: trampoline, is_signal_frame: true },
         function(NEEDS_RBX, [program::cfa_register(3), program::cfa_offset(16)].concat()),
+        function(BY_R11, [program::cfa_register(11), program::cfa_offset(8)].concat()),
+        function(LEAF, Vec::new()),
+        function(WRITES_R11, Vec::new()),
         function(REALIGNED, [program::cfa_offset(16), program::expression(6, &[0x76, 0])].concat()),
     ];
-    in_memory::module(tables(&functions, 0x10_0000))
+    let mut text = in_memory::Text::new(ENTRY..TEXT_END, 0x90);
+    // mov $0,%r11d
+    text.put(WRITES_R11 + 0x40, &[0x41, 0xbb, 0, 0, 0, 0]);
+    in_memory::module(tables(&functions, 0x10_0000)).with_code(Arc::new(text))
 }
 
 fn space() -> AddressSpace {
@@ -96,6 +109,21 @@ fn mixes_functions_with_and_without_frame_records() {
     assert_eq!(pcs(&out), [frameless, framed, frameless, entry]);
     assert_eq!(out.frames.iter().map(|f| f.cfa.0).collect::<Vec<_>>(), [at(4), at(8), at(12), at(13)]);
     assert_eq!(out.frames.iter().map(|f| f.is_return_address).collect::<Vec<_>>(), [false, true, true, true]);
+}
+
+#[test]
+fn a_frame_is_found_by_a_register_that_calls_may_change_where_the_leaf_that_it_calls_has_kept_it() {
+    let by_r11 = call_in(BY_R11);
+    // The leaf's return address, the frame of its caller, whose return address is below where r11 points.
+    let words = [by_r11, 0, 0, call_in(ENTRY), 0];
+    let from = |leaf: u64, r11: &[(usize, u64)]| {
+        unwind(&registers(&[&[(16, BIAS + leaf), (7, STACK), (6, at(99))], r11].concat()), &words)
+    };
+    let out = from(LEAF, &[(11, at(3))]);
+    assert_eq!((out.end, pcs(&out)), (StackEnd::ThreadEntry, vec![BIAS + LEAF, by_r11, call_in(ENTRY)]));
+    let lost = StackEnd::UnknownRegister(Addr(by_r11));
+    assert_eq!(from(WRITES_R11, &[(11, at(3))]).end, lost, "it may hold anything");
+    assert_eq!(from(LEAF, &[]).end, lost, "the kernel does not tell it of a blocked thread");
 }
 
 #[test]

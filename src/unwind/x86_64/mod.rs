@@ -6,6 +6,7 @@ pub mod blocked;
 pub mod call_site;
 pub mod effect;
 pub mod instruction;
+pub mod leaf;
 pub mod linkage;
 pub mod registers;
 pub mod return_path;
@@ -106,6 +107,10 @@ impl Architecture for X86_64 {
 
     fn branch_targets(code: &[u8], base: u64) -> Vec<u64> {
         instruction::branch_targets(code, base)
+    }
+
+    fn untouched(code: &[u8], base: u64) -> u64 {
+        leaf::untouched(code, base)
     }
 
     /// GCC leaves the restore out where a function that has realigned its frame returns in its middle: behind the
