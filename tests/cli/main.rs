@@ -59,6 +59,8 @@ mod moved_code;
 mod names;
 mod namespaces;
 mod odd_processes;
+#[cfg(target_arch = "x86_64")]
+mod openssl;
 mod outputs;
 mod pending_stops;
 mod permissions;
