@@ -71,24 +71,17 @@ impl CodeBytes for FileCode {
 impl Binaries {
     /// The unwind tables of a file of this name.
     pub fn unwinder(&self, file: &Arc<ElfFile>, name: &str) -> Arc<ModuleUnwinder> {
-        if let Some(unwinder) = self.with_facts(file, |facts| facts.unwinder.clone()) {
-            return unwinder;
-        }
-        // Without the lock: an index can take some time.
-        let code = Arc::new(FileCode(Arc::downgrade(file)));
-        let unwinder = Arc::new(
-            ModuleUnwinder::new(file.unwind_sections()).with_code(code).with_entries(stack_entries(file, name)),
-        );
-        self.with_facts(file, |facts| Arc::clone(facts.unwinder.get_or_insert(unwinder)))
+        let make = || {
+            let code = Arc::new(FileCode(Arc::downgrade(file)));
+            let unwinder = ModuleUnwinder::new(file.unwind_sections());
+            Arc::new(unwinder.with_code(code).with_entries(stack_entries(file, name)))
+        };
+        self.once(file, |facts| &mut facts.unwinder, make)
     }
 
     /// The parts of the eval loop's function of an interpreter's file, which `find` finds: once for all processes, for its branches are decoded.
     pub fn eval_code(&self, file: &Arc<ElfFile>, find: impl FnOnce() -> Vec<(Svma, Svma)>) -> Arc<[(Svma, Svma)]> {
-        if let Some(parts) = self.with_facts(file, |facts| facts.eval_code.clone()) {
-            return parts;
-        }
-        let parts = find().into();
-        self.with_facts(file, |facts| Arc::clone(facts.eval_code.get_or_insert(parts)))
+        self.once(file, |facts| &mut facts.eval_code, || find().into())
     }
 
     /// Where a file has its interpreter's state, which `find` finds: once for all processes, for its names are gone through.
@@ -97,11 +90,7 @@ impl Binaries {
         file: &Arc<ElfFile>,
         find: impl FnOnce() -> Option<RuntimeSymbols>,
     ) -> Option<RuntimeSymbols> {
-        if let Some(symbols) = self.with_facts(file, |facts| facts.runtime) {
-            return symbols;
-        }
-        let symbols = find();
-        self.with_facts(file, |facts| *facts.runtime.get_or_insert(symbols))
+        self.once(file, |facts| &mut facts.runtime, find)
     }
 
     /// What is certain of the eval frames of an interpreter's file.
@@ -112,6 +101,20 @@ impl Binaries {
     /// Takes note of what is certain of the eval frames of an interpreter's file.
     pub fn learn_eval_frames(&self, file: &Arc<ElfFile>, frames: EvalFrames) {
         self.with_facts(file, |facts| facts.eval_frames = Some(frames));
+    }
+
+    /// A fact about a file; what is not known yet is made first, without the lock: that can take some time.
+    fn once<T: Clone>(
+        &self,
+        file: &Arc<ElfFile>,
+        place: impl Fn(&mut Facts) -> &mut Option<T>,
+        make: impl FnOnce() -> T,
+    ) -> T {
+        if let Some(known) = self.with_facts(file, |facts| place(facts).clone()) {
+            return known;
+        }
+        let made = make();
+        self.with_facts(file, |facts| place(facts).get_or_insert(made).clone())
     }
 
     fn with_facts<T>(&self, file: &Arc<ElfFile>, with: impl FnOnce(&mut Facts) -> T) -> T {

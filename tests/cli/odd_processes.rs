@@ -4,7 +4,7 @@ use crate::interpreters::{self, TestInterpreter};
 use crate::patience::{eventually, milliseconds};
 use crate::processes;
 use crate::python::{self, Program};
-use crate::run::{Ended, fpprof, record, start};
+use crate::run::{fpprof, record, start};
 
 /// What a program forks by ctypes, which tells CPython nothing of it. It ends with its parent.
 fn forked(interpreter: &TestInterpreter, by_main: bool, does: &str) -> (Program, String) {
@@ -50,22 +50,6 @@ fn other_threads(pid: i32) -> Vec<i32> {
 const SPINS: &str = "while True: pass";
 const WAITS: &str = "os.read(libc.eventfd(0, 0), 8)";
 
-/// All but a tenth of an output's stacks are complete and lead through these functions: a thread can be met on its way to where it
-/// works, and in the middle of linking a frame.
-#[track_caller]
-fn lead_through(ended: &Ended, functions: &[&str]) {
-    let (mut all, mut right) = (0, 0);
-    for line in ended.stacks() {
-        let (stack, count) = line.rsplit_once(' ').expect("a count is at the end");
-        let count: u64 = count.parse().expect("it is a number");
-        all += count;
-        if functions.iter().all(|function| stack.contains(function)) && !stack.contains("[stack incomplete") {
-            right += count;
-        }
-    }
-    assert!(right > 0 && right * 10 >= all * 9, "{right} of {all}: {ended:?}");
-}
-
 #[test]
 fn a_child_that_native_code_has_forked_and_that_waits() {
     for (interpreter, by_main) in interpreters::without_jit().iter().flat_map(|i| [(i, true), (i, false)]) {
@@ -86,7 +70,7 @@ fn a_child_that_native_code_has_forked_is_sampled_in_every_mode() {
         for (mode, does) in [("cpu", SPINS), ("gil", SPINS), ("wall", SPINS), ("wall", WAITS)] {
             let (_parent, pid) = forked(&interpreter, by_main, does);
             let ended = record(&["-d", "1", "-r", "200", "--mode", mode, "-o", "o.txt", "-p", &pid]);
-            lead_through(&ended, &[";child (<string>:7)"]);
+            ended.assert_leads_through(&[";child (<string>:7)"]);
         }
     }
 }
@@ -130,7 +114,7 @@ fn a_process_whose_first_thread_has_ended_before() {
             assert!(command[0] == "doctor" || ended.stdout.contains("outer (<string>:8)"), "{name}: {ended:?}");
         }
         let ended = record(&["-d", "1", "-r", "200", "--mode", "cpu", "-o", "o.txt", "-p", &pid]);
-        lead_through(&ended, &["outer (<string>:8)", "inner (<string>:"]);
+        ended.assert_leads_through(&["outer (<string>:8)", "inner (<string>:"]);
         assert_eq!(program.end().code(), Some(7), "{name}: it is what it was");
     }
 }
@@ -150,7 +134,7 @@ fn a_process_whose_first_thread_ends_during_a_recording() {
         assert_eq!(program.end().code(), Some(7));
         let ended = running.wait();
         assert!(ended.stderr.contains("fpprof: the target has ended"), "{ended:?}");
-        lead_through(&ended, &["outer (<string>:8)", "inner (<string>:"]);
+        ended.assert_leads_through(&["outer (<string>:8)", "inner (<string>:"]);
     }
 }
 

@@ -22,16 +22,5 @@ while True: encrypt()";
 fn the_way_out_of_aes_gcm_is_found() {
     let program = Program::start(&python::newest(), ENCRYPTS);
     let ended = record(&["-d", "1", "-r", "200", "-o", "o.txt", "-p", &program.pid_text()]);
-    let (mut all, mut right) = (0, 0);
-    for line in ended.stacks() {
-        let (stack, weight) = line.rsplit_once(' ').expect("a weight is at the end");
-        let weight: u64 = weight.parse().expect("it is a number");
-        all += weight;
-        let is_cut = stack.contains("[stack incomplete");
-        if stack.contains(";encrypt (<string>:") && stack.contains("EVP_EncryptUpdate") && !is_cut {
-            right += weight;
-        }
-    }
-    // A thread can be met on its way into the library, or out of it.
-    assert!(right > 0 && right * 10 >= all * 9, "{right} of {all}: {ended:?}");
+    ended.assert_leads_through(&[";encrypt (<string>:", "EVP_EncryptUpdate"]);
 }

@@ -86,6 +86,22 @@ impl Ended {
     pub fn stacks(&self) -> Vec<&str> {
         self.recorded().lines().filter(|line| !line.starts_with('#') && !line.contains("[not sampled]")).collect()
     }
+
+    /// All but a tenth of the stacks are complete and lead through these functions: a thread can be met on its way to where it works, and
+    /// in the middle of linking a frame.
+    #[track_caller]
+    pub fn assert_leads_through(&self, functions: &[&str]) {
+        let (mut all, mut right) = (0, 0);
+        for line in self.stacks() {
+            let (stack, count) = line.rsplit_once(' ').expect("a count is at the end");
+            let count: u64 = count.parse().expect("it is a number");
+            all += count;
+            if functions.iter().all(|function| stack.contains(function)) && !stack.contains("[stack incomplete") {
+                right += count;
+            }
+        }
+        assert!(right > 0 && right * 10 >= all * 9, "{right} of {all}: {self:?}");
+    }
 }
 
 /// A run that goes on.
