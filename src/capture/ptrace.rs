@@ -236,11 +236,15 @@ fn detach(tid: libc::pid_t, signal: libc::c_int) -> Option<i32> {
     if result == -1 { wait_at_most(tid, PATIENCE) } else { None }
 }
 
-/// A thread that calls execve(2) becomes the process's first, under its number, and stays traced.
 fn let_go_after_exec(process: libc::pid_t, tid: libc::pid_t) {
-    if tid != process && interrupt(process).is_ok() {
+    if has_become_first(process, tid) {
         let_go(process, process);
     }
+}
+
+/// Whether a thread whose number is gone has called execve(2): it is the process's first now, under its number, and stays traced.
+fn has_become_first(process: libc::pid_t, tid: libc::pid_t) -> bool {
+    tid != process && interrupt(process).is_ok()
 }
 
 /// A thread that this thread traces and whose stop it no longer waits for. Until it is let go it stands still when it comes to its stop;
@@ -257,12 +261,10 @@ thread_local! {
 
 /// Waits a moment for the stop that a thread was asked for, and detaches from it.
 fn let_go(process: libc::pid_t, tid: libc::pid_t) {
-    let start = Instant::now();
-    let mut late = Late { process, tid };
+    let (start, mut late) = (Instant::now(), Late { process, tid });
     while !late.has_been_let_go() {
         if start.elapsed() > PATIENCE {
-            LATE.with_borrow_mut(|all| all.push(late));
-            break;
+            return LATE.with_borrow_mut(|all| all.push(late));
         }
         std::thread::yield_now();
     }
@@ -290,8 +292,7 @@ impl Late {
                 drop(Stop::of(self.tid, status));
                 true
             }
-            // Whose number is gone has ended, or is the first thread now: see `let_go_after_exec`.
-            Err(_) if self.tid != self.process && interrupt(self.process).is_ok() => {
+            Err(_) if has_become_first(self.process, self.tid) => {
                 self.tid = self.process;
                 false
             }

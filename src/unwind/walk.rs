@@ -59,7 +59,7 @@ impl<A: Architecture> Default for Unwinder<A> {
 /// What a walk reads, and what it fills.
 struct Walk<'a> {
     /// All registers of the first frame, where they are walked with.
-    first: Option<RegisterSet>,
+    first: Option<&'a Registers>,
     stack: StackBytes<'a>,
     space: &'a AddressSpace,
     frames: &'a mut Vec<NativeFrame>,
@@ -90,9 +90,8 @@ impl<A: Architecture> Unwinder<A> {
         // Only a captured frame pointer shows that there are more registers than those to try with.
         if matches!(out.end, StackEnd::UnknownRegister(_)) && fp.is_some() {
             walk.frames.clear();
-            let mut all = RegisterSet::from_captured(registers);
-            walk.first = Some(all);
-            out.end = self.run(&mut walk, cursor, false, Some(&mut all));
+            walk.first = Some(registers);
+            out.end = self.run(&mut walk, cursor, false, Some(&mut RegisterSet::from_captured(registers)));
         }
     }
 
@@ -294,7 +293,7 @@ impl Walk<'_> {
     /// them as they were: OpenSSL's AES names its frames by such, and its helpers, which call nobody, keep them.
     #[cold]
     fn with_untouched<A: Architecture>(&self, registers: &RegisterSet) -> Option<RegisterSet> {
-        let (first, [frame]) = (self.first.as_ref()?, &self.frames[..]) else { return None };
+        let (first, [frame]) = (self.first?, &self.frames[..]) else { return None };
         let (unwinder, bias) = self.space.module(frame.pc)?;
         let (start, end) = unwinder.function_start(Svma(frame.pc.0.wrapping_sub(bias)))?;
         let len = end.0.checked_sub(start.0).filter(|len| *len <= MAX_LEAF)?;
@@ -302,7 +301,7 @@ impl Walk<'_> {
         let mut all = *registers;
         for register in (0..64).filter(|register| untouched >> register & 1 == 1 && registers.get(*register).is_none())
         {
-            all.set(register, first.get(register));
+            all.set(register, first.get(register.into()));
         }
         Some(all)
     }

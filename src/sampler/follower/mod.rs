@@ -207,11 +207,11 @@ impl Follower {
             Err(RecvTimeoutError::Timeout) => {
                 let mut followed = self.shared.settled.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 // None while the table of processes is read: that holds up nobody for good.
-                let pid = Some(Pid(self.shared.looking_into.load(Ordering::Relaxed))).filter(|pid| pid.0 != 0);
-                let name = |pid| ProcessEntry::of(pid).map_or_else(String::new, |entry| entry.name);
-                let reason = "its memory does not answer".to_owned();
-                pid.into_iter()
-                    .for_each(|pid| followed.refuse(Refused { pid, name: name(pid), reason: reason.clone() }));
+                let pid = Pid(self.shared.looking_into.load(Ordering::Relaxed));
+                if pid != Pid(0) {
+                    let name = ProcessEntry::of(pid).map_or_else(String::new, |entry| entry.name);
+                    followed.refuse(Refused { pid, name, reason: "its memory does not answer".to_owned() });
+                }
                 followed
             }
         }
