@@ -2,7 +2,7 @@
 //!
 //! Does: be patient with what is just starting, and with nothing else. Does not: sample, or tell users what to do.
 
-mod patience;
+mod start_grace;
 
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use self::patience::Patience;
+use self::start_grace::StartGrace;
 use super::mode::Mode;
 use super::session::Session;
 use crate::capture::ptrace::{StopError, ask_of_a_child, let_go_of_late_ones, may_trace};
@@ -77,7 +77,7 @@ impl AttachError {
 pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, AttachError> {
     let mut process = Process::open(pid)?;
     check_permission(pid)?;
-    let mut patience = Patience::of(pid, ATTACH_LIMIT);
+    let mut grace = StartGrace::of(pid, ATTACH_LIMIT);
     loop {
         let error = match Session::live(process.clone(), mode) {
             Ok(session) if is_whole(&session) => return Ok(session),
@@ -90,11 +90,11 @@ pub fn attach(pid: Pid, mode: Mode, stop: &AtomicBool) -> Result<Session, Attach
         } else if !process.is_alive() {
             // That explains every error before. Its number may be another's by now.
             return Err(Process::open(pid).err().unwrap_or(ProcessError::NotFound(pid)).into());
-        } else if patience.has_lasted(limit_of(&error, &process)) {
+        } else if grace.has_lasted(limit_of(&error, &process)) {
             return Err(AttachError::unreadable(&process, error));
         }
         // A process that replaces its program again and again is not waited for without end.
-        if !patience.wait() {
+        if !grace.wait() {
             return Err(AttachError::unreadable(&process, error));
         }
     }
@@ -141,7 +141,7 @@ pub fn launched(
     other: &mut dyn FnMut() -> Option<Session>,
 ) -> Result<Session, AttachError> {
     let pid = launched.pid();
-    let mut patience = Patience::of(pid, START_LIMIT);
+    let mut grace = StartGrace::of(pid, START_LIMIT);
     loop {
         // A program is another before and after its exec; scripts and `env` exec again.
         let process = Process::open(pid);
@@ -162,7 +162,7 @@ pub fn launched(
         if stop.load(Ordering::Relaxed) {
             return Err(AttachError::Interrupted(pid));
         }
-        if !patience.wait() {
+        if !grace.wait() {
             check_permission(pid)?;
             return Err(match opened.unwrap_or_else(|| open(Mode::Cpu)) {
                 Ok(Err(error)) => match process {
@@ -180,7 +180,7 @@ pub fn launched(
 /// The new program of a process that has replaced its own, which `before` has sampled, once Python has started in it; `None` when it does not.
 pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
     let pid = before.identity().pid;
-    let mut patience = Patience::of(pid, REPLACED_LIMIT);
+    let mut grace = StartGrace::of(pid, REPLACED_LIMIT);
     loop {
         // The thread that was asked to stop may come to that only in the new program, and is to go on.
         let_go_of_late_ones();
@@ -191,7 +191,7 @@ pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
         }
         match Session::after(before, process) {
             Ok(session) if is_whole(&session) => return Some(session),
-            _ if stop.load(Ordering::Relaxed) || !patience.wait() => return None,
+            _ if stop.load(Ordering::Relaxed) || !grace.wait() => return None,
             _ => {}
         }
     }
@@ -203,7 +203,7 @@ pub fn replaced(before: &Session, stop: &AtomicBool) -> Option<Session> {
 /// # Errors
 /// Why it may not be traced.
 pub fn check_permission(pid: Pid) -> Result<(), AttachError> {
-    let mut patience = Patience::of_clock(TRACER_LIMIT);
+    let mut grace = StartGrace::of_clock(TRACER_LIMIT);
     let mut tracer = None;
     loop {
         // A first thread that has ended cannot be traced, and the others can.
@@ -219,7 +219,7 @@ pub fn check_permission(pid: Pid) -> Result<(), AttachError> {
             Obstacle::Unknown(_) => {}
             _ => return Err(AttachError::Denied(pid, error)),
         }
-        if !patience.wait() {
+        if !grace.wait() {
             return Err(AttachError::Denied(pid, tracer.unwrap_or(error)));
         }
     }

@@ -17,31 +17,25 @@ const AT_MOST_HINDERED: Duration = Duration::from_secs(10);
 
 /// The time that is left for a process.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct StartGrace {
     since: Instant,
     limit: Duration,
     pause: Duration,
-    hindered: Hindered,
+    /// Whose waits for a CPU are not counted.
+    process: Option<Pid>,
+    /// How long it has waited for one.
+    hindered: Duration,
 }
 
-/// The time in which a process waited for a CPU, as far as that is known.
-#[derive(Debug)]
-struct Hindered {
-    pid: Pid,
-    thread: Option<(Thread, Schedule)>,
-    time: Duration,
-}
-
-impl Patience {
+impl StartGrace {
     /// Waits for `limit` and no longer, whatever a process does.
-    pub(super) fn of_clock(limit: Duration) -> Patience {
-        Patience::of(Pid(0), limit)
+    pub(super) fn of_clock(limit: Duration) -> StartGrace {
+        StartGrace { since: Instant::now(), limit, pause: LOOK_EVERY, process: None, hindered: Duration::ZERO }
     }
 
     /// Waits until a process has had `limit` for what it does, by its first thread: who starts a program has no other.
-    pub(super) fn of(pid: Pid, limit: Duration) -> Patience {
-        let hindered = Hindered { pid, thread: None, time: Duration::ZERO };
-        Patience { since: Instant::now(), limit, pause: LOOK_EVERY, hindered }
+    pub(super) fn of(process: Pid, limit: Duration) -> StartGrace {
+        StartGrace { process: Some(process), ..StartGrace::of_clock(limit) }
     }
 
     /// Waits for the time of the next look; returns false at once when the limit is reached.
@@ -49,34 +43,24 @@ impl Patience {
         if self.has_lasted(self.limit) {
             return false;
         }
-        self.hindered.begin();
+        // A thread that replaces the program has another number from then on, and each look can be of another.
+        let thread = self.process.and_then(|pid| Thread::open(pid, Tid(pid.0)).ok());
+        let before = thread.as_ref().and_then(Thread::schedule);
         let paused = Instant::now();
         std::thread::sleep(self.pause);
-        self.hindered.end(paused.elapsed());
+        let pause = paused.elapsed();
+        if let Some((mut thread, before)) = thread.zip(before)
+            && let Some(now) = thread.schedule()
+        {
+            self.hindered += waited(before, now, thread.task_state(), pause);
+        }
         self.pause = (self.pause * 5 / 4).min(LOOK_AT_LEAST_EVERY);
         true
     }
 
     /// Whether the process has had that much time.
     pub(super) fn has_lasted(&self, limit: Duration) -> bool {
-        self.since.elapsed().saturating_sub(self.hindered.time.min(AT_MOST_HINDERED)) >= limit
-    }
-}
-
-impl Hindered {
-    fn begin(&mut self) {
-        // A thread that replaces the program has another number from then on, and each look can be of another.
-        self.thread = (self.pid != Pid(0))
-            .then(|| Thread::open(self.pid, Tid(self.pid.0)).ok())
-            .flatten()
-            .and_then(|thread| Some((thread.schedule()?, thread)))
-            .map(|(schedule, thread)| (thread, schedule));
-    }
-
-    fn end(&mut self, pause: Duration) {
-        let Some((mut thread, before)) = self.thread.take() else { return };
-        let Some(now) = thread.schedule() else { return };
-        self.time += waited(before, now, thread.task_state(), pause);
+        self.since.elapsed().saturating_sub(self.hindered.min(AT_MOST_HINDERED)) >= limit
     }
 }
 
@@ -110,9 +94,9 @@ mod tests {
 
     #[test]
     fn a_process_that_waits_for_nobody_has_its_limit() {
-        let mut patience = Patience::of_clock(Duration::from_millis(5));
+        let mut grace = StartGrace::of_clock(Duration::from_millis(5));
         let since = Instant::now();
-        while patience.wait() {}
-        assert!(patience.has_lasted(Duration::from_millis(5)) && since.elapsed() >= Duration::from_millis(5));
+        while grace.wait() {}
+        assert!(grace.has_lasted(Duration::from_millis(5)) && since.elapsed() >= Duration::from_millis(5));
     }
 }
